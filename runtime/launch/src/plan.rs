@@ -1,0 +1,178 @@
+//! The plan: a value in which nothing is left to choose. It is made by `container`, printed, compared and tested
+//! without root, sent to the monitor, and executed by the loop in this crate.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the table of descriptors that travels with a plan. They are opened before the clone: the child never
+/// looks anything up on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Slot(pub u32);
+
+/// One container's start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Namespaces made by clone3, as `CLONE_NEW*` flags.
+    pub unshare: u64,
+    /// Namespaces joined: the `CLONE_NEW*` flag of each, and its descriptor.
+    pub join: Vec<(u64, Slot)>,
+    /// Where the process is accounted.
+    pub cgroup: CgroupPlan,
+    /// The root file system: a detached mount tree.
+    pub rootfs: Slot,
+    /// Make the root read-only once everything is mounted.
+    pub rootfs_readonly: bool,
+    /// Propagation of the container's mounts (`MS_PRIVATE`, `MS_SLAVE` …, always recursive).
+    pub propagation: u64,
+    /// What to build below the root, in this order.
+    pub steps: Vec<Step>,
+    /// Host name, when there is a UTS namespace of its own.
+    pub hostname: Option<String>,
+    /// NIS domain name.
+    pub domainname: Option<String>,
+    /// Bring the loopback interface of a new network namespace up.
+    pub loopback: bool,
+    /// `sysctl` settings: a key with dots or slashes, and its value.
+    pub sysctls: Vec<(String, String)>,
+    /// The first process.
+    pub process: Process,
+}
+
+/// Descriptors of the container's own cgroup folders.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CgroupPlan {
+    /// A v2 folder to be born in (`CLONE_INTO_CGROUP`), where the kernel and the view allow it.
+    pub into: Option<Slot>,
+    /// Folders whose `cgroup.procs` the parent writes before init goes on: the v1 hierarchies, or v2 as fallback.
+    pub join: Vec<Slot>,
+}
+
+/// One thing to build below the root file system. Targets are absolute paths inside the container; they are resolved with
+/// `RESOLVE_IN_ROOT`, missing components are created one by one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Step {
+    /// A new file system: `fsopen(kind)`, options, `fsmount`.
+    Mount {
+        /// File system type.
+        kind: String,
+        /// What mountinfo shows as the source.
+        source: String,
+        /// Where.
+        target: PathBuf,
+        /// Options, with a value or as a flag.
+        options: Vec<(String, Option<String>)>,
+        /// `MOUNT_ATTR_*` bits.
+        attributes: u64,
+        /// `MS_*` propagation, 0 for that of the tree.
+        propagation: u64,
+    },
+    /// A tree that was opened before (`open_tree(OPEN_TREE_CLONE)`): a bind mount. The target becomes a folder or a file as
+    /// the source is.
+    Bind {
+        /// The tree.
+        tree: Slot,
+        /// Where.
+        target: PathBuf,
+        /// `MOUNT_ATTR_*` bits to set.
+        set: u64,
+        /// `MOUNT_ATTR_*` bits to clear.
+        clear: u64,
+        /// Apply both to all mounts of the tree.
+        recursive: bool,
+        /// `MS_*` propagation, 0 to leave it.
+        propagation: u64,
+    },
+    /// The container's own cgroup folder(s) on `target`: v2 as one cgroup2 mount, v1 as one bind per hierarchy.
+    Cgroup {
+        /// Usually `/sys/fs/cgroup`.
+        target: PathBuf,
+        /// v1 only: name of each hierarchy's folder and the opened tree to bind there.
+        v1: Vec<(String, Slot)>,
+        /// Read-only.
+        readonly: bool,
+    },
+    /// A device node; bound from the host's (`fallback`) where mknod is refused (user namespaces).
+    Device {
+        /// Path of the node.
+        path: PathBuf,
+        /// `S_IFCHR`, `S_IFBLK` or `S_IFIFO`, with the permission bits.
+        mode: u32,
+        /// Device number.
+        major: u32,
+        /// Device number.
+        minor: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// A symbolic link. An existing entry is left alone.
+    Symlink {
+        /// What it says.
+        content: String,
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Hides a path: `/dev/null` over a file, an empty read-only tmpfs over a folder. A path that does not exist is skipped.
+    Mask(PathBuf),
+    /// Makes a path read-only by a bind on itself. A path that does not exist is skipped.
+    Readonly(PathBuf),
+    /// The container's terminal on `/dev/console`. Only with [`Process::terminal`].
+    Console,
+}
+
+/// A process of a container, its first or one that joins later.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Program and arguments; a program without a slash is looked up in `PATH` of [`Process::env`], in the container.
+    pub args: Vec<String>,
+    /// `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Working folder. Created if missing. Checked after chdir to be inside (CVE-2024-21626).
+    pub cwd: PathBuf,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// File mode creation mask.
+    pub umask: Option<u32>,
+    /// Capabilities; `None` leaves them as they are (privileged callers never want that).
+    pub capabilities: Option<Capabilities>,
+    /// `PR_SET_NO_NEW_PRIVS`.
+    pub no_new_privs: bool,
+    /// Resource limits: `RLIMIT_*` number, soft, hard.
+    pub rlimits: Vec<(u32, u64, u64)>,
+    /// `/proc/self/oom_score_adj`.
+    pub oom_score_adj: Option<i32>,
+    /// A pseudo terminal of the container's own devpts, with this many rows and columns.
+    pub terminal: Option<(u16, u16)>,
+    /// The system call filter.
+    pub seccomp: Option<Seccomp>,
+}
+
+/// The five capability sets, bit N for capability N.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Bounding set.
+    pub bounding: u64,
+    /// Effective set.
+    pub effective: u64,
+    /// Permitted set.
+    pub permitted: u64,
+    /// Inheritable set; empty unless a config asks for it (CVE-2022-24769).
+    pub inheritable: u64,
+    /// Ambient set.
+    pub ambient: u64,
+}
+
+/// A compiled filter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seccomp {
+    /// Classic BPF: code, jt, jf, k.
+    pub program: Vec<(u16, u8, u8, u32)>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub flags: u32,
+}

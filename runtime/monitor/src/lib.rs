@@ -1,0 +1,5 @@
+//! The wire types between an engine and the monitor of one container.
+
+mod wire;
+
+pub use wire::*;

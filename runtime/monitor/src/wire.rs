@@ -1,0 +1,164 @@
+//! Messages: one postcard value per packet of a `SOCK_SEQPACKET` connection, descriptors beside it.
+//!
+//! ```text
+//! engine                               monitor
+//!   Launch(plan) + descriptors  ─────▶  clones init, which waits
+//!                               ◀─────  Created
+//!   Start                       ─────▶  lets init execute the program
+//!                               ◀─────  Started | Failed
+//!                               ◀─────  Output, Exited          (after Attach or Wait)
+//! ```
+//!
+//! The first connection is inherited as descriptor 3; later ones come in through [`Launch::listener`].
+
+use std::path::PathBuf;
+
+use launch::{Exit, Nanos, Plan, Process, Slot};
+use serde::{Deserialize, Serialize};
+
+/// The longest packet either side sends. Senders raise their send buffer to fit.
+pub const MAX_PACKET: usize = 1 << 20;
+
+/// The longest piece of input or output in one packet.
+pub const MAX_CHUNK: usize = 32 << 10;
+
+/// What a client asks of the monitor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Make the container. Only on the inherited connection, first, once; the plan's descriptors travel along.
+    Launch(Box<Launch>),
+    /// Execute the program.
+    Start,
+    /// Send `Output` on this connection from now on (from the container's first byte if sent before `Start`); take `Stdin` from it.
+    Attach {
+        /// This client feeds standard input.
+        stdin: bool,
+    },
+    /// Bytes for standard input or the terminal.
+    Stdin(Vec<u8>),
+    /// No more input will come.
+    StdinEnd,
+    /// The client's terminal has changed.
+    Resize {
+        /// Rows.
+        rows: u16,
+        /// Columns.
+        columns: u16,
+    },
+    /// Send this signal to the first process, or on an exec connection to the process executed there.
+    Signal(i32),
+    /// Run another process in the container; this connection is its own from now on: `Started`, `Output`, `Exited` are about it.
+    Exec(Box<Exec>),
+    /// Answer `Exited` when the container ends, at once if it has.
+    Wait,
+}
+
+/// What the monitor tells a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// Init exists and waits.
+    Created {
+        /// Process number on the host.
+        pid: u32,
+        /// Start time in clock ticks since boot.
+        start_time: u64,
+    },
+    /// The program has been executed.
+    Started,
+    /// Bytes the container wrote. A terminal's are all `Stdout`.
+    Output {
+        /// Where it wrote.
+        stream: Stream,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// It has ended, its record is written, its network and (with `remove`) its folder are gone.
+    Exited(Exit),
+    /// The request could not be done.
+    Failed {
+        /// Whose fault it is; decides the exit code.
+        kind: launch::Kind,
+        /// The whole chain as one line.
+        message: String,
+    },
+    /// The request was done and has no other answer.
+    Done,
+}
+
+/// One of the two output streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// All a monitor needs for its life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The container's id, for messages and the process title.
+    pub id: String,
+    /// What to start. Its slots count in the descriptors of this message.
+    pub plan: Plan,
+    /// The container's folder: `status.json` is replaced here, and logs live in its `log/`.
+    pub folder: Slot,
+    /// The listening socket for later connections.
+    pub listener: Slot,
+    /// Descriptors to hold while the container runs (sockets that reserve published ports).
+    pub hold: Vec<Slot>,
+    /// Log rotation.
+    pub log: LogLimits,
+    /// Keep standard input open for an attached client; otherwise it is `/dev/null`.
+    pub stdin: bool,
+    /// The cgroup folder whose out-of-memory counter is read at the end: v2 `memory.events` or v1 `memory.oom_control`.
+    pub memory: Option<Slot>,
+    /// The v2 cgroup folder for `cgroup.kill`, so that nothing of the container outlives init without a pid namespace.
+    pub kill: Option<Slot>,
+    /// What to undo when the container has ended.
+    pub cleanup: Cleanup,
+}
+
+/// Size of one log file and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Bytes after which a file is rotated.
+    pub max_size: u64,
+    /// Files kept, the current one included.
+    pub max_files: u32,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        LogLimits { max_size: 10_000_000, max_files: 3 }
+    }
+}
+
+/// Undo as data: made by whoever made the thing, carried out by whoever sees the container end. Every part may be gone already.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cleanup {
+    /// Whole nf_tables netlink batches, each sent as one message, failures (already gone) ignored.
+    pub nftables: Vec<Vec<u8>>,
+    /// Files to unlink: address leases, the listening socket.
+    pub unlink: Vec<PathBuf>,
+    /// cgroup folders to remove, their children first.
+    pub cgroups: Vec<PathBuf>,
+    /// Trees to remove: with `--rm`, the container's folder.
+    pub trees: Vec<PathBuf>,
+}
+
+/// A process to run in a running container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The process.
+    pub process: Process,
+    /// This client feeds its standard input.
+    pub stdin: bool,
+    /// Nobody listens: output is discarded.
+    pub detach: bool,
+}
+
+/// The present time, for records.
+pub fn now() -> Nanos {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as Nanos)
+}

@@ -1,0 +1,161 @@
+//! Files below an open folder.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags, openat, openat2, renameat, unlinkat};
+use rustix::io::Errno;
+
+use crate::{Call, Error, Result};
+
+/// Opens `path` as a process whose root is `root` would see it: `..` and symbolic links stay inside, and magic links of
+/// procfs are refused (openat2(2); CVE-2019-16884, CVE-2021-30465).
+pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    let path = path.as_ref();
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    // EAGAIN: a rename or mount raced with the walk, and the kernel could not prove that it stayed inside.
+    for _ in 0..64 {
+        match openat2(&root, path, flags | OFlags::CLOEXEC, mode, resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other.call(|| format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)")),
+        }
+    }
+    Err(Error::new(format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)"), Errno::AGAIN))
+}
+
+/// Opens the folder `path`.
+pub fn open_dir(path: impl AsRef<Path>) -> Result<OwnedFd> {
+    let path = path.as_ref();
+    rustix::fs::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| format!("open({path:?}, O_DIRECTORY)"))
+}
+
+/// Reads at most `limit` bytes of an open file; more is `EFBIG`.
+pub fn read_all(file: impl AsFd, limit: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 8192];
+    loop {
+        match rustix::io::read(&file, &mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(length) if bytes.len() + length > limit => return Err(Error::new("read()", Errno::FBIG)),
+            Ok(length) => bytes.extend_from_slice(&chunk[..length]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("read()", errno)),
+        }
+    }
+}
+
+/// Writes all of `bytes`.
+pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&file, bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new(format!("write({} bytes)", bytes.len()), errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the file `name` in `dir` in one step: a reader sees the old content or the new one. Nothing is synced.
+pub fn replace(dir: impl AsFd, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = format!(".{name}.{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(&dir, &temporary, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({temporary:?}, O_CREAT)"))?;
+    write_all(&file, bytes)
+        .and_then(|()| renameat(&dir, &temporary, &dir, name).call(|| format!("renameat({temporary:?}, {name:?})")))
+        .inspect_err(|_| {
+            let _ = unlinkat(&dir, &temporary, AtFlags::empty());
+        })
+}
+
+/// Removes `name` in `dir`, with everything below it. Nothing outside is touched whatever is renamed or linked
+/// meanwhile: symbolic links are not followed and each folder is entered by descriptor. Nothing there is fine.
+pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<()> {
+    let name = Path::new(name.as_ref());
+    match unlinkat(&dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(Error::new(format!("unlinkat({name:?})"), errno)),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(&dir, name, flags, Mode::empty()).call(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)"))?;
+    empty(&folder)?;
+    match unlinkat(&dir, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::new(format!("unlinkat({name:?}, AT_REMOVEDIR)"), errno)),
+    }
+}
+
+/// Removes all entries of an open folder.
+fn empty(folder: &OwnedFd) -> Result<()> {
+    let mut buffer = Vec::with_capacity(8192);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry.call(|| "getdents64()")?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        match entry.file_type() {
+            FileType::Directory | FileType::Unknown => remove_tree(folder, OsStr::from_bytes(name.to_bytes()))?,
+            _ => match unlinkat(folder, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(Error::new(format!("unlinkat({name:?})"), errno)),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// The names in a folder, without `.` and `..`, in no order.
+pub fn list(dir: impl AsFd) -> Result<Vec<std::ffi::OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir).call(|| "getdents64()")? {
+        let entry = entry.call(|| "getdents64()")?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("sys-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_link_to_the_root_stays_inside() {
+        let path = scratch("root");
+        std::fs::create_dir(path.join("etc")).unwrap();
+        std::fs::write(path.join("etc/name"), "inside").unwrap();
+        std::os::unix::fs::symlink("/etc/name", path.join("link")).unwrap();
+        std::os::unix::fs::symlink("/proc/self/root", path.join("magic")).unwrap();
+        let root = open_dir(&path).unwrap();
+        let file = open_in_root(&root, "link", OFlags::RDONLY, Mode::empty()).unwrap();
+        assert_eq!(read_all(file, 100).unwrap(), b"inside");
+        assert!(open_in_root(&root, "magic/etc/hostname", OFlags::RDONLY, Mode::empty()).is_err());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn removing_a_tree_does_not_follow_links() {
+        let path = scratch("tree");
+        std::fs::create_dir_all(path.join("tree/a/b")).unwrap();
+        std::fs::write(path.join("keep"), "").unwrap();
+        std::os::unix::fs::symlink("../..", path.join("tree/a/up")).unwrap();
+        remove_tree(open_dir(&path).unwrap(), "tree").unwrap();
+        assert!(path.join("keep").exists() && !path.join("tree").exists());
+        remove_tree(open_dir(&path).unwrap(), "tree").unwrap();
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -1,0 +1,32 @@
+//! The unsafe boundary: thin wrappers of the system calls that [`rustix`] lacks, named after the call, and the
+//! error type that makes a failed call read like a line of strace.
+//!
+//! Everything that rustix offers safely is used from there directly, by any crate, with [`Call::call`] to say
+//! what was tried. This is the only crate of the workspace that may contain `unsafe`; audit this folder.
+//!
+//! | module | calls |
+//! |---|---|
+//! | [`process`] | `clone3`, `execve`, `waitid`, `pidfd_send_signal` with any signal number |
+//! | [`fds`] | `close_range` |
+//! | [`signal`] | `signalfd`, signal masks and dispositions |
+//! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
+//! | [`ns`] | `unshare`, `setns` |
+//! | [`seccomp`] | `seccomp(SECCOMP_SET_MODE_FILTER)` |
+//! | [`bpf`] | device programs for cgroup v2 |
+//! | [`socket`] | sequenced-packet sockets that carry descriptors |
+//! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
+//! | [`memory`] | giving freed memory back |
+
+pub mod bpf;
+mod error;
+pub mod fds;
+pub mod fs;
+pub mod memory;
+pub mod mount;
+pub mod ns;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
+
+pub use error::{Call, Error, Result};

@@ -1,0 +1,30 @@
+//! Namespaces of the calling thread.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::{Error, Result};
+
+/// Leaves the namespaces named by `CLONE_NEW*` flags for new ones. Only this thread moves (for a new pid namespace: its
+/// later children).
+pub fn unshare(flags: i32) -> Result<()> {
+    const NAMESPACES: i32 = libc::CLONE_NEWNS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWTIME;
+    // SAFETY: of the flags of unshare(2) only those that open no shared table of this process (as CLONE_FILES would) pass.
+    let done = unsafe { libc::unshare(flags & NAMESPACES) };
+    if done == 0 { Ok(()) } else { Err(Error::last(format!("unshare({flags:#x})"))) }
+}
+
+/// Enters the namespace behind `fd`; with a process descriptor, all of its namespaces named by `CLONE_NEW*` flags
+/// (Linux 5.8).
+pub fn setns(fd: impl AsFd, flags: i32) -> Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: plain integers.
+    let done = unsafe { libc::setns(fd, flags) };
+    if done == 0 { Ok(()) } else { Err(Error::last(format!("setns({fd}, {flags:#x})"))) }
+}

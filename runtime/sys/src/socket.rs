@@ -1,0 +1,119 @@
+//! Sequenced-packet Unix sockets: whole messages, with descriptors.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg, sendmsg, socket_with, socketpair,
+};
+
+use crate::{Call, Error, Result};
+
+/// The most descriptors one message can carry (`SCM_MAX_FD`).
+pub const MAX_FDS: usize = 253;
+
+/// A connected pair, close-on-exec.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .call(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)")
+}
+
+/// The address of the socket `name` inside the open folder `dir`: as long as the folder's path may be, this fits the
+/// 108 bytes of an address (unix(7)).
+fn address(dir: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
+    let path = format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
+    SocketAddrUnix::new(path.as_str()).call(|| format!("unix address {path:?}"))
+}
+
+/// A listening socket `name` in the folder `dir`, close-on-exec and non-blocking.
+///
+/// # Errors
+/// `EADDRINUSE` when the name exists.
+pub fn listen_at(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).call(|| "socket(AF_UNIX)")?;
+    bind(&socket, &address(dir.as_fd(), name)?).call(|| format!("bind({name:?})"))?;
+    listen(&socket, 64).call(|| format!("listen({name:?})"))?;
+    Ok(socket)
+}
+
+/// Connects to the socket `name` in the folder `dir`.
+///
+/// # Errors
+/// `ENOENT` when there is none, `ECONNREFUSED` when nobody listens any more.
+pub fn connect_at(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).call(|| "socket(AF_UNIX)")?;
+    connect(&socket, &address(dir.as_fd(), name)?).call(|| format!("connect({name:?})"))?;
+    Ok(socket)
+}
+
+/// Sends one message with descriptors. Never raises SIGPIPE.
+///
+/// # Errors
+/// `EAGAIN` on a full non-blocking socket, `EPIPE` when the other side is gone, `EMSGSIZE` above the send buffer's size.
+pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let call = || format!("sendmsg({} bytes, {} descriptors)", bytes.len(), fds.len());
+    let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(fds).size()];
+    let mut control = SendAncillaryBuffer::new(if fds.is_empty() { &mut [] } else { &mut space });
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Error::new(call(), Errno::TOOBIG));
+    }
+    loop {
+        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new(call(), errno)),
+        }
+    }
+}
+
+/// Receives one message of at most `buffer.len()` bytes and its descriptors (close-on-exec). A length of 0 is the end.
+///
+/// # Errors
+/// `EMSGSIZE` when the message was longer than the buffer or had more descriptors than [`MAX_FDS`].
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = loop {
+        match recvmsg(&socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Ok(message) => break message,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("recvmsg()", errno)),
+        }
+    };
+    let fds = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let cut = rustix::net::ReturnFlags::TRUNC | rustix::net::ReturnFlags::CTRUNC;
+    if message.flags.intersects(cut) {
+        return Err(Error::new("recvmsg()", Errno::MSGSIZE));
+    }
+    Ok((message.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_carries_descriptors() {
+        let (a, b) = pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        send(&a, b"hello", &[file.as_fd()]).unwrap();
+        let mut buffer = [0; 64];
+        let (length, fds) = receive(&b, &mut buffer).unwrap();
+        assert_eq!((&buffer[..length], fds.len()), (&b"hello"[..], 1));
+        send(&a, &[0; 65], &[]).unwrap();
+        assert_eq!(receive(&b, &mut buffer).unwrap_err().errno(), Errno::MSGSIZE);
+        drop(a);
+        assert_eq!(receive(&b, &mut buffer).unwrap().0, 0);
+    }
+}
