@@ -16,6 +16,7 @@
 //! | [`socket`] | sequenced-packet sockets that carry descriptors |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
 //! | [`memory`] | giving freed memory back |
+//! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |
 
 pub mod bpf;
 mod error;
@@ -28,5 +29,6 @@ pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod spawn;
 
 pub use error::{Call, Error, Result};
