@@ -11,8 +11,8 @@ use rustix::process::Pid;
 use crate::{Error, Result};
 
 /// Runs the program behind `program` with `args` (the first is its name) and an empty environment, in a session of its own, with
-/// `/dev/null` as descriptors 0 to 2 and `socket` as 3. No signal is blocked or ignored there. Every other descriptor must be
-/// close-on-exec.
+/// `/dev/null` as descriptors 0 to 2 and `socket` as 3. No signal is blocked or ignored there. What this process was itself given by a
+/// careless caller is not passed on: all its descriptors above 2 become close-on-exec.
 ///
 /// Unlike [`crate::process::clone3`] this may be called in a threaded process: posix_spawn(3) shares memory with the child only until
 /// it executes, and copies no page table.
@@ -21,6 +21,7 @@ use crate::{Error, Result};
 /// Those of execve(2), with the program's first argument.
 pub fn spawn(program: impl AsFd, args: &[CString], socket: impl AsFd) -> Result<Pid> {
     let call = || format!("posix_spawn({:?})", args.first());
+    crate::fds::close_on_exec_from(3)?;
     let path = CString::new(format!("/proc/self/fd/{}", program.as_fd().as_raw_fd())).map_err(|_| Error::new(call(), Errno::INVAL))?;
     let argv: Vec<*mut libc::c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect();
     let envp: [*mut libc::c_char; 1] = [ptr::null_mut()];
@@ -65,7 +66,7 @@ mod tests {
     fn the_socket_arrives_as_descriptor_three_and_nothing_else() {
         let (ours, theirs) = crate::socket::pair().unwrap();
         let shell = std::fs::File::open("/bin/sh").unwrap();
-        let script = c"for fd in /proc/$$/fd/*; do found=\"$found ${fd##*/}\"; done; echo \"$$$found $HOME\" >&3".to_owned();
+        let script = c"exec >&3; for fd in /proc/$$/fd/*; do found=\"$found ${fd##*/}\"; done; echo \"$$$found $HOME\"".to_owned();
         let pid = spawn(&shell, &[c"sh".to_owned(), c"-c".to_owned(), script], theirs).unwrap();
         let mut buffer = [0; 64];
         let (length, _) = crate::socket::receive(&ours, &mut buffer).unwrap();
