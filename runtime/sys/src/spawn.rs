@@ -71,7 +71,8 @@ mod tests {
         let mut buffer = [0; 64];
         let (length, _) = crate::socket::receive(&ours, &mut buffer).unwrap();
         let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        assert_eq!(said.trim_end(), format!("{} 0 1 2 3", pid.as_raw_nonzero()));
+        // 4 is the folder that the shell lists.
+        assert_eq!(said.trim_end(), format!("{} 0 1 2 3 4", pid.as_raw_nonzero()));
         rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
     }
 }
