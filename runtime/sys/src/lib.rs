@@ -10,6 +10,7 @@
 //! | [`fds`] | `close_range` |
 //! | [`signal`] | `signalfd`, signal masks and dispositions |
 //! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
+//! | [`netlink`] | netlink sockets with the kernel's own error text |
 //! | [`ns`] | `unshare`, `setns` |
 //! | [`seccomp`] | `seccomp(SECCOMP_SET_MODE_FILTER)` |
 //! | [`bpf`] | device programs for cgroup v2 |
@@ -24,6 +25,7 @@ pub mod fds;
 pub mod fs;
 pub mod memory;
 pub mod mount;
+pub mod netlink;
 pub mod ns;
 pub mod process;
 pub mod seccomp;
