@@ -1,1 +1,201 @@
-//! To be filled.
+//! A layer's compressed bytes become a folder tree, in one pass.
+//!
+//! ```text
+//! download (async)          thread "inflate"                        thread "unpack"
+//! Bytes ──bounded channel──> digest of the blob ─> inflate ──ring──> digest of the tar ─> members ─> files
+//! ```
+//!
+//! The two threads share a few buffers of fixed size, so that memory is bounded whatever the layer's size. Nothing is
+//! decided here on the digests: the caller compares them before it publishes the tree.
+//!
+//! | module | |
+//! |---|---|
+//! | `inflate` | gzip and zstd by their first bytes |
+//! | `ring` | the buffers between the threads |
+//! | `header`, `pax`, `sparse`, `archive` | tar: blocks, extended headers, maps of holes, members |
+//! | `path`, `dirs` | names, and folders that cannot lead out of the layer |
+//! | `tree`, `content`, `attributes` | members to files |
+
+mod archive;
+mod attributes;
+mod content;
+mod dirs;
+pub(crate) mod hash;
+mod header;
+mod inflate;
+pub(crate) mod path;
+mod pax;
+mod ring;
+mod sparse;
+mod tree;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use self::hash::{Algorithm, Hasher};
+
+/// Pieces of the download that wait for the inflate thread.
+const WAITING: usize = 8;
+
+/// A tree that was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Layer {
+    /// Sizes of all files.
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    /// Folders that no member describes: overlayfs would show them instead of what the layers below say about them.
+    pub(crate) implicit: Vec<Vec<u8>>,
+    /// Hard links to files of the layers below: name and target.
+    pub(crate) foreign: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A layer that went through to its end.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    pub(crate) layer: Layer,
+    /// Digest and size of the compressed bytes.
+    pub(crate) blob: String,
+    pub(crate) size: u64,
+    /// Digest of the tar.
+    pub(crate) diff_id: String,
+}
+
+/// Why a layer cannot be unpacked. Names of entries are shortened and escaped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A member's name, or what a link names, lies outside the layer.
+    #[error("entry {entry} reaches outside its layer")]
+    Outside {
+        /// The member.
+        entry: String,
+    },
+    /// A member cannot be written.
+    #[error("entry {entry}")]
+    Entry {
+        /// The member.
+        entry: String,
+        /// The failed call.
+        source: sys::Error,
+    },
+    /// A member cannot be what it says.
+    #[error("entry {entry}")]
+    Name {
+        /// The member.
+        entry: String,
+        /// What is wrong.
+        source: Malformed,
+    },
+    /// The archive cannot be read.
+    #[error("tar archive, after {after} entries")]
+    Malformed {
+        /// Members read before.
+        after: u64,
+        /// What is wrong.
+        source: Malformed,
+    },
+    /// The compressed bytes cannot be read.
+    #[error("{format} data")]
+    Compressed {
+        /// `gzip`, `zstd` or another one that is not supported.
+        format: &'static str,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// The tar stream ended too early.
+    #[error("layer data")]
+    Input(#[source] io::Error),
+    /// The threads cannot be set up.
+    #[error("unpack thread")]
+    Thread(#[source] sys::Error),
+}
+
+impl Error {
+    /// The number of the failed system call.
+    pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
+        match self {
+            Error::Entry { source, .. } | Error::Thread(source) => Some(source.errno()),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub(crate) &'static str);
+
+/// Why there is no next member.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    Malformed(Malformed),
+    Input(io::Error),
+}
+
+impl From<Malformed> for ReadError {
+    fn from(error: Malformed) -> Self {
+        ReadError::Malformed(error)
+    }
+}
+
+/// A layer on its way: feed it, then wait for what comes out.
+pub(crate) struct Unpacking {
+    feed: mpsc::Sender<Bytes>,
+    inflated: oneshot::Receiver<Result<inflate::Inflated, Error>>,
+    written: oneshot::Receiver<Result<(Layer, String), Error>>,
+}
+
+impl Unpacking {
+    /// Starts to unpack into the empty folder `root`. The digests are made with the algorithms of those that are expected.
+    pub(crate) fn start(root: OwnedFd, blob: Algorithm, diff_id: Algorithm) -> Result<Self, Error> {
+        let (feed, input) = mpsc::channel(WAITING);
+        let (writer, reader) = ring::ring(diff_id);
+        let (inflated_tx, inflated) = oneshot::channel();
+        let (written_tx, written) = oneshot::channel();
+        spawn("inflate", move || {
+            let _ = inflated_tx.send(inflate::run(input, Hasher::new(blob), writer));
+        })?;
+        spawn("unpack", move || {
+            let _ = written_tx.send(write(root, reader));
+        })?;
+        Ok(Unpacking { feed, inflated, written })
+    }
+
+    /// Passes on a piece of the blob; waits while the layer is behind. `false`: it failed, and [`Unpacking::finish`] says
+    /// why.
+    pub(crate) async fn feed(&self, bytes: Bytes) -> bool {
+        self.feed.send(bytes).await.is_ok()
+    }
+
+    /// Waits until both threads are done: nothing writes to the tree any more.
+    pub(crate) async fn finish(self, complete: bool) -> Result<Unpacked, Error> {
+        let Unpacking { feed, inflated, written } = self;
+        if complete {
+            // An empty piece is the end; without it the threads take the closed channel for a broken download.
+            let _ = feed.send(Bytes::new()).await;
+        }
+        drop(feed);
+        let (inflated, written) = tokio::join!(inflated, written);
+        let gone = || Error::Input(io::Error::other("a thread ended early"));
+        match (inflated.map_err(|_| gone())?, written.map_err(|_| gone())?) {
+            (Ok(inflated), Ok((layer, diff_id))) => Ok(Unpacked { layer, blob: inflated.digest, size: inflated.size, diff_id }),
+            // The one that failed first broke the other one's pipe.
+            (Err(Error::Input(_)), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+}
+
+fn write(root: OwnedFd, input: ring::Reader) -> Result<(Layer, String), Error> {
+    sys::fs::private_umask().map_err(Error::Thread)?;
+    let (layer, input) = tree::Tree::new(root).write(input)?;
+    Ok((layer, input.drain().map_err(Error::Input)?))
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    use sys::Call;
+    let spawned = thread::Builder::new().name(name.to_owned()).stack_size(512 << 10).spawn(body);
+    spawned.map(drop).call(|| "clone(CLONE_THREAD)").map_err(Error::Thread)
+}

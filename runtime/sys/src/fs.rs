@@ -110,6 +110,17 @@ fn empty(folder: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
+/// Gives the calling thread a umask of its own, 0, so that it creates files with the very permissions it asks for. Meant for
+/// threads that end soon: their working directory is no longer the process's one either (unshare(2), CLONE_FS).
+pub fn private_umask() -> Result<()> {
+    // SAFETY: CLONE_FS separates umask, root and working directory of this thread; memory and descriptors stay shared.
+    if unsafe { libc::unshare(libc::CLONE_FS) } != 0 {
+        return Err(Error::last("unshare(CLONE_FS)"));
+    }
+    rustix::process::umask(Mode::empty());
+    Ok(())
+}
+
 /// The names in a folder, without `.` and `..`, in no order.
 pub fn list(dir: impl AsFd) -> Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
@@ -145,6 +156,17 @@ mod tests {
         assert_eq!(read_all(file, 100).unwrap(), b"inside");
         assert!(open_in_root(&root, "magic/etc/hostname", OFlags::RDONLY, Mode::empty()).is_err());
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn the_umask_of_others_stays() {
+        let mask = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find_map(|line| line.strip_prefix("Umask:\t")).unwrap().to_owned()
+        };
+        let before = mask();
+        let inside = std::thread::spawn(move || private_umask().map(|()| mask())).join().unwrap().unwrap();
+        assert_eq!((inside.as_str(), mask()), ("0000", before));
     }
 
     #[test]
