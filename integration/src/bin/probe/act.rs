@@ -1,0 +1,163 @@
+//! Things to do: end, wait, use memory, listen, talk.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::exit;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::name;
+
+pub(crate) fn check(words: &[&str]) -> bool {
+    match words {
+        ["exit", code] => exit(number(code)),
+        ["die", signal] => die(number(signal)),
+        ["sleep"] => wait_for(&[]),
+        ["sleep", seconds] => std::thread::sleep(Duration::from_secs(number(seconds))),
+        // says the numbers of the signals it gets; ends with the last code
+        ["trap", signals @ ..] => wait_for(&signals.iter().map(|signal| number(signal)).collect::<Vec<i32>>()),
+        ["out", text] => println!("{text}"),
+        ["err", text] => eprintln!("{text}"),
+        ["spam", lines, width] => spam(number(lines), number(width)),
+        ["eat", mebibytes] => eat(number(mebibytes)),
+        ["burn", milliseconds] => burn(Duration::from_millis(number(milliseconds))),
+        ["threads", count] => threads(number(count)),
+        ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())),
+        ["listen", port, text] => listen(number(port), text),
+        ["echo-udp", port] => echo_udp(number(port)),
+        ["connect", address] => connect(address),
+        ["winch"] => winch(),
+        _ => return false,
+    }
+    true
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> T {
+    word.parse().unwrap_or_else(|_| {
+        eprintln!("probe: {word} is no number");
+        exit(64)
+    })
+}
+
+/// A process that is not pid 1 of its namespace dies of a signal of its own.
+fn die(signal: i32) {
+    let done = rustix::process::Signal::from_named_raw(signal)
+        .map(|signal| rustix::process::kill_process(rustix::process::getpid(), signal));
+    println!("still here: {done:?}");
+}
+
+/// Prints `signal N` for each of `signals`, and `ready` once it listens; ends after SIGTERM (0) and SIGUSR1 (7).
+fn wait_for(signals: &[i32]) {
+    let Ok(fd) = sys::signal::signalfd(signals) else { return println!("no signalfd") };
+    println!("ready");
+    loop {
+        let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], None);
+        while let Some(signal) = sys::signal::read(&fd) {
+            println!("signal {signal}");
+            match signal {
+                10 => exit(7),
+                15 => exit(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn spam(lines: u64, width: usize) {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for line in 0..lines {
+        if writeln!(out, "{line:0width$}").is_err() {
+            return;
+        }
+    }
+}
+
+/// Touches every page of so much memory, then says so.
+fn eat(mebibytes: usize) {
+    let mut all = Vec::new();
+    for _ in 0..mebibytes {
+        let mut block = vec![0_u8; 1 << 20];
+        block.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+        all.push(std::hint::black_box(block));
+    }
+    println!("ate {} MiB", all.len());
+}
+
+/// Spins for so much wall time and says how much processor time that brought, in milliseconds.
+fn burn(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::black_box((0..1000).sum::<u64>());
+    }
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    println!("{}", used.tv_sec * 1000 + used.tv_nsec / 1_000_000);
+}
+
+/// How many of `count` threads could be had at the same time.
+fn threads(count: usize) {
+    let (keep, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let started = (0..count)
+        .take_while(|_| {
+            let wait = std::sync::Arc::clone(&wait);
+            std::thread::Builder::new().spawn(move || drop(wait.lock().map(|wait| wait.recv()))).is_ok()
+        })
+        .count();
+    println!("{started}");
+    drop(keep);
+}
+
+/// Answers each connection with `text` and the peer's address.
+fn listen(port: u16, text: &str) {
+    let listener = match TcpListener::bind(("0.0.0.0", port)) {
+        Ok(listener) => listener,
+        Err(error) => return println!("{}", name(&error)),
+    };
+    println!("listening on {port}");
+    for mut stream in listener.incoming().flatten() {
+        let peer = stream.peer_addr().map_or_else(|_| String::new(), |peer| peer.ip().to_string());
+        let _ = stream.read(&mut [0; 1024]);
+        let body = format!("{text} {peer}\n");
+        let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    }
+}
+
+fn echo_udp(port: u16) {
+    let socket = match UdpSocket::bind(("0.0.0.0", port)) {
+        Ok(socket) => socket,
+        Err(error) => return println!("{}", name(&error)),
+    };
+    println!("listening on {port}");
+    let mut buffer = [0; 2048];
+    while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
+        let _ = socket.send_to(&buffer[..len], peer);
+    }
+}
+
+/// Connects, and prints what comes.
+fn connect(address: &str) {
+    let mut answer = String::new();
+    let talk = TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        stream.read_to_string(&mut answer)
+    });
+    match talk {
+        Ok(_) => println!("{}", answer.rsplit("\r\n").next().unwrap_or_default().trim()),
+        Err(error) => println!("{}", name(&error)),
+    }
+}
+
+/// Prints the size of the terminal now and after each change, until it ends.
+fn winch() {
+    let Ok(fd) = sys::signal::signalfd(&[28, 2, 15]) else { return println!("no signalfd") };
+    crate::look::tty();
+    loop {
+        let _ = poll(&mut [PollFd::new(&fd, PollFlags::IN)], None);
+        match sys::signal::read(&fd) {
+            Some(28) => crate::look::tty(),
+            Some(signal) => exit(128 + signal),
+            None => {}
+        }
+    }
+}
