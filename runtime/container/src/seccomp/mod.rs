@@ -1,30 +1,88 @@
-//! System call filters: from an OCI `linux.seccomp` to classic BPF, and the usual default profile.
+//! System call filters: from an OCI `linux.seccomp` to classic BPF (seccomp(2)), and the usual default profile.
+//!
+//! ```text
+//! LinuxSeccomp ── rules ──┐
+//!                         ├─ Profile ── ranges ── Section per arch ── emit ── launch::Seccomp
+//! default profile ────────┘
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `table` | call names to numbers, all ABIs, a hash table made at compile time |
+//! | `abi` | architectures, x32's numbers |
+//! | `rules` | a profile read and checked |
+//! | `ranges` | how rules combine; ranges of numbers with one answer |
+//! | `emit` | binary search trees, comparisons, jumps |
+//! | `profile` | what a container may call unless told otherwise |
 
-use oci_spec::runtime::LinuxSeccomp;
+mod abi;
+mod action;
+mod emit;
+#[cfg(test)]
+mod kernel;
+mod profile;
+mod ranges;
+mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
+
+use abi::Abi;
+pub use profile::{default_filter, default_profile};
+
+/// `BPF_MAXINSNS`.
+const LONGEST: usize = 4096;
 
 /// What keeps a profile from becoming a filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The kernel takes 4096 instructions (`BPF_MAXINSNS`).
+    /// More rules than the kernel takes in one program (`BPF_MAXINSNS`).
     #[error("the filter needs {0} instructions, the kernel takes 4096")]
     TooLong(usize),
+    /// A condition on an argument that no call has.
+    #[error("condition on argument {0}: system calls have arguments 0 to 5")]
+    Argument(usize),
+    /// An errno that the kernel would cut.
+    #[error("errnoRet {errno} is above {most}")]
+    Errno {
+        /// As given.
+        errno: u32,
+        /// The highest possible.
+        most: u32,
+    },
+    /// An errno for an action that returns none; the runtime specification asks for an error.
+    #[error("{0} takes no errnoRet")]
+    NoErrno(LinuxSeccompAction),
+    /// `SCMP_ACT_NOTIFY`: nobody would hold the listener, and every such call would fail with ENOSYS.
+    #[error("SCMP_ACT_NOTIFY is not supported (listener {})", .0.as_deref().unwrap_or("".as_ref()).display())]
+    Notify(Option<PathBuf>),
 }
 
-/// Compiles a profile.
+/// Compiles a profile for this machine's architecture.
+///
+/// The native architecture is always among those that may make calls, as with libseccomp; calls of one that is not
+/// listed kill the thread. Names that no kernel known here has are skipped. Calls newer than all that the profile
+/// names answer ENOSYS where its default refuses.
 ///
 /// # Errors
 /// [`Error`] names the part of the profile that no filter can express.
-pub fn compile(_seccomp: &LinuxSeccomp) -> Result<launch::Seccomp, Error> {
-    Err(Error::TooLong(0))
+pub fn compile(seccomp: &LinuxSeccomp) -> Result<launch::Seccomp, Error> {
+    let filter = build(&rules::Profile::read(seccomp, Abi::NATIVE)?);
+    if filter.flags & sys::seccomp::NEW_LISTENER != 0 {
+        return Err(Error::Notify(seccomp.listener_path().clone()));
+    }
+    match filter.program.len() {
+        0..=LONGEST => Ok(filter),
+        len => Err(Error::TooLong(len)),
+    }
 }
 
-/// The default profile for a process with these capabilities (bit N for capability N).
-pub fn default_profile(_capabilities: u64) -> LinuxSeccomp {
-    LinuxSeccomp::default()
-}
-
-/// The compiled [`default_profile`].
-pub fn default_filter(_capabilities: u64) -> launch::Seccomp {
-    launch::Seccomp { program: Vec::new(), flags: 0 }
+fn build(profile: &rules::Profile) -> launch::Seccomp {
+    let program = emit::program(&ranges::sections(profile), profile.default);
+    launch::Seccomp { program, flags: profile.flags }
 }
