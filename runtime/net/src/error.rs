@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 
+use crate::netlink::NetlinkError;
 use crate::port::Protocol;
 
 /// The outcome of a network operation.
@@ -93,6 +94,42 @@ pub enum Error {
         /// Why.
         #[source]
         source: sys::Error,
+    },
+    /// The kernel lacks something that containers' networks need.
+    #[error("{what} cannot be made: the kernel lacks one of {options}")]
+    Unsupported {
+        /// What was to be made.
+        what: String,
+        /// Options of the kernel's configuration, without `CONFIG_`.
+        options: &'static str,
+        /// How it showed.
+        #[source]
+        source: NetlinkError,
+    },
+    /// The bridge's name belongs to an interface of another kind.
+    #[error("interface {name} is a {kind}, not a bridge")]
+    NotABridge {
+        /// The interface.
+        name: String,
+        /// What it is.
+        kind: String,
+    },
+    /// The bridge was given its address by somebody else, who did not choose the first of its network.
+    #[error("bridge {name} has the address {address}, which is not the first of its network")]
+    ForeignBridge {
+        /// The bridge.
+        name: String,
+        /// Its address.
+        address: Ipv4Net,
+    },
+    /// The kernel refused something over netlink.
+    #[error("{what}")]
+    Netlink {
+        /// What was being done.
+        what: String,
+        /// The refused message.
+        #[source]
+        source: NetlinkError,
     },
     /// A system call failed.
     #[error("{what}")]

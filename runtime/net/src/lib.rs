@@ -13,13 +13,33 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `network` | what a network is, and how the default one is chosen |
+//! | `attach` | one container's start: [`attach`], and its undo |
+//! | `sandbox` | the namespace and the veth pair |
+//! | `bridge` | making the bridge at first use |
+//! | `lease` | addresses |
+//! | `port` | published ports and the sockets that reserve them |
+//! | `nft` | the nf_tables table and its maps |
+//! | `conntrack` | forgetting flows that began before a port was published |
+//! | `netlink` | messages, sockets, errors |
 
 mod attach;
+mod bridge;
+mod conntrack;
 mod error;
+mod lease;
+mod netlink;
 mod network;
+mod nft;
 mod port;
+mod sandbox;
 
-pub use attach::{Attached, Kept, Undo, attach, leases, recover};
+#[cfg(test)]
+mod tests;
+
+pub use attach::{Attached, Kept, Undo, attach, recover};
 pub use error::{Error, Result};
+pub use lease::leases;
+pub use netlink::NetlinkError;
 pub use network::{Network, default_network};
 pub use port::{Port, Protocol};

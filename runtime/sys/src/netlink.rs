@@ -7,11 +7,11 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with}
 use crate::{Call, Error, Result};
 
 /// A netlink socket in the network namespace of the calling thread, whose error answers carry the kernel's own text and the place
-/// of the attribute at fault (`NETLINK_EXT_ACK`, Linux 4.12).
-pub fn socket(protocol: Protocol) -> Result<OwnedFd> {
+/// of the attribute at fault (`NETLINK_EXT_ACK`, Linux 4.12). No protocol is `NETLINK_ROUTE`, which is 0.
+pub fn socket(protocol: Option<Protocol>) -> Result<OwnedFd> {
     let family = AddressFamily::NETLINK;
-    let socket = socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol))
-        .call(|| format!("socket(AF_NETLINK, SOCK_RAW, {})", protocol.as_raw().get()))?;
+    let socket = socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+        .call(|| format!("socket(AF_NETLINK, SOCK_RAW, {})", protocol.map_or(0, |protocol| protocol.as_raw().get())))?;
     set(&socket, libc::NETLINK_EXT_ACK, "NETLINK_EXT_ACK")?;
     Ok(socket)
 }

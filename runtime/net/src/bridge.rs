@@ -1,0 +1,90 @@
+//! The bridge, made at first use.
+//!
+//! It is brought up last. A caller that finds it up needs to look at nothing else; one that finds it down, because its maker is
+//! still at work or was killed, does the same steps, each of which may be done twice.
+
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::netlink::route::{self, Link};
+use crate::netlink::{Batch, NetlinkError, Socket};
+use crate::network::Network;
+
+/// A locally administered hardware address that tells the IP address, so a reused address has the neighbour entry it had.
+pub(crate) fn mac(address: Ipv4Addr) -> [u8; 6] {
+    let [a, b, c, d] = address.octets();
+    [0x02, 0x52, a, b, c, d]
+}
+
+/// The bridge of `network`, up. The nf_tables table must be there before: it holds the rule that makes `route_localnet` safe.
+pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<Link> {
+    let failed = |source: NetlinkError| match source.errno() {
+        Errno::PERM => Error::NotRoot { what: "making a bridge" },
+        Errno::OPNOTSUPP => Error::Unsupported { what: format!("bridge {}", network.bridge), options: "BRIDGE", source },
+        _ => Error::Netlink { what: format!("make bridge {}", network.bridge), source },
+    };
+    for _ in 0..8 {
+        match route::get_link(socket, &network.bridge).map_err(failed)? {
+            Some(link) if link.kind != "bridge" => return Err(Error::NotABridge { name: link.name, kind: link.kind }),
+            Some(link) if link.up => return Ok(link),
+            Some(link) => configure(socket, network, link.index, failed)?,
+            None => {
+                let mut batch = Batch::new();
+                route::bridge(&mut batch, &network.bridge, mac(network.gateway()), mtu(socket).map_err(failed)?);
+                done_before(socket.transact(batch.acknowledge())).map_err(failed)?;
+            }
+        }
+    }
+    Err(failed(NetlinkError::new(sys::Error::new("RTM_GETLINK", Errno::AGAIN))))
+}
+
+/// Another caller having done it is as good.
+fn done_before(outcome: std::result::Result<(), NetlinkError>) -> std::result::Result<(), NetlinkError> {
+    match outcome {
+        Err(error) if error.errno() == Errno::EXIST => Ok(()),
+        other => other,
+    }
+}
+
+fn configure(socket: &Socket, network: &Network, index: u32, failed: impl Fn(NetlinkError) -> Error) -> Result<()> {
+    let name = &network.bridge;
+    // No IPv6 on this bridge yet, and never a router that a container announces (CVE-2020-13401).
+    sysctl(&format!("ipv6/conf/{name}/accept_ra"), "0", true)?;
+    sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1", true)?;
+    // Lets the answer to a connection from 127.0.0.1 in. The chain `guard` keeps all else from such addresses (CVE-2020-8558).
+    sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1", false)?;
+    sysctl("ipv4/ip_forward", "1", false)?;
+    let address = Ipv4Net::new_assert(network.gateway(), network.subnet.prefix_len());
+    let mut batch = Batch::new();
+    route::add_address(&mut batch, index, address);
+    done_before(socket.transact(batch.acknowledge())).map_err(&failed)?;
+    let mut batch = Batch::new();
+    route::up(&mut batch, "RTM_NEWLINK bridge up", index);
+    socket.transact(batch.acknowledge()).map_err(&failed)
+}
+
+/// Writes below /proc/sys/net, which shows the namespace of the calling thread. `optional`: the kernel may lack it.
+pub(crate) fn sysctl(key: &str, value: &str, optional: bool) -> Result<()> {
+    let path = format!("/proc/sys/net/{key}");
+    match fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes())) {
+        Err(error) if optional && error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            let errno = Errno::from_raw_os_error(error.raw_os_error().unwrap_or(5));
+            Err(Error::System { what: format!("set net.{}", key.replace('/', ".")), source: sys::Error::new(format!("write({path:?})"), errno) })
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The MTU of the link that leads outside: a larger one inside costs fragments or, where ICMP is filtered, connections.
+fn mtu(socket: &Socket) -> std::result::Result<u32, NetlinkError> {
+    let default = route::routes(socket)?.into_iter().find(|route| route.to.prefix_len() == 0).and_then(|route| route.link);
+    let Some(index) = default else { return Ok(1500) };
+    let link = route::links(socket)?.into_iter().find(|link| link.index == index);
+    Ok(link.map_or(1500, |link| link.mtu.clamp(576, 65535)))
+}

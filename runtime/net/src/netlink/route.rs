@@ -1,0 +1,194 @@
+//! rtnetlink(7): links, addresses and routes as messages.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use ipnet::Ipv4Net;
+
+use super::{Batch, CREATE, DUMP, EXCL, Message, Socket, address, find, number, text};
+
+const NEWLINK: u16 = 16;
+const GETLINK: u16 = 18;
+const NEWADDR: u16 = 20;
+const GETADDR: u16 = 22;
+const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
+
+const AF_INET: u8 = 2;
+const UP: u32 = 1;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_EXT_MASK: u16 = 29;
+/// `RTEXT_FILTER_SKIP_STATS`.
+const SKIP_STATS: u32 = 8;
+const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const VETH_PEER: u16 = 1;
+const BRPORT_MODE: u16 = 4;
+
+/// What `RTM_GETLINK` says of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) up: bool,
+    pub(crate) mtu: u32,
+    pub(crate) kind: String,
+    /// Index of the bridge it is a port of.
+    pub(crate) master: Option<u32>,
+}
+
+/// `struct ifinfomsg`: index, flags and the flags that change.
+fn ifinfo(index: u32, up: bool) -> [u8; 16] {
+    let mut header = [0; 16];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    let flags = if up { UP } else { 0 };
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..].copy_from_slice(&flags.to_ne_bytes());
+    header
+}
+
+/// Brings a link up.
+pub(crate) fn up(batch: &mut Batch, label: &'static str, index: u32) {
+    batch.message(label, NEWLINK, 0, &ifinfo(index, true), |m| m);
+}
+
+/// Makes a bridge, down, with a hardware address of its own: it would take that of a port otherwise, and change with it.
+pub(crate) fn bridge(batch: &mut Batch, name: &str, mac: [u8; 6], mtu: u32) {
+    batch.message("RTM_NEWLINK bridge", NEWLINK, CREATE | EXCL, &ifinfo(0, false), |m| {
+        m.text(IFLA_IFNAME, name).attr(IFLA_ADDRESS, &mac).number(IFLA_MTU, mtu);
+        m.nest(IFLA_LINKINFO, |m| {
+            m.text(INFO_KIND, "bridge")
+        })
+    });
+}
+
+/// One end of a veth pair.
+pub(crate) struct End<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mac: [u8; 6],
+}
+
+/// Makes a veth pair, both ends up: `outer` here and a port of `master`, `inner` in the namespace `netns` with the index `index`.
+pub(crate) fn veth(batch: &mut Batch, outer: &End<'_>, master: u32, inner: &End<'_>, index: u32, netns: BorrowedFd<'_>, mtu: u32) {
+    batch.message("RTM_NEWLINK veth", NEWLINK, CREATE | EXCL, &ifinfo(0, true), |m| {
+        m.text(IFLA_IFNAME, outer.name).attr(IFLA_ADDRESS, &outer.mac).number(IFLA_MTU, mtu).number(IFLA_MASTER, master);
+        m.nest(IFLA_LINKINFO, |m| {
+            m.text(INFO_KIND, "veth").nest(INFO_DATA, |m| {
+                m.nest(VETH_PEER, |m| {
+                    m.raw(&ifinfo(index, true)).text(IFLA_IFNAME, inner.name).attr(IFLA_ADDRESS, &inner.mac);
+                    m.number(IFLA_MTU, mtu).number(IFLA_NET_NS_FD, netns.as_raw_fd() as u32)
+                })
+            })
+        })
+    });
+}
+
+/// Lets the bridge port `name` send back what it received (hairpin mode): with `br_netfilter` a container's packets to its own
+/// published port are translated within the bridge and leave by the port they came from.
+pub(crate) fn hairpin(socket: &Socket, name: &str) -> Result<(), super::NetlinkError> {
+    let mut batch = Batch::new();
+    batch.message("RTM_NEWLINK hairpin", NEWLINK, 0, &ifinfo(0, false), |m| {
+        m.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |m| {
+            m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(BRPORT_MODE, &[1]))
+        })
+    });
+    socket.transact(batch.acknowledge())
+}
+
+/// Gives a link an address.
+pub(crate) fn add_address(batch: &mut Batch, index: u32, net: Ipv4Net) {
+    let mut header = [AF_INET, net.prefix_len(), 0, 0, 0, 0, 0, 0];
+    header[4..].copy_from_slice(&index.to_ne_bytes());
+    batch.message("RTM_NEWADDR", NEWADDR, CREATE | EXCL, &header, |m| {
+        m.attr(1, &net.addr().octets()).attr(2, &net.addr().octets()).attr(4, &net.broadcast().octets())
+    });
+}
+
+/// Adds the default route.
+pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
+    // Main table, set at boot time (RTPROT_BOOT, as ip(8) does), global, unicast.
+    let header = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| {
+        m.attr(5, &gateway.octets()).number(4, index)
+    });
+}
+
+/// Reads an answer about a link.
+pub(crate) fn link(message: Message<'_>) -> Option<Link> {
+    let (header, attrs) = message.body.split_at_checked(16)?;
+    let kind = find(attrs, IFLA_LINKINFO).and_then(|info| find(info, INFO_KIND)).map_or("", text);
+    Some(Link {
+        index: number(&header[4..])?,
+        name: text(find(attrs, IFLA_IFNAME)?).to_owned(),
+        up: number(&header[8..])? & UP != 0,
+        mtu: find(attrs, IFLA_MTU).and_then(number)?,
+        kind: kind.to_owned(),
+        master: find(attrs, IFLA_MASTER).and_then(number),
+    })
+}
+
+/// Reads an answer about an address: the index of its link, and the address with its prefix.
+pub(crate) fn link_address(message: Message<'_>) -> Option<(u32, Ipv4Net)> {
+    let (header, attrs) = message.body.split_at_checked(8)?;
+    let local = find(attrs, 2).or_else(|| find(attrs, 1)).and_then(address)?;
+    Some((number(&header[4..])?, Ipv4Net::new(local, header[1]).ok()?))
+}
+
+/// A route as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) to: Ipv4Net,
+    /// Index of the link it leaves by.
+    pub(crate) link: Option<u32>,
+}
+
+/// Reads an answer about a route.
+pub(crate) fn route(message: Message<'_>) -> Option<Route> {
+    let (header, attrs) = message.body.split_at_checked(12)?;
+    if header[0] != AF_INET {
+        return None;
+    }
+    let to = find(attrs, 1).map_or(Some(Ipv4Addr::UNSPECIFIED), address)?;
+    Some(Route { to: Ipv4Net::new(to, header[1]).ok()?.trunc(), link: find(attrs, 4).and_then(number) })
+}
+
+/// The link called `name`.
+pub(crate) fn get_link(socket: &Socket, name: &str) -> Result<Option<Link>, super::NetlinkError> {
+    let mut batch = Batch::new();
+    batch.message("RTM_GETLINK", GETLINK, 0, &ifinfo(0, false), |m| {
+        m.text(IFLA_IFNAME, name).number(IFLA_EXT_MASK, SKIP_STATS)
+    });
+    match socket.get(&batch, link) {
+        Err(error) if error.errno() == rustix::io::Errno::NODEV => Ok(None),
+        other => other,
+    }
+}
+
+/// All links.
+pub(crate) fn links(socket: &Socket) -> Result<Vec<Link>, super::NetlinkError> {
+    let mut batch = Batch::new();
+    batch.message("RTM_GETLINK", GETLINK, DUMP, &ifinfo(0, false), |m| m);
+    socket.dump(&batch, link)
+}
+
+/// All IPv4 addresses.
+pub(crate) fn addresses(socket: &Socket) -> Result<Vec<(u32, Ipv4Net)>, super::NetlinkError> {
+    let mut batch = Batch::new();
+    batch.message("RTM_GETADDR", GETADDR, DUMP, &[AF_INET, 0, 0, 0, 0, 0, 0, 0], |m| m);
+    socket.dump(&batch, link_address)
+}
+
+/// All IPv4 routes of all tables.
+pub(crate) fn routes(socket: &Socket) -> Result<Vec<Route>, super::NetlinkError> {
+    let mut batch = Batch::new();
+    batch.message("RTM_GETROUTE", GETROUTE, DUMP, &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], |m| m);
+    socket.dump(&batch, route)
+}

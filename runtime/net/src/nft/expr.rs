@@ -1,0 +1,147 @@
+//! Rules, spelled as the expressions nf_tables executes: load into a register, compare, decide.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use super::GENMSG;
+use crate::netlink::{APPEND, Batch, CREATE};
+
+/// `NFT_REG_1`, the register everything is compared in; 16 bytes.
+const REG: u32 = 1;
+/// `NFT_REG32_01` … `NFT_REG32_03`: the second to fourth word of `NFT_REG_1`.
+const WORD: [u32; 4] = [1, 9, 10, 11];
+
+const NF_DROP: u32 = 0;
+const NF_ACCEPT: u32 = 1;
+
+/// Conditions and statements of our rules. Constants come from `linux/netfilter/nf_tables.h`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Expr<'a> {
+    /// `iifname NAME`, or `iifname != NAME`.
+    In(&'a str, bool),
+    /// `oifname NAME`, or `oifname != NAME`.
+    Out(&'a str, bool),
+    /// `ip saddr NET`.
+    Source(Ipv4Net),
+    /// `ip daddr NET`.
+    Destination(Ipv4Net),
+    /// `ct state …`: any of these bits.
+    State(u32),
+    /// `ct status …`: any of these bits.
+    Status(u32),
+    /// `fib daddr type local`: an address of this host.
+    Local,
+    /// `dnat to meta l4proto . th dport map @SET`; no element, no match.
+    DnatAny(&'a str),
+    /// `dnat to ip daddr . meta l4proto . th dport map @SET`.
+    DnatOne(&'a str),
+    /// `masquerade`.
+    Masquerade,
+    /// `accept`.
+    Accept,
+    /// `drop`.
+    Drop,
+}
+
+/// Appends a rule to a chain.
+pub(super) fn rule(batch: &mut Batch, label: &'static str, table: &str, chain: &str, rule: &[Expr<'_>]) {
+    batch.message(label, super::NEWRULE, CREATE | APPEND, &GENMSG, |m| {
+        m.text(1, table).text(2, chain).nest(4, |m| rule.iter().fold(m, |m, expr| expr.write(m)))
+    });
+}
+
+impl Expr<'_> {
+    fn write(self, m: &mut Batch) -> &mut Batch {
+        match self {
+            Expr::In(name, is) => interface(m, 6, name, is),
+            Expr::Out(name, is) => interface(m, 7, name, is),
+            Expr::Source(net) => in_net(m, 12, net),
+            Expr::Destination(net) => in_net(m, 16, net),
+            Expr::State(bits) => conntrack(m, 0, bits),
+            Expr::Status(bits) => conntrack(m, 2, bits),
+            Expr::Local => {
+                // NFT_FIB_RESULT_ADDRTYPE of NFTA_FIB_F_DADDR is RTN_LOCAL.
+                expr(m, "fib", |m| m.be(1, REG).be(2, 3).be(3, 2));
+                compare(m, true, &2u32.to_ne_bytes())
+            }
+            Expr::DnatAny(set) => {
+                load(m, 16, WORD[0]);
+                payload(m, WORD[1], 2, 2, 2);
+                dnat(m, set)
+            }
+            Expr::DnatOne(set) => {
+                payload(m, WORD[0], 1, 16, 4);
+                load(m, 16, WORD[1]);
+                payload(m, WORD[2], 2, 2, 2);
+                dnat(m, set)
+            }
+            Expr::Masquerade => expr(m, "masq", |m| m),
+            Expr::Accept => verdict(m, NF_ACCEPT),
+            Expr::Drop => verdict(m, NF_DROP),
+        }
+    }
+}
+
+fn expr<'a>(m: &'a mut Batch, name: &str, data: impl FnOnce(&mut Batch) -> &mut Batch) -> &'a mut Batch {
+    m.nest(1, |m| {
+        m.text(1, name).nest(2, data)
+    })
+}
+
+/// `meta`: NFT_META_IIFNAME 6, NFT_META_OIFNAME 7, NFT_META_L4PROTO 16.
+fn load<'a>(m: &'a mut Batch, key: u32, register: u32) -> &'a mut Batch {
+    expr(m, "meta", |m| m.be(1, register).be(2, key))
+}
+
+/// `payload`: base 1 is the network header, 2 the transport header.
+fn payload<'a>(m: &'a mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &'a mut Batch {
+    expr(m, "payload", |m| m.be(1, register).be(2, base).be(3, offset).be(4, length))
+}
+
+fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {
+    expr(m, "cmp", |m| {
+        m.be(1, REG).be(2, u32::from(!equal)).nest(3, |m| m.attr(1, value))
+    })
+}
+
+fn mask<'a>(m: &'a mut Batch, mask: [u8; 4]) -> &'a mut Batch {
+    expr(m, "bitwise", |m| {
+        m.be(1, REG).be(2, REG).be(3, 4).nest(4, |m| m.attr(1, &mask)).nest(5, |m| m.attr(1, &[0; 4]))
+    })
+}
+
+fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Batch {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes[..15].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    load(m, key, REG);
+    compare(m, is, &bytes)
+}
+
+fn in_net<'a>(m: &'a mut Batch, offset: u32, net: Ipv4Net) -> &'a mut Batch {
+    payload(m, REG, 1, offset, 4);
+    mask(m, Ipv4Addr::octets(&net.netmask()));
+    compare(m, true, &net.network().octets())
+}
+
+fn conntrack<'a>(m: &'a mut Batch, key: u32, bits: u32) -> &'a mut Batch {
+    expr(m, "ct", |m| m.be(1, REG).be(2, key));
+    mask(m, bits.to_ne_bytes());
+    compare(m, false, &[0; 4])
+}
+
+/// Looks the registers up in the map and translates to what is found: NFT_NAT_DNAT, address in the first word, port in the second.
+fn dnat<'a>(m: &'a mut Batch, set: &str) -> &'a mut Batch {
+    expr(m, "lookup", |m| m.text(1, set).be(2, REG).be(3, REG));
+    expr(m, "nat", |m| m.be(1, 1).be(2, u32::from(super::FAMILY)).be(3, WORD[0]).be(5, WORD[1]))
+}
+
+fn verdict<'a>(m: &'a mut Batch, code: u32) -> &'a mut Batch {
+    expr(m, "immediate", |m| {
+        m.be(1, 0).nest(2, |m| {
+            m.nest(2, |m| m.be(1, code))
+        })
+    })
+}

@@ -1,0 +1,94 @@
+//! nf_tables by netlink: one table of family `ip` per network.
+//!
+//! ```text
+//!   raw prerouting   loopback addresses from anywhere but lo are dropped        (CVE-2020-8558)
+//!   nat prerouting ┐ proto . port -> container . port, for addresses of the host
+//!   nat output     ┘ host address . proto . port -> container . port
+//!   filter forward   to the bridge: established, translated, from the bridge; nothing else
+//!   nat postrouting  localhost and hairpin -> the bridge's address; containers -> outside
+//! ```
+//!
+//! Ports are elements of two maps, not rules: publishing adds an element, whatever else is published, and the kernel refuses a second
+//! element for one port. [`table`] is the table as data, [`ports`] its elements, [`expr`] how a rule is spelled.
+
+mod expr;
+mod ports;
+mod table;
+
+use rustix::io::Errno;
+
+use crate::netlink::{Batch, CREATE, EXCL, NetlinkError, Socket, attributes, find, text};
+
+pub(crate) use ports::{Published, add, remove, remove_all};
+#[cfg(test)]
+pub(crate) use ports::elements;
+pub(crate) use table::{ensure, open};
+
+/// `NFPROTO_IPV4`.
+const FAMILY: u8 = 2;
+/// `NFNL_SUBSYS_NFTABLES` in the upper half of a message kind.
+const NFTABLES: u16 = 10 << 8;
+const NEWTABLE: u16 = NFTABLES;
+const GETTABLE: u16 = NFTABLES | 1;
+const DELTABLE: u16 = NFTABLES | 2;
+const NEWCHAIN: u16 = NFTABLES | 3;
+const NEWRULE: u16 = NFTABLES | 6;
+const NEWSET: u16 = NFTABLES | 9;
+const NEWSETELEM: u16 = NFTABLES | 12;
+const GETSETELEM: u16 = NFTABLES | 13;
+const DELSETELEM: u16 = NFTABLES | 14;
+const GETGEN: u16 = NFTABLES | 16;
+
+/// The map of ports published on any address.
+const ANY: &str = "published";
+/// The map of ports published on one address.
+const ONE: &str = "published_on";
+
+/// `struct nfgenmsg` of our family.
+const GENMSG: [u8; 4] = [FAMILY, 0, 0, 0];
+
+/// A batch: all of its messages take effect, or none. With a generation, only if the ruleset is still that one
+/// (`NFNL_BATCH_GENID`; `ERESTART` otherwise).
+fn batch(generation: Option<u32>, body: impl FnOnce(&mut Batch)) -> Batch {
+    let mut batch = Batch::new();
+    // struct nfgenmsg: AF_UNSPEC, version 0, resource id = subsystem in network order.
+    batch.message("NFNL_MSG_BATCH_BEGIN", 16, 0, &[0, 0, 0, 10], |m| {
+        match generation {
+            Some(generation) => m.be(1, generation),
+            None => m,
+        }
+    });
+    body(&mut batch);
+    batch.acknowledge();
+    batch.message("NFNL_MSG_BATCH_END", 17, 0, &[0, 0, 0, 10], |m| m);
+    batch
+}
+
+/// The ruleset's generation.
+fn generation(socket: &Socket) -> Result<u32, NetlinkError> {
+    let mut request = Batch::new();
+    request.message("NFT_MSG_GETGEN", GETGEN, 0, &[0, 0, 0, 0], |m| m);
+    let read = |message: crate::netlink::Message<'_>| {
+        let id = find(message.body.get(4..)?, 1)?;
+        Some(u32::from_be_bytes(id.try_into().ok()?))
+    };
+    socket.get(&request, read)?.ok_or_else(|| NetlinkError::new(sys::Error::new("NFT_MSG_GETGEN", Errno::IO)))
+}
+
+/// Removes the rules of a chain, to see what happens without them.
+#[cfg(test)]
+pub(crate) fn flush_chain(socket: &Socket, table: &str, chain: &str) {
+    let request = batch(None, |b| {
+        b.message("NFT_MSG_DELRULE", NFTABLES | 8, 0, &GENMSG, |m| m.text(1, table).text(2, chain));
+    });
+    socket.transact(&request).unwrap();
+}
+
+/// Removes a table.
+#[cfg(test)]
+pub(crate) fn delete_table(socket: &Socket, table: &str) {
+    let request = batch(None, |b| {
+        b.message("NFT_MSG_DELTABLE", DELTABLE, 0, &GENMSG, |m| m.text(1, table));
+    });
+    socket.transact(&request).unwrap();
+}

@@ -1,0 +1,154 @@
+//! The table, and making sure that it is there.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use rustix::io::Errno;
+
+use super::expr::{Expr, rule};
+use super::*;
+use crate::error::{Error, Result};
+use crate::network::Network;
+
+/// Written into the table's comment; a table with another comment is replaced. Raise the number when a rule changes.
+const VERSION: u32 = 1;
+
+/// `ct state established,related`.
+const ESTABLISHED: u32 = 2 | 4;
+/// `ct status dnat`.
+const DNAT: u32 = 1 << 5;
+
+/// 127.0.0.0/8.
+const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+
+/// The chains: name, type, hook, priority.
+const CHAINS: [(&str, &str, u32, i32); 5] = [
+    ("guard", "filter", 0, -300),
+    ("forward", "filter", 2, 0),
+    ("prerouting", "nat", 0, -100),
+    ("output", "nat", 3, -100),
+    ("postrouting", "nat", 4, 100),
+];
+
+/// What a table found says of itself.
+struct Found {
+    comment: String,
+    handle: [u8; 8],
+}
+
+/// A socket for the caller's nf_tables.
+pub(crate) fn open(table: &str) -> Result<Socket> {
+    Socket::netfilter().map_err(|source| unsupported(table, source))
+}
+
+/// Makes the table of `network` unless it is there. Two callers at once: the kernel lets one in.
+pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<()> {
+    let comment = format!("rctr {VERSION}: {} {}", network.bridge, network.subnet);
+    for _ in 0..8 {
+        let found = get(socket, &network.table).map_err(|source| unsupported(&network.table, source))?;
+        if found.as_ref().is_some_and(|found| found.comment == comment) {
+            return Ok(());
+        }
+        match socket.transact(&create(network, &comment, found.map(|found| found.handle))) {
+            Ok(()) => return Ok(()),
+            // Another caller was first: with a new table (EEXIST), or with replacing the old one (ENOENT for its handle).
+            Err(error) if error.errno() == Errno::EXIST || (error.errno() == Errno::NOENT && error.sequence == 2) => {}
+            Err(source) => return Err(unsupported(&network.table, source)),
+        }
+    }
+    Err(unsupported(&network.table, NetlinkError::new(sys::Error::new("NFT_MSG_NEWTABLE", Errno::AGAIN))))
+}
+
+/// Says what to do where the kernel cannot.
+fn unsupported(table: &str, source: NetlinkError) -> Error {
+    match source.errno() {
+        Errno::PERM => Error::NotRoot { what: "publishing ports by nf_tables" },
+        Errno::NOENT | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT | Errno::INVAL => Error::Unsupported {
+            what: format!("the nf_tables table \"ip {table}\""),
+            options: "NF_TABLES_IPV4, NF_CONNTRACK, NFT_NAT, NFT_MASQ, NFT_CT and NFT_FIB_IPV4",
+            source,
+        },
+        _ => Error::Netlink { what: format!("make the nf_tables table \"ip {table}\""), source },
+    }
+}
+
+fn get(socket: &Socket, table: &str) -> std::result::Result<Option<Found>, NetlinkError> {
+    let mut request = Batch::new();
+    request.message("NFT_MSG_GETTABLE", GETTABLE, 0, &GENMSG, |m| {
+        m.text(1, table)
+    });
+    let read = |message: crate::netlink::Message<'_>| {
+        let attrs = message.body.get(4..)?;
+        // NFTA_TABLE_USERDATA holds type, length, value; type 0 is the comment that `nft list` shows.
+        let comment = find(attrs, 6).and_then(|data| data.get(2..)).map_or("", text).to_owned();
+        Some(Found { comment, handle: find(attrs, 4)?.try_into().ok()? })
+    };
+    match socket.get(&request, read) {
+        Err(error) if error.errno() == Errno::NOENT => Ok(None),
+        other => other,
+    }
+}
+
+/// The table as one batch; an old one, named by its handle, goes in the same breath.
+fn create(network: &Network, comment: &str, old: Option<[u8; 8]>) -> Batch {
+    let table = network.table.as_str();
+    batch(None, |b| {
+        if let Some(handle) = old {
+            b.message("NFT_MSG_DELTABLE", DELTABLE, 0, &GENMSG, |m| {
+                m.attr(4, &handle)
+            });
+        }
+        b.message("NFT_MSG_NEWTABLE", NEWTABLE, CREATE | EXCL, &GENMSG, |m| {
+            let mut data = vec![0, comment.len() as u8 + 1];
+            data.extend_from_slice(comment.as_bytes());
+            data.push(0);
+            m.text(1, table).be(2, 0).attr(6, &data)
+        });
+        maps(b, table);
+        chains(b, table);
+        rules(b, table, &network.bridge, network.subnet);
+    })
+}
+
+/// Types as nft(8) numbers them, six bits each: ipv4_addr 7, inet_proto 12, inet_service 13. The kernel wants the lengths only.
+fn maps(b: &mut Batch, table: &str) {
+    let sets = [(ANY, (12 << 6) | 13, 8), (ONE, (7 << 12) | (12 << 6) | 13, 12)];
+    for (id, (name, key, length)) in (1..).zip(sets) {
+        b.message("NFT_MSG_NEWSET", NEWSET, CREATE | EXCL, &GENMSG, |m| {
+            m.text(1, table).text(2, name).be(3, 8).be(4, key).be(5, length);
+            m.be(6, (7 << 6) | 13).be(7, 8).be(10, id)
+        });
+    }
+}
+
+fn chains(b: &mut Batch, table: &str) {
+    for (name, kind, hook, priority) in CHAINS {
+        b.message("NFT_MSG_NEWCHAIN", NEWCHAIN, CREATE | EXCL, &GENMSG, |m| {
+            m.text(1, table).text(3, name).nest(4, |m| {
+                m.be(1, hook).be(2, priority as u32)
+            });
+            // NF_ACCEPT as policy: what is not about our bridge is not ours to judge.
+            m.be(5, 1).text(7, kind)
+        });
+    }
+}
+
+fn rules(b: &mut Batch, table: &str, bridge: &str, subnet: Ipv4Net) {
+    use Expr::*;
+    // `route_localnet` on the bridge lets answers to 127.0.0.1 in; on the wire no such packet is ever right (CVE-2020-8558).
+    rule(b, "rule: loopback", table, "guard", &[In("lo", false), Destination(LOOPBACK), Drop]);
+
+    rule(b, "rule: established", table, "forward", &[Out(bridge, true), State(ESTABLISHED), Accept]);
+    rule(b, "rule: published", table, "forward", &[Out(bridge, true), Status(DNAT), Accept]);
+    rule(b, "rule: direct access", table, "forward", &[Out(bridge, true), In(bridge, false), Drop]);
+
+    for chain in ["prerouting", "output"] {
+        rule(b, "rule: published on one address", table, chain, &[Local, DnatOne(ONE)]);
+        rule(b, "rule: published on any address", table, chain, &[Local, DnatAny(ANY)]);
+    }
+
+    // Answers must come back through this host: from a container to itself or its neighbour, and from the host's 127.0.0.1.
+    rule(b, "rule: localhost", table, "postrouting", &[Out(bridge, true), Source(LOOPBACK), Masquerade]);
+    rule(b, "rule: hairpin", table, "postrouting", &[Out(bridge, true), Source(subnet), Status(DNAT), Masquerade]);
+    rule(b, "rule: outside", table, "postrouting", &[Out(bridge, false), Source(subnet), Masquerade]);
+}

@@ -1,0 +1,102 @@
+//! The container's side: a namespace, its loopback, and `eth0`.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use ipnet::Ipv4Net;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use sys::Call;
+
+use crate::bridge::{mac, sysctl};
+use crate::error::{Error, Result};
+use crate::lease::hash;
+use crate::netlink::route::{self, End, Link};
+use crate::netlink::{Batch, NetlinkError, Socket};
+use crate::network::Network;
+
+/// A network namespace and a socket in it, which works from any thread.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) netns: OwnedFd,
+    socket: Socket,
+}
+
+/// Makes a namespace. The calling thread ends up in it, so it must be one made for this.
+pub(crate) fn make() -> Result<Sandbox> {
+    const NEWNET: i32 = 0x4000_0000;
+    sys::ns::unshare(NEWNET).map_err(|source| match source.errno() {
+        Errno::PERM => Error::NotRoot { what: "making a network namespace" },
+        Errno::INVAL => Error::System { what: "make a network namespace (the kernel lacks NET_NS)".into(), source },
+        _ => Error::System { what: "make a network namespace".into(), source },
+    })?;
+    let path = "/proc/thread-self/ns/net";
+    let netns = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| format!("open({path:?})"))
+        .map_err(|source| Error::System { what: "open the network namespace".into(), source })?;
+    let socket = Socket::route().map_err(|source| Error::Netlink { what: "open the network namespace".into(), source })?;
+    // eth0 will have no IPv6 address of its own accord: the network is IPv4. `::1` on lo stays.
+    sysctl("ipv6/conf/default/disable_ipv6", "1", true)?;
+    Ok(Sandbox { netns, socket })
+}
+
+/// The name of the host's end: `veth` and seven characters that depend on the id and on how often a name was taken.
+pub(crate) fn host_name(id: &str, attempt: u32) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let hash = hash(format!("{attempt}{id}").as_bytes());
+    let digits = (0..7).map(|n| char::from(DIGITS[(hash >> (n * 5)) as usize & 31]));
+    "veth".chars().chain(digits).collect()
+}
+
+impl Sandbox {
+    /// Connects the namespace: a veth pair to `bridge` in one message, then loopback, address and default route in one more.
+    pub(crate) fn connect(&self, host: &Socket, network: &Network, bridge: &Link, id: &str, address: Ipv4Net, hairpin: bool) -> Result<()> {
+        let failed = |source: NetlinkError| match source.errno() {
+            Errno::OPNOTSUPP => Error::Unsupported { what: "a pair of interfaces".into(), options: "VETH", source },
+            Errno::PERM => Error::NotRoot { what: "making an interface" },
+            _ => Error::Netlink { what: format!("connect container {id} to {}", bridge.name), source },
+        };
+        let (name, index) = self.pair(host, bridge, id, address).map_err(failed)?;
+        if hairpin {
+            route::hairpin(host, &name).map_err(failed)?;
+        }
+        let mut batch = Batch::new();
+        route::up(&mut batch, "RTM_NEWLINK lo up", 1);
+        route::add_address(&mut batch, index, address);
+        route::default_route(&mut batch, index, network.gateway());
+        self.socket.transact(batch.acknowledge()).map_err(failed)
+    }
+
+    fn pair(&self, host: &Socket, bridge: &Link, id: &str, address: Ipv4Net) -> std::result::Result<(String, u32), NetlinkError> {
+        let inner_mac = mac(address.addr());
+        // The host's end differs from the container's, and is the higher one, as with all such tools: fe instead of 02.
+        let mut outer_mac = inner_mac;
+        outer_mac[0] = 0xfe;
+        for attempt in 0.. {
+            let name = host_name(id, attempt);
+            // Loopback is 1. Some kernels put tunnels into every new namespace, so 2 may be taken.
+            let index = 2 + 98 * attempt;
+            let mut batch = Batch::new();
+            let (outer, inner) = (End { name: &name, mac: outer_mac }, End { name: "eth0", mac: inner_mac });
+            route::veth(&mut batch, &outer, bridge.index, &inner, index, self.netns.as_fd(), bridge.mtu);
+            match host.transact(batch.acknowledge()) {
+                Err(error) if matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok((name, index)),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_depend_on_id_and_attempt() {
+        let names = [host_name("abc", 0), host_name("abc", 1), host_name("abd", 0)];
+        assert!(names.iter().all(|name| name.len() == 11 && name.starts_with("veth")));
+        assert!(names[0] != names[1] && names[0] != names[2], "{names:?}");
+        assert_eq!(names[0], host_name("abc", 0));
+    }
+}

@@ -1,0 +1,79 @@
+//! What must not work, and that it is our rule which stops it.
+
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
+
+use super::world::*;
+use crate::netlink::route;
+use crate::netlink::{Batch, CREATE, Socket};
+use crate::nft;
+
+/// In a container with CAP_NET_ADMIN: loopback addresses lead to the host.
+fn route_loopback_out(gateway: Ipv4Addr) {
+    std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").unwrap();
+    let socket = Socket::route().unwrap();
+    let eth0 = route::get_link(&socket, "eth0").unwrap().unwrap().index;
+    // Loopback down, for its routes come first: struct ifinfomsg with IFF_UP among the changes.
+    let mut down = [0; 16];
+    (down[4], down[12]) = (1, 1);
+    let mut batch = Batch::new();
+    batch.message("lo down", 16, 0, &down, |m| m);
+    batch.message("route", 24, CREATE, &[2, 8, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |m| {
+        m.attr(1, &[127, 0, 0, 0]).attr(5, &gateway.octets()).number(4, eth0)
+    });
+    socket.transact(batch.acknowledge()).unwrap();
+}
+
+/// CVE-2020-8558.
+#[test]
+fn loopback_services_of_the_host_are_out_of_reach() {
+    host(|world| {
+        let a = world.attach("a", &[tcp(8080, 80)]);
+        let victim = UdpSocket::bind((Ipv4Addr::LOCALHOST, 7777)).unwrap();
+        victim.set_read_timeout(Some(SILENCE)).unwrap();
+        let attack = || {
+            inside(&a.netns, || {
+                let socket = UdpSocket::bind((a.address.addr(), 0)).unwrap();
+                socket.send_to(b"evil", (Ipv4Addr::LOCALHOST, 7777)).unwrap();
+            });
+            victim.recv(&mut [0; 4]).is_ok()
+        };
+        inside(&a.netns, || route_loopback_out(a.gateway));
+        assert!(!attack(), "the attack came through");
+        nft::flush_chain(&world.netfilter, &world.network.table, "guard");
+        assert!(attack(), "this test proves nothing");
+    });
+}
+
+#[test]
+fn container_addresses_are_out_of_reach_from_outside() {
+    host(|world| {
+        let a = world.attach("a", &[tcp(8080, 80)]);
+        let (published, hidden) = (listen(&a.netns, 80), listen(&a.netns, 81));
+        let attack = |port| {
+            let to = SocketAddrV4::new(a.address.addr(), port).into();
+            inside(&world.outside, || TcpStream::connect_timeout(&to, SILENCE)).is_ok()
+        };
+        assert!(!attack(80), "a published port, but not by its container's address");
+        assert!(!attack(81));
+        talk(Some(&world.outside), (HOST, 8080), &published);
+        nft::flush_chain(&world.netfilter, &world.network.table, "forward");
+        assert!(attack(81), "this test proves nothing");
+        drop(hidden);
+    });
+}
+
+/// An interface of another kind that has the bridge's name is left alone.
+#[test]
+fn a_strangers_interface_is_not_used() {
+    host(|world| {
+        let mut network = world.network.clone();
+        network.bridge = "uplink".into();
+        let error = crate::attach(&network, "a", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "interface uplink is a veth, not a bridge");
+        network.bridge = "../rctr0".into();
+        assert_eq!(crate::attach(&network, "a", &[]).unwrap_err().to_string(), "\"../rctr0\" is not a usable name for a bridge");
+        let error = crate::attach(&world.network, "../a", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "\"../a\" is not a usable name for a container");
+        world.assert_clean();
+    });
+}

@@ -1,0 +1,9 @@
+//! Tests that need root: each plays a host in a network namespace of its own, so the real host gets nothing.
+
+mod attack;
+mod measure;
+mod publish;
+mod reach;
+mod table;
+mod undo;
+mod world;
