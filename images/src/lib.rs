@@ -5,8 +5,6 @@ mod config;
 mod digest;
 mod manifest;
 mod platform;
-pub mod pull;
 mod reference;
 mod registry;
-mod store;
 mod unpack;

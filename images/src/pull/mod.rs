@@ -1,1 +1,198 @@
-//! To be filled.
+//! Fetching an image: name -> manifest -> config and missing layers side by side -> verified -> published.
+//!
+//! The async runtime is made here and ends here; it has one thread, as all it does is to hand on what comes from the
+//! network. Each layer has two threads of its own (see `unpack`).
+
+mod layer;
+mod progress;
+mod resolve;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+pub use progress::{Event, Progress};
+
+use crate::error::{Error, Result};
+use crate::image::{Image, Layer};
+use crate::registry::Registry;
+use crate::store::{Publication, Record, Store, digest_of, layers_of, parse_config};
+use crate::{Credentials, Digest, ImageConfig, Platform, Reference, Registries};
+
+/// Largest config that is read, in bytes.
+const CONFIG_LIMIT: u64 = 8 << 20;
+
+/// Layers on their way at once. More than there are cores: what they wait for is mostly the network.
+const PARALLEL: usize = 6;
+
+/// How to pull.
+#[derive(Debug, Default)]
+pub struct PullOptions {
+    /// For which machines; `None`: this one.
+    pub platform: Option<Platform>,
+    /// Mirrors, insecure and blocked registries.
+    pub registries: Registries,
+    /// Who is asking.
+    pub credentials: Credentials,
+}
+
+/// A pulled image.
+#[derive(Debug)]
+pub struct Pulled {
+    /// The image, complete.
+    pub image: Image,
+    /// What the name means in the registry: an index, or a manifest.
+    pub digest: Digest,
+    /// Whether anything was downloaded or the name moved.
+    pub fresh: bool,
+}
+
+/// Brings the image `reference` into the store. Blocks until it is there; a failed pull leaves nothing but the layers that were
+/// complete by then.
+///
+/// Two pulls that want the same layer at once download it once, also from different processes.
+pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progress: &dyn Progress) -> Result<Pulled> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let pulled = runtime.block_on(async {
+        let registry = Registry::new(reference, &options.registries, &options.credentials).await?;
+        let platform = options.platform.clone().unwrap_or_else(Platform::host);
+        Pull { store, reference, platform: &platform, registry: &registry, progress }.run().await
+    });
+    // Something may still wait in a thread for another process's lock.
+    runtime.shutdown_background();
+    pulled
+}
+
+/// One pull.
+struct Pull<'a> {
+    store: &'a Store,
+    reference: &'a Reference,
+    platform: &'a Platform,
+    registry: &'a Registry,
+    progress: &'a dyn Progress,
+}
+
+impl Pull<'_> {
+    async fn run(&self) -> Result<Pulled> {
+        let resolved = self.resolve().await?;
+        let digests: Vec<Digest> = resolved.layers.iter().map(|layer| layer.digest.clone()).collect();
+        let lease = self.store.lease(digests.iter().chain([&resolved.config.digest]))?;
+        let sizes: Vec<_> = resolved.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
+        self.progress.event(Event::Layers(&sizes));
+        let (known, config) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let (config_bytes, downloaded) =
+            tokio::join!(self.config(&resolved, &known, &stop), self.layers(&resolved, &config, &stop, &stopped));
+        // Layers stop when the config fails, and then only say so.
+        let (config_bytes, downloaded) = (config_bytes?, downloaded?);
+        self.store.adopt(&digests)?;
+        let record = Record {
+            target: resolved.target.digest.clone(),
+            manifest: resolved.manifest.digest.clone(),
+            media_type: resolved.manifest.media_type.clone(),
+            config: resolved.config.digest.clone(),
+            layers: digests,
+        };
+        let mut blobs = vec![(&record.config, config_bytes.as_slice()), (&record.manifest, resolved.manifest.bytes.as_slice())];
+        if record.target != record.manifest {
+            blobs.push((&record.target, resolved.target.bytes.as_slice()));
+        }
+        let moved = self.store.publish(&Publication { name: self.reference, record: &record, blobs }, &lease)?;
+        let image = self.store.load(&record, vec![self.reference.clone()])?;
+        Ok(Pulled { image, digest: record.target.clone(), fresh: moved || downloaded })
+    }
+
+    /// Fetches and checks the config, and tells the layers what it says. If it fails they stop.
+    async fn config(
+        &self,
+        resolved: &resolve::Resolved,
+        known: &watch::Sender<Option<Vec<Layer>>>,
+        stop: &watch::Sender<bool>,
+    ) -> Result<Vec<u8>> {
+        let (bytes, layers) = self.checked_config(resolved).await.inspect_err(|_| {
+            let _ = stop.send(true);
+        })?;
+        let _ = known.send(Some(layers));
+        Ok(bytes)
+    }
+
+    async fn checked_config(&self, resolved: &resolve::Resolved) -> Result<(Vec<u8>, Vec<Layer>)> {
+        let digest = &resolved.config.digest;
+        let bytes = match self.store.read_blob("config", digest) {
+            Ok(bytes) => bytes,
+            Err(_) => self.small_blob("config", digest, resolved.config.size).await?,
+        };
+        let config = parse_config(digest, &bytes)?;
+        self.check_platform(&config)?;
+        let layers = layers_of(digest, &resolved.layers, &config)?;
+        Ok((bytes, layers))
+    }
+
+    async fn small_blob(&self, what: &str, digest: &Digest, size: u64) -> Result<Vec<u8>> {
+        use futures_util::TryStreamExt as _;
+        let what = format!("{what} {digest}");
+        if size > CONFIG_LIMIT {
+            return Err(Error::TooLarge { what, limit: CONFIG_LIMIT });
+        }
+        let stream = self.registry.blob(digest, size, 0).await?;
+        let mut stream = std::pin::pin!(stream);
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.try_next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        let found = bytes.len() as u64;
+        if found < size {
+            return Err(Error::Truncated { what, expected: size, found });
+        }
+        let found = digest_of(&bytes, digest);
+        if found != digest.to_string() {
+            return Err(Error::DigestMismatch { what, expected: digest.to_string(), found });
+        }
+        Ok(bytes)
+    }
+
+    /// A name without an index behind it may be made for other machines.
+    fn check_platform(&self, config: &ImageConfig) -> Result<()> {
+        let have = config.platform();
+        if self.platform.accepts(&have) {
+            return Ok(());
+        }
+        Err(Error::WrongPlatform { reference: self.reference.familiar(), wanted: self.platform.clone(), have: vec![have] })
+    }
+
+    /// Fetches what is missing, biggest first. Answers whether anything was downloaded.
+    async fn layers(
+        &self,
+        resolved: &resolve::Resolved,
+        config: &watch::Receiver<Option<Vec<Layer>>>,
+        stop: &watch::Sender<bool>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<bool> {
+        use futures_util::StreamExt as _;
+        let mut seen = BTreeSet::new();
+        let mut layers: Vec<_> = resolved.layers.iter().enumerate().filter(|(_, layer)| seen.insert(&layer.digest)).collect();
+        layers.sort_by_key(|(_, layer)| std::cmp::Reverse(layer.size));
+        let fetch = |(index, blob)| {
+            let (config, stopped) = (config.clone(), stopped.clone());
+            layer::Fetch { store: self.store, progress: self.progress, blob, index, config, stopped }
+                .run(|| self.registry.blob(&blob.digest, blob.size, 0))
+        };
+        let mut running = futures_util::stream::iter(layers.into_iter().map(fetch)).buffer_unordered(PARALLEL);
+        // All are waited for: nothing may write any more when their folders are removed.
+        let mut first: Result<bool> = Ok(false);
+        while let Some(done) = running.next().await {
+            match (&mut first, done) {
+                (Ok(any), Ok(downloaded)) => *any |= downloaded,
+                (Ok(_), Err(error)) => {
+                    first = Err(error);
+                    let _ = stop.send(true);
+                }
+                (Err(_), _) => {}
+            }
+        }
+        first
+    }
+}

@@ -1,1 +1,100 @@
-//! To be filled.
+//! Images on disk. No database, no lock that a run would wait for; what is named is complete.
+//!
+//! ```text
+//! ROOT/                                   0700
+//!   refs/docker.io/smlinux/nodeinfo/:v1   a name: Record as JSON, by rename and fsync
+//!   refs/docker.io/smlinux/nodeinfo/@sha256:HEX   the same for a name with a digest
+//!   refs/@/sha256:HEX                     the record of each manifest, also of those whose names moved on
+//!   blobs/sha256/HEX                      manifests, indexes, configs
+//!   layers/sha256/HEX/tree/               a layer, by the digest of its compressed blob: overlayfs takes it as it is
+//!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written
+//!   layers/sha256/HEX.part/               being unpacked
+//!   layers/sha256/HEX.gone/               being removed
+//!   layers/sha256/HEX.lock                held by whoever unpacks, completes or removes the layer
+//!   leases/NAME.lease                     digests that a running pull relies on; its lock is held while it runs
+//!   leases/publish.lock                   held for the few file operations that publish or remove an image
+//! ```
+//!
+//! A leaf begins with `:` or `@`, which no part of a repository does, so names never collide with folders.
+//!
+//! **Publishing.** A pull takes a lease, looks at each layer under the layer's lock, unpacks what is missing into
+//! `HEX.part`, and renames it to `HEX` when both digests are right. Then, under `publish.lock`, it checks that all layers are there
+//! and writes blobs, record and name, in this order.
+//!
+//! **Removing** goes the other way: name and record, blobs no record needs, then each layer, under its lock, that
+//! neither a lease nor a record names. Leases are read before records, and a pull drops its lease after its record is there: one of
+//! the two is seen. A killed process holds no lock; `.part` and `.gone` folders without one are swept by the next removal, and a
+//! `.part` by the next pull of that layer.
+
+mod adopt;
+mod blobs;
+mod find;
+mod layers;
+mod leases;
+mod locks;
+mod publish;
+mod refs;
+mod remove;
+mod sweep;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use sys::Call;
+
+pub(crate) use blobs::digest_of;
+pub use find::{Damage, Listing};
+pub(crate) use find::{layers_of, parse_config};
+pub(crate) use layers::{LayerFile, Staged, boot_id};
+pub use leases::Lease;
+pub(crate) use locks::Lock;
+pub(crate) use publish::Publication;
+pub(crate) use refs::Record;
+pub use remove::Removed;
+
+use crate::error::{Doing, Result};
+
+/// A folder with images. Cheap to open and to clone; several processes may use it at once.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store in the folder `root`, such as `/var/lib/rctr/images`, and makes what is missing, for its owner only
+    /// (CVE-2021-41091: others must not reach setuid files in a layer).
+    pub fn open(root: &Path) -> Result<Self> {
+        let store = Store { root: root.to_owned() };
+        if !store.leases().is_dir() {
+            for folder in
+                [store.root.join("refs/@"), store.root.join("blobs/sha256"), store.root.join("layers/sha256"), store.leases()]
+            {
+                create(&folder)?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn refs(&self) -> PathBuf {
+        self.root.join("refs")
+    }
+
+    fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+}
+
+/// Makes a folder and those above it.
+fn create(folder: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.call(|| format!("mkdir({folder:?}, 0700)")).doing(|| "open")
+}

@@ -14,8 +14,9 @@ use super::ring::{Closed, Writer};
 /// The compressed side of a layer.
 #[derive(Debug)]
 pub(super) struct Inflated {
-    pub(super) digest: String,
-    pub(super) size: u64,
+    /// Digest and size, if the end was seen.
+    pub(super) blob: Option<(String, u64)>,
+    pub(super) failed: Option<Error>,
 }
 
 /// Why the stream stopped.
@@ -31,38 +32,57 @@ impl From<Closed> for Stop {
     }
 }
 
-/// Reads the blob's pieces up to the empty one, and fills the ring.
-pub(super) fn run(mut input: mpsc::Receiver<Bytes>, mut hasher: Hasher, mut out: Writer) -> Result<Inflated, Error> {
-    let broken = || Error::Input(io::ErrorKind::UnexpectedEof.into());
-    let mut size = 0;
+/// Reads the blob's pieces up to the empty one, and fills the ring. When that fails the rest is read all the same: whether
+/// the blob is what its digest says matters more.
+pub(super) fn run(mut input: mpsc::Receiver<Bytes>, hasher: Hasher, out: Writer) -> Inflated {
+    let mut source = Source { input: &mut input, hasher, size: 0 };
+    let stopped = inflate(&mut source, out).err();
+    let mut ended = stopped.is_none();
+    while !ended && let Some(piece) = source.next() {
+        ended = piece.is_empty();
+    }
+    let failed = match stopped {
+        Some(Stop::Bad(format, source)) => Some(Error::Compressed { format, source }),
+        // The download broke, or the other thread failed and says so itself.
+        Some(Stop::Closed) | None => None,
+    };
+    Inflated { blob: ended.then(|| (source.hasher.finish(), source.size)), failed }
+}
+
+/// The blob's pieces, counted and hashed.
+struct Source<'a> {
+    input: &'a mut mpsc::Receiver<Bytes>,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl Source<'_> {
+    fn next(&mut self) -> Option<Bytes> {
+        let piece = self.input.blocking_recv()?;
+        self.hasher.update(&piece);
+        self.size += piece.len() as u64;
+        Some(piece)
+    }
+}
+
+fn inflate(source: &mut Source<'_>, mut out: Writer) -> Result<(), Stop> {
     let mut start = BytesMut::new();
     let mut format: Option<Format> = None;
     loop {
-        let piece = input.blocking_recv().ok_or_else(broken)?;
+        let piece = source.next().ok_or(Stop::Closed)?;
+        match &mut format {
+            Some(format) => format.push(&piece, &mut out)?,
+            None => start.extend_from_slice(&piece),
+        }
         let end = piece.is_empty();
-        hasher.update(&piece);
-        size += piece.len() as u64;
-        let done = match &mut format {
-            None => {
-                start.extend_from_slice(&piece);
-                if start.len() < 4 && !end { Ok(()) } else { begin(&mut format, &start.split(), &mut out) }
-            }
-            Some(format) => format.push(&piece, &mut out),
-        };
-        let done = done.and_then(|()| if end { format.take().map_or(Ok(()), Format::end) } else { Ok(()) });
-        match done {
-            Ok(()) if end => break,
-            Ok(()) => {}
-            Err(Stop::Closed) => return Err(broken()),
-            Err(Stop::Bad(format, source)) => return Err(Error::Compressed { format, source }),
+        if format.is_none() && (start.len() >= 4 || end) {
+            format.insert(Format::of(&start)?).push(&start.split(), &mut out)?;
+        }
+        if end {
+            format.take().map_or(Ok(()), Format::end)?;
+            return Ok(out.end()?);
         }
     }
-    out.end().map_err(|Closed| broken())?;
-    Ok(Inflated { digest: hasher.finish(), size })
-}
-
-fn begin(format: &mut Option<Format>, start: &[u8], out: &mut Writer) -> Result<(), Stop> {
-    format.insert(Format::of(start)?).push(start, out)
 }
 
 /// A decoder in the middle of its work.

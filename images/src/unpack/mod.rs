@@ -29,6 +29,9 @@ mod ring;
 mod sparse;
 mod tree;
 
+pub(crate) use dirs::{Dirs, bytes as os};
+pub(crate) use path::{escape, unescape};
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -53,15 +56,14 @@ pub(crate) struct Layer {
     pub(crate) foreign: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// A layer that went through to its end.
+/// What came of a layer.
 #[derive(Debug)]
-pub(crate) struct Unpacked {
-    pub(crate) layer: Layer,
-    /// Digest and size of the compressed bytes.
-    pub(crate) blob: String,
-    pub(crate) size: u64,
-    /// Digest of the tar.
-    pub(crate) diff_id: String,
+pub(crate) struct Outcome {
+    /// Digest and size of the compressed bytes, if all of them were seen: a layer that cannot be unpacked may be a blob that
+    /// is not what it should be.
+    pub(crate) blob: Option<(String, u64)>,
+    /// The tree, and the digest of the tar.
+    pub(crate) tree: Result<(Layer, String), Error>,
 }
 
 /// Why a layer cannot be unpacked. Names of entries are shortened and escaped.
@@ -144,8 +146,9 @@ impl From<Malformed> for ReadError {
 /// A layer on its way: feed it, then wait for what comes out.
 pub(crate) struct Unpacking {
     feed: mpsc::Sender<Bytes>,
-    inflated: oneshot::Receiver<Result<inflate::Inflated, Error>>,
+    inflated: oneshot::Receiver<inflate::Inflated>,
     written: oneshot::Receiver<Result<(Layer, String), Error>>,
+    failed: Option<Error>,
 }
 
 impl Unpacking {
@@ -161,30 +164,40 @@ impl Unpacking {
         spawn("unpack", move || {
             let _ = written_tx.send(write(root, reader));
         })?;
-        Ok(Unpacking { feed, inflated, written })
+        Ok(Unpacking { feed, inflated, written, failed: None })
     }
 
-    /// Passes on a piece of the blob; waits while the layer is behind. `false`: it failed, and [`Unpacking::finish`] says
-    /// why.
-    pub(crate) async fn feed(&self, bytes: Bytes) -> bool {
-        self.feed.send(bytes).await.is_ok()
+    /// Passes on a piece of the blob; waits while the layer is behind. `false`: go no further, a call failed. Whatever else is wrong
+    /// with the layer, the rest is taken for the digest's sake.
+    pub(crate) async fn feed(&mut self, bytes: Bytes) -> bool {
+        if self.failed.is_none()
+            && let Ok(Err(error)) = self.written.try_recv()
+        {
+            self.failed = Some(error);
+        }
+        self.failed.as_ref().and_then(Error::errno).is_none() && self.feed.send(bytes).await.is_ok()
     }
 
     /// Waits until both threads are done: nothing writes to the tree any more.
-    pub(crate) async fn finish(self, complete: bool) -> Result<Unpacked, Error> {
-        let Unpacking { feed, inflated, written } = self;
+    pub(crate) async fn finish(self, complete: bool) -> Outcome {
+        let Unpacking { feed, inflated, written, failed } = self;
         if complete {
             // An empty piece is the end; without it the threads take the closed channel for a broken download.
             let _ = feed.send(Bytes::new()).await;
         }
         drop(feed);
-        let (inflated, written) = tokio::join!(inflated, written);
         let gone = || Error::Input(io::Error::other("a thread ended early"));
-        match (inflated.map_err(|_| gone())?, written.map_err(|_| gone())?) {
-            (Ok(inflated), Ok((layer, diff_id))) => Ok(Unpacked { layer, blob: inflated.digest, size: inflated.size, diff_id }),
-            // The one that failed first broke the other one's pipe.
-            (Err(Error::Input(_)), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
-        }
+        let inflated = inflated.await.unwrap_or(inflate::Inflated { blob: None, failed: None });
+        let written = match failed {
+            Some(error) => Err(error),
+            None => written.await.unwrap_or_else(|_| Err(gone())),
+        };
+        // The one that failed first broke the other one's pipe.
+        let tree = match (inflated.failed, written) {
+            (Some(first), Ok(_) | Err(Error::Input(_))) => Err(first),
+            (_, written) => written,
+        };
+        Outcome { blob: inflated.blob, tree }
     }
 }
 

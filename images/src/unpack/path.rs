@@ -46,6 +46,38 @@ pub(crate) fn show(path: &[u8]) -> String {
     if path.len() > MOST { text + "…" } else { text }
 }
 
+/// A path as text, for records: `%` and what is not printable ASCII as `%XX`.
+pub(crate) fn escape(path: &[u8]) -> String {
+    path.iter().fold(String::with_capacity(path.len()), |mut text, byte| {
+        match byte {
+            b'%' | ..=b' ' | 0x7f.. => text.push_str(&format!("%{byte:02x}")),
+            _ => text.push(char::from(*byte)),
+        }
+        text
+    })
+}
+
+/// The path behind [`escape`]d text; a `%` that begins no escape stands for itself.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let hex = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let text = text.as_bytes();
+    let mut path = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        match (text[at], hex(text.get(at + 1)), hex(text.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                path.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                path.push(byte);
+                at += 1;
+            }
+        }
+    }
+    path
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +98,13 @@ mod tests {
         for path in ["..", "../a", "a/../../b", "/..", "a\0b"] {
             assert_eq!(clean(path.as_bytes()), None, "{path}");
         }
+    }
+
+    #[test]
+    fn any_path_survives_as_text() {
+        let path: Vec<u8> = (1..=255).collect();
+        assert_eq!(unescape(&escape(&path)), path);
+        assert_eq!(unescape("user.a%3Db%"), b"user.a=b%");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! any byte, newlines and NUL too, so the crate `tar`, which cuts at newlines, would lose step (GHSA-3pv8-6f4r-ffg2).
 
 use super::Malformed;
+use super::path::unescape;
 
 /// What extended headers say about one member.
 #[derive(Debug, Default)]
@@ -72,7 +73,7 @@ impl Extended {
             return Ok(());
         }
         if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-            self.set_xattr(&unescape(name), base64(value)?);
+            self.set_xattr(&unescape(&String::from_utf8_lossy(name)), base64(value)?);
             return Ok(());
         }
         if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
@@ -154,26 +155,6 @@ fn time(value: &[u8]) -> Result<(i64, u32), Malformed> {
     })
 }
 
-/// `%XX` of libarchive's names.
-fn unescape(name: &[u8]) -> Vec<u8> {
-    let hex = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(name.len());
-    let mut at = 0;
-    while at < name.len() {
-        match (name[at], hex(name.get(at + 1)), hex(name.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
 fn base64(value: &[u8]) -> Result<Vec<u8>, Malformed> {
     use ::base64::Engine as _;
     use ::base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -218,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn names_of_libarchive() {
-        assert_eq!(unescape(b"user.a%3Db%"), b"user.a=b%");
-        assert_eq!(base64(b"aGk").unwrap(), b"hi");
+    fn attributes_of_libarchive() {
+        let extended = parse(b"34 LIBARCHIVE.xattr.user.a%3D=aGk\n").unwrap();
+        assert_eq!(extended.xattrs, [(b"user.a=".to_vec(), b"hi".to_vec())]);
     }
 }

@@ -1,0 +1,175 @@
+//! What can go wrong with images.
+
+use std::path::PathBuf;
+
+use crate::{Digest, Platform, unpack};
+
+/// Why an image cannot be found, fetched, kept or removed. Callers print the chain of sources.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No image of this name or id is in the store.
+    #[error("no such image: {name}")]
+    NotFound {
+        /// As it was asked for.
+        name: String,
+    },
+    /// An id prefix fits several images.
+    #[error("image id {id} is ambiguous: {} images start with it", matches.len())]
+    Ambiguous {
+        /// The prefix.
+        id: String,
+        /// Ids of the images.
+        matches: Vec<Digest>,
+    },
+    /// An image cannot be removed because something needs it.
+    #[error("image {name} is in use by {}", by.join(", "))]
+    InUse {
+        /// As it was asked for.
+        name: String,
+        /// Ids of containers, or what else holds it.
+        by: Vec<String>,
+        /// Whether force would help.
+        forceable: bool,
+    },
+    /// Removing by id needs force as several names would go.
+    #[error("image {id} has several names: {}", names.join(", "))]
+    SeveralNames {
+        /// The image.
+        id: String,
+        /// Its names.
+        names: Vec<String>,
+    },
+    /// The image is for other machines.
+    #[error("{reference} is not made for {wanted}, only for {}", list(have))]
+    WrongPlatform {
+        /// The image.
+        reference: String,
+        /// This host's platform, or the one that was asked for.
+        wanted: Platform,
+        /// What there is.
+        have: Vec<Platform>,
+    },
+    /// What came is not what its digest says.
+    #[error("{what}: digest mismatch: expected {expected}, found {found}")]
+    DigestMismatch {
+        /// `layer`, `config`, …
+        what: String,
+        /// As the manifest or config says.
+        expected: String,
+        /// Of the bytes that came.
+        found: String,
+    },
+    /// The bytes ended before the size which the manifest gives.
+    #[error("{what} is truncated: {found} of {expected} bytes")]
+    Truncated {
+        /// `layer sha256:…`, …
+        what: String,
+        /// Bytes.
+        expected: u64,
+        /// Bytes.
+        found: u64,
+    },
+    /// A document is larger than anybody needs, or a blob larger than its manifest says.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// `config sha256:…`, …
+        what: String,
+        /// Bytes.
+        limit: u64,
+    },
+    /// The file system of the store is full, in bytes or in files.
+    #[error("no space left in {}", folder.display())]
+    NoSpace {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The failed call.
+        source: sys::Error,
+    },
+    /// A layer cannot be unpacked.
+    #[error("unpack layer {digest}")]
+    Unpack {
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        source: unpack::Error,
+    },
+    /// A layer needs files of layers below it which are not there.
+    #[error("layer {digest}: hard link {link} to {target}, which no layer below has")]
+    ForeignLink {
+        /// The layer.
+        digest: Digest,
+        /// The new name.
+        link: String,
+        /// The old name.
+        target: String,
+    },
+    /// A layer was completed with files of layers below it, and this image has others there.
+    #[error("layer {digest} has hard links into the layers below it and is stored on top of others: remove the other image first")]
+    OtherBase {
+        /// The layer.
+        digest: Digest,
+    },
+    /// A manifest and its config do not belong together.
+    #[error("image {id}: {layers} layers in the manifest, {diff_ids} in the config")]
+    LayerCount {
+        /// The config.
+        id: Digest,
+        /// In the manifest.
+        layers: usize,
+        /// In the config.
+        diff_ids: usize,
+    },
+    /// A document is not what it should be.
+    #[error("{what}")]
+    Document {
+        /// `config sha256:…`.
+        what: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A manifest points to another index, or names no manifest at all.
+    #[error("{what} is not an image")]
+    NotAnImage {
+        /// `manifest sha256:…`, with its media type.
+        what: String,
+    },
+    /// Something in the store is missing or damaged; pulling the image again repairs it.
+    #[error("image store: {what} is damaged: pull the image again")]
+    Damaged {
+        /// Which file.
+        what: String,
+    },
+    /// The store's files cannot be read or written.
+    #[error("image store: {what}")]
+    Store {
+        /// What was being done.
+        what: String,
+        /// The failed call.
+        source: sys::Error,
+    },
+    /// Given up because another part of the pull failed.
+    #[error("stopped")]
+    Stopped,
+    /// The download cannot be set up.
+    #[error("network runtime")]
+    Runtime(#[source] std::io::Error),
+}
+
+/// The outcome of what this crate does.
+pub type Result<T> = std::result::Result<T, Error>;
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Says what was being done to the store.
+pub(crate) trait Doing<T> {
+    fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Doing<T> for sys::Result<T> {
+    fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|source| Error::Store { what: what().into(), source })
+    }
+}

@@ -1,0 +1,157 @@
+//! One layer: wait for its lock, download into the unpacker, compare the digests, publish.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::watch;
+
+use super::{Event, Progress};
+use crate::error::{Error, Result};
+use crate::image::Layer;
+use crate::manifest::Descriptor;
+use crate::store::{LayerFile, Lock, Staged, Store, boot_id};
+use crate::unpack::hash::Algorithm;
+use crate::unpack::{self, Outcome, Unpacking, escape};
+
+/// What it takes to fetch a layer.
+pub(super) struct Fetch<'a> {
+    pub(super) store: &'a Store,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) blob: &'a Descriptor,
+    /// Its place in the image.
+    pub(super) index: usize,
+    pub(super) config: watch::Receiver<Option<Vec<Layer>>>,
+    /// True when another layer failed.
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+impl Fetch<'_> {
+    /// Brings the layer into the store; `download` is called if it is not there. Answers whether it was.
+    pub(super) async fn run<S, B, F>(mut self, download: impl FnOnce() -> F) -> Result<bool>
+    where
+        F: Future<Output = std::result::Result<S, B>>,
+        S: Stream<Item = std::result::Result<Bytes, B>>,
+        Error: From<B>,
+    {
+        let digest = &self.blob.digest;
+        let lock = self.lock().await?;
+        if let Some(layer) = self.store.read_layer(digest)? {
+            drop(lock);
+            self.compare_diff_id(&layer.diff_id).await?;
+            self.progress.event(Event::Exists(digest));
+            return Ok(false);
+        }
+        let staged = Staged::new(self.store, digest, lock)?;
+        let layer = self.unpack(&staged, download).await?;
+        self.compare_diff_id(&layer.diff_id).await?;
+        staged.publish(&layer)?;
+        self.progress.event(Event::Done(digest));
+        Ok(true)
+    }
+
+    /// Takes the layer's lock, however long another process has it.
+    async fn lock(&mut self) -> Result<Lock> {
+        let digest = &self.blob.digest;
+        if let Some(lock) = self.store.try_lock_layer(digest)? {
+            return Ok(lock);
+        }
+        self.progress.event(Event::Waiting(digest));
+        let (store, digest) = (self.store.clone(), digest.clone());
+        let waiting = tokio::task::spawn_blocking(move || store.lock_layer(&digest));
+        tokio::select! {
+            lock = waiting => lock.map_err(|_| Error::Stopped)?,
+            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Error::Stopped),
+        }
+    }
+
+    async fn unpack<S, B, F>(&mut self, staged: &Staged<'_>, download: impl FnOnce() -> F) -> Result<LayerFile>
+    where
+        F: Future<Output = std::result::Result<S, B>>,
+        S: Stream<Item = std::result::Result<Bytes, B>>,
+        Error: From<B>,
+    {
+        let digest = self.blob.digest.to_string();
+        let stream = download().await?;
+        let mut stream = std::pin::pin!(stream);
+        let failed = |source| Error::Unpack { digest: self.blob.digest.clone(), source };
+        let mut unpacking = Unpacking::start(staged.tree()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
+        let mut bytes = 0;
+        let fed = loop {
+            let piece = tokio::select! {
+                piece = stream.next() => piece,
+                _ = self.stopped.wait_for(|stopped| *stopped) => break Err(Error::Stopped),
+            };
+            match piece {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error.into()),
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
+                    bytes += piece.len() as u64;
+                    self.progress.event(Event::Downloaded { digest: &self.blob.digest, bytes });
+                    if !unpacking.feed(piece).await {
+                        break Ok(());
+                    }
+                }
+            }
+        };
+        // Also when the download failed: nothing may write any more when the folder is removed.
+        let outcome = unpacking.finish(fed.is_ok()).await;
+        fed?;
+        self.judge(outcome)
+    }
+
+    /// What is wrong with the blob itself goes before what is wrong with its content.
+    fn judge(&self, outcome: Outcome) -> Result<LayerFile> {
+        let Descriptor { digest, size, .. } = self.blob;
+        let what = || format!("layer {digest}");
+        if let Some((found, bytes)) = outcome.blob
+            && !outcome.tree.as_ref().is_err_and(|error| error.errno().is_some())
+        {
+            if bytes < *size {
+                return Err(Error::Truncated { what: what(), expected: *size, found: bytes });
+            }
+            if bytes > *size {
+                return Err(Error::TooLarge { what: what(), limit: *size });
+            }
+            if found != digest.to_string() {
+                return Err(Error::DigestMismatch { what: what(), expected: digest.to_string(), found });
+            }
+        }
+        match outcome.tree {
+            Ok((layer, diff_id)) => Ok(LayerFile {
+                diff_id,
+                blob_size: *size,
+                size: layer.bytes,
+                entries: layer.entries,
+                boot_id: boot_id(),
+                implicit: layer.implicit.iter().map(|path| escape(path)).collect(),
+                foreign: layer.foreign.iter().map(|(link, target)| (escape(link), escape(target))).collect(),
+                base: None,
+            }),
+            Err(unpack::Error::Entry { source, .. } | unpack::Error::Thread(source)) if no_space_call(&source) => {
+                Err(Error::NoSpace { folder: self.store.root().to_owned(), source })
+            }
+            Err(source) => Err(Error::Unpack { digest: digest.clone(), source }),
+        }
+    }
+
+    /// Compares a tar's digest with what the config says about it, which may have to arrive first.
+    async fn compare_diff_id(&mut self, found: &str) -> Result<()> {
+        let known = tokio::select! {
+            known = self.config.wait_for(Option::is_some) => known.map_err(|_| Error::Stopped)?.clone(),
+            _ = self.stopped.wait_for(|stopped| *stopped) => return Err(Error::Stopped),
+        };
+        let expected = |layers: &Vec<Layer>| layers.get(self.index).map(|layer| layer.diff_id.to_string());
+        match known.as_ref().and_then(expected) {
+            Some(expected) if expected == found => Ok(()),
+            expected => Err(Error::DigestMismatch {
+                what: format!("content of layer {}", self.blob.digest),
+                expected: expected.unwrap_or_default(),
+                found: found.to_owned(),
+            }),
+        }
+    }
+}
+
+fn no_space_call(source: &sys::Error) -> bool {
+    matches!(source.errno(), rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)
+}

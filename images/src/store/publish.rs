@@ -1,0 +1,55 @@
+//! The last step of a pull.
+
+use super::locks::Lock;
+use super::refs::Record;
+use super::{Lease, Store};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::{Digest, Reference};
+
+/// All that makes an image visible.
+pub(crate) struct Publication<'a> {
+    pub(crate) name: &'a Reference,
+    pub(crate) record: &'a Record,
+    /// Index, manifest and config, verified.
+    pub(crate) blobs: Vec<(&'a Digest, &'a [u8])>,
+}
+
+impl Store {
+    /// Publishes an image under a name, which may have meant another image before. Its layers are in the store, and `_lease`
+    /// keeps them there until the record does. Answers whether the name is new or moved.
+    pub(crate) fn publish(&self, publication: &Publication<'_>, _lease: &Lease) -> Result<bool> {
+        let Publication { name, record, blobs } = publication;
+        let file = self.ref_file(name);
+        let known = self.record_file(&record.manifest);
+        let _lock = self.lock_publish()?;
+        for layer in &record.layers {
+            self.read_layer(layer)?.ok_or_else(|| Error::Damaged { what: format!("layer {layer}") })?;
+        }
+        for (digest, bytes) in blobs {
+            self.write_blob(digest, bytes)?;
+        }
+        // A record or name that cannot be read is replaced.
+        if self.read_record(&known).ok().flatten().is_none() {
+            self.write_record(&known, record)?;
+        }
+        if self.read_record(&file).ok().flatten().as_ref() == Some(*record) {
+            return Ok(false);
+        }
+        self.write_record(&file, record)?;
+        Ok(true)
+    }
+
+    /// Gives an image a further name, or moves that name to it.
+    pub fn tag(&self, image: &Image, name: &Reference) -> Result<()> {
+        let _lock = self.lock_publish()?;
+        let record = self.read_record(&self.record_file(&image.manifest))?;
+        let record = record.ok_or_else(|| Error::NotFound { name: image.id.to_string() })?;
+        self.write_record(&self.ref_file(name), &record)
+    }
+
+    /// Held for a few file operations by whoever publishes or removes an image. No run waits for it.
+    pub(super) fn lock_publish(&self) -> Result<Lock> {
+        Lock::wait(&self.leases().join("publish.lock"))
+    }
+}
