@@ -1,18 +1,52 @@
 //! A [`Plan`] (data) becomes a running init: everything between clone and exec.
+//!
+//! ```text
+//! caller                                   init
+//! create(plan, descriptors, stdio)
+//!   one clone3: namespaces, cgroup v2  ──▶ cgroups, namespaces that are joined or come after the cgroup
+//!                                          mounts below the detached root, in the plan's order; pivot_root
+//!   the terminal's master              ◀── a pseudo terminal of the container's own devpts
+//!                                          stdio, limits, user, capabilities, folder, program looked up
+//!   Created                            ◀── ready
+//! Created::start                       ──▶ system call filter, execve
+//!   Running                            ◀── the socket ends because it is close-on-exec
+//!
+//! exec(process, target, stdio)             the same tail, in the namespaces of a running container
+//! ```
+//!
+//! The child is the caller's own copy: no second program, no runtime to boot. It is single-threaded, it never returns, and it never
+//! looks anything up on the host: descriptors come with the plan. Whatever fails there comes back as a [`Failure`].
+//!
+//! There is no `PR_SET_PDEATHSIG`. Before exec the end of the socket tells the child that its parent is gone. After exec the
+//! signal would tie the container's life to the caller's, which for `create` ends at once, and it would be lost anyway
+//! wherever the program is setuid or has file capabilities (prctl(2)).
+//!
+//! | module | what |
+//! |---|---|
+//! | `plan`, `status` | the data: what to start, what became of it |
+//! | `create`, `exec` | the parent's side |
+//! | `handshake` | clone and the messages between both sides |
+//! | `child` | the child's side, in order |
+//! | `steps` | what is built below the root |
+//! | `process` | the tail common to both: from mounts done to execve |
+//! | `sealed` | a program that its containers cannot write to |
 
+#![forbid(unsafe_code)]
+
+mod child;
+mod create;
+mod exec;
+mod failure;
+mod handshake;
 mod plan;
+mod process;
+mod sealed;
 mod status;
+mod steps;
 
+pub use create::{Created, Running, Stdio, Target, create};
+pub use exec::{Executed, exec};
+pub use failure::{Failure, Kind};
 pub use plan::*;
+pub use sealed::seal;
 pub use status::*;
-
-/// Whose fault a failed start is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Kind {
-    /// The program does not exist in the container: exit code 127.
-    NotFound,
-    /// The program exists but cannot be executed: exit code 126.
-    NotExecutable,
-    /// Anything else: the runtime or the host.
-    Runtime,
-}

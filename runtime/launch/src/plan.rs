@@ -39,12 +39,26 @@ pub struct Plan {
     pub process: Process,
 }
 
+impl Plan {
+    /// All slots the plan names.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        let steps = self.steps.iter().flat_map(|step| match step {
+            Step::Bind { tree, .. } => vec![*tree],
+            Step::Cgroup { v1, .. } => v1.iter().map(|(_, slot)| *slot).collect(),
+            _ => Vec::new(),
+        });
+        let joined = self.join.iter().map(|(_, slot)| *slot);
+        let cgroup = self.cgroup.into.iter().chain(&self.cgroup.join).copied();
+        [self.rootfs].into_iter().chain(joined).chain(cgroup).chain(steps)
+    }
+}
+
 /// Descriptors of the container's own cgroup folders.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CgroupPlan {
     /// A v2 folder to be born in (`CLONE_INTO_CGROUP`), where the kernel and the view allow it.
     pub into: Option<Slot>,
-    /// Folders whose `cgroup.procs` the parent writes before init goes on: the v1 hierarchies, or v2 as fallback.
+    /// Folders that init enters first thing, by writing 0 to `tasks` (v1) or `cgroup.procs` (v2 as fallback).
     pub join: Vec<Slot>,
 }
 

@@ -99,3 +99,15 @@ impl Filesystem {
 pub fn unsupported(error: &Error) -> bool {
     matches!(error.errno(), Errno::NOSYS | Errno::OPNOTSUPP | Errno::NODEV)
 }
+
+/// Propagation types for [`Attr::propagation`] (mount_namespaces(7)).
+pub mod propagation {
+    /// `MS_UNBINDABLE`.
+    pub const UNBINDABLE: u64 = libc::MS_UNBINDABLE;
+    /// `MS_PRIVATE`.
+    pub const PRIVATE: u64 = libc::MS_PRIVATE;
+    /// `MS_SLAVE`.
+    pub const SLAVE: u64 = libc::MS_SLAVE;
+    /// `MS_SHARED`.
+    pub const SHARED: u64 = libc::MS_SHARED;
+}

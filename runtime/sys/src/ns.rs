@@ -4,6 +4,25 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::{Error, Result};
 
+/// `CLONE_NEW*` flags as clone3, setns and unshare take them.
+pub mod kind {
+    macro_rules! kinds {
+        ($($name:ident = $flag:ident, $text:literal;)*) => {
+            $(#[doc = $text] pub const $name: u64 = libc::$flag as u64;)*
+        };
+    }
+
+    kinds! {
+        MOUNT = CLONE_NEWNS, "Mounts.";
+        CGROUP = CLONE_NEWCGROUP, "The root of the cgroup hierarchies.";
+        UTS = CLONE_NEWUTS, "Host and domain name.";
+        IPC = CLONE_NEWIPC, "System V IPC and POSIX message queues.";
+        USER = CLONE_NEWUSER, "Users and groups.";
+        PID = CLONE_NEWPID, "Process numbers.";
+        NET = CLONE_NEWNET, "Network.";
+    }
+}
+
 /// Leaves the namespaces named by `CLONE_NEW*` flags for new ones. Only this thread moves (for a new pid namespace: its
 /// later children).
 pub fn unshare(flags: i32) -> Result<()> {

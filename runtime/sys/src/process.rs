@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use rustix::io::Errno;
@@ -74,7 +75,8 @@ pub fn clone3(clone: &Clone<'_>, body: impl FnOnce() -> u8) -> Result<Child> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match pid {
         0 => {
-            let status = body();
+            // A panic must not unwind into the parent's frames, of which the child has a copy.
+            let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
             // SAFETY: _exit does not return and runs nothing of the parent's (no atexit, no destructors).
             unsafe { libc::_exit(i32::from(status)) }
         }
@@ -166,6 +168,36 @@ pub fn signal(pidfd: impl AsFd, signal: i32) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last(format!("pidfd_send_signal({fd}, {signal})"))) }
 }
 
+/// Sets a resource limit of the calling process by its `RLIMIT_*` number (prlimit(2)).
+///
+/// # Errors
+/// `EPERM` for raising a hard limit without CAP_SYS_RESOURCE, `EINVAL` for an unknown number or a soft limit above the hard one.
+pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: process 0 is the caller; the kernel reads one structure and writes none.
+    let done = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, ptr::null_mut::<libc::rlimit64>()) };
+    if done == 0 { Ok(()) } else { Err(Error::last(format!("prlimit(0, {resource}, {{{soft}, {hard}}})"))) }
+}
+
+/// Leaves the session keyring inherited from the caller for a new, empty one (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`).
+///
+/// # Errors
+/// `ENOSYS` without kernel support, `EPERM` where an outer container's filter denies it, `EDQUOT`.
+pub fn new_session_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_int = 1;
+    // SAFETY: a null name asks for an anonymous keyring.
+    let serial = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<libc::c_char>()) };
+    if serial >= 0 { Ok(()) } else { Err(Error::last("keyctl(KEYCTL_JOIN_SESSION_KEYRING)")) }
+}
+
+/// True when the process `pid`, perhaps a zombie, has never called execve since it was made (`PF_FORKNOEXEC` in field 9
+/// of proc_pid_stat(5)).
+pub fn never_executed(pid: u32) -> bool {
+    const PF_FORKNOEXEC: u64 = 0x40;
+    let flags = |stat: String| stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().nth(6)?.parse::<u64>().ok();
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(flags).is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
+}
+
 /// The time at which a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)). Together with the
 /// process number it names a process for ever. `None` when there is no such process or it is a zombie.
 pub fn start_time(pid: u32) -> Option<u64> {
@@ -200,6 +232,20 @@ mod tests {
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time(&stat.replace(" S ", " Z ")), None);
         assert_eq!(parse_start_time("7 (a"), None);
+    }
+
+    #[test]
+    fn this_test_was_executed() {
+        assert!(!never_executed(std::process::id()));
+    }
+
+    #[test]
+    fn limits_are_set_by_number() {
+        let before = rustix::process::getrlimit(rustix::process::Resource::Core);
+        let hard = before.maximum.unwrap_or(u64::MAX);
+        set_rlimit(libc::RLIMIT_CORE, 0, hard).unwrap();
+        assert_eq!(rustix::process::getrlimit(rustix::process::Resource::Core).current, Some(0));
+        assert_eq!(set_rlimit(libc::RLIMIT_CORE, 2, 1).unwrap_err().errno(), Errno::INVAL);
     }
 
     #[test]

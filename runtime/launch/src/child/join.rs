@@ -1,0 +1,37 @@
+//! The way of a process that joins a running container, in order. It was born in the container's pid namespace, and it is
+//! non-dumpable like its parent.
+
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use sys::Call;
+use sys::ns::{kind, setns};
+
+use super::{cgroup, procfs, terminal};
+use crate::failure::During;
+use crate::handshake::Parent;
+use crate::process::{self, Streams};
+use crate::{Failure, Process, Stdio, Target};
+
+/// From clone to exec.
+pub(crate) fn run(process: &Process, target: &Target, stdio: Option<&Stdio>, parent: &Parent) -> Result<Infallible, Failure> {
+    // The container's limits hold from here on.
+    cgroup::enter(target.places.join.iter().map(|fd| fd.as_fd()))?;
+    // While /proc is the host's.
+    procfs::adjust_oom_score(process.oom_score_adj)?;
+    // All at once: either everything is entered or nothing. With the mount namespace come its root and, as folder, that root.
+    // The pid namespace was entered by being born there, users are not separated.
+    let namespaces = target.places.namespaces & !(kind::PID | kind::USER);
+    setns(&target.init, namespaces as i32).during(|| "join the container")?;
+    process::new_session()?;
+    let terminal = match process.terminal {
+        Some(size) => {
+            let root =
+                openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/\", O_PATH)");
+            Some(terminal::open(root.during(|| "terminal")?.as_fd(), size, parent)?)
+        }
+        None => None,
+    };
+    process::execute(process, Streams::of(terminal, stdio), parent, false)
+}

@@ -1,0 +1,13 @@
+//! The child's side. It runs in a copy of the caller's memory, single-threaded, and ends in execve or in a failure: it allocates
+//! but it never panics, prints or returns to the caller's code.
+
+mod cgroup;
+pub(crate) mod init;
+pub(crate) mod join;
+mod loopback;
+mod namespaces;
+mod procfs;
+mod root;
+pub(crate) mod terminal;
+
+pub(crate) use root::attach_at;

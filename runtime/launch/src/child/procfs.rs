@@ -1,0 +1,97 @@
+//! Writing to procfs. Runtimes were tricked into writing elsewhere by mounts over the container's /proc (CVE-2019-16884,
+//! CVE-2025-52881), so nothing is ever written through that one: the host's is used, before the root is changed, and what is opened
+//! below it is verified not to leave it. Where the host's is covered (a container in a container sees /proc/sys read-only) a private
+//! instance is made that nobody can mount on. This order also spares AppArmor's confusion about a private one, which refuses
+//! sysctls in nested containers.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, openat, openat2};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+use sys::mount::Filesystem;
+use sys::{Call, Error};
+
+use crate::Failure;
+use crate::failure::During;
+
+/// Writes the caller's `oom_score_adj`, which its children inherit.
+pub(crate) fn adjust_oom_score(score: Option<i32>) -> Result<(), Failure> {
+    let Some(score) = score else { return Ok(()) };
+    host()
+        .and_then(|proc| open(&proc, "self/oom_score_adj"))
+        .and_then(|file| sys::fs::write_all(file, score.to_string().as_bytes()))
+        .during(|| format!("set oom_score_adj to {score} (lowering it needs CAP_SYS_RESOURCE)"))
+}
+
+/// Writes kernel settings of the caller's own namespaces.
+pub(crate) fn set(settings: &[(String, String)]) -> Result<(), Failure> {
+    let mut private = None;
+    for (key, value) in settings {
+        let path = path(key);
+        let file = match host().and_then(|proc| open(&proc, &path)) {
+            Err(error) if error.errno() != Errno::NOENT => instance(&mut private).and_then(|proc| open(proc, &path)),
+            other => other,
+        };
+        file.and_then(|file| sys::fs::write_all(file, value.as_bytes())).during(|| format!("sysctl {key}={value}"))?;
+    }
+    Ok(())
+}
+
+/// The first separator of a key decides: after a dot, dots separate and slashes are dots in names (sysctl.d(5)).
+fn path(key: &str) -> String {
+    let dotted = key.find(['.', '/']).is_some_and(|at| key.as_bytes()[at] == b'.');
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    let path: String = if dotted { key.chars().map(swap).collect() } else { key.to_owned() };
+    format!("sys/{path}")
+}
+
+/// The host's procfs, verified.
+fn host() -> sys::Result<OwnedFd> {
+    let proc =
+        openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/proc\")")?;
+    if fstatfs(&proc).call(|| "fstatfs(\"/proc\")")?.f_type == PROC_SUPER_MAGIC {
+        Ok(proc)
+    } else {
+        Err(Error::new("fstatfs(\"/proc\"): not a procfs", Errno::XDEV))
+    }
+}
+
+/// A procfs of our own, mounted nowhere.
+fn instance(private: &mut Option<OwnedFd>) -> sys::Result<&OwnedFd> {
+    if private.is_none() {
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        *private = Some(Filesystem::open("proc")?.mount(attributes)?);
+    }
+    private.as_ref().ok_or_else(|| Error::new("fsopen(\"proc\")", Errno::NODEV))
+}
+
+/// Opens a file of a procfs for writing: nothing mounted on the way, no link that jumps.
+fn open(proc: impl AsFd, path: &str) -> sys::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    openat2(proc, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
+        .call(|| format!("openat2(procfs, {path:?}, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_separator_of_a_key_decides() {
+        assert_eq!(path("net.ipv4.ip_forward"), "sys/net/ipv4/ip_forward");
+        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
+    }
+
+    #[test]
+    fn no_key_leads_out_of_sys() {
+        let proc = host().unwrap();
+        assert_eq!(open(&proc, &path("../../etc/passwd")).unwrap_err().errno(), Errno::XDEV);
+        assert!(open(&proc, "self/root/etc/passwd").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! The root file system: attached, furnished, made the root.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use sys::Call;
+use sys::mount::{Attr, mount_setattr, propagation};
+
+use super::terminal::{self, Terminal};
+use crate::create::Table;
+use crate::failure::During;
+use crate::handshake::Parent;
+use crate::steps::{Builder, target};
+use crate::{Failure, Plan};
+
+/// Puts the root in place with everything in it, and leaves the host's.
+pub(crate) fn build(plan: &Plan, table: &Table<'_>, parent: &Parent) -> Result<Option<Terminal>, Failure> {
+    let root = table.get(plan.rootfs);
+    attach(root)?;
+    let mut builder = Builder::new(plan, table, root, parent);
+    for step in &plan.steps {
+        builder.run(step)?;
+    }
+    let mut terminal = builder.into_terminal();
+    // Without a console in the plan the terminal is opened now: the host's /dev/ptmx would be another devpts.
+    if let (None, Some(size)) = (&terminal, plan.process.terminal) {
+        terminal = Some(terminal::open(root, size, parent)?);
+    }
+    // While the root can be written to, and by root: a working folder that is missing is root's, as with Docker.
+    target::folder(root, &plan.process.cwd).during(|| format!("working folder {:?}", plan.process.cwd))?;
+    if plan.rootfs_readonly {
+        // Last: mount points had to be made in it.
+        let attr = Attr { set: u64::from(rustix::mount::MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), ..Attr::default() };
+        mount_setattr(root, attr, false).during(|| "make it read-only")?;
+    }
+    pivot(root)?;
+    if plan.propagation & (propagation::SHARED | propagation::UNBINDABLE) != 0 {
+        // pivot_root(2) refuses a shared root, so this comes after.
+        mount_setattr(root, Attr { propagation: plan.propagation, ..Attr::default() }, false).during(|| "propagation")?;
+    }
+    Ok(terminal)
+}
+
+/// Attaches the detached root on top of this namespace's own. The host's tree stays reachable by absolute paths until the
+/// pivot, because a process's root is looked up below what is mounted on it.
+fn attach(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    let host = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/\", O_PATH)");
+    let host = host.during(|| "attach")?;
+    // No mount made here may reach the host. Slave rather than private: what the host unmounts meanwhile is not held busy here.
+    let slave = Attr { propagation: propagation::SLAVE, ..Attr::default() };
+    mount_setattr(&host, slave, true).during(|| "separate from the host's mounts")?;
+    attach_at(root, host.as_fd()).during(|| "attach")
+}
+
+/// Attaches the mount `tree` on the place `target`, both by descriptor: no path can be exchanged in between (CVE-2021-30465).
+pub(crate) fn attach_at(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> sys::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", target, "", flags).call(|| "move_mount()")
+}
+
+/// Makes `root` the root, and lets go of the host's.
+fn pivot(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    rustix::process::fchdir(root).call(|| "fchdir(root)").during(|| "enter")?;
+    // The old root is stacked on the new one (pivot_root(2), NOTES), and comes off again: no folder is needed to put it in.
+    rustix::process::pivot_root(".", ".").call(|| "pivot_root(\".\", \".\")").during(|| "enter")?;
+    unmount(".", UnmountFlags::DETACH).call(|| "umount2(\".\", MNT_DETACH)").during(|| "leave the host's root")?;
+    rustix::process::chdir("/").call(|| "chdir(\"/\")").during(|| "enter")
+}

@@ -1,0 +1,178 @@
+//! A container's first process: made, then started.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fd::AsRawFd;
+use sys::Call;
+use sys::ns::{self, kind};
+use sys::process::Clone;
+
+use crate::child::init;
+use crate::failure::During;
+use crate::handshake::Child;
+use crate::{Failure, Plan, Slot};
+
+/// A process's three standard streams. Both sides of create and exec take them whole: the caller's copies are closed.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Descriptor 0.
+    pub stdin: OwnedFd,
+    /// Descriptor 1.
+    pub stdout: OwnedFd,
+    /// Descriptor 2.
+    pub stderr: OwnedFd,
+}
+
+/// An init that has built its root and waits. Dropping it kills and reaps it, and with it all that is in its pid namespace.
+#[derive(Debug)]
+pub struct Created {
+    /// Process number in the caller's pid namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub start_time: u64,
+    /// The process; readable once it has ended.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal.
+    pub terminal: Option<OwnedFd>,
+    child: Child,
+    places: Places,
+}
+
+/// An init that has executed its program. It is the caller's child: the caller reaps it.
+#[derive(Debug)]
+pub struct Running {
+    /// Process number in the caller's pid namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub start_time: u64,
+    /// The process; readable once it has ended.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal.
+    pub terminal: Option<OwnedFd>,
+    /// What [`crate::exec`] needs.
+    pub target: Target,
+}
+
+/// A running container, for processes that join it later.
+#[derive(Debug)]
+pub struct Target {
+    /// Its init.
+    pub(crate) init: OwnedFd,
+    pub(crate) places: Places,
+}
+
+/// Where a container's processes live.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Namespaces that differ from the caller's.
+    pub(crate) namespaces: u64,
+    /// The v2 cgroup to be born in.
+    pub(crate) into: Option<OwnedFd>,
+    /// The cgroup folders to join.
+    pub(crate) join: Vec<OwnedFd>,
+}
+
+/// Makes the container's init, which builds its root and then waits. `fds` is the table that the plan's slots count in. Without
+/// `stdio` and without a terminal in the plan the process keeps the caller's standard streams.
+///
+/// The caller must be single-threaded, and becomes non-dumpable (CVE-2016-9962).
+///
+/// # Errors
+/// What failed, in the parent or in the child, which is then gone. A program that does not exist is noticed here.
+pub fn create(plan: &Plan, fds: &[OwnedFd], stdio: Option<Stdio>) -> Result<Created, Failure> {
+    let table = Table::new(plan, fds)?;
+    if plan.unshare & kind::MOUNT == 0 {
+        return Err(Failure::runtime("the plan has no mount namespace of its own"));
+    }
+    if plan.unshare & kind::USER != 0 {
+        return Err(Failure::runtime("the plan asks for a user namespace, but has no id mappings"));
+    }
+    hide()?;
+    let clone = Clone {
+        // A new cgroup namespace is rooted where its maker is: even with CLONE_INTO_CGROUP that is the parent's cgroup (copy_cgroup_ns
+        // looks at current), so the child unshares it once it has arrived.
+        namespaces: plan.unshare & !kind::CGROUP,
+        cgroup: plan.cgroup.into.map(|slot| table.get(slot)),
+        sibling: false,
+    };
+    let spawn = || Child::spawn(&clone, |parent| init::run(plan, &table, stdio.as_ref(), parent));
+    let mut child = match plan.join.iter().find(|(which, _)| *which == kind::PID) {
+        Some((_, slot)) => in_pid_namespace(table.get(*slot), spawn)?,
+        None => spawn()?,
+    };
+    drop(stdio);
+    let terminal = child.wait_ready()?;
+    let pidfd = own(child.pidfd()).during(|| "keep init")?;
+    let places = Places::new(plan, &table)?;
+    Ok(Created { pid: child.pid(), start_time: child.start_time(), pidfd, terminal, child, places })
+}
+
+impl Created {
+    /// Lets init execute its program, and returns once it has.
+    ///
+    /// # Errors
+    /// Why it could not, with the kind that decides the exit code. Init is gone then.
+    pub fn start(self) -> Result<Running, Failure> {
+        let Created { pid, start_time, pidfd, terminal, child, places } = self;
+        child.go()?;
+        let target = Target { init: child.wait_executed()?, places };
+        Ok(Running { pid, start_time, pidfd, terminal, target })
+    }
+}
+
+impl Places {
+    fn new(plan: &Plan, table: &Table<'_>) -> Result<Self, Failure> {
+        let keep = |slot: &Slot| own(table.get(*slot)).during(|| "keep the cgroup");
+        Ok(Places {
+            namespaces: plan.join.iter().fold(plan.unshare, |all, (which, _)| all | which),
+            into: plan.cgroup.into.as_ref().map(keep).transpose()?,
+            join: plan.cgroup.join.iter().map(keep).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A descriptor of one's own.
+fn own(fd: BorrowedFd<'_>) -> sys::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 3).call(|| format!("fcntl({}, F_DUPFD_CLOEXEC)", fd.as_raw_fd()))
+}
+
+/// The descriptors of a plan, each slot known to be there.
+pub(crate) struct Table<'a>(&'a [OwnedFd]);
+
+impl<'a> Table<'a> {
+    fn new(plan: &Plan, fds: &'a [OwnedFd]) -> Result<Self, Failure> {
+        match plan.slots().find(|slot| slot.0 as usize >= fds.len()) {
+            Some(Slot(missing)) => Err(Failure::runtime(format!("the plan names descriptor {missing} of {}", fds.len()))),
+            None => Ok(Table(fds)),
+        }
+    }
+
+    /// The descriptor in `slot`, which is one of the plan's.
+    pub(crate) fn get(&self, slot: Slot) -> BorrowedFd<'a> {
+        self.0[slot.0 as usize].as_fd()
+    }
+}
+
+/// Makes the caller, and with it the child until it executes, one that no process of a container may trace or look into, not even
+/// while it is in the container's pid namespace (prctl(2), `PR_SET_DUMPABLE`; CVE-2016-9962).
+pub(crate) fn hide() -> Result<(), Failure> {
+    let behaviour = rustix::process::DumpableBehavior::NotDumpable;
+    rustix::process::set_dumpable_behavior(behaviour).call(|| "prctl(PR_SET_DUMPABLE, 0)").during(|| "hide from the container")
+}
+
+/// Runs `spawn` with `namespace` (or that of a process descriptor) as the pid namespace of new children. A process enters a pid
+/// namespace only by being born there (setns(2)).
+pub(crate) fn in_pid_namespace(
+    namespace: BorrowedFd<'_>,
+    spawn: impl FnOnce() -> Result<Child, Failure>,
+) -> Result<Child, Failure> {
+    let pid = kind::PID as i32;
+    let home = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+        .call(|| "pidfd_open(self)")
+        .during(|| "join the pid namespace")?;
+    ns::setns(namespace, pid).during(|| "join the pid namespace")?;
+    let child = spawn();
+    // Whatever has happened: or the next container would be born in there too.
+    ns::setns(home, pid).during(|| "return from the pid namespace")?;
+    child
+}

@@ -1,0 +1,45 @@
+//! A further process in a running container.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use sys::ns::kind;
+use sys::process::Clone;
+
+use crate::child::join;
+use crate::create::{hide, in_pid_namespace};
+use crate::handshake::Child;
+use crate::{Failure, Process, Stdio, Target};
+
+/// A process that runs in a container. It is the caller's child: the caller reaps it.
+#[derive(Debug)]
+pub struct Executed {
+    /// Process number in the caller's pid namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub start_time: u64,
+    /// The process; readable once it has ended.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Runs `process` in the container: in its cgroups, its namespaces, its root. Returns once the program is executed.
+///
+/// The caller must be single-threaded, and becomes non-dumpable (CVE-2016-9962). Only the capabilities that the process asks for are
+/// set, none is inheritable unless asked for (CVE-2022-24769).
+///
+/// # Errors
+/// As [`crate::create`]; `ESRCH` in the text when the container has ended.
+pub fn exec(process: &Process, target: &Target, stdio: Option<Stdio>) -> Result<Executed, Failure> {
+    hide()?;
+    let clone = Clone { namespaces: 0, cgroup: target.places.into.as_ref().map(|fd| fd.as_fd()), sibling: false };
+    let spawn = || Child::spawn(&clone, |parent| join::run(process, target, stdio.as_ref(), parent));
+    let child = match target.places.namespaces & kind::PID {
+        0 => spawn()?,
+        _ => in_pid_namespace(target.init.as_fd(), spawn)?,
+    };
+    drop(stdio);
+    let (pid, start_time) = (child.pid(), child.start_time());
+    let (pidfd, terminal) = child.wait_joined()?;
+    Ok(Executed { pid, start_time, pidfd, terminal })
+}

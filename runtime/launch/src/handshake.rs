@@ -1,0 +1,187 @@
+//! Clone, and the messages between a child on its way to exec and its parent: one packet each, on a socket pair whose end is
+//! the last message (it is close-on-exec, so it means that execve succeeded).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use serde::{Deserialize, Serialize};
+use sys::process::{Clone, Ended, clone3};
+
+use crate::Failure;
+use crate::failure::During;
+
+/// The longest report: a failure's text is cut to fit.
+const MAX_REPORT: usize = 16 << 10;
+
+/// What a child tells its parent.
+#[derive(Debug, Serialize, Deserialize)]
+enum Report {
+    /// The master of the terminal it has opened travels along.
+    Terminal,
+    /// All is built; it waits for the word to go on.
+    Ready,
+    /// It could not go on and ends.
+    Failed(Failure),
+}
+
+/// The child's end.
+pub(crate) struct Parent {
+    socket: OwnedFd,
+}
+
+impl Parent {
+    /// Hands the terminal's master to the parent.
+    pub(crate) fn terminal(&self, master: BorrowedFd<'_>) -> Result<(), Failure> {
+        self.send(&Report::Terminal, &[master]).during(|| "send the terminal")
+    }
+
+    /// Says that all is built and waits for the word to go on.
+    pub(crate) fn ready(&self) -> Result<(), Failure> {
+        self.send(&Report::Ready, &[]).during(|| "report ready")?;
+        match sys::socket::receive(&self.socket, &mut [0; 8]).during(|| "wait for the start")? {
+            (0, _) => Err(Failure::runtime("the parent is gone")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says why it could not go on. There is nobody to tell if even this fails.
+    fn failed(&self, mut failure: Failure) {
+        let cut = (0..=failure.message.len().min(MAX_REPORT / 2)).rev().find(|&at| failure.message.is_char_boundary(at));
+        failure.message.truncate(cut.unwrap_or(0));
+        let _ = self.send(&Report::Failed(failure), &[]);
+    }
+
+    fn send(&self, report: &Report, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
+        let bytes = postcard::to_stdvec(report).unwrap_or_default();
+        sys::socket::send(&self.socket, &bytes, fds)
+    }
+}
+
+impl AsFd for Parent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The parent's end: a child that has not yet executed its program. Dropping it kills and reaps the child.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: u32,
+    start_time: u64,
+    // None once handed over.
+    pidfd: Option<OwnedFd>,
+    socket: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
+
+impl Child {
+    /// Makes a child that runs `body`, which ends in exec or in a failure.
+    pub(crate) fn spawn(
+        clone: &Clone<'_>,
+        body: impl FnOnce(&Parent) -> Result<std::convert::Infallible, Failure>,
+    ) -> Result<Self, Failure> {
+        let (ours, theirs) = sys::socket::pair().during(|| "make a process")?;
+        let parent = Parent { socket: theirs };
+        let made = clone3(clone, || {
+            let Err(failure) = body(&parent);
+            parent.failed(failure);
+            1
+        });
+        // The child's end must live in the child alone, or its end would never be seen.
+        drop(parent);
+        let child = made.during(|| "make a process")?;
+        let pid = child.pid.as_raw_nonzero().get() as u32;
+        // Read while the child works. A child that has ended already has no start time, and is about to report why.
+        let start_time = sys::process::start_time(pid).unwrap_or(0);
+        Ok(Child { pid, start_time, pidfd: Some(child.pidfd), socket: ours, terminal: None })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn start_time(&self) -> u64 {
+        self.start_time
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_ref().map_or(self.socket.as_fd(), |fd| fd.as_fd())
+    }
+
+    /// Waits until all is built, and returns the terminal's master.
+    pub(crate) fn wait_ready(&mut self) -> Result<Option<OwnedFd>, Failure> {
+        match self.next()? {
+            Some(Report::Ready) => Ok(self.terminal.take()),
+            Some(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+            None => Err(self.ended()),
+        }
+    }
+
+    /// Gives the word to go on.
+    pub(crate) fn go(&self) -> Result<(), Failure> {
+        sys::socket::send(&self.socket, b"s", &[]).during(|| "start")
+    }
+
+    /// Waits until the program is executed, and returns the process.
+    pub(crate) fn wait_executed(mut self) -> Result<OwnedFd, Failure> {
+        self.executed()
+    }
+
+    /// As [`Child::wait_executed`], for a child that did not stop to be started: with the terminal's master.
+    pub(crate) fn wait_joined(mut self) -> Result<(OwnedFd, Option<OwnedFd>), Failure> {
+        let pidfd = self.executed()?;
+        Ok((pidfd, self.terminal.take()))
+    }
+
+    fn executed(&mut self) -> Result<OwnedFd, Failure> {
+        if self.next()?.is_some() {
+            return Err(Failure::runtime("the child has sent what does not belong here"));
+        }
+        // The socket has also ended when the child was killed on the way, as by a memory limit that is too small.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if matches!(waitid(WaitId::PidFd(self.pidfd()), options), Ok(Some(_))) && sys::process::never_executed(self.pid) {
+            return Err(self.ended());
+        }
+        self.pidfd.take().ok_or_else(|| Failure::runtime("the child is gone"))
+    }
+
+    /// The next report; `None` when the socket has ended.
+    fn next(&mut self) -> Result<Option<Report>, Failure> {
+        let mut buffer = [0; MAX_REPORT];
+        loop {
+            let (length, mut fds) = sys::socket::receive(&self.socket, &mut buffer).during(|| "wait for the child")?;
+            if length == 0 {
+                return Ok(None);
+            }
+            match postcard::from_bytes(&buffer[..length]) {
+                Ok(Report::Failed(failure)) => return Err(failure),
+                Ok(Report::Terminal) => self.terminal = fds.pop(),
+                Ok(report) => return Ok(Some(report)),
+                Err(_) => return Err(Failure::runtime("the child has sent what does not belong here")),
+            }
+        }
+    }
+
+    /// Why the child said nothing.
+    fn ended(&mut self) -> Failure {
+        let ended = self.pidfd.take().map(|pidfd| {
+            // It has closed its socket without a word: it has ended, or never will say anything.
+            let _ = sys::process::signal(&pidfd, 9);
+            sys::process::wait(pidfd)
+        });
+        Failure::runtime(match ended {
+            Some(Ok(Ended::Killed(signal))) => format!("the process was killed by signal {signal} before it executed its program"),
+            Some(Ok(Ended::Exited(status))) => format!("the process ended with status {status} before it executed its program"),
+            _ => "the process ended before it executed its program".to_owned(),
+        })
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            let _ = sys::process::signal(&pidfd, 9);
+            let _ = sys::process::wait(pidfd);
+        }
+    }
+}

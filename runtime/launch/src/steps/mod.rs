@@ -1,0 +1,87 @@
+//! What is built below the root. Targets are resolved inside it (`openat2`), missing ones are made component by component, and mounts
+//! are attached descriptor to descriptor: no path of the container is ever looked up twice.
+
+mod bind;
+mod cgroup;
+mod console;
+mod device;
+mod mask;
+mod mount;
+mod readonly;
+pub(crate) mod target;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::symlinkat;
+use rustix::io::Errno;
+use sys::Call;
+
+use crate::child::terminal::Terminal;
+use crate::create::Table;
+use crate::failure::During;
+use crate::handshake::Parent;
+use crate::{Failure, Plan, Step};
+
+/// Carries a plan's steps out.
+pub(crate) struct Builder<'a> {
+    plan: &'a Plan,
+    table: &'a Table<'a>,
+    root: BorrowedFd<'a>,
+    parent: &'a Parent,
+    /// The empty tmpfs that covers masked folders: one file system for all of them.
+    cover: Option<OwnedFd>,
+    /// The folder in which the step before made something: nodes and links come in rows.
+    folder: Option<(PathBuf, OwnedFd)>,
+    terminal: Option<Terminal>,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(plan: &'a Plan, table: &'a Table<'a>, root: BorrowedFd<'a>, parent: &'a Parent) -> Self {
+        Builder { plan, table, root, parent, cover: None, folder: None, terminal: None }
+    }
+
+    /// Carries one step out.
+    pub(crate) fn run(&mut self, step: &Step) -> Result<(), Failure> {
+        match step {
+            Step::Device { .. } | Step::Symlink { .. } => {}
+            // A mount may cover the remembered folder.
+            _ => self.folder = None,
+        }
+        match step {
+            Step::Mount { kind, target, .. } => self.mount(step).during(|| format!("mount {kind} on {target:?}")),
+            Step::Bind { target, .. } => self.bind(step).during(|| format!("bind on {target:?}")),
+            Step::Cgroup { target, v1, readonly } => self.cgroup(target, v1, *readonly).during(|| format!("cgroup on {target:?}")),
+            Step::Device { path, .. } => self.device(step).during(|| format!("device {path:?}")),
+            Step::Symlink { content, path } => self.symlink(content, path).during(|| format!("link {path:?}")),
+            Step::Mask(path) => self.mask(path).during(|| format!("mask {path:?}")),
+            Step::Readonly(path) => self.readonly(path).during(|| format!("make {path:?} read-only")),
+            Step::Console => self.console().during(|| "console"),
+        }
+    }
+
+    /// The terminal that a console step has opened.
+    pub(crate) fn into_terminal(self) -> Option<Terminal> {
+        self.terminal
+    }
+
+    fn symlink(&mut self, content: &str, path: &Path) -> Result<(), Failure> {
+        let (folder, name) = self.place(path)?;
+        match symlinkat(content, folder, name) {
+            // What the image has there is its own affair.
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            other => other.call(|| format!("symlinkat({content:?})")).during(|| "make it"),
+        }
+    }
+
+    /// The folder of `path`, made if missing, and the last component.
+    fn place<'p>(&mut self, path: &'p Path) -> Result<(&OwnedFd, &'p Path), Failure> {
+        let name = path.file_name().ok_or_else(|| Failure::runtime("the path has no name"))?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        if self.folder.as_ref().is_none_or(|(known, _)| known != parent) {
+            self.folder = Some((parent.to_owned(), target::folder(self.root, parent)?));
+        }
+        let (_, folder) = self.folder.as_ref().ok_or_else(|| Failure::runtime("no folder"))?;
+        Ok((folder, Path::new(name)))
+    }
+}
