@@ -1,5 +1,25 @@
-//! The wire types between an engine and the monitor of one container.
+//! What an engine and the monitor of one container share: the wire types, and the container's log.
+//!
+//! ```text
+//!                    Launch, Attach, Start          launch::create, start
+//!   rctr / noded  ─────────────────────────▶  rctr-monitor ─────────────▶  init, exec'd processes
+//!        ▲  ◀─────────────────────────────────  │   ▲ │
+//!        │           Output, Exited             │   │ └ pipes or terminal
+//!        │                                      ▼   └── CONTAINER's socket: attach, exec, wait
+//!        └───────── status.json, log/ ◀─────────┘
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `wire` | requests and events, one a packet |
+//! | [`log`] | the log's format, its writer and its reader |
+//!
+//! The program is in `main.rs` and what it names.
 
+#![forbid(unsafe_code)]
+
+mod bytes;
+pub mod log;
 mod wire;
 
 pub use wire::*;

@@ -35,7 +35,7 @@ pub enum Request {
         stdin: bool,
     },
     /// Bytes for standard input or the terminal.
-    Stdin(Vec<u8>),
+    Stdin(#[serde(with = "crate::bytes")] Vec<u8>),
     /// No more input will come.
     StdinEnd,
     /// The client's terminal has changed.
@@ -70,6 +70,7 @@ pub enum Event {
         /// Where it wrote.
         stream: Stream,
         /// What.
+        #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
     /// It has ended, its record is written, its network and (with `remove`) its folder are gone.

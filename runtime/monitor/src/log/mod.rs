@@ -1,0 +1,47 @@
+//! A container's log: text lines as the Kubernetes CRI defines them, in files that are rotated by size.
+//!
+//! ```text
+//! 2026-03-01T08:15:30.123456789Z stdout F a whole line
+//! 2026-03-01T08:15:31.000000001Z stderr P a part, the line goes on in the next record of its stream
+//!
+//! CONTAINER/log/current      the newest records; only the monitor writes
+//!               current.1    older ones, up to `max_files` in all
+//! ```
+//!
+//! Bytes are written down as they come, like conmon does and unlike Docker, which holds a line back until it is complete:
+//! a prompt is seen at once, nothing is lost with the monitor, and the monitor keeps no line in memory. A line of more than
+//! 16 KiB is cut into parts, too. Whoever joins the parts of a stream gets exactly the bytes that the container wrote.
+//!
+//! | module | what |
+//! |---|---|
+//! | `time` | RFC 3339 times with nanoseconds |
+//! | `record` | bytes to records |
+//! | `writer` | records to files, rotation |
+//! | `lines` | bytes to lines again |
+//! | `reader` | the files oldest to newest, across rotations |
+//!
+//! A reader that follows: [`Reader::open`], feed each [`Reader::read`] into [`Lines`]; at `None` wait for inotify on the
+//! [`folder`] (`IN_MODIFY | IN_CREATE | IN_MOVED_TO`) and read on.
+
+mod lines;
+mod reader;
+mod record;
+mod time;
+mod writer;
+
+pub use lines::{Line, Lines};
+pub use reader::{Reader, folder};
+pub use record::MAX_PART;
+pub use time::{format as format_time, parse as parse_time};
+pub use writer::Writer;
+
+/// The folder inside the container's folder.
+pub const FOLDER: &str = "log";
+
+/// The newest file in [`FOLDER`]; the next older one has `.1` behind its name, and so on.
+pub const CURRENT: &str = "current";
+
+/// The name of the file that was rotated `age` times.
+fn name(age: u32) -> String {
+    if age == 0 { CURRENT.to_owned() } else { format!("{CURRENT}.{age}") }
+}

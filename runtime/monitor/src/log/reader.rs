@@ -1,0 +1,292 @@
+//! The files of a log, oldest to newest, while they may be rotated.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, SeekFrom, fstat, openat, seek};
+use rustix::io::{Errno, pread};
+use sys::{Call, Error, Result};
+
+use super::{FOLDER, name, record};
+
+/// Bytes read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// The log folder in the folder `container`.
+///
+/// # Errors
+/// `ENOENT` when the container was never started.
+pub fn folder(container: impl AsFd) -> Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(container, FOLDER, flags, Mode::empty()).call(|| format!("openat({FOLDER:?}, O_DIRECTORY)"))
+}
+
+/// Reads a log from its oldest byte to its newest and goes on after a rotation.
+#[derive(Debug)]
+pub struct Reader {
+    folder: OwnedFd,
+    /// Oldest first. The first one is being read.
+    files: VecDeque<File>,
+    buffer: Vec<u8>,
+}
+
+/// An open log file keeps its inode number from being used again, so that number names it.
+#[derive(Debug)]
+struct File {
+    fd: OwnedFd,
+    inode: u64,
+}
+
+impl Reader {
+    /// The log in `folder`, from its oldest byte.
+    ///
+    /// # Errors
+    /// Those of open(2). A log without a file is empty.
+    pub fn open(folder: OwnedFd) -> Result<Self> {
+        let files = files(&folder, None)?;
+        Ok(Reader { folder, files, buffer: Vec::new() })
+    }
+
+    /// The next bytes; `None` at the end of what is there now. The writer may add more.
+    ///
+    /// # Errors
+    /// Those of read(2) and open(2).
+    pub fn read(&mut self) -> Result<Option<&[u8]>> {
+        self.buffer.resize(CHUNK, 0);
+        loop {
+            if let Some(file) = self.files.front() {
+                let length = read(&file.fd, &mut self.buffer)?;
+                if length > 0 {
+                    return Ok(Some(&self.buffer[..length]));
+                }
+            }
+            if self.files.len() < 2 {
+                let newer = files(&self.folder, self.files.front().map(|file| file.inode))?;
+                if newer.is_empty() {
+                    return Ok(None);
+                }
+                // Between our last read and the rotation the writer may have added to what is no longer the current file.
+                let rest = self.files.front().map_or(Ok(0), |file| read(&file.fd, &mut self.buffer))?;
+                self.files.extend(newer);
+                if rest > 0 {
+                    return Ok(Some(&self.buffer[..rest]));
+                }
+                if self.files.len() == 1 {
+                    continue;
+                }
+            }
+            self.files.pop_front();
+        }
+    }
+
+    /// Skips to the last `count` lines. To be called before the first [`Reader::read`]. Reads no more than these, backwards.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn tail(&mut self, count: u64) -> Result<()> {
+        let mut tail = Tail { wanted: count, ends: 0, begun: false };
+        for index in (0..self.files.len()).rev() {
+            if let Some(offset) = tail.scan(&self.files[index].fd)? {
+                seek(&self.files[index].fd, SeekFrom::Start(offset)).call(|| "lseek()")?;
+                self.files.drain(..index);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts the ends of lines from the last record to the first. Records have a fixed layout, so a newline and the byte [`record::TAG`]
+/// bytes after it are all that is looked at.
+struct Tail {
+    wanted: u64,
+    ends: u64,
+    /// A record has been seen.
+    begun: bool,
+}
+
+impl Tail {
+    /// Where the wanted lines begin, if it is in this file.
+    fn scan(&mut self, file: &OwnedFd) -> Result<Option<u64>> {
+        let mut end = fstat(file).call(|| "fstat()")?.st_size as u64;
+        let mut buffer = vec![0; CHUNK + record::HEAD];
+        // Where the record begins that is in front of the one looked at last.
+        let mut next = end;
+        while end > 0 {
+            let start = end.saturating_sub(CHUNK as u64);
+            let length = fill(file, &mut buffer[..(end - start) as usize + record::HEAD], start)?;
+            for at in (0..(end - start) as usize).rev() {
+                let first = start == 0 && at == 0;
+                if !first && buffer[at] != b'\n' {
+                    continue;
+                }
+                let begin = if first && buffer[0] != b'\n' { 0 } else { at + 1 };
+                if let Some(tag) = buffer[..length].get(begin + record::TAG)
+                    && self.record(*tag == b'F')
+                {
+                    return Ok(Some(next));
+                }
+                next = start + begin as u64;
+            }
+            end = start;
+        }
+        Ok(None)
+    }
+
+    /// Takes one record. True when it belongs to the line in front of those wanted.
+    fn record(&mut self, full: bool) -> bool {
+        // An unfinished line at the end is one, too.
+        self.ends += u64::from(full || !self.begun);
+        self.begun = true;
+        self.ends > self.wanted
+    }
+}
+
+/// The files of the log, oldest first; only those newer than the one with the number `after`, or all when that one is gone.
+///
+/// They are opened from the newest to the oldest: a rotation in between shows one twice, which is noticed, and hides none.
+fn files(folder: &OwnedFd, after: Option<u64>) -> Result<VecDeque<File>> {
+    let mut files: VecDeque<File> = VecDeque::new();
+    let mut missing = 0;
+    for age in 0.. {
+        let name = name(age);
+        let fd = match openat(folder, &name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            // Within a rotation there is one gap in the row, at the current file or behind it.
+            Err(Errno::NOENT) if missing == 0 => {
+                missing += 1;
+                continue;
+            }
+            Err(Errno::NOENT) => break,
+            other => other.call(|| format!("openat({name:?})"))?,
+        };
+        let inode = fstat(&fd).call(|| format!("fstat({name:?})"))?.st_ino;
+        if Some(inode) == after {
+            break;
+        }
+        if files.front().is_none_or(|newer| newer.inode != inode) {
+            files.push_front(File { fd, inode });
+        }
+    }
+    Ok(files)
+}
+
+fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match rustix::io::read(file, &mut *buffer) {
+            Err(Errno::INTR) => {}
+            other => return other.call(|| "read()"),
+        }
+    }
+}
+
+/// Reads from `offset` on until the buffer is full or the file ends.
+fn fill(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match pread(file, &mut buffer[length..], offset + length as u64) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("pread()", errno)),
+        }
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Lines, Writer};
+    use crate::{LogLimits, Stream};
+
+    fn log(max_size: u64) -> (tempfile::TempDir, Writer, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        let container = std::fs::File::open(dir.path()).unwrap();
+        let writer = Writer::open(&container, LogLimits { max_size, max_files: 4 }).unwrap();
+        let folder = folder(&container).unwrap();
+        (dir, writer, folder)
+    }
+
+    fn rest(reader: &mut Reader, lines: &mut Lines) -> Vec<String> {
+        let mut seen = Vec::new();
+        while let Some(bytes) = reader.read().unwrap() {
+            lines.push(bytes);
+            while let Some(line) = lines.next() {
+                let end = if line.partial { "" } else { "\n" };
+                seen.push(format!("{}{end}", String::from_utf8_lossy(line.bytes)));
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn following_survives_rotations() {
+        let (_dir, mut writer, folder) = log(100);
+        let mut reader = Reader::open(folder).unwrap();
+        let mut lines = Lines::default();
+        assert_eq!(rest(&mut reader, &mut lines), [""; 0]);
+        // Two records a file. Up to three rotations happen between two looks.
+        let (mut number, mut seen) = (0, Vec::new());
+        for burst in [1, 1, 1, 2, 3, 4, 5, 6, 1] {
+            for _ in 0..burst {
+                writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
+                number += 1;
+            }
+            seen.extend(rest(&mut reader, &mut lines));
+        }
+        assert_eq!(seen, (0..number).map(|number| format!("{number}\n")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reader_left_behind_goes_on_with_the_oldest() {
+        let (_dir, mut writer, folder) = log(100);
+        let mut lines = Lines::default();
+        writer.write(1, Stream::Stdout, b"first\n").unwrap();
+        let mut reader = Reader::open(folder).unwrap();
+        assert_eq!(rest(&mut reader, &mut lines), ["first\n"]);
+        for number in 0..20 {
+            writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
+        }
+        let seen = rest(&mut reader, &mut lines);
+        // "first" shares its file with 0, which the reader still has open.
+        assert_eq!((seen[0].as_str(), seen.last().unwrap().as_str()), ("0\n", "19\n"));
+    }
+
+    #[test]
+    fn a_rotation_half_done_hides_nothing() {
+        let (dir, mut writer, folder) = log(60);
+        for number in 0..4 {
+            writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
+        }
+        let path = |age| dir.path().join(FOLDER).join(name(age));
+        std::fs::rename(path(3), path(4)).unwrap();
+        for age in (0..3).rev() {
+            std::fs::rename(path(age), path(age + 1)).unwrap();
+            let mut reader = Reader::open(folder.try_clone().unwrap()).unwrap();
+            assert_eq!(rest(&mut reader, &mut Lines::default()).concat(), "0\n1\n2\n3\n", "gap at {age}");
+        }
+    }
+
+    #[test]
+    fn the_tail_counts_lines_not_records() {
+        let (_dir, mut writer, folder) = log(1000);
+        let tail = |count| {
+            let mut reader = Reader::open(folder.try_clone().unwrap()).unwrap();
+            reader.tail(count).unwrap();
+            rest(&mut reader, &mut Lines::default()).concat()
+        };
+        assert_eq!(tail(3), "");
+        let all: Vec<String> = (0..50).map(|number| format!("line {number} goes on and on\n")).collect();
+        for line in &all {
+            let (left, right) = line.as_bytes().split_at(7);
+            writer.write(1, Stream::Stdout, left).unwrap();
+            writer.write(1, Stream::Stdout, right).unwrap();
+        }
+        for count in [0, 1, 2, 5, 17, 30] {
+            assert_eq!(tail(count), all[50 - count as usize..].concat(), "tail {count}");
+        }
+        writer.write(1, Stream::Stdout, b"open").unwrap();
+        assert_eq!(tail(1), "open");
+        assert_eq!(tail(2), format!("{}open", all[49]));
+    }
+}
