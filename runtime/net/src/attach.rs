@@ -4,7 +4,7 @@
 //!   caller's thread                                        a thread of its own
 //!   lease · table? · bridge? · bind ports · add elements   unshare(CLONE_NEWNET) · socket in it
 //!                                 └──────── join ──────────────┘
-//!   veth pair (1 message) · lo, address, route (1 datagram) · listen
+//!   lo, veth pair, address, route (1 datagram in the namespace) · port of the bridge (1 on the host) · listen
 //! ```
 //!
 //! Each thing made is owned by [`Claims`] from the moment it exists, so a failure anywhere undoes exactly what was done.
@@ -120,7 +120,7 @@ pub fn attach(network: &Network, id: &str, ports: &[Port]) -> Result<Attached> {
     });
     let Prepared { claims, address, bridge, route } = prepared?;
     let sandbox = sandbox?;
-    sandbox.connect(&route, network, &bridge, id, address, !ports.is_empty())?;
+    sandbox.connect(&route, &bridge, id, address, network.gateway(), !ports.is_empty())?;
     claims.reserved.iter().try_for_each(Reserved::listen)?;
     Ok(Attached {
         netns: sandbox.netns,

@@ -1,6 +1,7 @@
 //! The container's side: a namespace, its loopback, and `eth0`.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 
 use ipnet::Ipv4Net;
 use rustix::fs::{Mode, OFlags, open};
@@ -12,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::lease::hash;
 use crate::netlink::route::{self, End, Link};
 use crate::netlink::{Batch, NetlinkError, Socket};
-use crate::network::Network;
 
 /// A network namespace and a socket in it, which works from any thread.
 #[derive(Debug)]
@@ -48,43 +48,48 @@ pub(crate) fn host_name(id: &str, attempt: u32) -> String {
 }
 
 impl Sandbox {
-    /// Connects the namespace: a veth pair to `bridge` in one message, then loopback, address and default route in one more.
-    pub(crate) fn connect(&self, host: &Socket, network: &Network, bridge: &Link, id: &str, address: Ipv4Net, hairpin: bool) -> Result<()> {
+    /// Connects the namespace to `bridge`: its own side in one datagram, the host's in another.
+    pub(crate) fn connect(&self, host: &Socket, bridge: &Link, id: &str, address: Ipv4Net, gateway: Ipv4Addr, hairpin: bool) -> Result<()> {
         let failed = |source: NetlinkError| match source.errno() {
             Errno::OPNOTSUPP => Error::Unsupported { what: "a pair of interfaces".into(), options: "VETH", source },
             Errno::PERM => Error::NotRoot { what: "making an interface" },
             _ => Error::Netlink { what: format!("connect container {id} to {}", bridge.name), source },
         };
-        let (name, index) = self.pair(host, bridge, id, address).map_err(failed)?;
-        if hairpin {
-            route::hairpin(host, &name).map_err(failed)?;
-        }
+        let name = self.container_side(id, bridge.mtu, address, gateway).map_err(failed)?;
         let mut batch = Batch::new();
-        route::up(&mut batch, "RTM_NEWLINK lo up", 1);
-        route::add_address(&mut batch, index, address);
-        route::default_route(&mut batch, index, network.gateway());
-        self.socket.transact(batch.acknowledge()).map_err(failed)
+        route::enslave(&mut batch, &name, bridge.index);
+        if hairpin {
+            route::hairpin(&mut batch, &name);
+        }
+        host.transact(batch.acknowledge()).map_err(failed)
     }
 
-    fn pair(&self, host: &Socket, bridge: &Link, id: &str, address: Ipv4Net) -> std::result::Result<(String, u32), NetlinkError> {
+    /// Loopback up, the veth pair, address and default route. Returns the name of the host's end, which is unused by then.
+    ///
+    /// Made from the container's side, because there the index can be chosen, so what follows in the datagram can name it.
+    fn container_side(&self, id: &str, mtu: u32, address: Ipv4Net, gateway: Ipv4Addr) -> std::result::Result<String, NetlinkError> {
         let inner_mac = mac(address.addr());
-        // The host's end differs from the container's, and is the higher one, as with all such tools: fe instead of 02.
+        // The host's end differs in the first byte only. It is the higher one: a bridge without an address of its own takes the lowest.
         let mut outer_mac = inner_mac;
         outer_mac[0] = 0xfe;
-        for attempt in 0.. {
+        let host = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        let mut attempt = 0;
+        loop {
             let name = host_name(id, attempt);
             // Loopback is 1. Some kernels put tunnels into every new namespace, so 2 may be taken.
             let index = 2 + 98 * attempt;
             let mut batch = Batch::new();
-            let (outer, inner) = (End { name: &name, mac: outer_mac }, End { name: "eth0", mac: inner_mac });
-            route::veth(&mut batch, &outer, bridge.index, &inner, index, self.netns.as_fd(), bridge.mtu);
-            match host.transact(batch.acknowledge()) {
-                Err(error) if matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => {}
+            route::up(&mut batch, "RTM_NEWLINK lo up", 1);
+            let (here, there) = (End { name: "eth0", mac: inner_mac }, End { name: &name, mac: outer_mac });
+            route::veth(&mut batch, &here, index, &there, host, mtu);
+            route::add_address(&mut batch, index, address);
+            route::default_route(&mut batch, index, gateway);
+            match self.socket.transact(batch.acknowledge()) {
+                Err(error) if matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => attempt += 1,
                 Err(error) => return Err(error),
-                Ok(()) => return Ok((name, index)),
+                Ok(()) => return Ok(name),
             }
         }
-        unreachable!("the last attempt returns")
     }
 }
 

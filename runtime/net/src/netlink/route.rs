@@ -1,7 +1,6 @@
 //! rtnetlink(7): links, addresses and routes as messages.
 
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnet::Ipv4Net;
 
@@ -22,7 +21,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
-const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_EXT_MASK: u16 = 29;
 /// `RTEXT_FILTER_SKIP_STATS`.
 const SKIP_STATS: u32 = 8;
@@ -76,31 +75,34 @@ pub(crate) struct End<'a> {
     pub(crate) mac: [u8; 6],
 }
 
-/// Makes a veth pair, both ends up: `outer` here and a port of `master`, `inner` in the namespace `netns` with the index `index`.
-pub(crate) fn veth(batch: &mut Batch, outer: &End<'_>, master: u32, inner: &End<'_>, index: u32, netns: BorrowedFd<'_>, mtu: u32) {
-    batch.message("RTM_NEWLINK veth", NEWLINK, CREATE | EXCL, &ifinfo(0, true), |m| {
-        m.text(IFLA_IFNAME, outer.name).attr(IFLA_ADDRESS, &outer.mac).number(IFLA_MTU, mtu).number(IFLA_MASTER, master);
-        m.nest(IFLA_LINKINFO, |m| {
+/// Makes a veth pair: `here`, up, with the index `index`, and `there`, down, in the namespace of the thread `tid`. The kernel would
+/// refuse to open the second, as it has no peer yet.
+pub(crate) fn veth(batch: &mut Batch, here: &End<'_>, index: u32, there: &End<'_>, tid: u32, mtu: u32) {
+    batch.message("RTM_NEWLINK veth", NEWLINK, CREATE | EXCL, &ifinfo(index, true), |m| {
+        m.text(IFLA_IFNAME, here.name).attr(IFLA_ADDRESS, &here.mac).number(IFLA_MTU, mtu).nest(IFLA_LINKINFO, |m| {
             m.text(INFO_KIND, "veth").nest(INFO_DATA, |m| {
                 m.nest(VETH_PEER, |m| {
-                    m.raw(&ifinfo(index, true)).text(IFLA_IFNAME, inner.name).attr(IFLA_ADDRESS, &inner.mac);
-                    m.number(IFLA_MTU, mtu).number(IFLA_NET_NS_FD, netns.as_raw_fd() as u32)
+                    m.raw(&ifinfo(0, false)).text(IFLA_IFNAME, there.name).attr(IFLA_ADDRESS, &there.mac);
+                    m.number(IFLA_MTU, mtu).number(IFLA_NET_NS_PID, tid)
                 })
             })
         })
     });
 }
 
+/// Makes the link `name` a port of the bridge `master` and brings it up.
+pub(crate) fn enslave(batch: &mut Batch, name: &str, master: u32) {
+    batch.message("RTM_NEWLINK port", NEWLINK, 0, &ifinfo(0, true), |m| m.text(IFLA_IFNAME, name).number(IFLA_MASTER, master));
+}
+
 /// Lets the bridge port `name` send back what it received (hairpin mode): with `br_netfilter` a container's packets to its own
 /// published port are translated within the bridge and leave by the port they came from.
-pub(crate) fn hairpin(socket: &Socket, name: &str) -> Result<(), super::NetlinkError> {
-    let mut batch = Batch::new();
+pub(crate) fn hairpin(batch: &mut Batch, name: &str) {
     batch.message("RTM_NEWLINK hairpin", NEWLINK, 0, &ifinfo(0, false), |m| {
         m.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |m| {
             m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(BRPORT_MODE, &[1]))
         })
     });
-    socket.transact(batch.acknowledge())
 }
 
 /// Gives a link an address.

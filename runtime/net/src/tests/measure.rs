@@ -10,7 +10,7 @@ use super::world::*;
 fn attach_is_quick() {
     host(|world| {
         drop(world.attach("warm", &[]));
-        let mut row = |name: &str, ports: &[crate::Port]| {
+        let row = |name: &str, ports: &[crate::Port]| {
             let mut attach: Vec<Duration> = Vec::new();
             let mut undo: Vec<Duration> = Vec::new();
             for n in 0..50 {

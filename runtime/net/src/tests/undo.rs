@@ -1,11 +1,9 @@
 //! Nothing stays behind.
 
-use std::os::fd::AsFd;
-
 use rustix::net::{SendFlags, send};
 
 use super::world::*;
-use crate::netlink::route::{self, End};
+use crate::netlink::route;
 use crate::netlink::{Batch, Socket};
 use crate::{default_network, leases, nft, recover};
 
@@ -73,35 +71,29 @@ fn a_full_network_says_so_and_leaves_nothing() {
     });
 }
 
+/// Gives the first `count` names that `id` would try to others.
+fn take_names(world: &World, id: &str, count: u32) {
+    for attempt in 0..count {
+        let mut batch = Batch::new();
+        route::bridge(&mut batch, &crate::sandbox::host_name(id, attempt), [2, 0, 0, 0, 1, attempt as u8], 1500);
+        world.route.transact(batch.acknowledge()).unwrap();
+    }
+}
+
 #[test]
 fn a_failure_at_the_last_step_leaves_nothing() {
     host(|world| {
-        drop(world.attach("a", &[]));
-        // Somebody has brought the bridge's hardware type into disorder: no more ports than it has room for is the only limit that
-        // is easily met, so the pair's name is taken instead, sixteen times and once more.
-        for attempt in 0..17 {
-            let name = crate::sandbox::host_name("b", attempt);
-            let mut batch = Batch::new();
-            route::bridge(&mut batch, &name, [2, 0, 0, 0, 1, attempt as u8], 1500);
-            world.route.transact(batch.acknowledge()).unwrap();
-        }
-        let error = world.refuse("b", &[tcp(80, 80)]);
-        assert_eq!(error, "connect container b to rctr0: RTM_NEWLINK veth = EEXIST (File exists)");
+        take_names(world, "a", 17);
+        let error = world.refuse("a", &[tcp(80, 80)]);
+        assert_eq!(error, "connect container a to rctr0: RTM_NEWLINK veth = EEXIST (File exists)");
         world.assert_clean();
     });
 }
 
 #[test]
-fn names_and_indexes_in_use_are_avoided() {
+fn names_in_use_are_avoided() {
     host(|world| {
-        for attempt in 0..3 {
-            let name = crate::sandbox::host_name("a", attempt);
-            let mut batch = Batch::new();
-            let peer = format!("peer{attempt}");
-            let (outer, inner) = (End { name: &name, mac: [2, 0, 0, 0, 1, attempt as u8] }, End { name: &peer, mac: [2, 0, 0, 0, 2, attempt as u8] });
-            route::veth(&mut batch, &outer, 0, &inner, 0, world.outside.as_fd(), 1500);
-            world.route.transact(batch.acknowledge()).unwrap();
-        }
+        take_names(world, "a", 3);
         let a = world.attach("a", &[]);
         assert_eq!(world.veths(), [crate::sandbox::host_name("a", 3)]);
         talk(None, (a.address.addr(), 80), &listen(&a.netns, 80));

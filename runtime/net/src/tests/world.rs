@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -115,23 +115,22 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 /// The neighbour: a link to the host, and a route to the containers through it, as an attacker would add.
 fn connect(route: &Socket, outside: &OwnedFd) {
-    let mut batch = Batch::new();
-    let (outer, inner) = (End { name: "uplink", mac: [2, 0, 0, 0, 0, 1] }, End { name: "uplink", mac: [2, 0, 0, 0, 0, 2] });
-    // Index 0 as master is none.
-    route::veth(&mut batch, &outer, 0, &inner, 7, outside.as_fd(), 1500);
-    route::up(&mut batch, "lo", 1);
-    route.transact(batch.acknowledge()).unwrap();
-    let link = route::get_link(route, "uplink").unwrap().unwrap();
-    let mut batch = Batch::new();
-    route::add_address(&mut batch, link.index, Ipv4Net::new_assert(HOST, 24));
-    route.transact(batch.acknowledge()).unwrap();
+    let host = rustix::thread::gettid().as_raw_nonzero().get() as u32;
     inside(outside, || {
         let mut batch = Batch::new();
+        let (here, there) = (End { name: "uplink", mac: [2, 0, 0, 0, 0, 2] }, End { name: "uplink", mac: [2, 0, 0, 0, 0, 1] });
         route::up(&mut batch, "lo", 1);
+        route::veth(&mut batch, &here, 7, &there, host, 1500);
         route::add_address(&mut batch, 7, Ipv4Net::new_assert(NEIGHBOUR, 24));
         route::default_route(&mut batch, 7, HOST);
         Socket::route().unwrap().transact(batch.acknowledge()).unwrap();
     });
+    let link = route::get_link(route, "uplink").unwrap().unwrap();
+    let mut batch = Batch::new();
+    route::up(&mut batch, "lo", 1);
+    route::up(&mut batch, "uplink", link.index);
+    route::add_address(&mut batch, link.index, Ipv4Net::new_assert(HOST, 24));
+    route.transact(batch.acknowledge()).unwrap();
 }
 
 pub(super) fn tcp(host_port: u16, container_port: u16) -> Port {
