@@ -12,12 +12,10 @@ fn route_loopback_out(gateway: Ipv4Addr) {
     std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").unwrap();
     let socket = Socket::route().unwrap();
     let eth0 = route::get_link(&socket, "eth0").unwrap().unwrap().index;
-    // Loopback down, for its routes come first: struct ifinfomsg with IFF_UP among the changes.
-    let mut down = [0; 16];
-    (down[4], down[12]) = (1, 1);
     let mut batch = Batch::new();
-    batch.message("lo down", 16, 0, &down, |m| m);
-    batch.message("route", 24, CREATE, &[2, 8, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |m| {
+    // RTM_DELADDR of 127.0.0.1/8, for its routes come first.
+    batch.message("RTM_DELADDR", 21, 0, &[2, 8, 0, 0, 1, 0, 0, 0], |m| m.attr(2, &[127, 0, 0, 1]));
+    batch.message("RTM_NEWROUTE", 24, CREATE, &[2, 8, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0], |m| {
         m.attr(1, &[127, 0, 0, 0]).attr(5, &gateway.octets()).number(4, eth0)
     });
     socket.transact(batch.acknowledge()).unwrap();
