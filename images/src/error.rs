@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Digest, Platform, unpack};
+use crate::{Digest, InvalidManifest, Platform, registry, unpack};
 
 /// Why an image cannot be found, fetched, kept or removed. Callers print the chain of sources.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,12 @@ pub enum Error {
         /// Ids of the images.
         matches: Vec<Digest>,
     },
+    /// The registry did not give what it was asked for.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// A manifest is none.
+    #[error("invalid manifest")]
+    Manifest(#[from] InvalidManifest),
     /// An image cannot be removed because something needs it.
     #[error("image {name} is in use by {}", by.join(", "))]
     InUse {

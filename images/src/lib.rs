@@ -3,8 +3,24 @@
 
 mod config;
 mod digest;
+mod error;
+mod image;
 mod manifest;
 mod platform;
+pub mod pull;
 mod reference;
 mod registry;
+mod store;
 mod unpack;
+
+pub use config::{History, ImageConfig, RootFs, RunConfig};
+pub use digest::{Digest, InvalidDigest};
+pub use error::{Error, Result};
+pub use image::{Image, Layer};
+pub use manifest::InvalidManifest;
+pub use platform::{InvalidPlatform, Platform};
+pub use pull::{Event, Progress, PullOptions, Pulled, pull};
+pub use reference::{InvalidReference, Reference};
+pub use registry::{Credentials, Error as RegistryError, Registries};
+pub use store::{Damage, Lease, Listing, Removed, Store};
+pub use unpack::Error as UnpackError;
