@@ -70,6 +70,9 @@ pub fn small() -> Result<Vec<(&'static str, Bundle)>> {
     let zstd = one(Format::Oci, &[&self::busybox(Compression::Zstd)?], shell());
     let probed = one(Format::Oci, &[&probe], json!({"Env": [PATH], "Entrypoint": ["/probe"], "Cmd": ["hostname"]}));
     let configured = one(Format::Docker, &[&busybox, &probe], everything_set());
+    // apart from the tree: not every engine takes such entries
+    let holes = pack(&[Entry::new("sparse", Kind::Sparse(8 << 20, vec![b'x'; 512]))], Compression::Gzip)?;
+    let sparse = one(Format::Oci, &[&busybox, &probe, &holes], shell());
     let tree = Image::new(Format::Oci, [busybox.clone(), probe.clone()].into_iter().chain(tree()?).collect(), shell());
     Ok(vec![
         ("library/busybox:latest", index(&[elsewhere.clone(), here])),
@@ -80,6 +83,7 @@ pub fn small() -> Result<Vec<(&'static str, Bundle)>> {
         ("test/probe:latest", probed.bundle()),
         ("test/config:latest", configured.bundle()),
         ("test/tree:latest", tree.bundle()),
+        ("test/sparse:latest", sparse.bundle()),
     ])
 }
 
@@ -158,7 +162,6 @@ fn tree() -> Result<[Layer; 2]> {
         Entry::symlink("t/dangling", "nowhere"),
         Entry::new("t/null", Kind::Device(1, 3)).mode(0o666),
         Entry::new("t/pipe", Kind::Fifo),
-        Entry::new("t/sparse", Kind::Sparse(8 << 20, vec![b'x'; 512])),
         // CAP_NET_RAW, effective, revision 2: capabilities(7)
         Entry::file("t/capable", "x").mode(0o755).xattr("security.capability", &CAP_NET_RAW),
         Entry::file("t/attribute", "x").xattr("user.note", b"kept"),

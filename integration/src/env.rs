@@ -149,12 +149,19 @@ impl Env {
         &self.bridge
     }
 
+    /// The parent of the containers' cgroups.
+    #[must_use]
+    pub fn cgroup(&self) -> String {
+        format!("/rctr-{}", self.bridge)
+    }
+
     /// The command `program` in this environment.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.path("home"));
         command.env("RCTR_ROOT", self.root()).env("RCTR_RUN", self.run()).env("RCTR_BRIDGE", &self.bridge);
+        command.env("RCTR_CGROUP_PARENT", self.cgroup());
         command.env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf")).envs(&self.variables);
         command.current_dir(self.folder.path());
         command
@@ -257,6 +264,29 @@ impl Env {
         left
     }
 
+    /// Waits, with a bound, for what nobody tells: the end of a clean-up that goes on in the background, say.
+    ///
+    /// # Panics
+    /// When it does not come true within ten seconds.
+    #[track_caller]
+    pub fn soon(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As [`Env::nothing_left`], for clean-up that goes on after the command has answered.
+    #[track_caller]
+    pub fn nothing_left_soon(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.left().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.nothing_left();
+    }
+
     /// Removes all containers.
     pub fn remove_all(&self) {
         let ids = self.rctr(["ps", "-aq"]);
@@ -280,6 +310,7 @@ impl Drop for Env {
         let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.remove_all()));
         drop(quiet);
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
+        leaks::remove_cgroup(&self.cgroup());
     }
 }
 

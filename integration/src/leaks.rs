@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The names of everything that a container may leave on the host.
@@ -37,16 +37,31 @@ fn mounts() -> impl Iterator<Item = String> {
     text.lines().filter_map(point).collect::<Vec<_>>().into_iter()
 }
 
-/// Every cgroup of ours, in every hierarchy.
-fn cgroups() -> BTreeSet<String> {
+/// The mount points of cgroup hierarchies.
+fn hierarchies() -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let cgroup = text.lines().filter(|line| line.contains(" - cgroup"));
+    cgroup.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+}
+
+/// Every cgroup of a container, in every hierarchy. The parent that all of an environment share may stay.
+fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for line in text.lines().filter(|line| line.contains(" - cgroup")) {
-        let Some(point) = line.split(' ').nth(4) else { continue };
-        // one folder for all of ours may stay, its containers may not
-        folders(&Path::new(point).join("rctr"), &mut found);
+    for point in hierarchies() {
+        for entry in fs::read_dir(point).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("rctr") {
+                folders(&entry.path(), &mut found);
+            }
+        }
     }
     found
+}
+
+/// Removes an empty cgroup of this name from every hierarchy.
+pub fn remove_cgroup(name: &str) {
+    for point in hierarchies() {
+        let _ = fs::remove_dir(point.join(name.trim_start_matches('/')));
+    }
 }
 
 fn folders(parent: &Path, found: &mut BTreeSet<String>) {

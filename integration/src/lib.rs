@@ -20,6 +20,7 @@
 //! | [`http`] | the little HTTP that all of them need |
 //! | [`env`] | one test's own `rctr`: root, state, bridge |
 //! | [`output`] | what a command answered, with assertions |
+//! | [`terminal`] | a pty in front of a command |
 //! | [`leaks`] | what is left on the host |
 //! | [`runner`] | runs the tests and counts |
 
@@ -36,3 +37,4 @@ pub mod oci;
 pub mod output;
 pub mod registry;
 pub mod runner;
+pub mod terminal;

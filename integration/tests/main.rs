@@ -6,8 +6,48 @@ use std::process::ExitCode;
 
 use integration::runner;
 
+mod apps;
+mod cli;
+mod concurrency;
+mod create_start;
+mod exec;
+mod failures;
 mod fixtures;
+mod images;
+mod inspect;
+mod kill9;
+mod limits;
+mod logs;
+mod ports;
+mod ps;
+mod pull;
+mod run;
+mod security;
+mod tree;
+mod users;
+mod volumes;
 
 fn main() -> ExitCode {
-    runner::main(&[fixtures::TESTS])
+    runner::main(&[
+        fixtures::TESTS,
+        cli::TESTS,
+        pull::TESTS,
+        tree::TESTS,
+        images::TESTS,
+        run::TESTS,
+        create_start::TESTS,
+        exec::TESTS,
+        logs::TESTS,
+        inspect::TESTS,
+        ps::TESTS,
+        users::TESTS,
+        volumes::TESTS,
+        ports::TESTS,
+        limits::TESTS,
+        security::TESTS,
+        failures::TESTS,
+        concurrency::TESTS,
+        kill9::TESTS,
+        apps::TESTS,
+    ])
 }

@@ -1,0 +1,80 @@
+//! The command line itself: help, completions, version, info.
+
+use integration::env::{Env, Running};
+
+integration::tests![help_names_every_verb, help_of_run_names_its_flags, completions_are_valid, version_and_info];
+
+const VERBS: [&str; 16] = [
+    "pull", "images", "rmi", "create", "start", "run", "ps", "logs", "stop", "kill", "rm", "exec", "inspect", "wait", "version",
+    "info",
+];
+
+fn help_names_every_verb() {
+    let t = Env::new();
+    let help = t.rctr(["--help"]);
+    for verb in VERBS {
+        assert!(help.ok().lines().iter().any(|line| line.trim_start().starts_with(&format!("{verb} "))), "{verb}\n{help}");
+        t.rctr([verb, "--help"]).ok().has("Usage:").says_aside("");
+    }
+    t.rctr::<&str>([]).code(125);
+    t.nothing_left();
+}
+
+fn help_of_run_names_its_flags() {
+    let t = Env::new();
+    let help = t.rctr(["run", "--help"]);
+    for flag in [
+        "-d, --detach",
+        "-i, --interactive",
+        "-t, --tty",
+        "--rm",
+        "--name",
+        "-p, --publish",
+        "-e, --env",
+        "--env-file",
+        "-v, --volume",
+        "-w, --workdir",
+        "-u, --user",
+        "--entrypoint",
+        "-h, --hostname",
+        "--network",
+        "-m, --memory",
+        "--cpus",
+        "--pids-limit",
+        "--cap-add",
+        "--cap-drop",
+        "--privileged",
+        "--read-only",
+        "--label",
+        "--pull",
+        "--platform",
+        "--cidfile",
+    ] {
+        help.ok().has(flag);
+    }
+}
+
+fn completions_are_valid() {
+    let t = Env::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = t.rctr(["completion", shell]);
+        script.ok().has("rctr").has("inspect").has("pids-limit");
+    }
+    let script = t.rctr(["completion", "bash"]);
+    let ask = "eval \"$0\"; COMP_WORDS=(rctr in); COMP_CWORD=1; $(complete -p rctr | sed 's/.*-F \\([^ ]*\\).*/\\1/') rctr in rctr; echo \"${COMPREPLY[@]}\"";
+    let mut bash = t.command("bash");
+    bash.args(["--norc", "-c", ask, &script.ok().stdout]);
+    Running::start(bash).finish().ok().has("inspect").has("info");
+}
+
+fn version_and_info() {
+    let t = Env::new();
+    let version = t.rctr(["version"]);
+    version.ok().has(env!("CARGO_PKG_VERSION"));
+    t.rctr(["--version"]).ok().has(env!("CARGO_PKG_VERSION"));
+    let id = t.start(["--network", "none", "test/probe", "sleep"]);
+    let info = t.rctr(["info"]);
+    info.ok().has("Containers: 1").has("Running: 1").has("Images: 1").has(&t.root().display().to_string());
+    t.rctr(["rm", "-f", &id]).ok();
+    t.nothing_left();
+}

@@ -1,0 +1,203 @@
+//! The root file system: what layers hold arrives as it was packed, and hostile layers stay where they belong.
+
+use std::path::Path;
+
+use integration::env::Env;
+use integration::fake::Fake;
+use integration::layer::{Compression, Entry, Kind, MTIME, pack};
+use integration::oci::{Format, Image};
+use serde_json::json;
+
+integration::tests![
+    everything_a_layer_can_hold,
+    file_capabilities_are_kept,
+    holes_stay_holes,
+    deep_layers_stack,
+    changes_stay_in_the_container,
+    no_entry_reaches_outside,
+    damaged_sizes_are_refused,
+];
+
+fn everything_a_layer_can_hold() {
+    let t = Env::new();
+    let listing = t.rctr(["run", "--rm", "--network", "none", "test/tree", "/probe", "tree", "/t"]);
+    listing.ok();
+    let long = format!("/t/{}/{}", "long-folder-name-".repeat(8), "long-file-name-".repeat(12));
+    let folder = long.rsplit_once('/').expect("a folder").0;
+    let time = MTIME;
+    let expected = [
+        format!("/t/absolute link 777 0:0 11 {time} 1 -> /etc/passwd"),
+        format!("/t/attribute file 644 0:0 1 {time} 1"),
+        format!("/t/becomes-folder dir 755 0:0 0 {time} 2"),
+        format!("/t/becomes-folder/inside file 644 0:0 6 {time} 1"),
+        format!("/t/capable file 755 0:0 1 {time} 1"),
+        format!("/t/changed file 644 0:0 5 {time} 1"),
+        format!("/t/dangling link 777 0:0 7 {time} 1 -> nowhere"),
+        "/t/hard file 640 1000:2000 4 1000000000 2".to_owned(),
+        format!("/t/kept dir 711 1000:2000 0 {time} 2"),
+        "/t/kept/file file 640 1000:2000 4 1000000000 2".to_owned(),
+        format!("{folder} dir 755 0:0 0 {time} 2"),
+        format!("{long} file 644 0:0 4 {time} 1"),
+        format!("/t/null char 666 0:0 0 {time} 1 1:3"),
+        format!("/t/opaque dir 755 0:0 0 {time} 2"),
+        format!("/t/opaque/new file 644 0:0 3 {time} 1"),
+        format!("/t/pipe fifo 644 0:0 0 {time} 1"),
+        format!("/t/setgid file 2755 0:0 1 {time} 1"),
+        format!("/t/setuid file 4755 0:0 1 {time} 1"),
+        format!("/t/soft link 777 0:0 9 {time} 1 -> kept/file"),
+        format!("/t/sticky dir 1777 0:0 0 {time} 2"),
+        format!("/t/\u{fc}mlaut file 644 0:0 7 {time} 1"),
+    ];
+    // the folder itself has no entry in the upper layer: its time is nobody's promise
+    let lines = listing.lines();
+    for (found, wanted) in lines[1..].iter().zip(&expected) {
+        assert_eq!(found, wanted);
+    }
+    assert_eq!(lines.len(), expected.len() + 1, "{listing}");
+    let contents = t.rctr(["run", "--rm", "--network", "none", "test/tree", "cat", "/t/changed", "/t/hard", "/t/soft", &long]);
+    contents.ok().says("upperkeptkeptlong");
+    t.nothing_left();
+}
+
+fn file_capabilities_are_kept() {
+    let t = Env::new();
+    let probe = ["run", "--rm", "--network", "none", "test/tree", "/probe", "xattr", "/t/capable", "security.capability"];
+    t.rctr(probe).ok().says("0100000200200000000000000000000000000000\n");
+    t.nothing_left();
+}
+
+fn holes_stay_holes() {
+    let t = Env::new();
+    let answer = t.rctr(["run", "--rm", "--network", "none", "test/sparse", "stat", "-c", "%s %b", "/sparse"]);
+    let size: u64 = (8 << 20) + 512;
+    let blocks: u64 = answer.ok().field(&size.to_string()).parse().expect("a count of blocks");
+    assert!(blocks < 100, "{answer}");
+    t.rctr(["run", "--rm", "--network", "none", "test/sparse", "tail", "-c", "3", "/sparse"]).ok().says("xxx");
+    t.nothing_left();
+}
+
+/// More layers than the options of an old-style overlay mount have room for in one page.
+fn deep_layers_stack() {
+    let (t, fake) = (Env::new(), Fake::start().expect("a registry"));
+    let mut layers = vec![integration::catalog::busybox(Compression::Zstd).expect("busybox")];
+    for number in 0..100 {
+        let entries = [Entry::file("top", number.to_string()), Entry::file(&format!("layer-{number}"), "")];
+        layers.push(pack(&entries, Compression::Gzip).expect("a layer"));
+    }
+    let name = fake.add("deep/image:v1", &Image::new(Format::Oci, layers, json!({})).bundle());
+    let shell = "cat /top; ls / | grep -c layer-";
+    t.rctr(["pull", "-q", &name]).ok();
+    t.rctr(["run", "--rm", "--network", "none", &name, "/bin/sh", "-c", shell]).ok().says("99100\n");
+    t.nothing_left();
+}
+
+fn changes_stay_in_the_container() {
+    let t = Env::new();
+    let one = t.start(["--network", "none", "--name", "one", "test/tree", "sleep", "1000"]);
+    t.rctr(["exec", &one, "sh", "-c", "echo mine > /t/changed; rm -r /t/kept; mkdir /t/new"]).ok();
+    t.rctr(["run", "--rm", "--network", "none", "test/tree", "sh", "-c", "cat /t/changed /t/kept/file; ls /t/new"])
+        .has("upperkept")
+        .lacks("mine");
+    t.rctr(["exec", &one, "cat", "/t/changed"]).ok().says("mine\n");
+    t.rctr(["rm", "-f", &one]).ok();
+    t.nothing_left();
+}
+
+/// What the attacks below try to make, read or change on the host.
+struct Victim {
+    folder: tempfile::TempDir,
+}
+
+impl Victim {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("victim-").tempdir_in("/var/tmp").expect("a folder");
+        std::fs::write(folder.path().join("secret"), "secret of the host").expect("a file");
+        Self { folder }
+    }
+
+    fn path(&self) -> &str {
+        self.folder.path().to_str().expect("UTF-8")
+    }
+
+    fn check(&self, attack: &str) {
+        let names: Vec<_> =
+            std::fs::read_dir(self.folder.path()).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, ["secret"], "{attack} reached the host");
+        let text = std::fs::read_to_string(self.folder.path().join("secret")).expect("a file");
+        assert_eq!(text, "secret of the host", "{attack} changed a file of the host");
+    }
+}
+
+fn no_entry_reaches_outside() {
+    let victim = Victim::new();
+    let path = victim.path();
+    let up = format!("{}{}", "../".repeat(20), path.trim_start_matches('/'));
+    let below = |name: &str| format!("{path}/{name}");
+    let attacks: Vec<(&str, Vec<Entry>)> = vec![
+        ("a name with ..", vec![Entry::file(&format!("{up}/dotdot"), "x")]),
+        ("a name with .. in the middle", vec![Entry::dir("a"), Entry::file(&format!("a/{up}/middle"), "x")]),
+        ("an absolute name", vec![Entry::file(&below("absolute"), "x")]),
+        ("a file through a symlink", vec![Entry::symlink("link", path), Entry::file("link/through", "x")]),
+        ("a file through a relative symlink", vec![Entry::symlink("link", &up), Entry::file("link/relative", "x")]),
+        ("a folder through a symlink", vec![Entry::symlink("link", path), Entry::dir("link/folder")]),
+        ("a file over a symlink", vec![Entry::symlink("file", &below("secret")), Entry::file("file", "overwritten")]),
+        ("mode and owner through a symlink", vec![Entry::symlink("d", path), Entry::dir("d").mode(0o777).owner(1, 1)]),
+        ("a hard link to an absolute name", vec![Entry::hardlink("stolen", &below("secret"))]),
+        ("a hard link with ..", vec![Entry::hardlink("stolen", &format!("{up}/secret"))]),
+        ("a hard link through a symlink", vec![Entry::symlink("link", path), Entry::hardlink("stolen", "link/secret")]),
+        (
+            "a hard link to a symlink",
+            vec![Entry::symlink("s", &below("secret")), Entry::hardlink("h", "s"), Entry::file("h", "overwritten")],
+        ),
+        ("a whiteout with ..", vec![Entry::file(&format!("{up}/.wh.secret"), "")]),
+        ("a whiteout through a symlink", vec![Entry::symlink("link", path), Entry::file("link/.wh.secret", "")]),
+        ("a whiteout of ..", vec![Entry::dir("a"), Entry::file("a/.wh...", "")]),
+        ("an opaque mark through a symlink", vec![Entry::symlink("link", path), Entry::opaque("link")]),
+        ("a device through a symlink", vec![Entry::symlink("link", path), Entry::new("link/null", Kind::Device(1, 3))]),
+        ("an attribute through a symlink", vec![Entry::symlink("f", &below("secret")).xattr("user.note", b"x")]),
+    ];
+    for (attack, entries) in attacks {
+        let (t, fake) = (Env::new(), Fake::start().expect("a registry"));
+        let mut layers = vec![integration::catalog::busybox(Compression::Gzip).expect("busybox")];
+        layers.push(pack(&entries, Compression::Gzip).expect("a layer"));
+        let name = fake.add("hostile/image:v1", &Image::new(Format::Oci, layers, json!({})).bundle());
+        let pulled = t.rctr(["pull", "-q", &name]);
+        victim.check(attack);
+        if pulled.code == 0 {
+            // taken, then: inside its own root
+            t.rctr(["run", "--rm", "--network", "none", &name, "/bin/sh", "-c", "cat /stolen /link/secret /s /h 2>/dev/null"])
+                .lacks("secret of the host");
+        } else {
+            pulled.fails(125, &["hostile/image"]);
+            t.rctr(["images", "-q"]).ok().says("");
+        }
+        victim.check(attack);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&Path::new(path).metadata().expect("a folder").permissions());
+        assert_eq!(mode & 0o777, 0o700, "{attack} changed the mode of a folder of the host");
+        t.nothing_left();
+    }
+}
+
+/// A header that promises more than follows, and one that is no header.
+fn damaged_sizes_are_refused() {
+    for (what, damage) in [("a size beyond the end", 0_usize), ("a header of rubbish", 1)] {
+        let (t, fake) = (Env::new(), Fake::start().expect("a registry"));
+        let whole = pack(&[Entry::file("x", vec![b'x'; 2000])], Compression::None).expect("a layer");
+        let mut bytes = whole.data.read().expect("bytes");
+        if damage == 0 {
+            bytes.truncate(1024);
+        } else {
+            bytes[..512].fill(b'?');
+        }
+        let digest = integration::layer::digest(&bytes);
+        let size = bytes.len() as u64;
+        let data = integration::layer::Data::Bytes(bytes);
+        let layer = integration::layer::Layer { digest: digest.clone(), diff_id: digest, size, data, ..whole };
+        let name = fake.add("damaged/image:v1", &Image::new(Format::Oci, vec![layer], json!({})).bundle());
+        let pulled = t.rctr(["pull", &name]);
+        pulled.code(125).complains(&["damaged/image"]);
+        assert!(pulled.stderr.starts_with("rctr: "), "{what}\n{pulled}");
+        t.rctr(["images", "-q"]).ok().says("");
+        t.nothing_left();
+    }
+}
