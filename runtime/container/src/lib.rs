@@ -1,1 +1,35 @@
-//! stub
+//! An OCI configuration becomes a [`launch::Plan`], and a container's cgroup is made, read and removed.
+//!
+//! ```text
+//!   Spec ──compile──▶ Compiled { plan, sources } ──prepare──▶ Plan + descriptors ──▶ launch
+//!            ▲                                       ▲
+//!   Host::gather()                          cgroup::create()      root file system
+//! ```
+//!
+//! [`compile`] is pure: it decides everything and touches nothing, so that a plan is compared and tested without root. What
+//! the plan cannot express is an error that names the field of the configuration. [`prepare`] opens what the plan refers to;
+//! a container's init never looks anything up on the host.
+//!
+//! | module | what |
+//! |---|---|
+//! | `compile` | configuration → plan: mounts, namespaces, process, devices, hidden paths, sysctls |
+//! | [`capabilities`] | names and bit sets |
+//! | [`cgroup`] | hierarchies (v2, v1, hybrid), limits, freezing, killing, removing |
+//! | [`seccomp`] | system call filters |
+//! | `prepare` | plan → descriptors |
+//! | `host` | what the kernel offers |
+
+#![forbid(unsafe_code)]
+
+pub mod capabilities;
+pub mod cgroup;
+mod compile;
+mod error;
+mod host;
+mod prepare;
+pub mod seccomp;
+
+pub use compile::{Compiled, Source, compile, compile_process};
+pub use error::Error;
+pub use host::Host;
+pub use prepare::prepare;

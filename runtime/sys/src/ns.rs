@@ -47,3 +47,16 @@ pub fn setns(fd: impl AsFd, flags: i32) -> Result<()> {
     let done = unsafe { libc::setns(fd, flags) };
     if done == 0 { Ok(()) } else { Err(Error::last(format!("setns({fd}, {flags:#x})"))) }
 }
+
+/// The `CLONE_NEW*` flag of the namespace behind `fd` (ioctl_ns(2)).
+///
+/// # Errors
+/// `ENOTTY` for a file that is no namespace.
+pub fn kind(fd: impl AsFd) -> Result<i32> {
+    /// `NS_GET_NSTYPE` of `linux/nsfs.h`: `_IO(0xb7, 3)`.
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: this request has no argument.
+    let kind = unsafe { libc::ioctl(fd, NS_GET_NSTYPE as _) };
+    if kind >= 0 { Ok(kind) } else { Err(Error::last(format!("ioctl({fd}, NS_GET_NSTYPE)"))) }
+}

@@ -1,0 +1,140 @@
+//! Limits as data: which file of which folder gets which value, decided before anything is made.
+
+use oci_spec::runtime::LinuxResources;
+use rustix::io::Errno;
+use sys::bpf::Instruction;
+
+use super::create::Folder;
+use super::{Error, Hierarchies, devices, v1, v2};
+
+/// One write to one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// Index of the folder.
+    pub(super) folder: usize,
+    /// Name of the file.
+    pub(super) file: String,
+    /// What is written.
+    pub(super) value: String,
+    /// Field of the configuration it comes from.
+    pub(super) field: &'static str,
+    /// Its value there.
+    pub(super) asked: String,
+    /// A kernel without this file does what is asked anyway.
+    pub(super) optional: bool,
+    /// What to write where there is no such file.
+    pub(super) instead: Option<Box<Limit>>,
+}
+
+impl Limit {
+    pub(super) fn failed(&self, folder: &Folder, call: &str, errno: Errno) -> Error {
+        let (field, asked) = (self.field, self.asked.clone());
+        if errno == Errno::NOENT && folder.v2 {
+            return Error::NoController { field, asked, controller: v2::controller(&self.file).to_owned() };
+        }
+        let source = match call {
+            "write" => sys::Error::new(format!("write({:?})", self.value), errno),
+            _ => sys::Error::new(format!("{call}({:?}, O_WRONLY)", self.file), errno),
+        };
+        Error::Write { field, asked, file: folder.path.join(&self.file), value: self.value.clone(), source }
+    }
+}
+
+/// Collects the limits of one controller.
+#[derive(Debug)]
+pub(super) struct Limits<'a> {
+    /// Index of its folder, if this host has one.
+    pub(super) folder: Option<usize>,
+    /// What has been collected.
+    pub(super) all: &'a mut Vec<Limit>,
+}
+
+impl Limits<'_> {
+    /// Adds a write; what it returns can be marked optional or given a substitute.
+    ///
+    /// # Errors
+    /// [`Error::NoController`] when no hierarchy of this host can have the controller.
+    pub(super) fn set(
+        &mut self,
+        file: impl Into<String>,
+        value: impl ToString,
+        field: &'static str,
+        asked: impl ToString,
+    ) -> Result<&mut Limit, Error> {
+        let (file, value, asked) = (file.into(), value.to_string(), asked.to_string());
+        let Some(folder) = self.folder else {
+            return Err(Error::NoController { field, asked, controller: v2::controller(&file).to_owned() });
+        };
+        self.all.push(Limit { folder, file, value, field, asked, optional: false, instead: None });
+        let last = self.all.len() - 1;
+        Ok(&mut self.all[last])
+    }
+}
+
+/// A limit that makes no sense.
+pub(super) fn nonsense(field: &'static str, asked: impl ToString, why: impl Into<String>) -> Error {
+    Error::Limit { field, asked: asked.to_string(), why: why.into() }
+}
+
+/// All limits that `resources` gives, for the hierarchies that this host has: each controller where it is.
+pub(super) fn limits(hierarchies: &Hierarchies, resources: &LinuxResources) -> Result<Vec<Limit>, Error> {
+    let mut all = Collector { hierarchies, all: Vec::new() };
+    if let Some(memory) = resources.memory() {
+        all.add("memory", |limits| v1::memory(memory, limits), |limits| v2::memory(memory, limits))?;
+    }
+    if let Some(cpu) = resources.cpu() {
+        all.add("cpu", |limits| v1::cpu(cpu, limits), |limits| v2::cpu(cpu, limits))?;
+        all.add("cpuset", |limits| v2::cpuset(cpu, limits), |limits| v2::cpuset(cpu, limits))?;
+    }
+    if let Some(pids) = resources.pids() {
+        all.add("pids", |limits| v2::pids(pids, limits), |limits| v2::pids(pids, limits))?;
+    }
+    if let Some(block) = resources.block_io() {
+        all.add("blkio", |limits| v1::blkio(block, limits), |limits| v2::io(block, limits))?;
+    }
+    if let Some(huge) = resources.hugepage_limits() {
+        all.add("hugetlb", |limits| v1::hugetlb(huge, limits), |limits| v2::hugetlb(huge, limits))?;
+    }
+    if let Some(rdma) = resources.rdma() {
+        all.add("rdma", |limits| v2::rdma(rdma, limits), |limits| v2::rdma(rdma, limits))?;
+    }
+    if let Some(network) = resources.network() {
+        all.add("net_cls", |limits| v1::net_cls(network, limits), |_| v2::no_class(network))?;
+        all.add("net_prio", |limits| v1::net_prio(network, limits), |_| v2::no_priority(network))?;
+    }
+    if let Some(rules) = resources.devices() {
+        // On v2 they are a program, which is attached apart.
+        all.add("devices", |limits| v1::devices(rules, limits), |_| Ok(()))?;
+    }
+    if let Some(unified) = resources.unified() {
+        v2::unified(unified, &mut Limits { folder: hierarchies.unified(), all: &mut all.all })?;
+    }
+    Ok(all.all)
+}
+
+struct Collector<'a> {
+    hierarchies: &'a Hierarchies,
+    all: Vec<Limit>,
+}
+
+impl Collector<'_> {
+    /// Adds the limits of one controller, in the form of v1 if a v1 hierarchy has it.
+    fn add(
+        &mut self,
+        controller: &str,
+        v1: impl FnOnce(&mut Limits<'_>) -> Result<(), Error>,
+        v2: impl FnOnce(&mut Limits<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self.hierarchies.v1(controller) {
+            Some(folder) => v1(&mut Limits { folder: Some(folder), all: &mut self.all }),
+            None => v2(&mut Limits { folder: self.hierarchies.unified(), all: &mut self.all }),
+        }
+    }
+}
+
+/// The program for the device rules, if they restrict anything: what a new cgroup may do is everything.
+pub(super) fn device_program(resources: &LinuxResources) -> Option<Vec<Instruction>> {
+    let rules = resources.devices().as_deref().unwrap_or_default();
+    let restricts = rules.iter().any(|rule| !rule.allow());
+    restricts.then(|| devices::program(rules))
+}

@@ -1,0 +1,27 @@
+//! A container's cgroup: made with its limits, frozen, killed, removed.
+//!
+//! ```text
+//!   v2       /sys/fs/cgroup/rctr/ID                 one folder, limits and membership
+//!   v1       /sys/fs/cgroup/{memory,cpu,…}/rctr/ID  one folder per hierarchy
+//!   hybrid   both: limits in the v1 folders; the v2 one is for cgroup.kill, cgroup.events and device-free membership
+//! ```
+//!
+//! On a hybrid host the v2 folder costs one mkdir, and buys a kill that no fork can outrun and an event when the last process
+//! is gone; v1 has neither.
+
+mod convert;
+mod create;
+mod devices;
+mod error;
+mod hierarchies;
+mod kill;
+mod limits;
+mod remove;
+mod v1;
+mod v2;
+
+pub use create::{Cgroup, Folder, create};
+pub use error::Error;
+pub use hierarchies::{Hierarchies, Kind, paths};
+pub use kill::{freeze, kill, thaw};
+pub use remove::remove;

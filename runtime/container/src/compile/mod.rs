@@ -1,0 +1,160 @@
+//! From an OCI configuration to a plan, without touching anything.
+
+mod devices;
+mod masks;
+mod mounts;
+mod namespaces;
+mod options;
+mod process;
+mod refuse;
+mod sysctl;
+
+pub(crate) use namespaces::name as namespace_name;
+
+use std::path::PathBuf;
+
+use launch::{CgroupPlan, Plan, Slot, Step};
+use oci_spec::runtime::{Linux, LinuxSeccomp, Spec};
+use rustix::mount::MountPropagationFlags as Propagation;
+
+use crate::{Error, Host};
+
+/// A plan, and what to open before it can be carried out: slot N is opened from source N.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Compiled {
+    /// What to do.
+    pub plan: Plan,
+    /// What its slots stand for.
+    pub sources: Vec<Source>,
+    /// What the configuration asks for in vain, as text for the user: capabilities that this host cannot give, a path without its
+    /// leading slash.
+    pub warnings: Vec<String>,
+}
+
+/// Something to open on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// The root file system, which the caller has mounted.
+    Rootfs,
+    /// A file or a tree to bind into the container.
+    Tree {
+        /// Where it is on the host.
+        path: PathBuf,
+        /// With everything that is mounted below it.
+        recursive: bool,
+        /// Applied to all mounts of the tree. Only what a [`Step::Bind`] cannot say, because that applies everything either to the
+        /// whole tree or to its top.
+        everywhere: sys::mount::Attr,
+        /// It must be a procfs: it goes to `/proc`.
+        procfs: bool,
+    },
+    /// A namespace to join.
+    Namespace {
+        /// A file such as `/proc/PID/ns/net`.
+        path: PathBuf,
+        /// The `CLONE_NEW*` flag of its type.
+        flag: u64,
+        /// It may not be the namespace of the caller: settings that are meant for the container would be made for the host.
+        foreign: bool,
+    },
+    /// A folder of the container's cgroup.
+    Cgroup(usize),
+    /// The same as a tree to bind into the container.
+    CgroupTree(usize),
+}
+
+/// What a compilation collects.
+#[derive(Debug, Default)]
+struct Build {
+    sources: Vec<Source>,
+    steps: Vec<Step>,
+    /// What has to wait until devices are made.
+    late: Vec<Step>,
+    warnings: Vec<String>,
+}
+
+impl Build {
+    /// A slot for something to open.
+    fn slot(&mut self, source: Source) -> Slot {
+        self.sources.push(source);
+        Slot((self.sources.len() - 1) as u32)
+    }
+}
+
+/// Compiles a configuration for this host. It decides everything and touches nothing.
+///
+/// # Errors
+/// [`Error::Invalid`] and [`Error::Unsupported`] name the field.
+pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
+    refuse::spec(spec)?;
+    let linux = spec.linux().as_ref().ok_or_else(|| Error::invalid("linux", "missing"))?;
+    let root = spec.root().as_ref().ok_or_else(|| Error::invalid("root", "missing"))?;
+    let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process", "missing"))?;
+    let mut build = Build::default();
+    let rootfs = build.slot(Source::Rootfs);
+    let cgroup = cgroup(host, &mut build);
+    let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
+    let terminal = process.terminal() == Some(true);
+    let propagation = propagation(linux)?;
+    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), propagation, host, &mut build)?;
+    devices::devices(spec, linux, terminal, &mut build)?;
+    masks::masks(linux, &mut build)?;
+    let process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
+    let plan = Plan {
+        unshare: namespaces.unshare,
+        loopback: namespaces.unshare & namespaces::NETWORK != 0,
+        join: namespaces.join,
+        cgroup,
+        rootfs,
+        rootfs_readonly: root.readonly() == Some(true),
+        propagation,
+        steps: build.steps,
+        hostname: namespaces.hostname,
+        domainname: namespaces.domainname,
+        sysctls: namespaces.sysctls,
+        process,
+    };
+    Ok(Compiled { plan, sources: build.sources, warnings: build.warnings })
+}
+
+/// Compiles a process that joins a container, with that container's filter.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_process(
+    process: &oci_spec::runtime::Process,
+    seccomp: Option<&LinuxSeccomp>,
+    host: &Host,
+) -> Result<launch::Process, Error> {
+    process::process(process, seccomp, host, &mut Vec::new())
+}
+
+/// The container is born in the v2 folder; into the v1 ones it has to be put.
+fn cgroup(host: &Host, build: &mut Build) -> CgroupPlan {
+    let mut plan = CgroupPlan::default();
+    for (at, hierarchy) in host.cgroup.all().iter().enumerate() {
+        let slot = build.slot(Source::Cgroup(at));
+        match hierarchy.v2 {
+            true => plan.into = Some(slot),
+            false => plan.join.push(slot),
+        }
+    }
+    plan
+}
+
+fn propagation(linux: &Linux) -> Result<u64, Error> {
+    let field = "linux.rootfsPropagation";
+    let flag = match linux.rootfs_propagation().as_deref().unwrap_or_default() {
+        "private" | "rprivate" => Propagation::PRIVATE,
+        // runc's default, which is what podman and containerd count on: mounts of the host come in, none goes out.
+        "" | "slave" | "rslave" => Propagation::DOWNSTREAM,
+        "shared" | "rshared" => Propagation::SHARED,
+        "unbindable" | "runbindable" => Propagation::UNBINDABLE,
+        other => return Err(Error::invalid(field, format!("{other:?} is not one of private, slave, shared, unbindable"))),
+    };
+    Ok(u64::from(flag.bits()))
+}
+
+#[cfg(test)]
+mod tests;

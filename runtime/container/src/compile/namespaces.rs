@@ -1,0 +1,89 @@
+//! Namespaces, and what may be set only in one's own: host name, domain name, sysctls.
+
+use launch::Slot;
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
+
+use super::{Build, Source, sysctl};
+use crate::Error;
+
+/// `CLONE_NEWNET`.
+pub(super) const NETWORK: u64 = LinuxNamespaceType::Network as u64;
+/// `CLONE_NEWUTS`.
+pub(super) const UTS: u64 = LinuxNamespaceType::Uts as u64;
+/// `CLONE_NEWIPC`.
+pub(super) const IPC: u64 = LinuxNamespaceType::Ipc as u64;
+
+/// A plan's share of this.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces {
+    pub(super) unshare: u64,
+    pub(super) join: Vec<(u64, Slot)>,
+    pub(super) hostname: Option<String>,
+    pub(super) domainname: Option<String>,
+    pub(super) sysctls: Vec<(String, String)>,
+}
+
+/// The name of a namespace type, as in a configuration.
+pub(crate) fn name(flag: u64) -> &'static str {
+    match flag {
+        NETWORK => "network",
+        UTS => "uts",
+        IPC => "ipc",
+        _ if flag == LinuxNamespaceType::Pid as u64 => "pid",
+        _ if flag == LinuxNamespaceType::Mount as u64 => "mount",
+        _ if flag == LinuxNamespaceType::Cgroup as u64 => "cgroup",
+        _ if flag == LinuxNamespaceType::User as u64 => "user",
+        _ => "time",
+    }
+}
+
+/// Compiles `linux.namespaces` with what depends on them.
+pub(super) fn namespaces(spec: &Spec, linux: &Linux, build: &mut Build) -> Result<Namespaces, Error> {
+    let mut own = Namespaces::default();
+    let hostname = filled(spec.hostname());
+    let domainname = filled(spec.domainname());
+    let sysctls = sysctl::sysctls(linux)?;
+    let mut needed: Vec<(u64, String)> = sysctls.iter().map(|(key, _, flag)| (*flag, format!("linux.sysctl.{key}"))).collect();
+    needed.extend(hostname.iter().map(|_| (UTS, "hostname".to_owned())));
+    needed.extend(domainname.iter().map(|_| (UTS, "domainname".to_owned())));
+    let mut seen = 0;
+    for (at, namespace) in linux.namespaces().iter().flatten().enumerate() {
+        let flag = namespace.typ() as u64;
+        let field = format!("linux.namespaces[{at}]");
+        if seen & flag != 0 {
+            return Err(Error::invalid(field, format!("a second {} namespace", name(flag))));
+        }
+        seen |= flag;
+        match namespace.typ() {
+            LinuxNamespaceType::User => return Err(Error::unsupported(field, "user namespaces are")),
+            LinuxNamespaceType::Time => return Err(Error::unsupported(field, "time namespaces are")),
+            _ => {}
+        }
+        let Some(path) = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) else {
+            own.unshare |= flag;
+            continue;
+        };
+        if flag == LinuxNamespaceType::Mount as u64 {
+            return Err(Error::unsupported(field, "joining a mount namespace is"));
+        }
+        if !path.is_absolute() {
+            return Err(Error::invalid(format!("{field}.path"), format!("{} is not an absolute path", path.display())));
+        }
+        let foreign = needed.iter().any(|(needed, _)| *needed == flag);
+        own.join.push((flag, build.slot(Source::Namespace { path: path.clone(), flag, foreign })));
+    }
+    if own.unshare & LinuxNamespaceType::Mount as u64 == 0 {
+        return Err(Error::unsupported("linux.namespaces", "a container without a mount namespace of its own is"));
+    }
+    if let Some((flag, field)) = needed.into_iter().find(|(flag, _)| seen & flag == 0) {
+        return Err(Error::invalid(field, format!("needs a {} namespace of the container's own", name(flag))));
+    }
+    own.hostname = hostname;
+    own.domainname = domainname;
+    own.sysctls = sysctls.into_iter().map(|(key, value, _)| (key, value)).collect();
+    Ok(own)
+}
+
+fn filled(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
+}

@@ -1,0 +1,62 @@
+//! Kernel settings: only those that belong to a namespace.
+
+use oci_spec::runtime::Linux;
+
+use super::namespaces::{IPC, NETWORK, UTS};
+use crate::Error;
+
+/// Settings of System V and POSIX IPC (ipc_namespaces(7)).
+const IN_IPC: [&str; 9] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+    "kernel.msg_next_id",
+];
+
+/// Checks `linux.sysctl`. Each comes with the flag of the namespace it belongs to, sorted by name: the map has no order, and two
+/// compilations of one configuration must be equal.
+pub(super) fn sysctls(linux: &Linux) -> Result<Vec<(String, String, u64)>, Error> {
+    let mut all = Vec::new();
+    for (key, value) in linux.sysctl().iter().flatten() {
+        let field = || format!("linux.sysctl.{key}");
+        let dotted = dotted(key);
+        if key.is_empty() || key.split('/').any(|part| matches!(part, "" | "." | "..")) || dotted.contains("..") {
+            return Err(Error::invalid(field(), "not the name of a setting"));
+        }
+        let flag = match dotted.as_str() {
+            "kernel.hostname" => return Err(Error::invalid(field(), "is set by hostname")),
+            "kernel.domainname" => UTS,
+            name if IN_IPC.contains(&name) || name.starts_with("fs.mqueue.") => IPC,
+            name if name.starts_with("net.") => NETWORK,
+            _ => return Err(Error::invalid(field(), "is a setting of the whole host, not of a namespace")),
+        };
+        all.push((key.clone(), value.clone(), flag));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// A name as sysctl(8) writes it. Whichever of dot and slash comes first separates; the other one is part of a name, as in
+/// `net/ipv4/conf/eth0.1/forwarding`.
+fn dotted(key: &str) -> String {
+    match key.find(['.', '/']) {
+        Some(at) if key.as_bytes()[at] == b'/' => key
+            .chars()
+            .map(|c| {
+                if c == '/' {
+                    '.'
+                } else if c == '.' {
+                    '/'
+                } else {
+                    c
+                }
+            })
+            .collect(),
+        _ => key.to_owned(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What the kernel offers, asked once before anything is decided.
+
+use rustix::thread::{CapabilitySet, capabilities, capability_is_in_bounding_set, secure_computing_mode};
+
+use crate::cgroup::Hierarchies;
+use crate::{Error, capabilities as caps};
+
+/// Facts about the host that decide how a configuration is compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Where cgroups are mounted.
+    pub cgroup: Hierarchies,
+    /// The highest capability the kernel knows.
+    pub last_cap: u32,
+    /// Capabilities that this process has and so can give, bit N for capability N.
+    pub grantable: caps::Set,
+    /// The kernel filters system calls.
+    pub seccomp: bool,
+    /// AppArmor is active.
+    pub apparmor: bool,
+}
+
+impl Host {
+    /// Asks the kernel: about ten system calls.
+    ///
+    /// # Errors
+    /// No cgroup file system is mounted, or mountinfo cannot be read.
+    pub fn gather() -> Result<Host, Error> {
+        Ok(Host {
+            cgroup: Hierarchies::detect()?,
+            last_cap: last_cap(),
+            grantable: capabilities(None).map_or(0, |sets| sets.permitted.bits()),
+            seccomp: secure_computing_mode().is_ok(),
+            apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
+        })
+    }
+}
+
+/// The kernel answers `EINVAL` for a capability it does not know (prctl(2), `PR_CAPBSET_READ`). This also works where
+/// `/proc/sys` is hidden.
+fn last_cap() -> u32 {
+    let known = |cap: u32| capability_is_in_bounding_set(CapabilitySet::from_bits_retain(1 << cap)).is_ok();
+    let mut last = caps::LAST;
+    while last > 0 && !known(last) {
+        last -= 1;
+    }
+    while last < 62 && known(last + 1) {
+        last += 1;
+    }
+    last
+}

@@ -1,0 +1,110 @@
+//! Opening what a plan refers to.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use launch::Plan;
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use sys::Call;
+use sys::mount::{Attr, mount_setattr};
+
+use crate::cgroup::{Cgroup, Folder};
+use crate::compile::namespace_name;
+use crate::{Compiled, Error, Source};
+
+/// Magic number of the file system that namespaces are files of (statfs(2)).
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+
+/// Opens every source of a plan: descriptor N is slot N.
+///
+/// # Errors
+/// [`Error::NoSource`] for a bind source that is missing, [`Error::NotNamespace`] for a path that is no namespace of its type.
+pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>), Error> {
+    let mut rootfs = Some(rootfs);
+    let mut fds = Vec::with_capacity(compiled.sources.len());
+    for source in &compiled.sources {
+        fds.push(match source {
+            Source::Rootfs => rootfs.take().ok_or_else(|| Error::invalid("root", "given to two slots"))?,
+            Source::Tree { path, recursive, everywhere, procfs } => tree(path, *recursive, *everywhere, *procfs)?,
+            Source::Namespace { path, flag, foreign } => namespace(path, *flag, *foreign)?,
+            Source::Cgroup(at) => {
+                let folder = folder(cgroup, *at)?;
+                let copy = rustix::io::fcntl_dupfd_cloexec(&folder.fd, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)");
+                copy.map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
+            }
+            Source::CgroupTree(at) => {
+                let folder = folder(cgroup, *at)?;
+                clone(&folder.fd, "", false).map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
+            }
+        });
+    }
+    Ok((compiled.plan, fds))
+}
+
+fn folder(cgroup: &Cgroup, at: usize) -> Result<&Folder, Error> {
+    cgroup.folders().get(at).ok_or(Error::CgroupFolder { wanted: at, have: cgroup.folders().len() })
+}
+
+/// A detached copy of a tree.
+fn clone(dir: impl AsFd, path: impl AsRef<Path>, recursive: bool) -> sys::Result<OwnedFd> {
+    let path = path.as_ref();
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.as_os_str().is_empty());
+    open_tree(dir, path, flags).call(|| format!("open_tree({path:?}, {flags:?})"))
+}
+
+fn tree(path: &Path, recursive: bool, everywhere: Attr, procfs: bool) -> Result<OwnedFd, Error> {
+    let failed = |source: sys::Error| match source.errno() {
+        Errno::NOENT | Errno::NOTDIR => Error::NoSource(path.to_owned()),
+        _ => Error::Source { path: path.to_owned(), source },
+    };
+    let tree = clone(CWD, path, recursive).map_err(failed)?;
+    if procfs {
+        let fs = fstatfs(&tree).call(|| "fstatfs()").map_err(failed)?;
+        if fs.f_type as u64 != PROC_SUPER_MAGIC as u64 {
+            return Err(Error::invalid(
+                "mounts",
+                format!("{} is not a procfs, and nothing else may be bound on /proc", path.display()),
+            ));
+        }
+    }
+    if everywhere != Attr::default() {
+        mount_setattr(&tree, everywhere, true).map_err(failed)?;
+    }
+    Ok(tree)
+}
+
+/// Opens a namespace and makes sure that it is one, and of the right type: setns(2) would say only EINVAL, and later.
+fn namespace(path: &Path, flag: u64, foreign: bool) -> Result<OwnedFd, Error> {
+    let kind = namespace_name(flag);
+    let failed = |source| Error::Namespace { path: path.to_owned(), kind, source };
+    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+        .call(|| format!("open({path:?})"))
+        .map_err(failed)?;
+    let fs = fstatfs(&fd).call(|| "fstatfs()").map_err(failed)?;
+    if fs.f_type as u64 != NSFS_MAGIC || sys::ns::kind(&fd).map_err(failed)? as u64 != flag {
+        return Err(Error::NotNamespace { path: path.to_owned(), kind });
+    }
+    if foreign {
+        let own = format!("/proc/thread-self/ns/{}", link(kind));
+        let (this, other) = (rustix::fs::stat(&own), fstat(&fd));
+        if let (Ok(this), Ok(other)) = (this, other)
+            && (this.st_dev, this.st_ino) == (other.st_dev, other.st_ino)
+        {
+            return Err(Error::invalid("linux.sysctl", format!("{} is the host's {kind} namespace", path.display())));
+        }
+    }
+    Ok(fd)
+}
+
+/// The name in `/proc/PID/ns`.
+fn link(kind: &str) -> &str {
+    match kind {
+        "network" => "net",
+        "mount" => "mnt",
+        other => other,
+    }
+}
