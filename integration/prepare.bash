@@ -1,0 +1,63 @@
+# Sourced by the programs beside it: says what it does, installs what is missing, finds cargo.
+# Debian or Ubuntu, as root.
+
+say() { printf '== %s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# The text between the first line and the first line of code.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
+need_root() { [[ $EUID == 0 ]] || die "needs root: sudo $0 $*"; }
+
+# install COMMAND=PACKAGE… installs the packages whose command is not there
+install() {
+	local pair missing=()
+	for pair in "$@"; do
+		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+	done
+	[[ ${#missing[@]} == 0 ]] && return
+	say "apt-get install ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# What building takes: a linker, and the Rust release that the root Cargo.toml asks for.
+rust() {
+	local home wanted have
+	install cc=gcc ld=binutils curl=curl
+	[[ -e /usr/include/stdio.h ]] || { say "apt-get install libc6-dev"; apt-get update -qq && apt-get install -qq -y libc6-dev >/dev/null; }
+	# under sudo, the toolchain of the user who called it will do
+	for home in "${CARGO_HOME:-$HOME/.cargo}" "$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.cargo"; do
+		[[ -x $home/bin/cargo ]] && PATH=$home/bin:$PATH
+	done
+	if [[ -n ${SUDO_USER:-} ]] && [[ -z ${RUSTUP_HOME:-} ]]; then
+		home=$(getent passwd "$SUDO_USER" | cut -d: -f6)/.rustup
+		[[ -d $home ]] && export RUSTUP_HOME=$home
+	fi
+	wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	have=$(rustc --version 2>/dev/null | cut -d' ' -f2 || true)
+	if [[ -z $have || $(printf '%s\n' "$wanted" "$have" | sort -V | head -n 1) != "$wanted" ]]; then
+		command -v rustup >/dev/null || apt-get install -qq -y rustup >/dev/null 2>&1 || {
+			say "rustup, from its own installer"
+			curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --default-toolchain none
+			PATH=$HOME/.cargo/bin:$PATH
+		}
+		say "rustup toolchain install stable (Rust $wanted is needed, there is ${have:-none})"
+		rustup toolchain install stable --profile minimal --component rustfmt --component clippy
+		rustup default stable
+	fi
+	export PATH
+	target=${CARGO_TARGET_DIR:-$PWD/target}
+}
+
+# What the fixtures are made with.
+fixtures() {
+	install mmdebstrap=mmdebstrap docker-registry=docker-registry setpriv=util-linux
+	[[ -x /bin/busybox ]] && /bin/busybox --list-full >/dev/null 2>&1 && ldd /bin/busybox 2>&1 | grep -q 'not a dynamic' || {
+		say "apt-get install busybox-static"
+		apt-get update -qq && apt-get install -qq -y busybox-static >/dev/null
+	}
+	# mmdebstrap checks signatures with Debian's own keys, which another distribution may not have
+	[[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt-get install -qq -y debian-archive-keyring >/dev/null
+}

@@ -1,0 +1,139 @@
+//! Who takes part, and the command line of each for the same work.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use integration::registry::mirror_of_docker_hub;
+
+/// One command line, and what brings it back to its start.
+#[derive(Debug, Clone)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    words: Vec<String>,
+    reset: Option<Vec<String>>,
+    registries: PathBuf,
+}
+
+impl Contender {
+    /// The command, without input and output.
+    pub(crate) fn command(&self) -> Command {
+        self.make(&self.words)
+    }
+
+    /// Undoes what the last sample did; before the first one there may be nothing to undo.
+    pub(crate) fn reset(&self) {
+        if let Some(words) = &self.reset {
+            let _ = self.make(words).status();
+        }
+    }
+
+    /// Runs it once more with its outputs, to tell why it failed.
+    pub(crate) fn explain(&self) -> String {
+        let line = self.words.join(" ");
+        match self.make(&self.words).stdout(Stdio::piped()).stderr(Stdio::piped()).output() {
+            Ok(output) => format!("{line}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
+            Err(error) => format!("{line}: {error}"),
+        }
+    }
+
+    fn make(&self, words: &[String]) -> Command {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("CONTAINERS_REGISTRIES_CONF", &self.registries);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// What all of them stand on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    rctr: String,
+    registry: String,
+    registries: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Ground {
+    pub(crate) fn prepare(ours: &Path, registry: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let registries = folder.path().join("registries.conf");
+        fs::write(&registries, mirror_of_docker_hub(registry))?;
+        let rctr = ours.join("rctr");
+        if !rctr.is_file() {
+            bail!("{} is not built", rctr.display());
+        }
+        Ok(Self { rctr: rctr.display().to_string(), registry: registry.to_owned(), registries, _folder: folder })
+    }
+
+    /// Those of `known` that were asked for and are installed. A missing one is named.
+    pub(crate) fn peers(&self, known: &[&str], asked: Option<&[String]>) -> Vec<String> {
+        let wanted = asked.map_or_else(|| known.iter().map(ToString::to_string).collect(), <[String]>::to_vec);
+        let installed = |peer: &String| {
+            let found = known.contains(&peer.as_str()) && on_path(peer);
+            if !found {
+                eprintln!("bench: {peer} is not installed (or has no such bench) and is left out");
+            }
+            found
+        };
+        wanted.into_iter().filter(installed).collect()
+    }
+
+    /// Ours first, then the peers.
+    pub(crate) fn all(&self, peers: &[String], make: impl Fn(&str) -> Contender) -> Vec<Contender> {
+        std::iter::once("ours").chain(peers.iter().map(String::as_str)).map(make).collect()
+    }
+
+    /// `run --rm … true` of busybox.
+    pub(crate) fn run(&self, who: &str, network: &str) -> Contender {
+        let image = self.name(who, super::BUSYBOX);
+        let words = match who {
+            "ours" => vec![self.rctr.as_str(), "run", "--rm", "--network", network, &image, "true"],
+            // the pure v2 view of a build machine has no pids controller
+            "podman" => {
+                let flags = ["--cgroup-manager", "cgroupfs", "run", "--rm", "--pids-limit", "0", "--network", network];
+                ["podman"].into_iter().chain(flags).chain([image.as_str(), "true"]).collect()
+            }
+            other => vec![other, "run", "--rm", "--network", network, &image, "true"],
+        };
+        self.contender(who, &words, None)
+    }
+
+    /// A pull of an image that is not there.
+    pub(crate) fn pull(&self, who: &str, image: &str) -> Contender {
+        let image = self.name(who, image);
+        let (pull, remove) = match who {
+            "ours" => (vec![self.rctr.as_str(), "pull", "-q", &image], vec![self.rctr.as_str(), "rmi", "-f", &image]),
+            "ctr" => (
+                vec!["ctr", "-n", "bench", "images", "pull", "--plain-http", &image],
+                vec!["ctr", "-n", "bench", "images", "rm", "--sync", &image],
+            ),
+            "podman" => (vec!["podman", "pull", "-q", "--tls-verify=false", &image], vec!["podman", "rmi", "-f", &image]),
+            other => (vec![other, "pull", "-q", &image], vec![other, "rmi", "-f", &image]),
+        };
+        self.contender(who, &pull, Some(&remove))
+    }
+
+    /// Makes an image present.
+    pub(crate) fn pull_once(&self, who: &str, image: &str) -> Result<()> {
+        let contender = self.pull(who, image);
+        let status = contender.command().status().with_context(|| format!("run {who}"))?;
+        if status.success() { Ok(()) } else { bail!("{}", contender.explain()) }
+    }
+
+    /// Ours goes through the mirror entry, as a user's command does; the others are told the registry.
+    fn name(&self, who: &str, image: &str) -> String {
+        if who == "ours" { image.trim_start_matches("library/").to_owned() } else { format!("{}/{image}", self.registry) }
+    }
+
+    fn contender(&self, who: &str, words: &[&str], reset: Option<&[&str]>) -> Contender {
+        let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        Contender { name: who.to_owned(), words: owned(words), reset: reset.map(owned), registries: self.registries.clone() }
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,102 @@
+//! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
+//!
+//! ```text
+//! bench run|pull --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! ```
+//!
+//! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
+
+mod contender;
+mod daemon;
+mod measure;
+mod report;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use integration::catalog;
+use integration::registry::Registry;
+
+use contender::{Contender, Ground};
+use measure::{Row, alternate, at_once};
+
+/// What was asked for.
+struct Args {
+    bench: String,
+    ours: PathBuf,
+    peers: Option<Vec<String>>,
+    runs: Option<usize>,
+    quick: bool,
+    daemons: bool,
+}
+
+impl Args {
+    fn parse() -> Result<Self> {
+        let mut words = std::env::args().skip(1);
+        let bench = words.next().context("bench run|pull")?;
+        let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--ours" => args.ours = value()?.into(),
+                "--peers" => args.peers = Some(value()?.split(',').map(str::to_owned).collect()),
+                "--runs" => args.runs = Some(value()?.parse().context("--runs")?),
+                "--quick" => args.quick = true,
+                "--daemons" => args.daemons = true,
+                _ => bail!("{word}: unknown"),
+            }
+        }
+        Ok(args)
+    }
+
+    /// How many samples of each contender.
+    fn runs(&self, usual: usize) -> usize {
+        self.runs.unwrap_or(if self.quick { usual.div_ceil(5) } else { usual }).max(1)
+    }
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse()?;
+    let registry = Registry::start(false)?;
+    let images = if args.bench == "pull" { catalog::applications()? } else { catalog::small()? };
+    for (name, bundle) in images.iter().filter(|(name, _)| [catalog::NODEINFO, BUSYBOX].contains(name)) {
+        registry.push(name, bundle)?;
+    }
+    let known: &[&str] = match args.bench.as_str() {
+        "run" => &["docker", "podman"],
+        "pull" => &["ctr", "docker", "podman"],
+        other => bail!("{other}: there is run and pull"),
+    };
+    let ground = Ground::prepare(&args.ours, &registry.address)?;
+    let mut peers = ground.peers(known, args.peers.as_deref());
+    let daemons = if args.daemons { daemon::start(&peers)? } else { Vec::new() };
+    let rows = match args.bench.as_str() {
+        "run" => run(&args, &ground, &mut peers)?,
+        _ => pull(&args, &ground, &peers)?,
+    };
+    report::print(&args.bench, &rows);
+    drop(daemons);
+    Ok(())
+}
+
+const BUSYBOX: &str = "library/busybox:latest";
+
+fn run(args: &Args, ground: &Ground, peers: &mut Vec<String>) -> Result<Vec<Row>> {
+    peers.retain(|peer| ground.pull_once(peer, BUSYBOX).map_err(|error| eprintln!("bench: {peer} is left out: {error:#}")).is_ok());
+    ground.pull_once("ours", BUSYBOX)?;
+    let mut rows = Vec::new();
+    for network in ["bridge", "none"] {
+        let contenders: Vec<Contender> = ground.all(peers, |who| ground.run(who, network));
+        rows.push(alternate(&format!("run --rm, network {network}"), &contenders, args.runs(30))?);
+        rows.push(at_once(&format!("run --rm, network {network}, 32 at once"), &contenders, 32, args.runs(5))?);
+    }
+    Ok(rows)
+}
+
+fn pull(args: &Args, ground: &Ground, peers: &[String]) -> Result<Vec<Row>> {
+    let contenders = ground.all(peers, |who| ground.pull(who, catalog::NODEINFO));
+    Ok(vec![alternate("pull of 6 gzip layers, cold", &contenders, args.runs(7))?])
+}
