@@ -48,7 +48,8 @@ pub struct Attached {
 pub struct Kept {
     /// The network namespace.
     pub netns: OwnedFd,
-    /// Sockets that reserve the published ports; to be held while the container runs.
+    /// Sockets to be held while the container runs. They reserve the published ports, and one of them is an idle nf_tables socket: its
+    /// last close waits for all removals that are still pending in the kernel (12 ms), which is nothing for a start to wait for.
     pub reserved: Vec<OwnedFd>,
     /// How to undo the rest.
     pub undo: Undo,
@@ -67,7 +68,8 @@ pub struct Undo {
 #[derive(Debug)]
 struct Claims {
     table: String,
-    netfilter: Socket,
+    /// There until it is handed over.
+    netfilter: Option<Socket>,
     published: Vec<Published>,
     reserved: Vec<Reserved>,
     lease: Option<Lease>,
@@ -75,8 +77,9 @@ struct Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
+        let Some(netfilter) = &self.netfilter else { return };
         for batch in nft::remove(&self.table, &self.published) {
-            let _ = send(&self.netfilter, &batch, SendFlags::empty());
+            let _ = send(netfilter, &batch, SendFlags::empty());
         }
     }
 }
@@ -89,8 +92,9 @@ impl Attached {
             nftables: nft::remove(&claims.table, &std::mem::take(&mut claims.published)),
             unlink: claims.lease.take().map(Lease::keep).into_iter().collect(),
         };
-        let reserved = std::mem::take(&mut claims.reserved).into_iter().map(|reserved| reserved.socket).collect();
-        Kept { netns: self.netns, reserved, undo }
+        let mut held: Vec<OwnedFd> = std::mem::take(&mut claims.reserved).into_iter().map(|reserved| reserved.socket).collect();
+        held.extend(claims.netfilter.take().map(Socket::into_fd));
+        Kept { netns: self.netns, reserved: held, undo }
     }
 }
 
@@ -145,17 +149,18 @@ fn prepare(network: &Network, id: &str, ports: &[Port]) -> Result<Prepared> {
     let (route, netfilter) = (Socket::route().map_err(failed)?, nft::open(&network.table)?);
     let lease = lease::take(network, id)?;
     let address = Ipv4Net::new_assert(lease.address, network.subnet.prefix_len());
-    let mut claims =
-        Claims { table: network.table.clone(), netfilter, published: Vec::new(), reserved: Vec::new(), lease: Some(lease) };
     // The table first: the bridge lets loopback addresses in, and the table keeps them out.
-    nft::ensure(&claims.netfilter, network)?;
+    nft::ensure(&netfilter, network)?;
     let bridge = bridge::ensure(&route, network)?;
-    publish(&mut claims, address.addr(), ports)?;
+    let table = network.table.clone();
+    let mut claims = Claims { table, netfilter: None, published: Vec::new(), reserved: Vec::new(), lease: Some(lease) };
+    publish(&mut claims, &netfilter, address.addr(), ports)?;
+    claims.netfilter = Some(netfilter);
     Ok(Prepared { claims, address, bridge, route })
 }
 
 /// Reserves and publishes all ports. A port that was chosen here and turns out to be a dead container's is chosen again.
-fn publish(claims: &mut Claims, to: Ipv4Addr, ports: &[Port]) -> Result<()> {
+fn publish(claims: &mut Claims, netfilter: &Socket, to: Ipv4Addr, ports: &[Port]) -> Result<()> {
     if ports.is_empty() {
         return Ok(());
     }
@@ -165,7 +170,7 @@ fn publish(claims: &mut Claims, to: Ipv4Addr, ports: &[Port]) -> Result<()> {
     let mut attempts = 0;
     loop {
         let published: Vec<_> = claims.reserved.iter().map(|reserved| Published { port: reserved.port, to }).collect();
-        match nft::add(&claims.netfilter, &claims.table, &published) {
+        match nft::add(netfilter, &claims.table, &published) {
             Ok(()) => {
                 claims.published = published;
                 break;
@@ -183,7 +188,7 @@ fn publish(claims: &mut Claims, to: Ipv4Addr, ports: &[Port]) -> Result<()> {
     }
     for published in claims.published.iter().filter(|published| published.port.protocol == Protocol::Udp) {
         // A kernel without ctnetlink keeps such flows until they time out.
-        let _: std::result::Result<(), NetlinkError> = conntrack::forget(&claims.netfilter, &published.port);
+        let _: std::result::Result<(), NetlinkError> = conntrack::forget(netfilter, &published.port);
     }
     Ok(())
 }

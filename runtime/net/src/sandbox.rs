@@ -61,7 +61,12 @@ impl Sandbox {
         if hairpin {
             route::hairpin(&mut batch, &name);
         }
-        host.transact(batch.acknowledge()).map_err(failed)
+        // Both ends get their carrier now. Asking makes it count: otherwise a container that connects at once loses its first packet, and
+        // sends it again after a second.
+        route::ask_link(&mut batch, &name);
+        host.transact(batch.acknowledge()).map_err(failed)?;
+        route::get_link(&self.socket, "eth0").map_err(failed)?;
+        Ok(())
     }
 
     /// Loopback up, the veth pair, address and default route. Returns the name of the host's end, which is unused by then.

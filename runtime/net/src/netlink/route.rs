@@ -162,12 +162,18 @@ pub(crate) fn route(message: Message<'_>) -> Option<Route> {
     Some(Route { to: Ipv4Net::new(to, header[1]).ok()?.trunc(), link: find(attrs, 4).and_then(number) })
 }
 
+/// Asks for the link `name`.
+///
+/// Since Linux 6.8 the question also settles the carrier (`linkwatch_sync_dev`): a link that has just got one drops what it shall send, and as
+/// a bridge's port what it receives, until a worker of the kernel has come by, which under load takes tens of milliseconds.
+pub(crate) fn ask_link(batch: &mut Batch, name: &str) {
+    batch.message("RTM_GETLINK", GETLINK, 0, &ifinfo(0, false), |m| m.text(IFLA_IFNAME, name).number(IFLA_EXT_MASK, SKIP_STATS));
+}
+
 /// The link called `name`.
 pub(crate) fn get_link(socket: &Socket, name: &str) -> Result<Option<Link>, super::NetlinkError> {
     let mut batch = Batch::new();
-    batch.message("RTM_GETLINK", GETLINK, 0, &ifinfo(0, false), |m| {
-        m.text(IFLA_IFNAME, name).number(IFLA_EXT_MASK, SKIP_STATS)
-    });
+    ask_link(&mut batch, name);
     match socket.get(&batch, link) {
         Err(error) if error.errno() == rustix::io::Errno::NODEV => Ok(None),
         other => other,

@@ -36,6 +36,11 @@ impl Socket {
         sys::netlink::socket(Some(netlink::NETFILTER)).map(Socket).map_err(NetlinkError::new)
     }
 
+    /// The bare descriptor.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends a batch whose last message asks for an acknowledgement, and returns the first failure.
     pub(crate) fn transact(&self, batch: &Batch) -> Result<()> {
         self.send(batch)?;
