@@ -2,12 +2,13 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recvmsg, sendmsg, socket_with, socketpair,
+    SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, recv, recvmsg, sendmsg, socket_with, socketpair, sockopt,
 };
 
 use crate::{Call, Error, Result};
@@ -48,6 +49,28 @@ pub fn connect_at(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).call(|| "socket(AF_UNIX)")?;
     connect(&socket, &address(dir.as_fd(), name)?).call(|| format!("connect({name:?})"))?;
     Ok(socket)
+}
+
+/// The sequenced-packet socket that [`crate::spawn`] has put at descriptor 3, now close-on-exec. Once per process.
+///
+/// # Errors
+/// `EBADF` or `ENOTSOCK` when there is none, `EPROTONOSUPPORT` when it is of another kind: the program was not started by us.
+/// `EALREADY` the second time.
+pub fn inherited() -> Result<OwnedFd> {
+    const INHERITED: RawFd = 3;
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let call = || format!("getsockopt({INHERITED}, SO_TYPE)");
+    // SAFETY: borrowed for this function only; a descriptor that is not open makes the calls fail.
+    let socket = unsafe { BorrowedFd::borrow_raw(INHERITED) };
+    if sockopt::socket_type(socket).call(call)? != SocketType::SEQPACKET {
+        return Err(Error::new(call(), Errno::PROTONOSUPPORT));
+    }
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(Error::new(call(), Errno::ALREADY));
+    }
+    rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::CLOEXEC).call(|| format!("fcntl({INHERITED}, F_SETFD)"))?;
+    // SAFETY: it is open, and by the contract of `spawn` nothing else in this program owns it; `TAKEN` makes us the only one.
+    Ok(unsafe { OwnedFd::from_raw_fd(INHERITED) })
 }
 
 /// Sends one message with descriptors. Never raises SIGPIPE.
@@ -99,6 +122,24 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<Owned
     Ok((message.bytes, fds))
 }
 
+/// Receives one message of whatever length up to `limit`, in a buffer of that length. An empty one is the end.
+///
+/// # Errors
+/// `EMSGSIZE` for a longer message, which is lost.
+pub fn receive_whole(socket: impl AsFd, limit: usize) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let length = loop {
+        match recv(&socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::TRUNC) {
+            Ok((_, length)) => break length,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::new("recv(MSG_PEEK)", errno)),
+        }
+    };
+    let mut buffer = vec![0; length.min(limit)];
+    let (length, fds) = receive(socket, &mut buffer)?;
+    buffer.truncate(length);
+    Ok((buffer, fds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +156,18 @@ mod tests {
         assert_eq!(receive(&b, &mut buffer).unwrap_err().errno(), Errno::MSGSIZE);
         drop(a);
         assert_eq!(receive(&b, &mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_buffer_fits_its_message() {
+        let (a, b) = pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        send(&a, &[7; 5000], &[file.as_fd()]).unwrap();
+        send(&a, &[7; 5001], &[]).unwrap();
+        let (bytes, fds) = receive_whole(&b, 5000).unwrap();
+        assert_eq!((bytes, fds.len()), (vec![7; 5000], 1));
+        assert_eq!(receive_whole(&b, 5000).unwrap_err().errno(), Errno::MSGSIZE);
+        drop(a);
+        assert_eq!(receive_whole(&b, 5000).unwrap().0, []);
     }
 }
