@@ -1,0 +1,170 @@
+//! From the first packet to a running program. Only the inherited connection is served here, one request after the other.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use launch::{Created, Exit, Failure, Kind, Running, Slot, Status};
+use monitor::log::Writer;
+use monitor::{Event, Launch, MAX_PACKET, Request, now};
+use rustix::io::Errno;
+use sys::{Error, Result};
+
+use crate::client::{Client, Listens};
+use crate::session::{Container, Session};
+use crate::task::{self, INIT, Streams, Task};
+use crate::{cleanup, end};
+
+/// `CLONE_NEWPID`.
+const OWN_PIDS: u64 = 0x2000_0000;
+
+/// Makes and starts what the inherited connection asks for. `None` when nothing runs: all is undone, and a client that is still there
+/// knows why.
+///
+/// # Errors
+/// When the connection ends or says nothing sensible before there is anything to undo.
+pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>> {
+    let (bytes, fds) = sys::socket::receive_whole(&socket, MAX_PACKET)?;
+    let launch = match postcard::from_bytes(&bytes) {
+        Ok(Request::Launch(launch)) => launch,
+        _ => return Err(Error::new("recvmsg()", Errno::PROTO)),
+    };
+    drop(bytes);
+    let mut client = Client::new(socket);
+    let launch = *launch;
+    let made = match make(&launch, &fds, &mut client) {
+        Ok(made) => made,
+        Err(failure) => {
+            failed(&launch, fds, &mut client, failure);
+            return Ok(None);
+        }
+    };
+    if !started(&mut client) {
+        // The command was killed before it could say so: nothing has run, and there is no end to record.
+        drop(made);
+        drop(fds);
+        cleanup::run(&launch.cleanup, None);
+        return Ok(None);
+    }
+    match run(&launch, &fds, made) {
+        Ok((task, running)) => session(signals, client, launch, fds, task, running).map(Some),
+        Err(failure) => {
+            failed(&launch, fds, &mut client, failure);
+            Ok(None)
+        }
+    }
+}
+
+/// An init that waits, and the monitor's ends of its streams.
+struct Made {
+    created: Created,
+    streams: Streams,
+}
+
+fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::Result<Made, Failure> {
+    let optional = [launch.memory, launch.kill].into_iter().flatten();
+    let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
+    if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
+        return Err(Failure { kind: Kind::Runtime, message: format!("the request names descriptor {missing} of {}", fds.len()) });
+    }
+    let (stdio, mut streams) = match launch.plan.process.terminal {
+        Some(_) => (None, Streams::default()),
+        None => {
+            let (stdio, streams) = task::pipes(launch.stdin).map_err(broken)?;
+            (Some(stdio), streams)
+        }
+    };
+    let mut created = launch::create(&launch.plan, fds, stdio)?;
+    if let Some(master) = created.terminal.take() {
+        streams = task::terminal(master).map_err(broken)?;
+    }
+    client.tell(&Event::Created { pid: created.pid, start_time: created.start_time });
+    Ok(Made { created, streams })
+}
+
+fn broken(error: Error) -> Failure {
+    Failure { kind: Kind::Runtime, message: format!("make streams: {error}") }
+}
+
+/// Serves the client until it asks for the start. False when it ends before.
+fn started(client: &mut Client) -> bool {
+    while let Some(request) = client.receive() {
+        match request {
+            Request::Start => return true,
+            Request::Attach { stdin } => {
+                client.listens = Listens::First;
+                client.feeds = stdin;
+                client.tell(&Event::Done);
+            }
+            Request::Wait => client.waits = true,
+            _ => client.refuse("the container has not been started yet"),
+        }
+    }
+    false
+}
+
+/// Lets init execute its program, and writes down that it runs.
+fn run(launch: &Launch, fds: &[OwnedFd], made: Made) -> std::result::Result<(Task, Running), Failure> {
+    let Made { created, streams } = made;
+    let since = now();
+    let running = created.start()?;
+    let (pid, start_time) = (running.pid, running.start_time);
+    end::record(fds[launch.folder.0 as usize].as_fd(), &Status::Running { pid, start_time, since });
+    let pidfd = running.pidfd.try_clone().map_err(|error| Failure { kind: Kind::Runtime, message: error.to_string() })?;
+    Ok((Task { number: INIT, pid, pidfd, started: since, streams }, running))
+}
+
+/// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
+fn failed(launch: &Launch, mut fds: Vec<OwnedFd>, client: &mut Client, failure: Failure) {
+    let Failure { kind, message } = failure;
+    let code = match kind {
+        Kind::Runtime => 125,
+        Kind::NotExecutable => 126,
+        Kind::NotFound => 127,
+    };
+    if let Some(folder) = fds.get(launch.folder.0 as usize) {
+        let exit = Exit { code, finished: now(), error: Some(message.clone()), ..Exit::default() };
+        end::record(folder.as_fd(), &Status::Exited(exit));
+    }
+    // Reserved ports, mounts and the network namespace go with their descriptors.
+    fds.clear();
+    cleanup::run(&launch.cleanup, None);
+    client.tell(&Event::Failed { kind, message });
+}
+
+/// Keeps what is needed from here on, and lets go of the rest.
+fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, init: Task, running: Running) -> Result<Session> {
+    let Launch { folder, listener, hold, log, memory, kill, cleanup, plan, .. } = launch;
+    let own_pids = plan.unshare & OWN_PIDS != 0;
+    drop(plan);
+    let table: Vec<Rc<OwnedFd>> = fds.into_iter().map(Rc::new).collect();
+    let get = |slot: Slot| Rc::clone(&table[slot.0 as usize]);
+    let folder = get(folder);
+    let container = Container {
+        log: Writer::open(&folder, log).ok(),
+        folder,
+        target: Some(running.target),
+        memory: memory.map(get),
+        kill: kill.map(get),
+        hold: hold.into_iter().map(get).collect(),
+        cleanup,
+        own_pids,
+        oom_score: None,
+    };
+    let listener = get(listener);
+    drop(table);
+    let mut session =
+        Session { signals, listener, clients: vec![client], tasks: vec![init], next: INIT, container, exit: None, used: true };
+    task::unblocking(&session.clients[0].socket)?;
+    session.clients[0].tell(&Event::Started);
+    session.container.oom_score = spare();
+    Ok(session)
+}
+
+/// Tells the kernel to kill anything else first when memory runs out: with its monitor a container would lose its log, its exit
+/// status and its cleanup. Returns the value that the container's own processes have instead. Done after init was made, which would
+/// inherit it. Needs CAP_SYS_RESOURCE; without that it stays as it is.
+fn spare() -> Option<i32> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let before = std::fs::read_to_string(FILE).ok()?.trim().parse().ok()?;
+    std::fs::write(FILE, "-999").ok().map(|()| before)
+}

@@ -1,0 +1,90 @@
+//! The end of a container.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use launch::{Exit, Status};
+use monitor::now;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, openat};
+
+use crate::session::Session;
+use crate::task::INIT;
+use crate::{cgroup, cleanup};
+
+/// How long a killed process may take to end. It is longer only if the kernel hangs.
+const KILLED: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+const SIGKILL: i32 = 9;
+
+impl Session {
+    /// Init, the task `index`, has ended with `code`.
+    pub(crate) fn end(&mut self, index: usize, code: i32) {
+        let finished = now();
+        let container = &mut self.container;
+        // Nobody can join from here on, and what this holds of the container goes.
+        container.target = None;
+        if let (false, Some(group)) = (container.own_pids, &container.kill) {
+            cgroup::kill(group);
+        }
+        self.drain(index);
+        let init = self.tasks.remove(index);
+        self.end_executed();
+        let container = &mut self.container;
+        // Before the record: whoever reads of the end reads of its cause, too.
+        let oom = container.memory.take().is_some_and(|group| out_of_memory(group.as_fd()));
+        let exit = Exit { code, oom, started: init.started, finished, error: None };
+        drop(init);
+        record(container.folder.as_fd(), &Status::Exited(exit.clone()));
+        container.hold.clear();
+        container.log = None;
+        cleanup::run(&container.cleanup, container.kill.as_deref());
+        for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
+            client.exited(&exit);
+        }
+        self.exit = Some(exit);
+    }
+
+    /// Ends what was executed in the container. With a pid namespace the kernel has done that.
+    fn end_executed(&mut self) {
+        for task in &self.tasks {
+            let _ = sys::process::signal(&task.pidfd, SIGKILL);
+        }
+        for task in &self.tasks {
+            let _ = poll(&mut [PollFd::new(&task.pidfd, PollFlags::IN)], Some(&KILLED));
+        }
+        self.reap();
+    }
+}
+
+/// Replaces the container's record. Nobody could be told of a failure: a reader then finds a process that is no more.
+pub(crate) fn record(folder: BorrowedFd<'_>, status: &Status) {
+    if let Ok(text) = serde_json::to_vec(status) {
+        let _ = sys::fs::replace(folder, "status.json", &text);
+    }
+}
+
+/// The kernel has killed a process of this cgroup for want of memory. The cgroup is the container's own and new, so any count is its.
+fn out_of_memory(group: BorrowedFd<'_>) -> bool {
+    ["memory.events", "memory.oom_control"].into_iter().any(|name| {
+        openat(group, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .is_ok_and(|file| sys::fs::read_all(file, 4096).is_ok_and(|text| oom_kills(&text)))
+    })
+}
+
+/// The line `oom_kill COUNT` of both files (cgroup-v2.rst, memory.events; v1 since Linux 4.13).
+fn oom_kills(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| line.strip_prefix(b"oom_kill ").is_some_and(|count| count != b"0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kills_count() {
+        assert!(!oom_kills(b"low 0\nhigh 3\nmax 17\noom 2\noom_kill 0\noom_group_kill 0\n"));
+        assert!(oom_kills(b"low 0\nhigh 0\nmax 17\noom 2\noom_kill 1\n"));
+        assert!(oom_kills(b"oom_kill_disable 0\nunder_oom 0\noom_kill 12\n"));
+        assert!(!oom_kills(b"oom_kill_disable 1\nunder_oom 0\n"));
+    }
+}

@@ -1,0 +1,85 @@
+//! The monitor of one container: its init's parent, the writer of its log, the server of its socket, the undoer of what was made for
+//! it. One thread, no daemon behind it; it outlives the command that started it and every daemon's restart.
+//!
+//! ```text
+//!   inherited socket ──▶ begin: Launch ─▶ Created ─▶ Start ─▶ Started        CLI gone before Start: all undone, no trace
+//!                                                  │
+//!                                                  ▼
+//!      ┌───────────────────────────── session: poll ◀────────────────────────────┐
+//!      │ signals        listener        clients           outputs        inputs  │
+//!      │    │               │              │                 │              │    │
+//!      │  reap           accept        request, exec    log, clients   pipe, tty │
+//!      └────┼────────────────────────────────────────────────────────────────────┘
+//!           ▼ init has ended
+//!      end: drain ─▶ out of memory? ─▶ status.json ─▶ cleanup ─▶ Exited to all who listen or wait ─▶ exit
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `begin` | from the first packet to a running program |
+//! | `session` | the loop, and what it waits for |
+//! | `client`, `queue` | connections, and how much is kept for a slow one |
+//! | `request`, `exec` | what clients ask for |
+//! | `task` | a process and its streams |
+//! | `input`, `output` | bytes to and from a task |
+//! | `reap`, `end` | what becomes of processes, and of the container |
+//! | `cleanup`, `cgroup` | undo as data |
+//!
+//! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
+//! stop, and the monitor ends when that has. SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 mean a terminal or a command that the monitor does not
+//! have: ignored. They are blocked rather than ignored, so that nothing of it is inherited by the container.
+
+#![forbid(unsafe_code)]
+
+mod begin;
+mod cgroup;
+mod cleanup;
+mod client;
+mod end;
+mod exec;
+mod input;
+mod output;
+mod queue;
+mod reap;
+mod request;
+mod session;
+mod task;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|arg| arg == "--version") {
+        let text = concat!("rctr-monitor ", env!("CARGO_PKG_VERSION"), "\n");
+        return ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
+    }
+    let Ok(socket) = sys::socket::inherited() else {
+        let text = "rctr-monitor: this program watches one container and is started by rctr; it cannot be run by hand\n";
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        return ExitCode::from(2);
+    };
+    match settle().and_then(|signals| begin::begin(signals, socket)) {
+        Ok(Some(session)) => session.run(),
+        // Nothing was started, and whoever asked knows why.
+        Ok(None) => {}
+        // There is nobody to tell: the socket has ended or is of no use.
+        Err(_) => return ExitCode::FAILURE,
+    }
+    ExitCode::SUCCESS
+}
+
+/// Makes the process fit for its job, and returns the descriptor from which signals are read.
+fn settle() -> sys::Result<std::os::fd::OwnedFd> {
+    use rustix::process::{DumpableBehavior, set_child_subreaper, set_dumpable_behavior};
+    use sys::Call;
+
+    // Or its name would be the number of the descriptor it was executed from.
+    rustix::thread::set_name(c"rctr-monitor").call(|| "prctl(PR_SET_NAME)")?;
+    // No process of a container may look into the monitor, even if it shares the pid namespace (CVE-2016-9962).
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).call(|| "prctl(PR_SET_DUMPABLE, 0)")?;
+    // Without a pid namespace of its own the container's orphans would go to the host's init, out of sight of whoever must wait
+    // until all have ended.
+    set_child_subreaper(Some(rustix::process::getpid())).call(|| "prctl(PR_SET_CHILD_SUBREAPER)")?;
+    sys::signal::signalfd(&reap::SIGNALS)
+}

@@ -1,0 +1,62 @@
+//! Signals, and processes that have ended.
+
+use launch::Exit;
+use monitor::now;
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::session::Session;
+use crate::task::INIT;
+
+const SIGTERM: i32 = 15;
+const SIGCHLD: i32 = 17;
+
+/// Those that are read from a descriptor instead of being delivered: SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD.
+pub(crate) const SIGNALS: [i32; 7] = [1, 2, 3, 10, 12, SIGTERM, SIGCHLD];
+
+impl Session {
+    pub(crate) fn on_signals(&mut self) {
+        let mut ended = false;
+        while let Some(signal) = sys::signal::read(&self.signals) {
+            ended |= signal == SIGCHLD;
+            if let (SIGTERM, Some(init)) = (signal, self.find(INIT)) {
+                let _ = sys::process::signal(&self.tasks[init].pidfd, SIGTERM);
+            }
+        }
+        if ended {
+            self.reap();
+        }
+    }
+
+    /// Reaps whatever has ended: tasks, whose status is kept by their process number (which stays theirs until here), and orphans that
+    /// the container left to its subreaper.
+    pub(crate) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get() as u32;
+            let Some(index) = self.tasks.iter().position(|task| task.pid == pid) else { continue };
+            let code = code(status);
+            match self.tasks[index].number {
+                INIT => self.end(index, code),
+                _ => self.executed_ended(index, code),
+            }
+        }
+    }
+
+    fn executed_ended(&mut self, index: usize, code: i32) {
+        let finished = now();
+        self.drain(index);
+        let task = self.tasks.remove(index);
+        let exit = Exit { code, started: task.started, finished, ..Exit::default() };
+        for client in self.clients.iter_mut().filter(|client| client.task == task.number) {
+            client.exited(&exit);
+        }
+    }
+}
+
+/// The exit code of a shell for such an end.
+fn code(status: WaitStatus) -> i32 {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 255,
+    }
+}

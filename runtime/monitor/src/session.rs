@@ -1,0 +1,212 @@
+//! The loop: what it waits for, and who deals with it.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use launch::{Exit, Target};
+use monitor::Cleanup;
+use monitor::log::Writer;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketFlags, accept_with};
+
+use crate::client::Client;
+use crate::task::Task;
+
+/// After this time without a thing to do, memory is given back.
+const QUIET: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// More connections have to wait in the kernel: the table of descriptors has an end, too.
+const MAX_CLIENTS: usize = 256;
+
+/// The monitor of a container whose program runs, or has run.
+pub(crate) struct Session {
+    pub(crate) signals: OwnedFd,
+    pub(crate) listener: Rc<OwnedFd>,
+    pub(crate) clients: Vec<Client>,
+    /// Init first, while it runs.
+    pub(crate) tasks: Vec<Task>,
+    /// The next task's number.
+    pub(crate) next: u32,
+    pub(crate) container: Container,
+    /// How the container has ended.
+    pub(crate) exit: Option<Exit>,
+    /// Something was done since memory was given back.
+    pub(crate) used: bool,
+}
+
+/// What is known of the container, and what is kept for its end.
+pub(crate) struct Container {
+    pub(crate) folder: Rc<OwnedFd>,
+    pub(crate) log: Option<Writer>,
+    pub(crate) target: Option<Target>,
+    /// See [`monitor::Launch::memory`].
+    pub(crate) memory: Option<Rc<OwnedFd>>,
+    /// See [`monitor::Launch::kill`].
+    pub(crate) kill: Option<Rc<OwnedFd>>,
+    /// Held until the end, never used.
+    pub(crate) hold: Vec<Rc<OwnedFd>>,
+    pub(crate) cleanup: Cleanup,
+    /// The kernel ends all of its processes with its first one.
+    pub(crate) own_pids: bool,
+    /// What the monitor's `oom_score_adj` was before it was lowered: that of the container's processes.
+    pub(crate) oom_score: Option<i32>,
+}
+
+/// Something to wait for. Numbers are places in the session's lists, which only grow while one round is dealt with.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Signals,
+    Listener,
+    Client(usize),
+    /// By task number and place of the descriptor, since tasks and outputs end within a round.
+    Output(u32, i32),
+    Input(u32),
+}
+
+impl Session {
+    pub(crate) fn run(mut self) {
+        loop {
+            for (source, flags) in self.wait() {
+                match source {
+                    Source::Signals => self.on_signals(),
+                    Source::Listener => self.accept(),
+                    Source::Client(index) => self.on_client(index, flags),
+                    Source::Output(task, fd) => self.on_output(task, fd),
+                    Source::Input(task) => self.on_input(task),
+                }
+            }
+            self.sweep();
+            if self.exit.is_some() && self.clients.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something can be done, and says what.
+    fn wait(&mut self) -> Vec<(Source, PollFlags)> {
+        let (sources, mut fds) = self.sources();
+        let ready = match poll(&mut fds, self.used.then_some(&QUIET)) {
+            Ok(1..) => sources.into_iter().zip(&fds).map(|(source, fd)| (source, fd.revents())).collect::<Vec<_>>(),
+            Ok(0) => {
+                drop((sources, fds));
+                self.used = false;
+                sys::memory::trim();
+                return Vec::new();
+            }
+            Err(_) => return Vec::new(),
+        };
+        ready.into_iter().filter(|(_, flags)| !flags.is_empty()).collect()
+    }
+
+    fn sources(&self) -> (Vec<Source>, Vec<PollFd<'_>>) {
+        use std::os::fd::AsRawFd;
+        let mut sources = vec![Source::Signals];
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        if self.clients.len() < MAX_CLIENTS {
+            sources.push(Source::Listener);
+            fds.push(PollFd::new(&*self.listener, PollFlags::IN));
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, !self.must_wait(client));
+            flags.set(PollFlags::OUT, !client.queue.is_empty());
+            sources.push(Source::Client(index));
+            fds.push(PollFd::new(&client.socket, flags));
+        }
+        for task in &self.tasks {
+            if !self.clients.iter().any(|client| client.task == task.number && client.holds_back()) {
+                for output in &task.streams.outputs {
+                    sources.push(Source::Output(task.number, output.from.as_raw_fd()));
+                    fds.push(PollFd::new(&*output.from, PollFlags::IN));
+                }
+            }
+            if let Some(input) = task.streams.input.wants() {
+                sources.push(Source::Input(task.number));
+                fds.push(PollFd::new(input, PollFlags::OUT));
+            }
+        }
+        (sources, fds)
+    }
+
+    /// This client's next request may be input for which there is no room.
+    fn must_wait(&self, client: &Client) -> bool {
+        client.feeds && self.tasks.iter().any(|task| task.number == client.task && task.streams.input.is_full())
+    }
+
+    /// The place of a task in the list.
+    pub(crate) fn find(&self, number: u32) -> Option<usize> {
+        self.tasks.iter().position(|task| task.number == number)
+    }
+
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        while self.clients.len() < MAX_CLIENTS
+            && let Ok(socket) = accept_with(&*self.listener, flags)
+        {
+            self.clients.push(Client::new(socket));
+        }
+    }
+
+    fn on_client(&mut self, index: usize, flags: PollFlags) {
+        if flags.contains(PollFlags::OUT) {
+            self.clients[index].flush();
+        }
+        if self.must_wait(&self.clients[index]) {
+            // Whoever has ended with input on its way loses what did not fit, or its end would be reported without end.
+            self.clients[index].gone |= flags.intersects(PollFlags::HUP | PollFlags::ERR);
+        } else if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+            && let Some(request) = self.clients[index].receive()
+        {
+            self.request(index, request);
+        }
+    }
+
+    fn on_output(&mut self, task: u32, fd: i32) {
+        use std::os::fd::AsRawFd;
+        if let Some(index) = self.find(task)
+            && let Some(at) = self.tasks[index].streams.outputs.iter().position(|output| output.from.as_raw_fd() == fd)
+        {
+            self.pump(index, at);
+        }
+    }
+
+    fn on_input(&mut self, task: u32) {
+        if let Some(index) = self.find(task) {
+            self.tasks[index].streams.input.flush();
+        }
+    }
+
+    /// Forgets clients that have ended, and after the container's end all that have been told.
+    fn sweep(&mut self) {
+        if self.exit.is_some() {
+            self.last_words();
+        }
+        for index in (0..self.clients.len()).rev() {
+            if self.clients[index].gone {
+                let client = self.clients.swap_remove(index);
+                self.left(&client);
+            }
+        }
+    }
+
+    /// The input that a client fed from the first byte on ends with it, as that of `docker run -i` does. Whoever came later may go.
+    fn left(&mut self, client: &Client) {
+        if client.feeds
+            && client.listens == crate::client::Listens::First
+            && let Some(index) = self.find(client.task)
+        {
+            self.tasks[index].streams.input.end();
+        }
+    }
+
+    /// Takes and answers what was asked around the container's end; then lets go of everyone who has nothing more to be told.
+    fn last_words(&mut self) {
+        self.accept();
+        for index in 0..self.clients.len() {
+            while let Some(request) = self.clients[index].receive() {
+                self.request(index, request);
+            }
+            self.clients[index].gone |= self.clients[index].queue.is_empty();
+        }
+    }
+}
