@@ -1,1 +1,87 @@
-//! stub
+//! Containers of this host. One verb, one file; `rctr` and `noded` call the same verbs.
+//!
+//! ```text
+//! CreateRequest + Image ──merge──▶ Record (config.json)                                     create.rs record.rs
+//! Record + root file system ─────▶ OCI Spec ──container::compile──▶ Plan + sources          spec/
+//!   overlay ┐
+//!   network ┼─ prepared side by side, undone when dropped ──▶ descriptors ──▶ rctr-monitor   start.rs
+//!   cgroup  ┘
+//! Session ◀── Output, Exited                                                                 session.rs
+//! ```
+//!
+//! State on disk, below [`Config::root`] and [`Config::run`]:
+//!
+//! ```text
+//! containers/ID/   config.json (written here, once) · status.json, log/ (the monitor's) · upper work
+//! containers/.new-ID  being made: swept when its maker is gone
+//! names/NAME       -> ../containers/ID
+//! networks/        the subnet of the default bridge
+//! RUN/containers/ID/  monitor.sock hosts hostname resolv.conf network.json: exists while something of a start may be left
+//! RUN/net/         address leases
+//! ```
+//!
+//! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
+#![forbid(unsafe_code)]
+
+mod config;
+mod create;
+mod error;
+mod exec;
+mod logs;
+mod names;
+mod overlay;
+mod record;
+mod recover;
+mod remove;
+mod request;
+mod session;
+mod signals;
+mod spec;
+mod start;
+mod state;
+mod stop;
+mod wait;
+
+pub use config::Config;
+pub use error::Error;
+pub use launch::{Exit, Kind, Nanos, Status};
+pub use logs::{LogLine, LogOptions, Logs};
+pub use monitor::{Stream, now};
+pub use record::{ImageRecord, Record};
+pub use request::*;
+pub use session::{Happening, Session};
+pub use signals::{name as signal_name, parse as parse_signal};
+pub use start::{Attach, StartOptions};
+pub use state::{Container, NetworkState};
+
+/// The containers and images below one [`Config`].
+#[derive(Debug)]
+pub struct Engine {
+    config: Config,
+    images: images::Store,
+}
+
+impl Engine {
+    /// Opens the state below `config.root`, making its folders at the first use.
+    ///
+    /// # Errors
+    /// The folders cannot be made, mostly for want of privilege.
+    pub fn open(config: Config) -> Result<Engine, Error> {
+        use error::During;
+        for folder in [config.containers(), config.names(), config.root.join("networks"), config.run.join("containers")] {
+            create::folder(&folder).during(|| format!("make the folder {}", folder.display()))?;
+        }
+        let images = images::Store::open(&config.root.join("images"))?;
+        Ok(Engine { config, images })
+    }
+
+    /// Where things are.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The images.
+    pub fn images(&self) -> &images::Store {
+        &self.images
+    }
+}

@@ -1,0 +1,47 @@
+//! Where an engine keeps things. The edge (a command line, a daemon) fills this in; nothing here reads the environment.
+
+use std::path::PathBuf;
+
+/// An engine's places and names. Two engines with different values share nothing and do not disturb each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// State on disk, usually `/var/lib/rctr`.
+    pub root: PathBuf,
+    /// State that a reboot clears, usually `/run/rctr`: sockets, address leases, name files of running containers.
+    pub run: PathBuf,
+    /// The default bridge, usually `rctr0`. Also names the table of packet rules and the folder of leases.
+    pub bridge: String,
+    /// Parent of all container cgroups, such as `/rctr`.
+    pub cgroup: String,
+    /// The program `rctr-monitor`.
+    pub monitor: PathBuf,
+    /// The host's resolver configuration, usually `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
+}
+
+impl Config {
+    /// The folder of all containers.
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// The folder of one container.
+    pub(crate) fn container(&self, id: &str) -> PathBuf {
+        self.containers().join(id)
+    }
+
+    /// What lives only as long as one run of the container.
+    pub(crate) fn runtime(&self, id: &str) -> PathBuf {
+        self.run.join("containers").join(id)
+    }
+
+    /// The folder of names.
+    pub(crate) fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    /// The container's own cgroup.
+    pub(crate) fn cgroup(&self, id: &str) -> String {
+        format!("{}/{id}", self.cgroup.trim_end_matches('/'))
+    }
+}

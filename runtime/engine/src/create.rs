@@ -1,0 +1,144 @@
+//! `create`: a record, a folder and a name, and nothing that runs.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use images::Image;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use sys::Call;
+
+use crate::config::Config;
+use crate::error::During;
+use crate::record::{Own, Record};
+use crate::request::{CreateRequest, NetworkMode};
+use crate::{Engine, Error, names};
+
+/// The file with the record.
+pub(crate) const RECORD: &str = "config.json";
+
+impl Engine {
+    /// Makes a container of `image`. It is complete or not there: the folder gets its own name when everything is in it.
+    ///
+    /// # Errors
+    /// [`Error::NameInUse`], [`Error::BadName`], [`Error::NoCommand`]; a layer of the image is gone.
+    pub fn create(&self, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
+        let id = names::new_id()?;
+        let name = match &request.name {
+            Some(name) => name.clone(),
+            None => names::made_up(&id),
+        };
+        names::check(&name)?;
+        let hostname = match (&request.hostname, request.network) {
+            (Some(own), _) => own.clone(),
+            // On the host's network a container goes by the host's name, as with Docker.
+            (None, NetworkMode::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            (None, _) => id[..12].to_owned(),
+        };
+        let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now() })?;
+        let folder = Folder::make(&self.config, &record)?;
+        // An image that is removed now finds this container; one that was removed before is noticed here.
+        self.images.lower(image).map_err(|error| folder.undo(&self.config, &record, error.into()))?;
+        names::claim(&self.config, &record.name, &record.id).map_err(|error| folder.undo(&self.config, &record, error))?;
+        Ok(record)
+    }
+}
+
+/// A container's folder, held by this process.
+pub(crate) struct Folder {
+    pub(crate) dir: File,
+}
+
+impl Folder {
+    fn make(config: &Config, record: &Record) -> Result<Folder, Error> {
+        let during = || format!("make the container {}", record.name);
+        let new = config.containers().join(format!(".new-{}", record.id));
+        folder(&new).during(during)?;
+        let fill = || {
+            let dir = File::open(&new).call(|| format!("open({new:?})")).during(during)?;
+            let _ = dir.try_lock();
+            for name in ["upper", "work", "log"] {
+                folder(&new.join(name)).during(during)?;
+            }
+            // The upper folder's mode becomes that of the container's root folder.
+            rustix::fs::chmod(new.join("upper"), Mode::from_raw_mode(0o755)).call(|| "chmod(upper)").during(during)?;
+            let json = serde_json::to_vec(record).map_err(|source| Error::Damaged { path: new.join(RECORD), source })?;
+            sys::fs::replace(&dir, RECORD, &json).during(during)?;
+            std::fs::rename(&new, config.container(&record.id)).call(|| format!("rename({new:?})")).during(during)?;
+            Ok(Folder { dir })
+        };
+        fill().inspect_err(|_| drop(std::fs::remove_dir_all(&new)))
+    }
+
+    fn undo(&self, config: &Config, record: &Record, error: Error) -> Error {
+        let _ = sys::fs::open_dir(config.containers()).and_then(|all| sys::fs::remove_tree(all, &record.id));
+        error
+    }
+
+    /// Opens and locks the folder of an existing container.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another process has it.
+    pub(crate) fn lock(config: &Config, id: &str) -> Result<Folder, Error> {
+        let path = config.container(id);
+        let dir = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoSuchContainer(id[..12].to_owned())),
+            other => other.call(|| format!("open({path:?})")).during(|| format!("lock container {}", &id[..12]))?,
+        };
+        match dir.try_lock() {
+            Ok(()) => Ok(Folder { dir }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy(id[..12].to_owned())),
+            Err(TryLockError::Error(error)) => {
+                Err(error).call(|| format!("flock({path:?})")).during(|| format!("lock container {}", &id[..12]))
+            }
+        }
+    }
+}
+
+/// Waits until no monitor is in charge of the container, and takes its place. While a monitor lives it holds this lock; for one whose
+/// container has ended that is until everything is undone. Only the holder of the [`Folder`] may call this, for a container that does
+/// not run: then nobody takes the lock meanwhile, and the wait is short.
+pub(crate) fn take_charge(folder: &Folder) -> Result<OwnedFd, Error> {
+    let during = || "wait for the container's last monitor";
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&folder.dir, RECORD, flags, Mode::empty()).call(|| "openat(config.json)").during(during)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).call(|| "flock(config.json)").during(during)?;
+    Ok(file)
+}
+
+/// A monitor is in charge of the container in `folder`.
+pub(crate) fn in_charge(folder: &Path) -> bool {
+    let file = File::open(folder.join(RECORD));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Makes a folder that only root enters, with the ones above it. An existing one is fine.
+pub(crate) fn folder(path: &Path) -> sys::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).call(|| format!("mkdir({path:?}, 0700)"))
+}
+
+/// Removes folders whose maker was killed before it could finish.
+pub(crate) fn sweep(config: &Config) -> Result<(), Error> {
+    /// A maker needs milliseconds; the lock cannot be taken in the same step as the folder is made.
+    const YOUNG: Duration = Duration::from_secs(60);
+    let all = sys::fs::open_dir(config.containers()).during(|| "sweep unfinished containers")?;
+    for name in sys::fs::list(&all).during(|| "sweep unfinished containers")? {
+        let path = config.containers().join(&name);
+        let unfinished = name.to_str().is_some_and(|name| name.starts_with(".new-"));
+        if !unfinished {
+            continue;
+        }
+        let Ok(dir) = File::open(&path) else { continue };
+        let old = dir
+            .metadata()
+            .and_then(|data| data.modified())
+            .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > YOUNG));
+        if old && dir.try_lock().is_ok() {
+            sys::fs::remove_tree(&all, &name).during(|| format!("remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

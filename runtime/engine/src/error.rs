@@ -1,0 +1,123 @@
+//! What can go wrong on this host with one container.
+
+use std::path::PathBuf;
+
+/// A verb that could not be done. The text says what and to which container; the cause follows as the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No container has this name, id or beginning of an id.
+    #[error("no such container: {0}")]
+    NoSuchContainer(String),
+    /// Several ids begin like this.
+    #[error("{prefix:?} is the beginning of {count} container ids: give more of it")]
+    Ambiguous {
+        /// What was given.
+        prefix: String,
+        /// How many match.
+        count: usize,
+    },
+    /// Another container has the name.
+    #[error("the name {name:?} is in use by container {id}: remove or rename that container, or choose another name")]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// A name outside `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    #[error("invalid container name {0:?}: use letters, digits, '_', '.' and '-', and begin with a letter or digit")]
+    BadName(String),
+    /// The word is no signal.
+    #[error("invalid signal {text:?}: give a number from 1 to 64 or a name such as SIGTERM")]
+    BadSignal {
+        /// What was given.
+        text: String,
+    },
+    /// Neither the image nor the request says what to run.
+    #[error("image {image} names no command: give one after the image")]
+    NoCommand {
+        /// The image.
+        image: String,
+    },
+    /// The verb needs a running container.
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    /// The verb needs a container that has ended.
+    #[error("container {0} is running: stop it first, or use force")]
+    Running(String),
+    /// Another process works on the same container.
+    #[error("container {0} is being started or removed by another process")]
+    Busy(String),
+    /// The user is not in the image's passwd, or the group not in its group file.
+    #[error("user {user:?}: {why}")]
+    User {
+        /// As asked for.
+        user: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A value that cannot be used.
+    #[error("{what}: {why}")]
+    Invalid {
+        /// Which value.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The program could not be executed, or the container not be made.
+    #[error("{message}")]
+    Start {
+        /// Whose fault it is.
+        kind: launch::Kind,
+        /// The monitor's words.
+        message: String,
+    },
+    /// The monitor went away without a word.
+    #[error("the monitor of container {0} ended unexpectedly")]
+    MonitorGone(String),
+    /// A record on disk that cannot be read.
+    #[error("{path}: damaged record")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A message that does not decode or encode.
+    #[error("monitor protocol")]
+    Protocol(#[source] postcard::Error),
+    /// Images.
+    #[error(transparent)]
+    Image(#[from] images::Error),
+    /// The network.
+    #[error("network")]
+    Network(#[source] net::Error),
+    /// The container's configuration.
+    #[error("configuration")]
+    Container(#[source] container::Error),
+    /// Its cgroup.
+    #[error("cgroup")]
+    Cgroup(#[source] container::cgroup::Error),
+    /// A system call.
+    #[error("{what}")]
+    System {
+        /// What was being done, to what.
+        what: String,
+        /// The call.
+        #[source]
+        source: sys::Error,
+    },
+}
+
+/// Says what a system call was for.
+pub(crate) trait During<T> {
+    /// `open(…).during(|| "read the log of app")`.
+    fn during<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T, Error>;
+}
+
+impl<T> During<T> for sys::Result<T> {
+    fn during<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T, Error> {
+        self.map_err(|source| Error::System { what: what().into(), source })
+    }
+}

@@ -1,0 +1,35 @@
+//! `exec`: another process in a running container.
+
+use monitor::{Exec, Request};
+use sys::fs::open_dir;
+
+use crate::error::During;
+use crate::session::Session;
+use crate::spec::{self, user};
+use crate::wait::open_process;
+use crate::{Engine, Error, ExecRequest, names};
+
+impl Engine {
+    /// Runs another process in the container; the session is about that process. It returns when the program has been executed.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`], [`Error::User`], [`Error::Start`] with the kind that decides the exit code.
+    pub fn exec(&self, given: &str, request: &ExecRequest) -> Result<Session, Error> {
+        let (container, mut session) = self.running(given)?;
+        let record = &container.record;
+        let not_running = || Error::NotRunning(names::short(record));
+        let (pid, _) = container.process().ok_or_else(not_running)?;
+        let root = open_dir(format!("/proc/{pid}/root")).during(|| format!("look into container {}", names::short(record)))?;
+        // Opened before this check, so the folder belongs to the process that the record means.
+        drop(open_process(&container).ok_or_else(not_running)?);
+        let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user))?;
+        let process = spec::exec(record, request, &identity)?;
+        let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
+        let host = container::Host::gather().map_err(Error::Container)?;
+        let process = container::compile_process(&process, seccomp.as_ref(), &host).map_err(Error::Container)?;
+        let exec = Exec { process, stdin: request.stdin, detach: request.detach };
+        session.send(&Request::Exec(Box::new(exec)), &[])?;
+        session.started()?;
+        Ok(session)
+    }
+}

@@ -1,0 +1,147 @@
+//! `logs`: what a container wrote, oldest first, across rotations and as it comes.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use monitor::log::{self, Lines, Reader};
+use monitor::{Request, Stream};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use rustix::io::Errno;
+use sys::Call;
+use sys::fs::open_dir;
+
+use crate::error::During;
+use crate::session::Session;
+use crate::wait::open_process;
+use crate::{Container, Engine, Error, Nanos, names};
+
+/// Which lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Go on until the container ends.
+    pub follow: bool,
+    /// Only so many of the last lines.
+    pub tail: Option<u64>,
+    /// Only lines written then or later.
+    pub since: Option<Nanos>,
+    /// Only lines written then or earlier.
+    pub until: Option<Nanos>,
+}
+
+/// What a container wrote at once: a line, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When.
+    pub time: Nanos,
+    /// Where.
+    pub stream: Stream,
+    /// The line goes on in the next part of this stream; otherwise a newline belongs behind it.
+    pub partial: bool,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// Lines as they are read or, when followed, written.
+#[derive(Debug)]
+pub struct Logs {
+    reader: Reader,
+    lines: Lines,
+    options: LogOptions,
+    source: Option<Source>,
+}
+
+impl Engine {
+    /// Opens the log of a container.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchContainer`].
+    pub fn logs(&self, given: &str, options: &LogOptions) -> Result<Logs, Error> {
+        let container = self.container(given)?;
+        let what = || format!("read the log of container {}", names::short(&container.record));
+        let open = || open_dir(self.config.container(&container.record.id)).and_then(log::folder);
+        let source = if options.follow { Source::new(self, &container, &open().during(what)?)? } else { None };
+        let mut reader = open().and_then(Reader::open).during(what)?;
+        if let Some(count) = options.tail {
+            reader.tail(count).during(what)?;
+        }
+        Ok(Logs { reader, lines: Lines::default(), options: *options, source })
+    }
+}
+
+impl Logs {
+    fn line(&mut self) -> Result<Option<LogLine>, Error> {
+        loop {
+            while let Some(line) = self.lines.next() {
+                let LogOptions { since, until, .. } = self.options;
+                if since.is_none_or(|since| line.time >= since) && until.is_none_or(|until| line.time <= until) {
+                    let log::Line { time, stream, partial, bytes } = line;
+                    return Ok(Some(LogLine { time, stream, partial, bytes: bytes.to_owned() }));
+                }
+            }
+            match self.reader.read().during(|| "read the log")? {
+                Some(bytes) => self.lines.push(bytes),
+                None => match &self.source {
+                    None => return Ok(None),
+                    // What it wrote before its end may have come after the last look.
+                    Some(source) if source.wait()? => self.source = None,
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+}
+
+impl Iterator for Logs {
+    type Item = Result<LogLine, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.line().transpose()
+    }
+}
+
+/// Where more may come from: changes in the log's folder, until the container ends.
+#[derive(Debug)]
+struct Source {
+    changes: OwnedFd,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Monitor(Session),
+    Process(OwnedFd),
+}
+
+impl Source {
+    /// `None` for a container that does not run. The watch begins before the first byte is read, so nothing is missed.
+    fn new(engine: &Engine, container: &Container, folder: &OwnedFd) -> Result<Option<Source>, Error> {
+        use std::os::fd::AsRawFd;
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let changes = inotify::init(flags).call(|| "inotify_init1()").during(|| "follow the log")?;
+        let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+        inotify::add_watch(&changes, path.as_str(), events).call(|| "inotify_add_watch(log)").during(|| "follow the log")?;
+        let end = match engine.connect(&container.record.id)? {
+            Some(session) => session.send(&Request::Wait, &[]).is_ok().then_some(End::Monitor(session)),
+            None => open_process(container).map(End::Process),
+        };
+        Ok(end.map(|end| Source { changes, end }))
+    }
+
+    /// Waits until there may be more. True when the container has ended.
+    fn wait(&self) -> Result<bool, Error> {
+        let end = match &self.end {
+            End::Monitor(session) => session.as_fd(),
+            End::Process(process) => process.as_fd(),
+        };
+        let mut fds = [PollFd::new(&self.changes, PollFlags::IN), PollFd::from_borrowed_fd(end, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).call(|| "poll(inotify, monitor)").during(|| "follow the log"),
+        }
+        let ended = !fds[1].revents().is_empty();
+        let mut seen = [0; 4096];
+        while rustix::io::read(&self.changes, &mut seen).is_ok_and(|length| length > 0) {}
+        Ok(ended)
+    }
+}

@@ -1,0 +1,199 @@
+//! A container as it was made: the request merged with the image, written once into `config.json`.
+
+use std::collections::BTreeMap;
+
+use images::{Digest, Image};
+use launch::Nanos;
+use serde::{Deserialize, Serialize};
+
+use crate::request::{Bind, CreateRequest, NetworkMode, Port, Resources, Security};
+use crate::{Error, signals};
+
+/// `config.json` of one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Nanos,
+    /// Where its root file system comes from.
+    pub image: ImageRecord,
+    /// Program and arguments that start a command line; with `cmd` the whole of it.
+    pub entrypoint: Vec<String>,
+    /// The command, or the entrypoint's arguments.
+    pub cmd: Vec<String>,
+    /// `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Working folder.
+    pub workdir: String,
+    /// `user[:group]`, empty for root.
+    pub user: String,
+    /// Host name.
+    pub hostname: String,
+    /// It has a terminal.
+    pub tty: bool,
+    /// Standard input is kept open.
+    pub stdin: bool,
+    /// The image's labels and its own.
+    pub labels: BTreeMap<String, String>,
+    /// Folders and files of the host.
+    pub binds: Vec<Bind>,
+    /// The network.
+    pub network: NetworkMode,
+    /// Ports to publish.
+    pub ports: Vec<Port>,
+    /// What the image says it listens on, such as `8080/tcp`.
+    pub exposed: Vec<String>,
+    /// Limits.
+    pub resources: Resources,
+    /// Privileges.
+    pub security: Security,
+    /// It is removed when it has ended.
+    pub remove: bool,
+    /// Signal that asks it to end.
+    pub stop_signal: i32,
+}
+
+/// The image behind a container, by content: it stays right when names move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// As the user wrote it.
+    pub name: String,
+    /// The image's id.
+    pub id: Digest,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Its layers, lowest first, by the digest of the blob.
+    pub layers: Vec<Digest>,
+}
+
+/// What neither the request nor the image says.
+pub(crate) struct Own {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) hostname: String,
+    pub(crate) created: Nanos,
+}
+
+/// The search path of a process whose image names none.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Record {
+    /// Merges a request with its image, by the rules of Docker: a new entrypoint drops the image's command, variables are
+    /// replaced by key, labels are added.
+    ///
+    /// # Errors
+    /// [`Error::NoCommand`] when neither names a program.
+    pub(crate) fn merge(request: &CreateRequest, image: &Image, own: Own) -> Result<Record, Error> {
+        let config = &image.config.config;
+        let (entrypoint, cmd) = command(request, config.entrypoint.as_deref(), config.cmd.as_deref());
+        if entrypoint.is_empty() && cmd.is_empty() {
+            return Err(Error::NoCommand { image: request.image.clone() });
+        }
+        let mut labels = config.labels.clone();
+        labels.extend(request.labels.clone());
+        let stop_signal = match (request.stop_signal, config.stop_signal.as_deref()) {
+            (Some(signal), _) => signal,
+            (None, Some(text)) if !text.is_empty() => signals::parse(text)?,
+            _ => rustix::process::Signal::TERM.as_raw(),
+        };
+        Ok(Record {
+            id: own.id,
+            name: own.name,
+            created: own.created,
+            hostname: own.hostname,
+            image: ImageRecord {
+                name: request.image.clone(),
+                id: image.id.clone(),
+                manifest: image.manifest.clone(),
+                layers: image.layers.iter().map(|layer| layer.digest.clone()).collect(),
+            },
+            entrypoint,
+            cmd,
+            env: environment(&config.env, &request.env),
+            workdir: non_empty(request.workdir.as_deref(), &config.working_dir, "/"),
+            user: non_empty(request.user.as_deref(), &config.user, ""),
+            tty: request.tty,
+            stdin: request.stdin,
+            labels,
+            binds: request.binds.clone(),
+            network: request.network,
+            ports: request.ports.clone(),
+            exposed: config.exposed_ports.iter().cloned().collect(),
+            resources: request.resources,
+            security: request.security.clone(),
+            remove: request.remove,
+            stop_signal,
+        })
+    }
+
+    /// The whole command line.
+    pub fn args(&self) -> Vec<String> {
+        self.entrypoint.iter().chain(&self.cmd).cloned().collect()
+    }
+}
+
+fn command(request: &CreateRequest, entrypoint: Option<&[String]>, cmd: Option<&[String]>) -> (Vec<String>, Vec<String>) {
+    match &request.entrypoint {
+        Some(own) => (own.clone(), request.cmd.clone()),
+        None if request.cmd.is_empty() => (entrypoint.unwrap_or_default().to_vec(), cmd.unwrap_or_default().to_vec()),
+        None => (entrypoint.unwrap_or_default().to_vec(), request.cmd.clone()),
+    }
+}
+
+/// The first of the three that says something; the last may say nothing.
+fn non_empty(asked: Option<&str>, image: &str, default: &str) -> String {
+    let choices = [asked.unwrap_or_default(), image, default];
+    choices.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// Variables of the image replaced and extended by those asked for.
+pub(crate) fn environment(base: &[String], asked: &[String]) -> Vec<String> {
+    let mut merged: Vec<String> = Vec::with_capacity(base.len() + asked.len() + 1);
+    for entry in base.iter().chain(asked) {
+        let key = entry.split_once('=').map_or(entry.as_str(), |(key, _)| key);
+        let same = |old: &String| old.split_once('=').is_some_and(|(old, _)| old == key);
+        match (merged.iter().position(same), entry.contains('=')) {
+            (Some(at), true) => merged[at].clone_from(entry),
+            (Some(at), false) => drop(merged.remove(at)),
+            (None, true) => merged.push(entry.clone()),
+            (None, false) => {}
+        }
+    }
+    if !merged.iter().any(|entry| entry.starts_with("PATH=")) {
+        merged.insert(0, DEFAULT_PATH.to_owned());
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_new_entrypoint_drops_the_command_of_the_image() {
+        let (image_entrypoint, image_cmd) = (words("node"), words("app.js"));
+        let merged = |entrypoint: Option<&str>, cmd: &str| {
+            let request = CreateRequest { entrypoint: entrypoint.map(words), cmd: words(cmd), ..CreateRequest::default() };
+            let (entrypoint, cmd) = command(&request, Some(&image_entrypoint), Some(&image_cmd));
+            [entrypoint, cmd].concat().join(" ")
+        };
+        assert_eq!(merged(None, ""), "node app.js");
+        assert_eq!(merged(None, "other.js"), "node other.js");
+        assert_eq!(merged(Some("sh"), ""), "sh");
+        assert_eq!(merged(Some("sh"), "-c ls"), "sh -c ls");
+        assert_eq!(merged(Some(""), "ls"), "ls");
+    }
+
+    #[test]
+    fn variables_are_replaced_by_key() {
+        assert_eq!(environment(&words("A=1 PATH=/x B=2"), &words("B=3 C= A")), words("PATH=/x B=3 C="));
+        assert_eq!(environment(&[], &words("A=1")), [DEFAULT_PATH, "A=1"]);
+    }
+}

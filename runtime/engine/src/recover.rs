@@ -1,0 +1,32 @@
+//! What a monitor that was killed, or a start that was, may have left: found by the container's id alone.
+
+use sys::fs::open_dir;
+
+use container::cgroup;
+
+use crate::config::Config;
+use crate::error::During;
+use crate::request::NetworkMode;
+use crate::{Error, Record};
+
+/// Undoes what is left of a run of container `id`. The runtime folder is made before anything else and removed after everything
+/// else, so where there is none, nothing is left.
+pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> Result<(), Error> {
+    let runtime = config.runtime(id);
+    if !runtime.exists() {
+        return Ok(());
+    }
+    let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
+    let path = config.cgroup(id);
+    cgroup::kill(&hierarchies, &path).map_err(Error::Cgroup)?;
+    for folder in cgroup::paths(&hierarchies, &path) {
+        cgroup::remove(&folder).map_err(Error::Cgroup)?;
+    }
+    if record.is_none_or(|record| record.network == NetworkMode::Bridge) {
+        let network = crate::start::network(config)?;
+        net::recover(&network, id).map_err(Error::Network)?;
+    }
+    let what = || format!("remove {}", runtime.display());
+    let all = open_dir(config.run.join("containers")).during(what)?;
+    sys::fs::remove_tree(all, id).during(what)
+}

@@ -1,0 +1,127 @@
+//! A connection to a container's monitor: its output and end come up, input and signals go down.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use launch::Exit;
+use monitor::{Event, MAX_CHUNK, Request};
+
+use crate::Error;
+use crate::error::During;
+
+/// A running process that a client listens to.
+#[derive(Debug)]
+pub struct Session {
+    id: String,
+    socket: OwnedFd,
+    /// Read before anybody asked for it, while waiting for an answer.
+    early: std::collections::VecDeque<Event>,
+    buffer: Vec<u8>,
+}
+
+/// What happens in a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// The process wrote to standard output, or to its terminal.
+    Stdout(Vec<u8>),
+    /// The process wrote to standard error.
+    Stderr(Vec<u8>),
+    /// The process has ended and its record is written.
+    Exited(Exit),
+}
+
+impl Session {
+    pub(crate) fn new(id: &str, socket: OwnedFd) -> Self {
+        Session { id: id.to_owned(), socket, early: Default::default(), buffer: vec![0; 2 * MAX_CHUNK] }
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Ready for reading when [`Session::happening`] will not block.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// True when [`Session::happening`] has something although [`Session::as_fd`] may show nothing.
+    pub fn has_early(&self) -> bool {
+        !self.early.is_empty()
+    }
+
+    /// Waits for the next happening.
+    ///
+    /// # Errors
+    /// [`Error::MonitorGone`] when the monitor was killed, [`Error::Start`] when the program could not be executed.
+    pub fn happening(&mut self) -> Result<Happening, Error> {
+        loop {
+            let event = match self.early.pop_front() {
+                Some(event) => event,
+                None => self.receive()?,
+            };
+            match event {
+                Event::Output { stream: monitor::Stream::Stdout, bytes } => return Ok(Happening::Stdout(bytes)),
+                Event::Output { stream: monitor::Stream::Stderr, bytes } => return Ok(Happening::Stderr(bytes)),
+                Event::Exited(exit) => return Ok(Happening::Exited(exit)),
+                Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
+                Event::Created { .. } | Event::Started | Event::Done => {}
+            }
+        }
+    }
+
+    /// Waits until the program runs.
+    pub(crate) fn started(&mut self) -> Result<(), Error> {
+        loop {
+            match self.receive()? {
+                Event::Started => return Ok(()),
+                Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
+                Event::Created { .. } => {}
+                other => self.early.push_back(other),
+            }
+        }
+    }
+
+    /// Bytes for standard input.
+    pub fn stdin(&self, bytes: &[u8]) -> Result<(), Error> {
+        bytes.chunks(MAX_CHUNK).try_for_each(|chunk| self.send(&Request::Stdin(chunk.to_vec()), &[]))
+    }
+
+    /// No more input will come.
+    pub fn stdin_end(&self) -> Result<(), Error> {
+        self.send(&Request::StdinEnd, &[])
+    }
+
+    /// The client's terminal has this size now.
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<(), Error> {
+        self.send(&Request::Resize { rows, columns }, &[])
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: i32) -> Result<(), Error> {
+        self.send(&Request::Signal(signal), &[])
+    }
+
+    pub(crate) fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        let bytes = postcard::to_stdvec(request).map_err(Error::Protocol)?;
+        if bytes.len() > MAX_CHUNK * 2 {
+            // The default send buffer would refuse a large plan with EMSGSIZE.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.socket, monitor::MAX_PACKET);
+        }
+        sys::socket::send(&self.socket, &bytes, fds).during(|| format!("tell the monitor of container {}", &self.id[..12]))
+    }
+
+    fn receive(&mut self) -> Result<Event, Error> {
+        let (length, _) = match sys::socket::receive(&self.socket, &mut self.buffer) {
+            Err(error) if error.errno() == rustix::io::Errno::CONNRESET => return Err(self.gone()),
+            other => other.during(|| format!("listen to the monitor of container {}", &self.id[..12]))?,
+        };
+        if length == 0 {
+            return Err(self.gone());
+        }
+        postcard::from_bytes(&self.buffer[..length]).map_err(Error::Protocol)
+    }
+
+    fn gone(&self) -> Error {
+        Error::MonitorGone(self.id[..12].to_owned())
+    }
+}

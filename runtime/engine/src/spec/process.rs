@@ -1,0 +1,126 @@
+//! The first process of a container, and those that join it.
+
+use std::path::PathBuf;
+
+use container::capabilities::{self, Set};
+use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, LinuxSeccomp, PosixRlimit, Process, User};
+
+use super::user::Identity;
+use crate::Error;
+use crate::record::{Record, environment};
+use crate::request::{ExecRequest, Security};
+
+/// The first process.
+pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u16)>) -> Result<Process, Error> {
+    let mut process = base(identity, &record.workdir, record.tty.then_some(size), record.security.no_new_privileges);
+    process.set_args(Some(record.args()));
+    process.set_env(Some(variables(record, &record.env, record.tty, &identity.home)));
+    process.set_capabilities(Some(sets(granted(&record.security)?, identity)));
+    Ok(process)
+}
+
+/// A process that joins.
+pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity) -> Result<Process, Error> {
+    let workdir = request.workdir.as_deref().unwrap_or(&record.workdir);
+    let mut process = base(identity, workdir, request.tty.then_some(request.size), record.security.no_new_privileges);
+    let env = environment(&record.env, &request.env);
+    process.set_args(Some(request.cmd.clone()));
+    process.set_env(Some(variables(record, &env, request.tty, &identity.home)));
+    let capabilities = if request.privileged { capabilities::all() } else { granted(&record.security)? };
+    process.set_capabilities(Some(sets(capabilities, identity)));
+    Ok(process)
+}
+
+fn base(identity: &Identity, cwd: &str, terminal: Option<Option<(u16, u16)>>, no_new_privileges: bool) -> Process {
+    let mut user = User::default();
+    user.set_uid(identity.uid).set_gid(identity.gid).set_additional_gids(Some(identity.groups.clone()));
+    let mut process = Process::default();
+    process.set_user(user);
+    process.set_cwd(PathBuf::from("/").join(cwd));
+    process.set_terminal(Some(terminal.is_some()));
+    process.set_console_size(terminal.flatten().map(|(rows, columns)| {
+        // The type has no setters; its builder fails only for values left out.
+        BoxBuilder::default().height(rows).width(columns).build().unwrap_or_default()
+    }));
+    process.set_no_new_privileges(Some(no_new_privileges));
+    process.set_rlimits(None::<Vec<PosixRlimit>>);
+    // The monitor protects itself from the out-of-memory killer; its children must not inherit that.
+    process.set_oom_score_adj(Some(0));
+    process
+}
+
+/// Docker's order: the search path, who and where, then the image's and the user's own. What these set themselves stays.
+fn variables(record: &Record, env: &[String], tty: bool, home: &str) -> Vec<String> {
+    let set = |key: &str| env.iter().any(|entry| entry.split_once('=').is_some_and(|(name, _)| name == key));
+    let mut all: Vec<String> = env.iter().filter(|entry| entry.starts_with("PATH=")).cloned().collect();
+    for (key, value) in [("HOSTNAME", record.hostname.as_str()), ("TERM", if tty { "xterm" } else { "" })] {
+        if !value.is_empty() && !set(key) {
+            all.push(format!("{key}={value}"));
+        }
+    }
+    all.extend(env.iter().filter(|entry| !entry.starts_with("PATH=")).cloned());
+    if !set("HOME") {
+        all.push(format!("HOME={home}"));
+    }
+    all
+}
+
+/// The capabilities of a container's processes.
+pub(crate) fn granted(security: &Security) -> Result<Set, Error> {
+    if security.privileged {
+        return Ok(capabilities::all());
+    }
+    let word = |name: &String| {
+        capabilities::parse(name)
+            .ok_or_else(|| Error::Invalid { what: format!("capability {name:?}"), why: "no such capability".into() })
+    };
+    let union = |names: &[String]| names.iter().map(word).try_fold(0, |all, one| one.map(|one| all | one));
+    let (add, drop) = (union(&security.cap_add)?, union(&security.cap_drop)?);
+    let all = capabilities::all();
+    // `ALL` on one side and names on the other: the names are the exception, whichever side they are on.
+    Ok(match (add & all == all, drop & all == all) {
+        (true, true) => 0,
+        (true, false) => all & !drop,
+        (false, true) => add,
+        (false, false) => (capabilities::DEFAULT | add) & !drop,
+    })
+}
+
+/// A user other than root has capabilities only to be gained by privileged programs, as with Docker. None is inheritable
+/// (CVE-2022-24769).
+fn sets(granted: Set, identity: &Identity) -> LinuxCapabilities {
+    let own = if identity.uid == 0 { granted } else { 0 };
+    let mut sets = LinuxCapabilities::default();
+    sets.set_bounding(Some(capabilities::to_oci(granted)))
+        .set_permitted(Some(capabilities::to_oci(own)))
+        .set_effective(Some(capabilities::to_oci(own)))
+        .set_inheritable(Some(Default::default()))
+        .set_ambient(Some(Default::default()));
+    sets
+}
+
+/// The system call filter of a container's processes.
+pub(crate) fn filter(security: &Security) -> Result<Option<LinuxSeccomp>, Error> {
+    let unfiltered = security.privileged || security.seccomp_unconfined;
+    Ok(if unfiltered { None } else { Some(container::seccomp::default_profile(granted(security)?)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(add: &[&str], drop: &[&str]) -> Set {
+        let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        granted(&Security { cap_add: words(add), cap_drop: words(drop), ..Security::default() }).unwrap()
+    }
+
+    #[test]
+    fn capabilities_are_added_and_dropped() {
+        let bit = |name| capabilities::parse(name).unwrap();
+        assert_eq!(caps(&[], &[]), capabilities::DEFAULT);
+        assert_eq!(caps(&["NET_ADMIN"], &["CAP_CHOWN"]), (capabilities::DEFAULT | bit("net_admin")) & !bit("chown"));
+        assert_eq!(caps(&["chown"], &["ALL"]), bit("chown"));
+        assert_eq!(caps(&["ALL"], &["chown"]), capabilities::all() & !bit("chown"));
+        assert!(granted(&Security { cap_add: vec!["NET_ADMN".into()], ..Security::default() }).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! Who a process is: `user[:group]` looked up in the container's own passwd(5) and group(5), which strangers wrote.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+use crate::Error;
+
+/// Beyond this no file of users is read.
+const LIMIT: usize = 4 << 20;
+/// Ids above this are negative numbers to some programs (CVE-2024-40635).
+const MAX_ID: u32 = i32::MAX as u32;
+
+/// A resolved user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Supplementary groups. The primary group is among them, as a program that drops its primary group must not gain rights
+    /// by it (CVE-2022-36109).
+    pub(crate) groups: Vec<u32>,
+    pub(crate) home: String,
+}
+
+/// Looks `user` up below `root`, a container's root folder.
+pub(crate) fn identify(root: impl AsFd, user: &str) -> Result<Identity, Error> {
+    let passwd = text(&root, "etc/passwd");
+    let group = text(&root, "etc/group");
+    resolve(user, &passwd, &group).map_err(|why| Error::User { user: user.to_owned(), why })
+}
+
+/// A file of the image, or nothing when it has none, or when it is no plain file (a FIFO would be waited for) or too large.
+fn text(root: impl AsFd, path: &str) -> String {
+    let open = || -> sys::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        sys::fs::open_in_root(root, path, flags, Mode::empty())
+    };
+    let Ok(file) = open() else { return String::new() };
+    let plain = rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    let bytes = if plain { sys::fs::read_all(file, LIMIT).unwrap_or_default() } else { Vec::new() };
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+struct User<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: u32,
+    home: &'a str,
+}
+
+fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        Some(User { name, uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: fields.nth(1).unwrap_or("") })
+    })
+}
+
+/// Name, id and members of each group.
+fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    group.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
+        Some((name, gid.parse().ok()?, fields.next().unwrap_or("")))
+    })
+}
+
+/// A decimal id. A number is never looked up as a name, though a line of the file may be called so (CVE-2016-3697).
+fn number(text: &str) -> Option<Result<u32, String>> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let checked =
+        || text.parse().ok().filter(|id| *id <= MAX_ID).ok_or_else(|| format!("{text} is above the largest id, {MAX_ID}"));
+    digits.then(checked)
+}
+
+fn resolve(spec: &str, passwd: &str, group: &str) -> Result<Identity, String> {
+    let (user, own_group) = match spec.split_once(':') {
+        Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
+        None => (spec, None),
+    };
+    let user = if user.is_empty() { "0" } else { user };
+    let found = match number(user) {
+        Some(id) => {
+            let uid = id?;
+            users(passwd).find(|entry| entry.uid == uid).unwrap_or(User { name: "", uid, gid: 0, home: "/" })
+        }
+        None => users(passwd).find(|entry| entry.name == user).ok_or_else(|| format!("there is no {user:?} in its /etc/passwd"))?,
+    };
+    if found.uid > MAX_ID || found.gid > MAX_ID {
+        return Err(format!("/etc/passwd gives it an id above the largest, {MAX_ID}"));
+    }
+    let (gid, mut supplementary) = match own_group {
+        Some(name) => (group_id(name, group)?, Vec::new()),
+        None => (found.gid, member_of(found.name, group)),
+    };
+    if !supplementary.contains(&gid) {
+        supplementary.insert(0, gid);
+    }
+    let home = if found.home.is_empty() { "/" } else { found.home };
+    Ok(Identity { uid: found.uid, gid, groups: supplementary, home: home.to_owned() })
+}
+
+fn group_id(name: &str, group: &str) -> Result<u32, String> {
+    if let Some(id) = number(name) {
+        return id;
+    }
+    let found = groups(group).find(|(entry, ..)| *entry == name).map(|(_, gid, _)| gid);
+    found.filter(|gid| *gid <= MAX_ID).ok_or_else(|| format!("there is no group {name:?} in its /etc/group"))
+}
+
+fn member_of(name: &str, group: &str) -> Vec<u32> {
+    let member = |members: &str| members.split(',').any(|member| member.trim() == name);
+    groups(group).filter(|(_, gid, members)| !name.is_empty() && *gid <= MAX_ID && member(members)).map(|(_, gid, _)| gid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34:web:/var/www:/bin/false\nbig:x:4294967295:0::/:";
+    const GROUP: &str = "root:x:0:root\nweb:x:34:\nmail:x:8:web, other\nlog:x:9:other,web\nnobody:x:99:webx";
+
+    fn ids(spec: &str) -> Result<(u32, u32, Vec<u32>), String> {
+        resolve(spec, PASSWD, GROUP).map(|found| (found.uid, found.gid, found.groups))
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        assert_eq!(ids(""), Ok((0, 0, vec![0])));
+        assert_eq!(ids("web"), Ok((33, 34, vec![34, 8, 9])));
+        assert_eq!(ids("33"), Ok((33, 34, vec![34, 8, 9])));
+        assert_eq!(ids("web:mail"), Ok((33, 8, vec![8])));
+        assert_eq!(ids("7:5"), Ok((7, 5, vec![5])));
+        assert_eq!(ids("7"), Ok((7, 0, vec![0])));
+        assert_eq!(resolve("web", PASSWD, GROUP).unwrap().home, "/var/www");
+    }
+
+    #[test]
+    fn a_number_is_never_a_name() {
+        assert_eq!(ids("1000"), Ok((1000, 0, vec![0])));
+        assert_eq!(resolve("1000", PASSWD, GROUP).unwrap().home, "/");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for spec in ["nobody", "web:none", "4294967295", "99999999999", "big", "0:2147483648", "-1"] {
+            assert!(ids(spec).is_err(), "{spec}");
+        }
+    }
+}

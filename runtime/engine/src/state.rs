@@ -1,0 +1,111 @@
+//! What a container is doing, read from its monitor's record and checked against the processes that really exist.
+
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use launch::{Exit, Status};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sys::Call;
+
+use crate::config::Config;
+use crate::create::{RECORD, in_charge};
+use crate::error::During;
+use crate::record::Record;
+use crate::request::Port;
+use crate::{Engine, Error, names};
+
+/// One container: how it was made, and what it is doing now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// How it was made.
+    pub record: Record,
+    /// What it is doing.
+    pub status: Status,
+    /// Its network while it runs on a bridge.
+    pub network: Option<NetworkState>,
+}
+
+/// A running container's place in the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkState {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix: u8,
+    /// The host's address on the bridge.
+    pub gateway: Ipv4Addr,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// Published ports, with the host's real ones.
+    pub ports: Vec<Port>,
+}
+
+impl Container {
+    /// It has a process.
+    pub fn is_running(&self) -> bool {
+        matches!(self.status, Status::Running { .. } | Status::Paused { .. })
+    }
+
+    /// Number and start time of its first process, while it has one.
+    pub(crate) fn process(&self) -> Option<(u32, u64)> {
+        match self.status {
+            Status::Running { pid, start_time, .. } | Status::Paused { pid, start_time, .. } => Some((pid, start_time)),
+            _ => None,
+        }
+    }
+}
+
+impl Engine {
+    /// The container with this id, name, or beginning of an id.
+    pub fn container(&self, given: &str) -> Result<Container, Error> {
+        let id = names::resolve(&self.config, given)?;
+        load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))
+    }
+
+    /// All containers, newest first.
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
+        let mut containers = Vec::new();
+        for id in names::all(&self.config)? {
+            // One that vanishes meanwhile is no error.
+            containers.extend(load(&self.config, &id)?);
+        }
+        containers.sort_by_key(|container| std::cmp::Reverse(container.record.created));
+        Ok(containers)
+    }
+}
+
+pub(crate) fn load(config: &Config, id: &str) -> Result<Option<Container>, Error> {
+    let folder = config.container(id);
+    let Some(record) = read::<Record>(&folder.join(RECORD))? else { return Ok(None) };
+    let status = verified(read(&folder.join("status.json"))?.unwrap_or(Status::Created), &folder);
+    let running = matches!(status, Status::Running { .. } | Status::Paused { .. });
+    let network = if running { read(&config.runtime(id).join("network.json"))? } else { None };
+    Ok(Some(Container { record, status, network }))
+}
+
+/// A monitor that was killed, or a host that was rebooted, leaves a record of a process that is no more. Its exit status is lost.
+/// While the monitor lives, its record is just about to change.
+fn verified(status: Status, folder: &Path) -> Status {
+    match status {
+        Status::Running { pid, start_time, since } | Status::Paused { pid, start_time, since }
+            if sys::process::start_time(pid) != Some(start_time) && !in_charge(folder) =>
+        {
+            let error = Some("its monitor was killed or the host restarted: the exit status is unknown".to_owned());
+            Status::Exited(Exit { code: 255, oom: false, started: since, finished: since, error })
+        }
+        other => other,
+    }
+}
+
+/// A JSON file, or `None` when there is none.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(error).call(|| format!("read({path:?})")).during(|| "read a record"),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path: path.to_owned(), source })
+}

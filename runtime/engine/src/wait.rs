@@ -1,0 +1,92 @@
+//! Talking to the monitor of a container: connecting, and waiting for the end.
+
+use std::os::fd::OwnedFd;
+
+use launch::{Exit, Status};
+use monitor::Request;
+use rustix::io::Errno;
+
+use crate::error::During;
+use crate::session::{Happening, Session};
+use crate::{Container, Engine, Error, names, state};
+
+/// The monitor's socket in the container's runtime folder.
+pub(crate) const SOCKET: &str = "monitor.sock";
+
+impl Engine {
+    /// Waits until the container has ended. One that was never started is waited for, too, as `docker wait` does not: it answers at
+    /// once with code 0.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchContainer`].
+    pub fn wait(&self, given: &str) -> Result<Exit, Error> {
+        let container = self.container(given)?;
+        let id = &container.record.id;
+        if let Some(mut session) = self.connect(id)? {
+            session.send(&Request::Wait, &[])?;
+            match ended(&mut session) {
+                // The monitor may end between its last record and our question: the record has the answer.
+                Err(Error::MonitorGone(_)) => {}
+                other => return other,
+            }
+        }
+        match state::load(&self.config, id)?.map(|container| container.status) {
+            Some(Status::Exited(exit)) => Ok(exit),
+            Some(Status::Created) | None => Ok(Exit::default()),
+            Some(_) => self.watch(&container),
+        }
+    }
+
+    /// A connection to the container's monitor, or `None` when it has none.
+    pub(crate) fn connect(&self, id: &str) -> Result<Option<Session>, Error> {
+        let folder = match sys::fs::open_dir(self.config.runtime(id)) {
+            Err(error) if error.errno() == Errno::NOENT => return Ok(None),
+            other => other.during(|| format!("reach container {}", &id[..12]))?,
+        };
+        match sys::socket::connect_at(&folder, SOCKET) {
+            Ok(socket) => Ok(Some(Session::new(id, socket))),
+            Err(error) if matches!(error.errno(), Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+            Err(error) => Err(error).during(|| format!("reach the monitor of container {}", &id[..12])),
+        }
+    }
+
+    /// Waits for the end of a process whose monitor is gone.
+    fn watch(&self, container: &Container) -> Result<Exit, Error> {
+        if let Some(process) = open_process(container) {
+            let mut fds = [rustix::event::PollFd::new(&process, rustix::event::PollFlags::IN)];
+            while rustix::event::poll(&mut fds, None) == Err(Errno::INTR) {}
+        }
+        match state::load(&self.config, &container.record.id)?.map(|container| container.status) {
+            Some(Status::Exited(exit)) => Ok(exit),
+            _ => Ok(Exit::default()),
+        }
+    }
+
+    /// The container `given` with a connection to its monitor.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`].
+    pub(crate) fn running(&self, given: &str) -> Result<(Container, Session), Error> {
+        let container = self.container(given)?;
+        let not_running = || Error::NotRunning(names::short(&container.record));
+        if !container.is_running() {
+            return Err(not_running());
+        }
+        let session = self.connect(&container.record.id)?.ok_or_else(not_running)?;
+        Ok((container, session))
+    }
+}
+
+/// The container's first process, if it is still the one that the record means.
+pub(crate) fn open_process(container: &Container) -> Option<OwnedFd> {
+    let (pid, start_time) = container.process()?;
+    sys::process::open(pid, start_time).ok()
+}
+
+fn ended(session: &mut Session) -> Result<Exit, Error> {
+    loop {
+        if let Happening::Exited(exit) = session.happening()? {
+            return Ok(exit);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What every verb may need, read from the environment once and opened when first used.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use engine::{Config, Engine};
+
+use crate::cli::Global;
+
+/// The command line's surroundings.
+#[derive(Debug)]
+pub(crate) struct Context {
+    global: Global,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Context { global }
+    }
+
+    /// The engine below the global folders.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        Ok(Engine::open(self.config()?)?)
+    }
+
+    fn config(&self) -> Result<Config> {
+        let global = &self.global;
+        Ok(Config {
+            root: absolute(&global.root)?,
+            run: absolute(&global.run)?,
+            bridge: global.bridge.clone(),
+            cgroup: global.cgroup_parent.clone(),
+            monitor: monitor()?,
+            resolv_conf: resolv_conf(),
+        })
+    }
+
+    /// Where to pull from and with whose credentials.
+    pub(crate) fn pull_options(&self, platform: Option<images::Platform>) -> Result<images::PullOptions> {
+        let registries = images::Registries::load(&registry_files())?;
+        let credentials = images::Credentials::load(&credential_files())?;
+        Ok(images::PullOptions { platform, registries, credentials })
+    }
+}
+
+/// `path` from the root folder, without requiring that it exists.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("find the folder {}", path.display()))
+}
+
+/// `rctr-monitor` beside this program, else where packages put it.
+fn monitor() -> Result<PathBuf> {
+    const INSTALLED: &str = "/usr/libexec/rctr/rctr-monitor";
+    let own = env::current_exe().context("find this program")?;
+    let beside = own.with_file_name("rctr-monitor");
+    Ok(if beside.exists() { beside } else { PathBuf::from(INSTALLED) })
+}
+
+/// The host's real resolvers: systemd-resolved's own list, where `/etc/resolv.conf` names only its stub.
+fn resolv_conf() -> PathBuf {
+    const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+    let usual = PathBuf::from("/etc/resolv.conf");
+    let stub = std::fs::read_to_string(&usual).is_ok_and(|text| text.lines().any(|line| line.trim() == "nameserver 127.0.0.53"));
+    if stub && Path::new(RESOLVED).exists() { PathBuf::from(RESOLVED) } else { usual }
+}
+
+/// `CONTAINERS_REGISTRIES_CONF` replaces the host's file, as it does for Podman; rctr's own file comes last and wins.
+fn registry_files() -> Vec<PathBuf> {
+    let host =
+        env::var_os("CONTAINERS_REGISTRIES_CONF").map_or_else(|| PathBuf::from("/etc/containers/registries.conf"), PathBuf::from);
+    vec![host, PathBuf::from("/etc/rctr/registries.conf")]
+}
+
+/// Docker's and Podman's files, most specific first.
+fn credential_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    files.extend(env::var_os("REGISTRY_AUTH_FILE").map(PathBuf::from));
+    files.extend(env::var_os("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json")));
+    files.extend(env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("containers/auth.json")));
+    if let Some(home) = env::home_dir() {
+        files.push(home.join(".docker/config.json"));
+        files.push(home.join(".config/containers/auth.json"));
+    }
+    files
+}

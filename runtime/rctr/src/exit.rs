@@ -1,0 +1,70 @@
+//! The table of exit codes, and the one place where errors are printed.
+
+use clap::error::ErrorKind;
+
+/// A mistake of ours or of the host, as Docker has it.
+pub(crate) const FAILED: i32 = 125;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// Prints the whole chain of an error as one line and returns the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> i32 {
+    eprintln!("rctr: {}", chain(error));
+    if let Some(hint) = hint(error) {
+        eprintln!("{hint}");
+    }
+    code(error)
+}
+
+/// `what: why: why`, each link once and on one line.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    let mut links: Vec<String> = Vec::new();
+    for link in error.chain() {
+        let text = link.to_string().trim_end().replace('\n', " ");
+        // A transparent wrapper says the same as what it wraps.
+        if links.last() != Some(&text) {
+            links.push(text);
+        }
+    }
+    links.join(": ")
+}
+
+fn code(error: &anyhow::Error) -> i32 {
+    match error.downcast_ref::<engine::Error>() {
+        Some(engine::Error::Start { kind: engine::Kind::NotFound, .. }) => NOT_FOUND,
+        Some(engine::Error::Start { kind: engine::Kind::NotExecutable, .. }) => NOT_EXECUTABLE,
+        _ => FAILED,
+    }
+}
+
+/// What to do about it, where the error itself cannot know.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    let denied = error.chain().any(|link| {
+        let errno = link.downcast_ref::<sys::Error>().map(sys::Error::errno);
+        matches!(errno, Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS))
+    });
+    let user = !rustix::process::geteuid().is_root();
+    (denied && user).then_some("rctr needs root: run it with sudo")
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for, and exits.
+pub(crate) fn usage(error: &clap::Error) -> ! {
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => FAILED,
+    };
+    let _ = error.print();
+    std::process::exit(code)
+}
+
+/// Does `verb` for each of `names`, prints the name of each that worked and the error of each that did not.
+pub(crate) fn each(names: &[String], mut verb: impl FnMut(&str) -> anyhow::Result<()>) -> i32 {
+    let mut code = 0;
+    for name in names {
+        match verb(name) {
+            Ok(()) => println!("{name}"),
+            Err(error) => code = report(&error),
+        }
+    }
+    code
+}

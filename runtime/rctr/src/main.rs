@@ -1,0 +1,31 @@
+//! `rctr`: containers of this host from the command line, with Docker's verbs, flags, output and exit codes.
+//!
+//! ```text
+//! argv ─▶ cli.rs (what was typed) ─▶ verbs/VERB.rs ─▶ engine (what it means) ─▶ output/ ─▶ exit.rs (the exit code)
+//! ```
+//!
+//! Each verb is one file: its arguments, whose comments are the help, and one function. Only this crate reads the
+//! environment, prints and exits.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit, reason = "this is the edge that prints and exits")]
+
+mod cli;
+mod context;
+mod exit;
+mod output;
+mod parse;
+mod session;
+mod terminal;
+mod verbs;
+
+use clap::Parser;
+
+fn main() {
+    sys::signal::default_sigpipe();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => exit::usage(&error),
+    };
+    let code = cli.run().unwrap_or_else(|error| exit::report(&error));
+    std::process::exit(code);
+}

@@ -1,0 +1,90 @@
+//! A pull as it goes: a bar per layer on a terminal, a line per step elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+use std::sync::Mutex;
+
+use images::{Digest, Event, Progress};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::output::amount;
+
+/// Shows a pull on standard error, so that standard output has only results.
+pub(crate) fn shown(quiet: bool) -> Box<dyn Progress> {
+    match (quiet, io::stderr().is_terminal()) {
+        (true, _) => Box::new(()),
+        (false, true) => Box::new(Bars::default()),
+        (false, false) => Box::new(Lines::default()),
+    }
+}
+
+#[derive(Default)]
+struct Lines {
+    sizes: Mutex<BTreeMap<Digest, u64>>,
+}
+
+impl Progress for Lines {
+    fn event(&self, event: Event<'_>) {
+        let Ok(mut sizes) = self.sizes.lock() else { return };
+        match event {
+            Event::Layers(layers) => sizes.extend(layers.iter().cloned()),
+            Event::Exists(digest) => eprintln!("{}: Already exists", digest.short()),
+            Event::Waiting(digest) => eprintln!("{}: Waiting for another pull", digest.short()),
+            Event::Done(digest) => {
+                let size = sizes.get(digest).copied().unwrap_or_default();
+                eprintln!("{}: Pull complete ({})", digest.short(), amount::size(size));
+            }
+            Event::Retrying { what, why, after } => eprintln!("{what}: {why}, trying again in {:.1} s", after.as_secs_f64()),
+            _ => {}
+        }
+    }
+}
+
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    bars: Mutex<BTreeMap<Digest, ProgressBar>>,
+}
+
+impl Progress for Bars {
+    fn event(&self, event: Event<'_>) {
+        let Ok(mut bars) = self.bars.lock() else { return };
+        let said = |bars: &BTreeMap<Digest, ProgressBar>, digest: &Digest, text: &str| {
+            if let Some(bar) = bars.get(digest) {
+                bar.set_message(text.to_owned());
+            }
+        };
+        match event {
+            Event::Layers(layers) => bars.extend(layers.iter().map(|(digest, size)| (digest.clone(), self.bar(digest, *size)))),
+            Event::Exists(digest) => {
+                said(&bars, digest, "Already exists");
+                bars.get(digest).inspect(|bar| bar.finish());
+            }
+            Event::Waiting(digest) => said(&bars, digest, "Waiting for another pull"),
+            Event::Downloaded { digest, bytes } => {
+                said(&bars, digest, "Pulling");
+                bars.get(digest).inspect(|bar| bar.set_position(bytes));
+            }
+            Event::Done(digest) => {
+                said(&bars, digest, "Pull complete");
+                bars.get(digest).inspect(|bar| bar.finish());
+            }
+            Event::Retrying { what, why, after } => {
+                let _ = self.all.println(format!("{what}: {why}, trying again in {:.1} s", after.as_secs_f64()));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Bars {
+    fn bar(&self, digest: &Digest, size: u64) -> ProgressBar {
+        let template = "{prefix}: {msg:24} [{bar:30}] {decimal_bytes:>10}/{decimal_total_bytes}";
+        let style = ProgressStyle::with_template(template)
+            .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "));
+        let bar =
+            self.all.add(ProgressBar::new(size)).with_style(style).with_prefix(digest.short().to_owned()).with_message("Waiting");
+        bar.tick();
+        bar
+    }
+}

@@ -1,0 +1,11 @@
+//! Words of the command line as values. Each parser's error says what form is accepted.
+
+mod bind;
+mod env;
+mod port;
+mod size;
+
+pub(crate) use bind::bind;
+pub(crate) use env::{environment, label};
+pub(crate) use port::ports;
+pub(crate) use size::{bytes, cpus, seconds};

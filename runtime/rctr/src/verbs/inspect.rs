@@ -1,0 +1,64 @@
+//! `rctr inspect`.
+
+mod container;
+mod image;
+
+use anyhow::{Result, bail};
+use engine::{Engine, Error};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::exit;
+use crate::output::template;
+
+/// Print everything about containers and images as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A Go template, such as '{{.State.Pid}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Look only for one of the two
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image"])]
+    kind: Option<String>,
+    /// Names or ids
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Prints one JSON array of all that was found, in Docker's shape.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let (mut code, mut found) = (0, Vec::new());
+    for name in &args.names {
+        match look(&engine, name, args.kind.as_deref()) {
+            Ok(value) => found.push(value),
+            Err(error) => code = exit::report(&error),
+        }
+    }
+    match &args.format {
+        Some(format) => {
+            for value in &found {
+                println!("{}", template::one(format, value)?);
+            }
+        }
+        None => println!("{}", serde_json::to_string_pretty(&found)?),
+    }
+    Ok(code)
+}
+
+fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
+    if kind != Some("image") {
+        match engine.container(name) {
+            Ok(found) => return Ok(container::shape(engine, &found)),
+            Err(Error::NoSuchContainer(_)) if kind.is_none() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match engine.images().image(name) {
+        Ok(found) => Ok(image::shape(&found)),
+        Err(error) if matches!(error, images::Error::NotFound { .. }) && kind.is_none() => {
+            bail!("no such container or image: {name}")
+        }
+        Err(error) => Err(error.into()),
+    }
+}

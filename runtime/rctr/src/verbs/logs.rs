@@ -1,0 +1,78 @@
+//! `rctr logs`.
+
+use std::io::Write;
+
+use anyhow::Result;
+use engine::{LogOptions, Nanos, Stream};
+
+use crate::context::Context;
+use crate::output::amount;
+
+/// Print what a container wrote
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Go on until the container ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Only the last N lines
+    #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = tail)]
+    tail: Tail,
+    /// Only since this time (RFC 3339), or this long ago, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Nanos>,
+    /// Only until this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Nanos>,
+    /// Show when each line was written
+    #[arg(short, long)]
+    timestamps: bool,
+    /// Name or id
+    container: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tail(Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    match text {
+        "all" | "-1" => Ok(Tail(None)),
+        text => {
+            text.parse().map(|count| Tail(Some(count))).map_err(|_| format!("{text:?} is no number of lines: give one, or all"))
+        }
+    }
+}
+
+/// A time, or a span before now.
+fn moment(text: &str) -> Result<Nanos, String> {
+    let ago = || {
+        let span = text.parse::<jiff::SignedDuration>().ok()?;
+        Some(engine::now().saturating_sub(Nanos::try_from(span.as_nanos()).ok()?))
+    };
+    let seconds = || text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0).map(|seconds| (seconds * 1e9) as Nanos);
+    let found = amount::parse_rfc3339(text).or_else(seconds).or_else(ago);
+    found.ok_or_else(|| format!("{text:?} is no time: give RFC 3339 such as 2026-01-31T12:00:00Z, or a span such as 10m"))
+}
+
+/// Prints the lines, standard error's to standard error.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let options = LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, until: args.until };
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let mut middle = false;
+    for line in engine.logs(&args.container, &options)? {
+        let line = line?;
+        let to: &mut dyn Write = match line.stream {
+            Stream::Stdout => &mut out,
+            Stream::Stderr => &mut err,
+        };
+        if args.timestamps && !middle {
+            write!(to, "{} ", amount::rfc3339(line.time))?;
+        }
+        to.write_all(&line.bytes)?;
+        if !line.partial {
+            to.write_all(b"\n")?;
+        }
+        middle = line.partial;
+    }
+    Ok(0)
+}

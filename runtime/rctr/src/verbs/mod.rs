@@ -1,0 +1,19 @@
+//! One file per verb: its arguments, and one function that returns the exit code.
+
+pub(crate) mod completion;
+pub(crate) mod create;
+pub(crate) mod exec;
+pub(crate) mod images;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod kill;
+pub(crate) mod logs;
+pub(crate) mod ps;
+pub(crate) mod pull;
+pub(crate) mod rm;
+pub(crate) mod rmi;
+pub(crate) mod run;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod version;
+pub(crate) mod wait;

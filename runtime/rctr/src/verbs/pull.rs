@@ -1,0 +1,93 @@
+//! `rctr pull`, and the pull inside `create` and `run`.
+
+use anyhow::{Result, bail};
+use engine::Engine;
+use images::{Image, Platform, Pulled, Reference};
+
+use crate::context::Context;
+use crate::output::progress;
+
+/// Pull an image from its registry
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Choose among the image's platforms: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// Print only the image's name
+    #[arg(short, long)]
+    quiet: bool,
+    /// [HOST[:PORT]/]NAME[:TAG|@DIGEST]
+    image: String,
+}
+
+/// When to pull an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum When {
+    /// When it is not here
+    #[default]
+    Missing,
+    /// Each time
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Pulls the image and prints what became of it.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let reference: Reference = args.image.parse()?;
+    let pulled = pull(context, &engine, &reference, args.platform, args.quiet)?;
+    if args.quiet {
+        println!("{reference}");
+        return Ok(0);
+    }
+    println!("Digest: {}", pulled.digest);
+    let what = if pulled.fresh { "Downloaded newer image for" } else { "Image is up to date for" };
+    println!("Status: {what} {}", reference.familiar());
+    println!("{reference}");
+    Ok(0)
+}
+
+/// The image `name`, pulled if `when` says so.
+pub(crate) fn present(
+    context: &Context,
+    engine: &Engine,
+    name: &str,
+    when: When,
+    platform: Option<Platform>,
+    quiet: bool,
+) -> Result<Image> {
+    let found = engine.images().image(name);
+    match (found, when) {
+        (Ok(image), When::Missing | When::Never) if fits(&image, platform.as_ref()) => return Ok(image),
+        (Err(error), _) if !matches!(error, images::Error::NotFound { .. }) => return Err(error.into()),
+        (Ok(image), When::Never) => bail!("image {name} is for {}, not for the platform asked for", own_platform(&image)),
+        (Err(error), When::Never) => return Err(anyhow::Error::from(error).context("--pull never")),
+        _ => {}
+    }
+    let reference: Reference = name.parse()?;
+    if !quiet {
+        eprintln!("Pulling {}", reference.familiar());
+    }
+    Ok(pull(context, engine, &reference, platform, quiet)?.image)
+}
+
+fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {
+    let options = context.pull_options(platform)?;
+    let progress = progress::shown(quiet);
+    Ok(images::pull(engine.images(), reference, &options, progress.as_ref())?)
+}
+
+fn own_platform(image: &Image) -> Platform {
+    let config = &image.config;
+    Platform { os: config.os.clone(), architecture: config.architecture.clone(), variant: config.variant.clone() }
+}
+
+/// The image is for the platform asked for; one that names no variant takes any.
+fn fits(image: &Image, platform: Option<&Platform>) -> bool {
+    let own = own_platform(image);
+    platform.is_none_or(|asked| {
+        let variant = asked.variant.is_none() || own.variant.is_none() || asked.variant == own.variant;
+        asked.os == own.os && asked.architecture == own.architecture && variant
+    })
+}

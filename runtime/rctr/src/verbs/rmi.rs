@@ -1,0 +1,41 @@
+//! `rctr rmi`.
+
+use anyhow::Result;
+use images::Image;
+
+use crate::context::Context;
+use crate::exit;
+
+/// Remove images
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Take all names away from an image given by its id, and do not mind images that are not there
+    #[arg(short, long)]
+    force: bool,
+    /// Names or ids
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+/// Removes each image, and prints the names and ids that went.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    // Asked anew for each image, after its names are gone, so that a container made meanwhile is seen.
+    let users = |image: &Image| {
+        let containers = engine.containers().unwrap_or_default();
+        let uses = containers.iter().filter(|container| container.record.image.manifest == image.manifest);
+        uses.map(|container| container.record.id[..12].to_owned()).collect()
+    };
+    let mut code = 0;
+    for name in &args.images {
+        match engine.images().remove(name, args.force, &users) {
+            Ok(removed) => {
+                removed.untagged.iter().for_each(|name| println!("Untagged: {name}"));
+                removed.deleted.iter().for_each(|digest| println!("Deleted: {digest}"));
+            }
+            Err(error) if matches!(error, images::Error::NotFound { .. }) && args.force => eprintln!("rctr: {error}"),
+            Err(error) => code = exit::report(&error.into()),
+        }
+    }
+    Ok(code)
+}

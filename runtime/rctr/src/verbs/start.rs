@@ -1,0 +1,44 @@
+//! `rctr start`.
+
+use std::io;
+
+use anyhow::{Result, bail};
+use engine::{Attach, Error, StartOptions};
+
+use crate::context::Context;
+use crate::session::{self, Signals};
+use crate::{exit, terminal};
+
+/// Start containers that are stopped or were never started
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Show its output and pass signals on; its exit code is ours
+    #[arg(short, long)]
+    attach: bool,
+    /// Feed its standard input
+    #[arg(short, long)]
+    interactive: bool,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+/// Starts each container.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let size = terminal::size(io::stdout());
+    if !(args.attach || args.interactive) {
+        let options = StartOptions { attach: None, size };
+        return Ok(exit::each(&args.containers, |name| match engine.start(name, &options) {
+            // As with Docker, starting what runs is done already.
+            Ok(_) | Err(Error::Running(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }));
+    }
+    let [name] = &args.containers[..] else { bail!("-a and -i take one container, not {}", args.containers.len()) };
+    let record = engine.container(name)?.record;
+    let stdin = args.interactive && record.stdin;
+    let signals = Signals::take(true)?;
+    let mut session = engine.start(&record.id, &StartOptions { attach: Some(Attach { stdin }), size })?;
+    session::follow(&mut session, &signals, stdin, record.tty)
+}

@@ -1,0 +1,30 @@
+//! `rctr stop`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::{exit, parse};
+
+/// Stop containers: ask them to end, and kill them after a time of grace
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds of grace; -1 waits for ever
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", default_value = "10", value_parser = parse::seconds,
+          allow_negative_numbers = true)]
+    time: i64,
+    /// The signal that asks; the container's own by default
+    #[arg(short, long, value_parser = super::create::signal)]
+    signal: Option<i32>,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+/// Stops each container.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let grace = u64::try_from(args.time).ok().map(Duration::from_secs);
+    Ok(exit::each(&args.containers, |name| Ok(engine.stop(name, args.signal, grace)?)))
+}
