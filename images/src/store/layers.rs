@@ -46,11 +46,16 @@ impl Store {
     ///
     /// The root folder's attributes in a container are those of its upper folder: copy them from the first one here.
     pub fn lower(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        let tree = |digest: &Digest| {
-            let tree = self.layer(digest).join("tree");
-            if tree.is_dir() { Ok(tree) } else { Err(Error::Damaged { what: format!("layer {digest}") }) }
-        };
-        image.layers.iter().rev().map(|layer| tree(&layer.digest)).collect()
+        image.layers.iter().rev().map(|layer| self.layer_folder(&layer.digest)).collect()
+    }
+
+    /// The unpacked layer of one blob.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is gone.
+    pub fn layer_folder(&self, digest: &Digest) -> Result<PathBuf> {
+        let tree = self.layer(digest).join("tree");
+        if tree.is_dir() { Ok(tree) } else { Err(Error::Damaged { what: format!("layer {digest}") }) }
     }
 
     /// What is known of a published layer.
