@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use engine::{Config, Engine};
 
 use crate::cli::Global;
@@ -20,7 +20,13 @@ impl Context {
     }
 
     /// The engine below the global folders.
+    ///
+    /// # Errors
+    /// The caller is not root: better said at once than by the first system call that is refused.
     pub(crate) fn engine(&self) -> Result<Engine> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("containers need root: run this with sudo");
+        }
         Ok(Engine::open(self.config()?)?)
     }
 

@@ -10,9 +10,6 @@ const NOT_FOUND: i32 = 127;
 /// Prints the whole chain of an error as one line and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> i32 {
     eprintln!("rctr: {}", chain(error));
-    if let Some(hint) = hint(error) {
-        eprintln!("{hint}");
-    }
     code(error)
 }
 
@@ -35,16 +32,6 @@ fn code(error: &anyhow::Error) -> i32 {
         Some(engine::Error::Start { kind: engine::Kind::NotExecutable, .. }) => NOT_EXECUTABLE,
         _ => FAILED,
     }
-}
-
-/// What to do about it, where the error itself cannot know.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    let denied = error.chain().any(|link| {
-        let errno = link.downcast_ref::<sys::Error>().map(sys::Error::errno);
-        matches!(errno, Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS))
-    });
-    let user = !rustix::process::geteuid().is_root();
-    (denied && user).then_some("rctr needs root: run it with sudo")
 }
 
 /// Prints what is wrong with the command line, or the help that was asked for, and exits.
