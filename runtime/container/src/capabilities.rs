@@ -142,7 +142,7 @@ mod tests {
             let name = capability.to_string();
             assert_eq!(parse(&name), Some(capability.bitmask()), "{name}");
         }
-        assert_eq!(LAST, caps::Capability::CAP_CHECKPOINT_RESTORE.index().into());
+        assert_eq!(LAST, u32::from(caps::Capability::CAP_CHECKPOINT_RESTORE.index()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Limits as data: which file of which folder gets which value, decided before anything is made.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 use rustix::io::Errno;
 use sys::bpf::Instruction;
 
@@ -103,6 +103,7 @@ pub(super) fn limits(hierarchies: &Hierarchies, resources: &LinuxResources) -> R
         all.add("net_prio", |limits| v1::net_prio(network, limits), |_| v2::no_priority(network))?;
     }
     if let Some(rules) = resources.devices() {
+        check_devices(rules)?;
         // On v2 they are a program, which is attached apart.
         all.add("devices", |limits| v1::devices(rules, limits), |_| Ok(()))?;
     }
@@ -135,6 +136,39 @@ impl Collector<'_> {
 /// The program for the device rules, if they restrict anything: what a new cgroup may do is everything.
 pub(super) fn device_program(resources: &LinuxResources) -> Option<Vec<Instruction>> {
     let rules = resources.devices().as_deref().unwrap_or_default();
-    let restricts = rules.iter().any(|rule| !rule.allow());
-    restricts.then(|| devices::program(rules))
+    let free = match rules.iter().rposition(is_all) {
+        Some(at) => rules[at..].iter().all(LinuxDeviceCgroup::allow),
+        None => rules.is_empty(),
+    };
+    (!free).then(|| devices::program(rules))
 }
+
+/// A rule without a type, or with type `a`, is about all devices.
+pub(super) fn is_all(rule: &LinuxDeviceCgroup) -> bool {
+    matches!(rule.typ(), None | Some(LinuxDeviceType::A))
+}
+
+/// The kinds of access of a rule; none given means all.
+pub(super) fn access(rule: &LinuxDeviceCgroup) -> &str {
+    rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm")
+}
+
+/// Refuses rules that would be understood as more, or as less, than they say: about all devices, but not all of them.
+fn check_devices(rules: &[LinuxDeviceCgroup]) -> Result<(), Error> {
+    for rule in rules {
+        let bad = |why: &str| Err(nonsense("linux.resources.devices", rule.to_string().trim(), why));
+        if access(rule).chars().any(|right| !"rwm".contains(right)) {
+            return bad("access is made of r, w and m");
+        }
+        let numbered = [rule.major(), rule.minor()].into_iter().flatten().any(|number| number >= 0);
+        let partial = !"rwm".chars().all(|right| access(rule).contains(right));
+        if is_all(rule) && (numbered || partial) {
+            return bad("a rule of type a is about every device and every access");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "limits_tests.rs"]
+mod tests;

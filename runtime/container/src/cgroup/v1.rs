@@ -10,7 +10,7 @@ use sys::Call;
 
 use super::Error;
 use super::create::{Folder, read, read_at, write};
-use super::limits::{Limits, nonsense};
+use super::limits::{Limits, access, is_all, nonsense};
 use super::v2::{check_memory, given, page_size, throttles};
 
 pub(super) fn memory(memory: &LinuxMemory, limits: &mut Limits<'_>) -> Result<(), Error> {
@@ -130,40 +130,38 @@ pub(super) fn net_prio(network: &LinuxNetwork, limits: &mut Limits<'_>) -> Resul
     Ok(())
 }
 
-/// Device rules, in order: the kernel takes one a write, and the later ones change what the earlier ones said.
+/// Device rules, in order: the kernel takes one a write, and the later ones change what the earlier ones said. As on v2, a rule about
+/// all devices starts anew, and without one everything is refused; a new v1 cgroup would allow what its parent does.
 pub(super) fn devices(rules: &[LinuxDeviceCgroup], limits: &mut Limits<'_>) -> Result<(), Error> {
-    for rule in rules {
+    let field = "linux.resources.devices";
+    let anew = rules.iter().rposition(is_all);
+    match anew.map(|at| &rules[at]) {
+        None if rules.is_empty() => return Ok(()),
+        // That is what a new cgroup has, as far as its parent may.
+        Some(rule) if rule.allow() => {}
+        Some(_) | None => drop(limits.set("devices.deny", "a", field, "a *:* rwm")?),
+    }
+    for rule in &rules[anew.map_or(0, |at| at + 1)..] {
         let file = if rule.allow() { "devices.allow" } else { "devices.deny" };
-        for value in words(rule)? {
-            limits.set(file, value, "linux.resources.devices", rule.to_string().trim())?;
-        }
+        limits.set(file, word(rule)?, field, rule.to_string().trim())?;
     }
     Ok(())
 }
 
-/// A rule as the kernel reads it. `a` there means every device and every access; a rule about all devices that says less than that
-/// is one for character and one for block devices.
-fn words(rule: &LinuxDeviceCgroup) -> Result<Vec<String>, Error> {
-    let field = "linux.resources.devices";
-    let access = rule.access().as_deref().filter(|access| !access.is_empty()).unwrap_or("rwm");
-    if access.chars().any(|right| !"rwm".contains(right)) {
-        return Err(nonsense(field, rule.to_string().trim(), "access is made of r, w and m"));
-    }
+/// A rule as the kernel reads it.
+fn word(rule: &LinuxDeviceCgroup) -> Result<String, Error> {
+    let bad = |why: &str| nonsense("linux.resources.devices", rule.to_string().trim(), why);
     let number = |number: Option<i64>| match number {
         None | Some(-1) => Ok("*".to_owned()),
         Some(number @ 0..=0xffff_ffff) => Ok(number.to_string()),
-        Some(_) => Err(nonsense(field, rule.to_string().trim(), "not a device number")),
+        Some(_) => Err(bad("not a device number")),
     };
-    let (major, minor) = (number(rule.major())?, number(rule.minor())?);
-    let everything = major == "*" && minor == "*" && "rwm".chars().all(|right| access.contains(right));
-    let kinds: &[char] = match rule.typ() {
-        None | Some(LinuxDeviceType::A) if everything => return Ok(vec!["a".to_owned()]),
-        None | Some(LinuxDeviceType::A) => &['c', 'b'],
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => &['c'],
-        Some(LinuxDeviceType::B) => &['b'],
-        Some(LinuxDeviceType::P) => return Err(nonsense(field, rule.to_string().trim(), "a FIFO is not a device")),
+    let kind = match rule.typ() {
+        Some(LinuxDeviceType::B) => 'b',
+        Some(LinuxDeviceType::P) => return Err(bad("a pipe is not a device")),
+        _ => 'c',
     };
-    Ok(kinds.iter().map(|kind| format!("{kind} {major}:{minor} {access}")).collect())
+    Ok(format!("{kind} {}:{} {}", number(rule.major())?, number(rule.minor())?, access(rule)))
 }
 
 /// Gives a new cpuset the processors and memory nodes of its parent: it has none, and no process can be put into it (cpuset(7)).

@@ -15,7 +15,6 @@ use std::path::PathBuf;
 
 use launch::{CgroupPlan, Plan, Slot, Step};
 use oci_spec::runtime::{Linux, LinuxSeccomp, Spec};
-use rustix::mount::MountPropagationFlags as Propagation;
 
 use crate::{Error, Host};
 
@@ -96,8 +95,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let cgroup = cgroup(host, &mut build);
     let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
     let terminal = process.terminal() == Some(true);
-    let propagation = propagation(linux)?;
-    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), propagation, host, &mut build)?;
+    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), host, &mut build)?;
     devices::devices(spec, linux, terminal, &mut build)?;
     masks::masks(linux, &mut build)?;
     let process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
@@ -108,7 +106,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
         cgroup,
         rootfs,
         rootfs_readonly: root.readonly() == Some(true),
-        propagation,
+        propagation: propagation(linux)?,
         steps: build.steps,
         hostname: namespaces.hostname,
         domainname: namespaces.domainname,
@@ -143,17 +141,12 @@ fn cgroup(host: &Host, build: &mut Build) -> CgroupPlan {
     plan
 }
 
+/// Without a word on it the container's mounts follow the host's, as with runc: mounts of the host come in, none goes out.
 fn propagation(linux: &Linux) -> Result<u64, Error> {
-    let field = "linux.rootfsPropagation";
-    let flag = match linux.rootfs_propagation().as_deref().unwrap_or_default() {
-        "private" | "rprivate" => Propagation::PRIVATE,
-        // runc's default, which is what podman and containerd count on: mounts of the host come in, none goes out.
-        "" | "slave" | "rslave" => Propagation::DOWNSTREAM,
-        "shared" | "rshared" => Propagation::SHARED,
-        "unbindable" | "runbindable" => Propagation::UNBINDABLE,
-        other => return Err(Error::invalid(field, format!("{other:?} is not one of private, slave, shared, unbindable"))),
-    };
-    Ok(u64::from(flag.bits()))
+    let asked = linux.rootfs_propagation().as_deref().filter(|asked| !asked.is_empty()).unwrap_or("slave");
+    options::propagation(asked).ok_or_else(|| {
+        Error::invalid("linux.rootfsPropagation", format!("{asked:?} is not one of private, slave, shared, unbindable"))
+    })
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ const IN_PROC: [&str; 11] = [
     "sys/crypto/fips_enabled",
 ];
 
-/// Compiles `mounts`. `propagation` is what a bind gets that asks for none: its source may be shared with the host.
-pub(super) fn mounts(mounts: &[Mount], propagation: u64, host: &Host, build: &mut Build) -> Result<(), Error> {
+/// Compiles `mounts`.
+pub(super) fn mounts(mounts: &[Mount], host: &Host, build: &mut Build) -> Result<(), Error> {
     let mut late = Vec::new();
     for (at, mount) in mounts.iter().enumerate() {
         let field = |name: &str| format!("mounts[{at}].{name}");
@@ -44,11 +44,11 @@ pub(super) fn mounts(mounts: &[Mount], propagation: u64, host: &Host, build: &mu
         let procfs = proc_rule(&target, kind, &field("destination"))?;
         match kind {
             _ if kind == "bind" || options.bind.is_some() => {
-                bind(mount, target, &options, Bind { procfs, propagation, field: &field }, build)?;
+                bind(mount, target, &options, procfs, &field, build)?;
             }
             "cgroup" => cgroup(target, &options, host, build, &field("options"))?,
             "" => return Err(Error::invalid(field("type"), "missing")),
-            _ => late.extend(new(mount, kind, target, options, build)),
+            _ => late.extend(new(mount, kind, target, &options, build)),
         }
     }
     // What is mounted below a tmpfs needs its mount points made there first, devices in /dev too.
@@ -57,7 +57,7 @@ pub(super) fn mounts(mounts: &[Mount], propagation: u64, host: &Host, build: &mu
 }
 
 /// A new file system. Returns its target if it has to become read-only later.
-fn new(mount: &Mount, kind: &str, target: PathBuf, options: Options, build: &mut Build) -> Option<PathBuf> {
+fn new(mount: &Mount, kind: &str, target: PathBuf, options: &Options, build: &mut Build) -> Option<PathBuf> {
     let mut all = options.all();
     let later = options.readonly() && (kind == "tmpfs" || target == Path::new("/dev"));
     let flag = |name: &str| (name.to_owned(), None);
@@ -68,7 +68,7 @@ fn new(mount: &Mount, kind: &str, target: PathBuf, options: Options, build: &mut
         // As mount(2) does it: the file system and the mount. A block device may allow nothing else.
         settings.push(flag("ro"));
     }
-    settings.extend(options.data);
+    settings.extend(options.data.iter().cloned());
     let source = mount.source().as_ref().map_or_else(|| kind.to_owned(), |source| source.to_string_lossy().into_owned());
     build.steps.push(Step::Mount {
         kind: kind.to_owned(),
@@ -76,19 +76,19 @@ fn new(mount: &Mount, kind: &str, target: PathBuf, options: Options, build: &mut
         target: target.clone(),
         options: settings,
         attributes: all.set,
-        propagation: all.propagation,
+        propagation: options.propagation,
     });
     later.then_some(target)
 }
 
-struct Bind<'a> {
+fn bind(
+    mount: &Mount,
+    target: PathBuf,
+    options: &Options,
     procfs: bool,
-    propagation: u64,
-    field: &'a dyn Fn(&str) -> String,
-}
-
-fn bind(mount: &Mount, target: PathBuf, options: &Options, asked: Bind<'_>, build: &mut Build) -> Result<(), Error> {
-    let field = asked.field;
+    field: &dyn Fn(&str) -> String,
+    build: &mut Build,
+) -> Result<(), Error> {
     let source = mount.source().as_ref().ok_or_else(|| Error::invalid(field("source"), "missing"))?;
     if !source.is_absolute() {
         return Err(Error::invalid(field("source"), format!("{} is not an absolute path", source.display())));
@@ -99,10 +99,10 @@ fn bind(mount: &Mount, target: PathBuf, options: &Options, asked: Bind<'_>, buil
         return Err(Error::invalid(field("options"), format!("a bind mount cannot have the file system option {option:?}")));
     }
     let recursive = options.bind.unwrap_or(false);
-    let Split { step, whole, everywhere } = split(options, recursive, asked.propagation);
-    let tree = build.slot(Source::Tree { path: source.clone(), recursive, everywhere, procfs: asked.procfs });
-    let Attr { set, clear, propagation } = step;
-    build.steps.push(Step::Bind { tree, target, set, clear, recursive: whole, propagation });
+    let Split { step, whole, everywhere } = split(options, recursive);
+    let tree = build.slot(Source::Tree { path: source.clone(), recursive, everywhere, procfs });
+    let Attr { set, clear, .. } = step;
+    build.steps.push(Step::Bind { tree, target, set, clear, recursive: whole, propagation: options.propagation });
     Ok(())
 }
 
@@ -114,21 +114,17 @@ struct Split {
 
 /// Divides attributes into those that one step can apply, all to the top or all to the whole tree, and the rest, which is applied to the
 /// whole tree before.
-fn split(options: &Options, recursive: bool, propagation: u64) -> Split {
-    let (mut top, mut tree) = (options.top, options.tree);
-    if top.propagation == 0 && tree.propagation == 0 {
-        tree.propagation = propagation;
-    }
+fn split(options: &Options, recursive: bool) -> Split {
     let nothing = Attr::default();
     if !recursive {
-        let options = Options { top, tree, ..Options::default() };
         return Split { step: options.all(), whole: false, everywhere: nothing };
     }
-    // What holds for the whole tree holds for its top. `ro` beside `rro` says nothing more.
+    let (mut top, tree) = (options.top, options.tree);
+    // What holds for the whole tree holds for its top: `ro` beside `rro` says nothing more.
     top.set &= !tree.set;
     top.clear &= !tree.clear;
     match (top == nothing, tree == nothing) {
-        (true, _) => Split { step: tree, whole: true, everywhere: nothing },
+        (true, _) => Split { step: tree, whole: tree != nothing, everywhere: nothing },
         (false, true) => Split { step: top, whole: false, everywhere: nothing },
         (false, false) => Split { step: top, whole: false, everywhere: tree },
     }

@@ -16,6 +16,9 @@ pub(super) struct Options {
     pub(super) top: Attr,
     /// Attributes of it and of everything mounted below.
     pub(super) tree: Attr,
+    /// `MS_*` propagation, 0 if none is asked for. It always holds for the whole tree: a mount below that stayed shared with the host
+    /// would show the host what the container mounts.
+    pub(super) propagation: u64,
     /// Settings of the file system rather than of the mount, all switched on.
     pub(super) superblock: Vec<&'static str>,
     /// What only the file system understands.
@@ -81,9 +84,8 @@ impl Options {
         if let Some(effect) = option.strip_prefix('r').and_then(attribute) {
             return effect.on(&mut self.tree);
         }
-        if let Some((flag, recursive)) = propagation(option) {
-            let (this, other) = if recursive { (&mut self.tree, &mut self.top) } else { (&mut self.top, &mut self.tree) };
-            (this.propagation, other.propagation) = (flag, 0);
+        if let Some(flag) = propagation(option) {
+            self.propagation = flag;
             return;
         }
         match option {
@@ -105,15 +107,13 @@ impl Options {
 
     /// Both kinds of attributes as one, for a mount with nothing below it.
     pub(super) fn all(&self) -> Attr {
-        let mut all = self.top;
-        for (set, clear) in [(self.tree.set, self.tree.clear)] {
-            all.set = (all.set & !clear) | set;
-            all.clear = (all.clear & !set) | clear | (set & ATIME);
+        let (top, tree) = (self.top, self.tree);
+        let atime = tree.clear & ATIME;
+        Attr {
+            set: (top.set & !tree.clear) | tree.set,
+            clear: (top.clear & !(tree.set & !ATIME)) | tree.clear | atime,
+            propagation: 0,
         }
-        if self.tree.propagation != 0 {
-            all.propagation = self.tree.propagation;
-        }
-        all
     }
 
     /// True for a read-only mount.
@@ -146,15 +146,91 @@ fn attribute(option: &str) -> Option<Effect> {
     ATTRIBUTES.iter().find(|(name, _)| *name == option).map(|(_, effect)| *effect)
 }
 
-/// A propagation, and whether of the whole tree.
-fn propagation(option: &str) -> Option<(u64, bool)> {
-    let (name, recursive) = option.strip_prefix('r').map_or((option, false), |name| (name, true));
-    let flag = match name {
+/// A propagation, with or without the `r` for the whole tree.
+pub(super) fn propagation(option: &str) -> Option<u64> {
+    let flag = match option.strip_prefix('r').unwrap_or(option) {
         "private" => Propagation::PRIVATE,
         "slave" => Propagation::DOWNSTREAM,
         "shared" => Propagation::SHARED,
         "unbindable" => Propagation::UNBINDABLE,
         _ => return None,
     };
-    Some((u64::from(flag.bits()), recursive))
+    Some(u64::from(flag.bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOSUID: u64 = 2;
+    const NOATIME: u64 = 0x10;
+
+    fn parse(options: &[&str]) -> Options {
+        Options::parse(options.iter().copied())
+    }
+
+    #[test]
+    fn later_options_win() {
+        assert_eq!(parse(&["ro", "rw"]).top, Attr { set: 0, clear: RDONLY, propagation: 0 });
+        assert_eq!(parse(&["rw", "ro"]).top, Attr { set: RDONLY, clear: 0, propagation: 0 });
+        assert_eq!(parse(&["noatime", "relatime"]).top, Attr { set: 0, clear: ATIME, propagation: 0 });
+        assert_eq!(parse(&["strictatime", "noatime"]).top, Attr { set: NOATIME, clear: ATIME, propagation: 0 });
+        assert_eq!(parse(&["rshared", "private"]).propagation, u64::from(Propagation::PRIVATE.bits()));
+    }
+
+    #[test]
+    fn the_tree_is_apart_from_its_top() {
+        let options = parse(&["rbind", "ro", "rnosuid", "rslave"]);
+        assert_eq!(options.bind, Some(true));
+        assert_eq!((options.top.set, options.tree.set, options.all().set), (RDONLY, NOSUID, RDONLY | NOSUID));
+        assert_eq!(parse(&["ro", "rrw"]).all(), Attr { set: 0, clear: RDONLY, propagation: 0 });
+        assert!(parse(&["rro"]).readonly() && !parse(&["rw"]).readonly());
+    }
+
+    #[test]
+    fn the_rest_is_for_the_file_system() {
+        let options = parse(&["size=64k", "sync", "defaults", "newinstance", "context=a=b"]);
+        let data = [("size", Some("64k")), ("newinstance", None), ("context", Some("a=b"))];
+        assert_eq!(options.data, data.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))));
+        assert_eq!(options.superblock, ["sync"]);
+        assert_eq!(parse(&["tmpcopyup"]).impossible.as_deref(), Some("tmpcopyup"));
+        assert_eq!(parse(&["idmap=uids=0-1-10"]).impossible.as_deref(), Some("idmap=uids=0-1-10"));
+    }
+
+    fn option() -> impl Strategy<Value = String> {
+        let names = ATTRIBUTES.map(|(name, _)| name);
+        prop_oneof![
+            proptest::sample::select(names.to_vec()).prop_map(str::to_owned),
+            proptest::sample::select(names.to_vec()).prop_map(|name| format!("r{name}")),
+            proptest::sample::select(vec!["private", "rslave", "bind", "rbind", "sync"]).prop_map(str::to_owned),
+            "[a-z]{1,8}(=[a-z0-9,=]{0,8})?",
+        ]
+    }
+
+    proptest! {
+        /// What mount_setattr(2) takes: no bit both set and cleared but in the access time field, and that one whole.
+        #[test]
+        fn the_kernel_takes_every_combination(options in proptest::collection::vec(option(), 0..12)) {
+            let options = Options::parse(options.iter().map(String::as_str));
+            for attr in [options.top, options.tree, options.all()] {
+                prop_assert_eq!(attr.set & attr.clear & !ATIME, 0);
+                if attr.set & ATIME != 0 {
+                    prop_assert_eq!(attr.clear & ATIME, ATIME);
+                }
+                prop_assert!(attr.clear & ATIME == 0 || attr.clear & ATIME == ATIME);
+                prop_assert!([0, 0x10, 0x20].contains(&(attr.set & ATIME)));
+            }
+        }
+
+        /// An option is an attribute, a flag, or the file system's; none gets lost.
+        #[test]
+        fn nothing_is_lost(name in "[a-z]{1,12}", value in proptest::option::of("[a-z0-9=:,]{0,6}")) {
+            let text = value.as_ref().map_or(name.clone(), |value| format!("{name}={value}"));
+            let nothing = Options::default();
+            let options = Options::parse([text.as_str()]);
+            prop_assert!(options != nothing || USUAL.contains(&text.as_str()));
+        }
+    }
 }
