@@ -150,8 +150,8 @@ fn prepare(network: &Network, id: &str, ports: &[Port]) -> Result<Prepared> {
     let lease = lease::take(network, id)?;
     let address = Ipv4Net::new_assert(lease.address, network.subnet.prefix_len());
     // The table first: the bridge lets loopback addresses in, and the table keeps them out.
-    nft::ensure(&netfilter, network)?;
-    let bridge = bridge::ensure(&route, network)?;
+    let fresh = nft::ensure(&netfilter, network)?;
+    let bridge = bridge::ensure(&route, network, fresh)?;
     let table = network.table.clone();
     let mut claims = Claims { table, netfilter: None, published: Vec::new(), reserved: Vec::new(), lease: Some(lease) };
     publish(&mut claims, &netfilter, address.addr(), ports)?;
@@ -179,7 +179,9 @@ fn publish(claims: &mut Claims, netfilter: &Socket, to: Ipv4Addr, ports: &[Port]
                 attempts += 1;
                 match claims.reserved.iter().position(|reserved| reserved.port == taken) {
                     // The new socket is bound before the old one closes: it cannot get the same port again.
-                    Some(index) if ports[index].host_port == 0 && attempts < 64 => claims.reserved[index] = Reserved::bind(&ports[index])?,
+                    Some(index) if ports[index].host_port == 0 && attempts < 64 => {
+                        claims.reserved[index] = Reserved::bind(&ports[index])?
+                    }
                     _ => return Err(taken.in_use()),
                 }
             }

@@ -21,8 +21,9 @@ pub(crate) fn mac(address: Ipv4Addr) -> [u8; 6] {
     [0x02, 0x52, a, b, c, d]
 }
 
-/// The bridge of `network`, up. The nf_tables table must be there before: it holds the rule that makes `route_localnet` safe.
-pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<Link> {
+/// The bridge of `network`, up. The nf_tables table must be there before: it holds the rule that makes `route_localnet` safe. If that
+/// is `fresh`, the subnet may be another than yesterday's, so that the bridge is set up whatever its state.
+pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Result<Link> {
     let failed = |source: NetlinkError| match source.errno() {
         Errno::PERM => Error::NotRoot { what: "making a bridge" },
         Errno::OPNOTSUPP => Error::Unsupported { what: format!("bridge {}", network.bridge), options: "BRIDGE", source },
@@ -31,8 +32,11 @@ pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<Link> {
     for _ in 0..8 {
         match route::get_link(socket, &network.bridge).map_err(failed)? {
             Some(link) if link.kind != "bridge" => return Err(Error::NotABridge { name: link.name, kind: link.kind }),
-            Some(link) if link.up => return Ok(link),
-            Some(link) => configure(socket, network, link.index, failed)?,
+            Some(link) if link.up && !fresh => return Ok(link),
+            Some(link) => {
+                configure(socket, network, link.index, failed)?;
+                fresh = false;
+            }
             None => {
                 let mut batch = Batch::new();
                 route::bridge(&mut batch, &network.bridge, mac(network.gateway()), mtu(socket).map_err(failed)?);
@@ -75,7 +79,10 @@ pub(crate) fn sysctl(key: &str, value: &str, optional: bool) -> Result<()> {
         Err(error) if optional && error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => {
             let errno = Errno::from_raw_os_error(error.raw_os_error().unwrap_or(5));
-            Err(Error::System { what: format!("set net.{}", key.replace('/', ".")), source: sys::Error::new(format!("write({path:?})"), errno) })
+            Err(Error::System {
+                what: format!("set net.{}", key.replace('/', ".")),
+                source: sys::Error::new(format!("write({path:?})"), errno),
+            })
         }
         Ok(()) => Ok(()),
     }

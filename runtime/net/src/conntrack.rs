@@ -21,9 +21,7 @@ const BY_PORT: u32 = 1 << 3 | 1 << 5;
 pub(crate) fn forget(socket: &Socket, port: &Port) -> Result<(), NetlinkError> {
     let mut request = Batch::new();
     request.message("IPCTNL_MSG_CT_GET", GET, DUMP, &HEADER, |m| {
-        m.nest(TUPLE_ORIG, |m| {
-            m.nest(2, |m| m.attr(1, &[17]).attr(3, &port.host_port.to_be_bytes()))
-        });
+        m.nest(TUPLE_ORIG, |m| m.nest(2, |m| m.attr(1, &[17]).attr(3, &port.host_port.to_be_bytes())));
         m.nest(FILTER, |m| m.number(1, BY_PORT).number(2, 0))
     });
     let flows = socket.dump(&request, |message| {

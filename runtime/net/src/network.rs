@@ -146,10 +146,8 @@ fn choose(bridge: &str, file: &Path) -> Result<Ipv4Net> {
         }
     }
     let routes = route::routes(&socket).map_err(failed)?;
-    free(&POOLS, &routes).ok_or_else(|| Error::NoFreeSubnet {
-        tried: POOLS.map(|pool| pool.to_string()).join(", "),
-        file: file.to_owned(),
-    })
+    free(&POOLS, &routes)
+        .ok_or_else(|| Error::NoFreeSubnet { tried: POOLS.map(|pool| pool.to_string()).join(", "), file: file.to_owned() })
 }
 
 /// The first pool that overlaps no route. Default routes do not count, nor do the halves and quarters of the internet that

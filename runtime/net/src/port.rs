@@ -74,7 +74,8 @@ impl Reserved {
             Protocol::Udp => SocketType::DGRAM,
         };
         let failed = |call: &str, errno| port.failed(call, errno);
-        let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None).map_err(|errno| failed("socket(AF_INET)", errno))?;
+        let socket =
+            socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None).map_err(|errno| failed("socket(AF_INET)", errno))?;
         if port.protocol == Protocol::Tcp {
             set_socket_reuseaddr(&socket, true).map_err(|errno| failed("setsockopt(SO_REUSEADDR)", errno))?;
         }

@@ -49,7 +49,15 @@ pub(crate) fn host_name(id: &str, attempt: u32) -> String {
 
 impl Sandbox {
     /// Connects the namespace to `bridge`: its own side in one datagram, the host's in another.
-    pub(crate) fn connect(&self, host: &Socket, bridge: &Link, id: &str, address: Ipv4Net, gateway: Ipv4Addr, hairpin: bool) -> Result<()> {
+    pub(crate) fn connect(
+        &self,
+        host: &Socket,
+        bridge: &Link,
+        id: &str,
+        address: Ipv4Net,
+        gateway: Ipv4Addr,
+        hairpin: bool,
+    ) -> Result<()> {
         let failed = |source: NetlinkError| match source.errno() {
             Errno::OPNOTSUPP => Error::Unsupported { what: "a pair of interfaces".into(), options: "VETH", source },
             Errno::PERM => Error::NotRoot { what: "making an interface" },

@@ -131,11 +131,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let mut batch = Batch::new();
-        batch.message("one", 16, 0, &[7; 16], |m| {
-            m.text(3, "eth0").nest(18, |m| {
-                m.number(1, 5).attr(2, &[1, 2, 3])
-            })
-        });
+        batch.message("one", 16, 0, &[7; 16], |m| m.text(3, "eth0").nest(18, |m| m.number(1, 5).attr(2, &[1, 2, 3])));
         batch.message("two", 17, 0, &[], |m| m).acknowledge();
         let found: Vec<_> = messages(batch.bytes()).collect();
         assert_eq!((found.len(), found[0].kind, found[1].kind), (2, 16, 17));

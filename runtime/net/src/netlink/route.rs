@@ -63,9 +63,7 @@ pub(crate) fn up(batch: &mut Batch, label: &'static str, index: u32) {
 pub(crate) fn bridge(batch: &mut Batch, name: &str, mac: [u8; 6], mtu: u32) {
     batch.message("RTM_NEWLINK bridge", NEWLINK, CREATE | EXCL, &ifinfo(0, false), |m| {
         m.text(IFLA_IFNAME, name).attr(IFLA_ADDRESS, &mac).number(IFLA_MTU, mtu);
-        m.nest(IFLA_LINKINFO, |m| {
-            m.text(INFO_KIND, "bridge")
-        })
+        m.nest(IFLA_LINKINFO, |m| m.text(INFO_KIND, "bridge"))
     });
 }
 
@@ -99,9 +97,8 @@ pub(crate) fn enslave(batch: &mut Batch, name: &str, master: u32) {
 /// published port are translated within the bridge and leave by the port they came from.
 pub(crate) fn hairpin(batch: &mut Batch, name: &str) {
     batch.message("RTM_NEWLINK hairpin", NEWLINK, 0, &ifinfo(0, false), |m| {
-        m.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |m| {
-            m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(BRPORT_MODE, &[1]))
-        })
+        m.text(IFLA_IFNAME, name)
+            .nest(IFLA_LINKINFO, |m| m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(BRPORT_MODE, &[1])))
     });
 }
 
@@ -118,9 +115,7 @@ pub(crate) fn add_address(batch: &mut Batch, index: u32, net: Ipv4Net) {
 pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
     // Main table, set at boot time (RTPROT_BOOT, as ip(8) does), global, unicast.
     let header = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| {
-        m.attr(5, &gateway.octets()).number(4, index)
-    });
+    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| m.attr(5, &gateway.octets()).number(4, index));
 }
 
 /// Reads an answer about a link.

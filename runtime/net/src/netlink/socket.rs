@@ -51,14 +51,14 @@ impl Socket {
                 if message.kind != ERROR {
                     return;
                 }
-                match NetlinkError::parse(message.body, message.flags & CAPPED != 0, |sequence| batch.label(sequence)) {
+                match refused(batch, message) {
                     Some(error) => drop(failure.get_or_insert(error)),
                     None => done = true,
                 }
             })?;
             match failure {
                 None if done => return Ok(()),
-                None if !more => return Err(NetlinkError::new(sys::Error::new("recvfrom(netlink)", Errno::AGAIN))),
+                None if !more => return Err(silent()),
                 Some(error) if !more => return Err(error),
                 // After a failure the queue is read to its end, so that the next exchange starts clean.
                 _ => {}
@@ -73,7 +73,7 @@ impl Socket {
         self.receive(|message| {
             let Some(read) = read.take() else { return };
             outcome = match message.kind {
-                ERROR => NetlinkError::parse(message.body, message.flags & CAPPED != 0, |sequence| batch.label(sequence)).map_or(Ok(None), Err),
+                ERROR => refused(batch, message).map_or(Ok(None), Err),
                 _ => Ok(read(message)),
             };
         })?;
@@ -85,16 +85,18 @@ impl Socket {
         for _ in 0..16 {
             self.send(batch)?;
             let (mut found, mut failure, mut done, mut interrupted) = (Vec::new(), None, false, false);
-            while !done {
+            while !done && failure.is_none() {
                 let more = self.receive(|message| {
                     interrupted |= message.flags & INTERRUPTED != 0;
                     match message.kind {
                         DONE => done = true,
-                        ERROR => failure = NetlinkError::parse(message.body, message.flags & CAPPED != 0, |sequence| batch.label(sequence)),
+                        ERROR => failure = refused(batch, message),
                         _ => found.extend(read(message)),
                     }
                 })?;
-                done |= !more || failure.is_some();
+                if !more {
+                    return Err(silent());
+                }
             }
             match failure {
                 Some(error) => return Err(error),
@@ -113,24 +115,37 @@ impl Socket {
         }
         match send(&self.0, batch.bytes(), SendFlags::empty()) {
             Ok(_) => Ok(()),
-            Err(errno) => {
-                Err(NetlinkError::new(sys::Error::new(format!("sendto(netlink, {}, {} bytes)", batch.label(1), batch.len()), errno)))
-            }
+            Err(errno) => Err(NetlinkError::new(sys::Error::new(
+                format!("sendto(netlink, {}, {} bytes)", batch.label(1), batch.len()),
+                errno,
+            ))),
         }
     }
 
     /// Reads one datagram; `false` if there is none.
     fn receive(&self, mut read: impl FnMut(Message<'_>)) -> Result<bool> {
         let mut buffer = [std::mem::MaybeUninit::uninit(); BUFFER];
-        match recv(&self.0, &mut buffer, RecvFlags::DONTWAIT) {
+        let failed = |errno| NetlinkError::new(sys::Error::new("recvfrom(netlink)", errno));
+        match recv(&self.0, &mut buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+            Ok((_, length)) if length > BUFFER => Err(failed(Errno::MSGSIZE)),
             Ok(((bytes, _), _)) => {
                 messages(bytes).for_each(&mut read);
                 Ok(true)
             }
             Err(Errno::AGAIN) => Ok(false),
-            Err(errno) => Err(NetlinkError::new(sys::Error::new("recvfrom(netlink)", errno))),
+            Err(errno) => Err(failed(errno)),
         }
     }
+}
+
+/// What an `NLMSG_ERROR` says of a message of `batch`; `None` if it is an acknowledgement.
+fn refused(batch: &Batch, message: Message<'_>) -> Option<NetlinkError> {
+    NetlinkError::parse(message.body, message.flags & CAPPED != 0, |sequence| batch.label(sequence))
+}
+
+/// No answer, or half of one.
+fn silent() -> NetlinkError {
+    NetlinkError::new(sys::Error::new("recvfrom(netlink)", Errno::AGAIN))
 }
 
 impl AsFd for Socket {

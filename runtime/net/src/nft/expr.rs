@@ -84,31 +84,25 @@ impl Expr<'_> {
 }
 
 fn expr<'a>(m: &'a mut Batch, name: &str, data: impl FnOnce(&mut Batch) -> &mut Batch) -> &'a mut Batch {
-    m.nest(1, |m| {
-        m.text(1, name).nest(2, data)
-    })
+    m.nest(1, |m| m.text(1, name).nest(2, data))
 }
 
 /// `meta`: NFT_META_IIFNAME 6, NFT_META_OIFNAME 7, NFT_META_L4PROTO 16.
-fn load<'a>(m: &'a mut Batch, key: u32, register: u32) -> &'a mut Batch {
+fn load(m: &mut Batch, key: u32, register: u32) -> &mut Batch {
     expr(m, "meta", |m| m.be(1, register).be(2, key))
 }
 
 /// `payload`: base 1 is the network header, 2 the transport header.
-fn payload<'a>(m: &'a mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &'a mut Batch {
+fn payload(m: &mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &mut Batch {
     expr(m, "payload", |m| m.be(1, register).be(2, base).be(3, offset).be(4, length))
 }
 
 fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {
-    expr(m, "cmp", |m| {
-        m.be(1, REG).be(2, u32::from(!equal)).nest(3, |m| m.attr(1, value))
-    })
+    expr(m, "cmp", |m| m.be(1, REG).be(2, u32::from(!equal)).nest(3, |m| m.attr(1, value)))
 }
 
-fn mask<'a>(m: &'a mut Batch, mask: [u8; 4]) -> &'a mut Batch {
-    expr(m, "bitwise", |m| {
-        m.be(1, REG).be(2, REG).be(3, 4).nest(4, |m| m.attr(1, &mask)).nest(5, |m| m.attr(1, &[0; 4]))
-    })
+fn mask(m: &mut Batch, mask: [u8; 4]) -> &mut Batch {
+    expr(m, "bitwise", |m| m.be(1, REG).be(2, REG).be(3, 4).nest(4, |m| m.attr(1, &mask)).nest(5, |m| m.attr(1, &[0; 4])))
 }
 
 fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Batch {
@@ -120,13 +114,13 @@ fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Ba
     compare(m, is, &bytes)
 }
 
-fn in_net<'a>(m: &'a mut Batch, offset: u32, net: Ipv4Net) -> &'a mut Batch {
+fn in_net(m: &mut Batch, offset: u32, net: Ipv4Net) -> &mut Batch {
     payload(m, REG, 1, offset, 4);
     mask(m, Ipv4Addr::octets(&net.netmask()));
     compare(m, true, &net.network().octets())
 }
 
-fn conntrack<'a>(m: &'a mut Batch, key: u32, bits: u32) -> &'a mut Batch {
+fn conntrack(m: &mut Batch, key: u32, bits: u32) -> &mut Batch {
     expr(m, "ct", |m| m.be(1, REG).be(2, key));
     mask(m, bits.to_ne_bytes());
     compare(m, false, &[0; 4])
@@ -138,10 +132,6 @@ fn dnat<'a>(m: &'a mut Batch, set: &str) -> &'a mut Batch {
     expr(m, "nat", |m| m.be(1, 1).be(2, u32::from(super::FAMILY)).be(3, WORD[0]).be(5, WORD[1]))
 }
 
-fn verdict<'a>(m: &'a mut Batch, code: u32) -> &'a mut Batch {
-    expr(m, "immediate", |m| {
-        m.be(1, 0).nest(2, |m| {
-            m.nest(2, |m| m.be(1, code))
-        })
-    })
+fn verdict(m: &mut Batch, code: u32) -> &mut Batch {
+    expr(m, "immediate", |m| m.be(1, 0).nest(2, |m| m.nest(2, |m| m.be(1, code))))
 }

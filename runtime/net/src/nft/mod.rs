@@ -19,9 +19,9 @@ use rustix::io::Errno;
 
 use crate::netlink::{Batch, CREATE, EXCL, NetlinkError, Socket, attributes, find, text};
 
-pub(crate) use ports::{Published, add, remove, remove_all};
 #[cfg(test)]
 pub(crate) use ports::elements;
+pub(crate) use ports::{Published, add, remove, remove_all};
 pub(crate) use table::{ensure, open};
 
 /// `NFPROTO_IPV4`.
@@ -52,11 +52,9 @@ const GENMSG: [u8; 4] = [FAMILY, 0, 0, 0];
 fn batch(generation: Option<u32>, body: impl FnOnce(&mut Batch)) -> Batch {
     let mut batch = Batch::new();
     // struct nfgenmsg: AF_UNSPEC, version 0, resource id = subsystem in network order.
-    batch.message("NFNL_MSG_BATCH_BEGIN", 16, 0, &[0, 0, 0, 10], |m| {
-        match generation {
-            Some(generation) => m.be(1, generation),
-            None => m,
-        }
+    batch.message("NFNL_MSG_BATCH_BEGIN", 16, 0, &[0, 0, 0, 10], |m| match generation {
+        Some(generation) => m.be(1, generation),
+        None => m,
     });
     body(&mut batch);
     batch.acknowledge();

@@ -82,9 +82,7 @@ pub(crate) fn elements(socket: &Socket, table: &str) -> Result<Vec<Published>, N
     let mut found = Vec::new();
     for set in [ANY, ONE] {
         let mut request = Batch::new();
-        request.message("NFT_MSG_GETSETELEM", GETSETELEM, DUMP, &GENMSG, |m| {
-            m.text(1, table).text(2, set)
-        });
+        request.message("NFT_MSG_GETSETELEM", GETSETELEM, DUMP, &GENMSG, |m| m.text(1, table).text(2, set));
         match socket.dump(&request, |message| Some(parse(message.body.get(4..)?))) {
             Ok(lists) => found.extend(lists.into_iter().flatten()),
             Err(error) if error.errno() == Errno::NOENT => {}

@@ -41,16 +41,16 @@ pub(crate) fn open(table: &str) -> Result<Socket> {
     Socket::netfilter().map_err(|source| unsupported(table, source))
 }
 
-/// Makes the table of `network` unless it is there. Two callers at once: the kernel lets one in.
-pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<()> {
+/// Makes the table of `network` unless it is there, and says whether it did. Two callers at once: the kernel lets one in.
+pub(crate) fn ensure(socket: &Socket, network: &Network) -> Result<bool> {
     let comment = format!("rctr {VERSION}: {} {}", network.bridge, network.subnet);
     for _ in 0..8 {
         let found = get(socket, &network.table).map_err(|source| unsupported(&network.table, source))?;
         if found.as_ref().is_some_and(|found| found.comment == comment) {
-            return Ok(());
+            return Ok(false);
         }
         match socket.transact(&create(network, &comment, found.map(|found| found.handle))) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             // Another caller was first: with a new table (EEXIST), or with replacing the old one (ENOENT for its handle).
             Err(error) if error.errno() == Errno::EXIST || (error.errno() == Errno::NOENT && error.sequence == 2) => {}
             Err(source) => return Err(unsupported(&network.table, source)),
@@ -74,9 +74,7 @@ fn unsupported(table: &str, source: NetlinkError) -> Error {
 
 fn get(socket: &Socket, table: &str) -> std::result::Result<Option<Found>, NetlinkError> {
     let mut request = Batch::new();
-    request.message("NFT_MSG_GETTABLE", GETTABLE, 0, &GENMSG, |m| {
-        m.text(1, table)
-    });
+    request.message("NFT_MSG_GETTABLE", GETTABLE, 0, &GENMSG, |m| m.text(1, table));
     let read = |message: crate::netlink::Message<'_>| {
         let attrs = message.body.get(4..)?;
         // NFTA_TABLE_USERDATA holds type, length, value; type 0 is the comment that `nft list` shows.
@@ -94,9 +92,7 @@ fn create(network: &Network, comment: &str, old: Option<[u8; 8]>) -> Batch {
     let table = network.table.as_str();
     batch(None, |b| {
         if let Some(handle) = old {
-            b.message("NFT_MSG_DELTABLE", DELTABLE, 0, &GENMSG, |m| {
-                m.attr(4, &handle)
-            });
+            b.message("NFT_MSG_DELTABLE", DELTABLE, 0, &GENMSG, |m| m.attr(4, &handle));
         }
         b.message("NFT_MSG_NEWTABLE", NEWTABLE, CREATE | EXCL, &GENMSG, |m| {
             let mut data = vec![0, comment.len() as u8 + 1];
@@ -124,9 +120,7 @@ fn maps(b: &mut Batch, table: &str) {
 fn chains(b: &mut Batch, table: &str) {
     for (name, kind, hook, priority) in CHAINS {
         b.message("NFT_MSG_NEWCHAIN", NEWCHAIN, CREATE | EXCL, &GENMSG, |m| {
-            m.text(1, table).text(3, name).nest(4, |m| {
-                m.be(1, hook).be(2, priority as u32)
-            });
+            m.text(1, table).text(3, name).nest(4, |m| m.be(1, hook).be(2, priority as u32));
             // NF_ACCEPT as policy: what is not about our bridge is not ours to judge.
             m.be(5, 1).text(7, kind)
         });

@@ -19,7 +19,8 @@ fn ping(to: Ipv4Addr) -> bool {
     rustix::net::send(&socket, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0], SendFlags::empty()).unwrap();
     let mut answer = [0; 64];
     // A raw socket also sees the request where sender and receiver are one.
-    (0..2).any(|_| matches!(rustix::net::recv(&socket, &mut answer, rustix::net::RecvFlags::empty()), Ok((28, _)) if answer[20] == 0))
+    (0..2)
+        .any(|_| matches!(rustix::net::recv(&socket, &mut answer, rustix::net::RecvFlags::empty()), Ok((28, _)) if answer[20] == 0))
 }
 
 #[test]

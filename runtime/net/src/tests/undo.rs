@@ -132,6 +132,19 @@ fn a_flushed_table_is_made_again() {
     });
 }
 
+/// As after an edit of the network's file.
+#[test]
+fn another_subnet_works_at_once() {
+    host(|world| {
+        drop(world.attach("a", &[]));
+        let network = crate::Network { subnet: "10.5.0.0/24".parse().unwrap(), ..world.network.clone() };
+        let b = crate::attach(&network, "b", &[tcp(8080, 80)]).unwrap();
+        talk(Some(&world.outside), (HOST, 8080), &listen(&b.netns, 80));
+        let neighbour = listen(&world.outside, 443);
+        assert_eq!(talk(Some(&b.netns), (NEIGHBOUR, 443), &neighbour), HOST);
+    });
+}
+
 #[test]
 fn without_privileges_the_error_says_so() {
     host(|world| {
