@@ -55,7 +55,9 @@ fn copied(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
     }
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(&copy, seals).call(|| "fcntl(F_ADD_SEALS)")?;
-    Ok(copy)
+    // What somebody has open for writing cannot be executed (ETXTBSY), seals or not.
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?}, O_RDONLY)"))
 }
 
 fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
 
 use crate::{Error, Result};
 
@@ -52,9 +53,12 @@ pub fn read(fd: impl AsFd) -> Option<i32> {
 /// The state in which a program expects to start: nothing blocked, nothing ignored (Rust's runtime ignores SIGPIPE,
 /// and an ignored signal stays ignored across execve).
 pub fn reset() {
+    // `struct sigaction` as the kernel has it: all zero is SIG_DFL without flags. libc's own wrapper leaves signals 32 and 33 alone, which
+    // a caller may ignore just as well.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // SAFETY: the default disposition runs no code; errors for SIGKILL, SIGSTOP and libc's own two are fine.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the default disposition runs no code; the kernel only reads. Errors for SIGKILL and SIGSTOP are fine.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null_mut::<u64>(), size_of::<u64>()) };
     }
     // SAFETY: a filled set and a null pointer for the old one.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &set(&[]), std::ptr::null_mut()) };

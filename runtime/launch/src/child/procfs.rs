@@ -26,11 +26,15 @@ pub(crate) fn adjust_oom_score(score: Option<i32>) -> Result<(), Failure> {
 
 /// Writes kernel settings of the caller's own namespaces.
 pub(crate) fn set(settings: &[(String, String)]) -> Result<(), Failure> {
+    if settings.is_empty() {
+        return Ok(());
+    }
+    let host = host().and_then(|proc| folder(&proc));
     let mut private = None;
     for (key, value) in settings {
         let path = path(key);
-        let file = match host().and_then(|proc| open(&proc, &path)) {
-            Err(error) if error.errno() != Errno::NOENT => instance(&mut private).and_then(|proc| open(proc, &path)),
+        let file = match host.as_ref().map_err(Clone::clone).and_then(|host| open(host, &path)) {
+            Err(error) if error.errno() != Errno::NOENT => instance(&mut private).and_then(|own| open(own, &path)),
             other => other,
         };
         file.and_then(|file| sys::fs::write_all(file, value.as_bytes())).during(|| format!("sysctl {key}={value}"))?;
@@ -46,8 +50,7 @@ fn path(key: &str) -> String {
         '/' => '.',
         other => other,
     };
-    let path: String = if dotted { key.chars().map(swap).collect() } else { key.to_owned() };
-    format!("sys/{path}")
+    if dotted { key.chars().map(swap).collect() } else { key.to_owned() }
 }
 
 /// The host's procfs, verified.
@@ -61,19 +64,27 @@ fn host() -> sys::Result<OwnedFd> {
     }
 }
 
-/// A procfs of our own, mounted nowhere.
+/// The settings of a procfs of our own, mounted nowhere.
 fn instance(private: &mut Option<OwnedFd>) -> sys::Result<&OwnedFd> {
     if private.is_none() {
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        *private = Some(Filesystem::open("proc")?.mount(attributes)?);
+        *private = Some(folder(&Filesystem::open("proc")?.mount(attributes)?)?);
     }
     private.as_ref().ok_or_else(|| Error::new("fsopen(\"proc\")", Errno::NODEV))
 }
 
-/// Opens a file of a procfs for writing: nothing mounted on the way, no link that jumps.
-fn open(proc: impl AsFd, path: &str) -> sys::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-    openat2(proc, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
+/// Nothing mounted on the way, no link that jumps, no way up.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_MAGICLINKS);
+
+/// The folder of settings: keys are resolved in it, so that `net/../../sysrq-trigger` is none.
+fn folder(proc: &OwnedFd) -> sys::Result<OwnedFd> {
+    openat2(proc, "sys", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), RESOLVE)
+        .call(|| "openat2(procfs, \"sys\", O_PATH, RESOLVE_BENEATH | RESOLVE_NO_XDEV)")
+}
+
+/// Opens a file of a procfs for writing.
+fn open(at: impl AsFd, path: &str) -> sys::Result<OwnedFd> {
+    openat2(at, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), RESOLVE)
         .call(|| format!("openat2(procfs, {path:?}, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV)"))
 }
 
@@ -83,15 +94,17 @@ mod tests {
 
     #[test]
     fn the_first_separator_of_a_key_decides() {
-        assert_eq!(path("net.ipv4.ip_forward"), "sys/net/ipv4/ip_forward");
-        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
-        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "sys/net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
+        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");
     }
 
     #[test]
     fn no_key_leads_out_of_sys() {
         let proc = host().unwrap();
-        assert_eq!(open(&proc, &path("../../etc/passwd")).unwrap_err().errno(), Errno::XDEV);
-        assert!(open(&proc, "self/root/etc/passwd").is_err());
+        for key in ["kernel/../../self/comm", "kernel/../../../etc/passwd"] {
+            assert_eq!(open(folder(&proc).unwrap(), &path(key)).unwrap_err().errno(), Errno::XDEV);
+        }
+        assert_eq!(open(&proc, "self/root/etc/passwd").unwrap_err().errno(), Errno::LOOP);
     }
 }

@@ -1,6 +1,6 @@
 //! Standard input, output and error.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Uid, fchown, fstat};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
@@ -44,24 +44,11 @@ impl<'a> Streams<'a> {
                 rustix::process::ioctl_tiocsctty(peer).call(|| "ioctl(TIOCSCTTY)")?;
                 place(peer.as_fd(), peer.as_fd(), peer.as_fd())
             }
-            Streams::Files(stdio) => {
-                // Out of the way first: one may be on the number that another is to get.
-                let lifted = [lift(&stdio.stdin)?, lift(&stdio.stdout)?, lift(&stdio.stderr)?];
-                let [stdin, stdout, stderr] = [(0, &stdio.stdin), (1, &stdio.stdout), (2, &stdio.stderr)]
-                    .map(|(at, own): (usize, _)| lifted[at].as_ref().unwrap_or(own).as_fd());
-                place(stdin, stdout, stderr)
-            }
+            // All three are above 2: Rust's runtime sees to it that 0 to 2 are open before main.
+            Streams::Files(stdio) => place(stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()),
             Streams::Inherited => Ok(()),
         }
     }
-}
-
-/// A copy above 2 of a descriptor that is not there.
-fn lift(fd: &OwnedFd) -> sys::Result<Option<OwnedFd>> {
-    if fd.as_raw_fd() > 2 {
-        return Ok(None);
-    }
-    rustix::io::fcntl_dupfd_cloexec(fd, 3).map(Some).call(|| "fcntl(F_DUPFD_CLOEXEC, 3)")
 }
 
 fn place(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) -> sys::Result<()> {

@@ -1,0 +1,179 @@
+//! What hostile images, volumes and configs try. Each check fails when its defence is taken away.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use launch::{Kind, Step};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
+use sys::process::{Clone, clone3, wait};
+
+use crate::Check;
+use crate::fixture::{Fixture, Scratch, device, mount};
+
+pub const CHECKS: &[Check] = &[
+    ("proc_sys_or_dev_as_a_link_is_refused", proc_sys_or_dev_as_a_link_is_refused),
+    ("dev_as_a_link_does_not_reach_the_host", dev_as_a_link_does_not_reach_the_host),
+    ("targets_stay_inside", targets_stay_inside),
+    ("no_mount_inside_procfs", no_mount_inside_procfs),
+    ("nothing_but_procfs_on_proc", nothing_but_procfs_on_proc),
+    ("a_replaced_null_device_is_no_mask", a_replaced_null_device_is_no_mask),
+    ("a_file_in_place_of_a_node_is_refused", a_file_in_place_of_a_node_is_refused),
+    ("no_descriptor_leaks", no_descriptor_leaks),
+    ("no_working_folder_through_a_descriptor", no_working_folder_through_a_descriptor),
+    ("a_working_folder_through_init_is_refused", a_working_folder_through_init_is_refused),
+    ("racing_links_do_not_lead_out", racing_links_do_not_lead_out),
+    ("a_fake_terminal_device_is_refused", a_fake_terminal_device_is_refused),
+];
+
+fn proc_sys_or_dev_as_a_link_is_refused() {
+    for name in ["proc", "sys", "dev"] {
+        let fixture = Fixture::new(&["exit", "0"]).folder("elsewhere").link("elsewhere", name);
+        let failure = fixture.failure();
+        assert!(failure.message.contains("symbolic link in the image"), "{name}: {failure}");
+    }
+}
+
+fn dev_as_a_link_does_not_reach_the_host() {
+    let canary = Scratch::new("canary");
+    let host = canary.0.to_str().unwrap();
+    // No /dev mount: nodes and links are made in the image's own tree.
+    let fixture = Fixture::new(&["look", &format!("{host}/evil")]).link(host, "dev").without(|step| {
+        let below = |path: &Path| path.starts_with("/dev");
+        match step {
+            Step::Mount { target, .. } => below(target),
+            Step::Device { path, .. } | Step::Symlink { path, .. } => below(path),
+            Step::Mask(_) => true,
+            _ => false,
+        }
+    });
+    let link = Step::Symlink { content: "x".into(), path: "/dev/link".into() };
+    let facts = fixture.step(device("evil", 1, 3)).step(link).facts();
+    assert_eq!(facts.get(&format!("{host}/evil")), "char 1:3 666 0:0");
+    assert!(canary.names().is_empty(), "{:?}", canary.names());
+}
+
+fn targets_stay_inside() {
+    let (canary, volume) = (Scratch::new("canary"), Scratch::new("volume"));
+    let host = canary.0.to_str().unwrap();
+    std::fs::write(volume.0.join("secret"), "x").unwrap();
+    let up = format!("/a/../../../../../../../../..{host}/up");
+    let fixture = Fixture::new(&["read", "/abs/volume/secret", &format!("{host}/up/secret")]).link(host, "abs");
+    let facts = fixture.bind(&volume.0, "/abs/volume").bind(&volume.0, &up).facts();
+    assert_eq!(facts.get("/abs/volume/secret"), "x");
+    assert_eq!(facts.get(&format!("{host}/up/secret")), "x");
+    assert!(canary.names().is_empty(), "{:?}", canary.names());
+}
+
+fn no_mount_inside_procfs() {
+    let volume = Scratch::new("volume");
+    std::fs::write(volume.0.join("file"), "fake").unwrap();
+    let file = volume.0.join("file");
+    for target in ["/proc/self/attr/exec", "/proc/sys/kernel/core_pattern", "/link/self/environ"] {
+        let failure = Fixture::new(&["exit", "0"]).link("/proc", "link").bind(&file, target).failure();
+        assert!(failure.message.contains("inside procfs"), "{target}: {failure}");
+    }
+    let failure = Fixture::new(&["exit", "0"]).step(mount("tmpfs", "/proc/1", 0, &[])).failure();
+    assert!(failure.message.contains("inside procfs"), "{failure}");
+    assert_eq!(Fixture::new(&["read", "/proc/uptime"]).bind(&file, "/proc/uptime").facts().get("/proc/uptime"), "fake");
+}
+
+fn nothing_but_procfs_on_proc() {
+    let volume = Scratch::new("volume");
+    for target in ["/proc", "/./proc/"] {
+        let failure = Fixture::new(&["exit", "0"]).first(mount("tmpfs", target, 0, &[])).failure();
+        assert!(failure.message.contains("only procfs"), "{failure}");
+        assert!(Fixture::new(&["exit", "0"]).bind(&volume.0, target).failure().message.contains("only procfs"));
+    }
+}
+
+fn a_replaced_null_device_is_no_mask() {
+    // A /dev of the image's own, with a null that leads elsewhere.
+    let image = |fixture: Fixture| {
+        fixture.folder("dev").without(|step| match step {
+            Step::Mount { target, .. } => target.starts_with("/dev"),
+            Step::Device { path, .. } => path.ends_with("null"),
+            _ => false,
+        })
+    };
+    let failure = image(Fixture::new(&["exit", "0"])).link("/proc/sys/kernel/core_pattern", "dev/null").failure();
+    assert!(failure.message.contains("not the null device"), "{failure}");
+    let failure = image(Fixture::new(&["exit", "0"])).file("dev/null", "", 0o666).failure();
+    assert!(failure.message.contains("not the null device"), "{failure}");
+}
+
+fn a_file_in_place_of_a_node_is_refused() {
+    let own = |fixture: Fixture| fixture.without(|step| matches!(step, Step::Mount { target, .. } if target.starts_with("/dev")));
+    let failure = own(Fixture::new(&["exit", "0"]).folder("dev").link("/proc/kcore", "dev/null")).failure();
+    assert!(failure.message.contains("device \"/dev/null\": use what is there"), "{failure}");
+}
+
+/// Descriptors of host folders that nobody has marked close-on-exec.
+fn leaked() -> Vec<OwnedFd> {
+    (0..8).map(|_| rustix::fs::open("/", OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).unwrap()).collect()
+}
+
+fn no_descriptor_leaks() {
+    let _leaked = leaked();
+    assert_eq!(Fixture::new(&["facts"]).facts().get("fds"), "3");
+}
+
+fn no_working_folder_through_a_descriptor() {
+    let _leaked = leaked();
+    for number in 3..40 {
+        let cwd = format!("/proc/self/fd/{number}");
+        let failure = Fixture::new(&["exit", "0"]).process(|process| process.cwd = (&cwd).into()).failure();
+        assert!(failure.message.contains("orking folder") || failure.message.contains("chdir to cwd"), "{cwd}: {failure}");
+    }
+}
+
+fn a_working_folder_through_init_is_refused() {
+    // A process of the host's pid namespace, whose root is the host's: chdir succeeds, and the check after it must not.
+    let host = format!("/proc/{}/cwd", std::process::id());
+    std::env::set_current_dir("/").unwrap();
+    let running = Fixture::new(&["wait"]).plan(|plan| plan.unshare &= !sys::ns::kind::PID).started();
+    let process = crate::fixture::process(&["exit", "0"], all_capabilities());
+    let process = launch::Process { cwd: host.into(), ..process };
+    let failure = launch::exec(&process, &running.running.target, None).expect_err("it escaped");
+    assert!(failure.message.contains("outside of the container"), "{failure}");
+}
+
+fn all_capabilities() -> launch::Capabilities {
+    launch::Capabilities { bounding: !0, effective: !0, permitted: !0, inheritable: 0, ambient: 0 }
+}
+
+/// A folder and a link to the host exchange names as fast as they can (CVE-2021-30465).
+fn racing_links_do_not_lead_out() {
+    let (canary, volume) = (Scratch::new("canary"), Scratch::new("volume"));
+    std::fs::create_dir(volume.0.join("a")).unwrap();
+    std::os::unix::fs::symlink(&canary.0, volume.0.join("b")).unwrap();
+    let (a, b) = (volume.0.join("a"), volume.0.join("b"));
+    let racer = clone3(&Clone::default(), || {
+        loop {
+            let _ = renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE);
+        }
+    });
+    let racer = racer.unwrap();
+    for _ in 0..150 {
+        let fixture = Fixture::bare(&["exit", "0"]).bind(&volume.0, "/vol");
+        let fixture = fixture.step(mount("tmpfs", "/vol/a/deep/er", 0, &[])).step(mount("tmpfs", "/vol/a", 0, &[]));
+        match fixture.run() {
+            Ok((0, _)) => {}
+            Ok(other) => panic!("{other:?}"),
+            // It may be noticed that something is not what it was.
+            Err(failure) => assert_eq!(failure.kind, Kind::Runtime, "{failure}"),
+        }
+        assert!(canary.names().is_empty(), "{:?}", canary.names());
+    }
+    sys::process::signal(&racer.pidfd, 9).unwrap();
+    wait(racer.pidfd.as_fd()).unwrap();
+}
+
+fn a_fake_terminal_device_is_refused() {
+    // What is at /dev/pts is a tmpfs with a file called ptmx, or one with the right number but of no devpts.
+    for fake in [Step::Symlink { content: "/dev/null".into(), path: "/dev/pts/ptmx".into() }, device("pts/ptmx", 5, 2)] {
+        let fixture = Fixture::new(&["exit", "0"]).step(mount("tmpfs", "/dev/pts", 0, &[])).step(fake);
+        let fixture = fixture.process(|process| process.terminal = Some((24, 80)));
+        let failure = launch::create(&fixture.plan, &fixture.fds, None).expect_err("it took the fake");
+        assert!(failure.message.contains("open a terminal"), "{failure}");
+    }
+}
