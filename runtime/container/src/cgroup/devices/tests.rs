@@ -1,5 +1,7 @@
 //! Programs as tables, and what the kernel makes of them.
 
+#![allow(clippy::print_stdout)]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
