@@ -48,13 +48,14 @@ rust() {
 		rustup default stable
 	fi
 	export PATH
+	# shellcheck disable=SC2034 # for the scripts
 	target=${CARGO_TARGET_DIR:-$PWD/target}
 }
 
 # What the fixtures are made with.
 fixtures() {
 	install mmdebstrap=mmdebstrap docker-registry=docker-registry setpriv=util-linux
-	[[ -x /bin/busybox ]] && /bin/busybox --list-full >/dev/null 2>&1 && ldd /bin/busybox 2>&1 | grep -q 'not a dynamic' || {
+	dpkg-query -W busybox-static >/dev/null 2>&1 || {
 		say "apt-get install busybox-static"
 		apt-get update -qq && apt-get install -qq -y busybox-static >/dev/null
 	}

@@ -156,7 +156,7 @@ fn tree() -> Result<[Layer; 2]> {
         Entry::file("t/setuid", "x").mode(0o4755),
         Entry::file("t/setgid", "x").mode(0o2755),
         Entry::dir("t/sticky").mode(0o1777),
-        Entry::hardlink("t/hard", "t/kept/file"),
+        Entry::hardlink("t/hard", "t/kept/file").mode(0o640).owner(1000, 2000).mtime(1_000_000_000),
         Entry::symlink("t/soft", "kept/file"),
         Entry::symlink("t/absolute", "/etc/passwd"),
         Entry::symlink("t/dangling", "nowhere"),

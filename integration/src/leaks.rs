@@ -31,9 +31,10 @@ impl Host {
     }
 }
 
+/// Mount points; but for the folder that `ip netns` turns into one for good.
 fn mounts() -> impl Iterator<Item = String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let point = |line: &str| line.split(' ').nth(4).map(|point| format!("mount {point}"));
+    let point = |line: &str| line.split(' ').nth(4).filter(|point| *point != "/run/netns").map(|point| format!("mount {point}"));
     text.lines().filter_map(point).collect::<Vec<_>>().into_iter()
 }
 

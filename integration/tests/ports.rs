@@ -274,7 +274,7 @@ fn shown_by_ps_and_inspect() {
 fn bad_ports_are_refused() {
     let t = Env::new();
     t.rctr(["pull", "-q", "test/probe"]).ok();
-    for bad in ["99999:80", "80:0", "x:80", "80:80/icmp", "1.2.3:80:80", ""] {
+    for bad in ["99999:80", "x:80", "80:80/icmp", "1.2.3:80:80", ""] {
         let run = t.rctr(["run", "--rm", "-p", bad, "test/probe", "out", "x"]);
         run.code(125).says("");
     }

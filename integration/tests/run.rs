@@ -70,15 +70,17 @@ fn variables() {
     t.set("PASSED", "from outside");
     std::fs::write(t.path("vars"), "# a comment\nFILE=one two\n\nPASSED\nUNSET\nCOLOUR=green\n").expect("a file");
     let file = t.path("vars").display().to_string();
-    let run = ["--env-file", &file, "-e", "A=1", "-e", "FILE", "--entrypoint", "/probe", "test/config", "env"];
-    let env = t.rctr(args(&run));
+    let env = t.rctr(args(&["--env-file", &file, "-e", "A=1", "-e", "A=2", "--entrypoint", "/probe", "test/config", "env"]));
     let mut lines = env.ok().lines();
     lines.retain(|line| !line.starts_with("HOSTNAME="));
     lines.sort_unstable();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    assert_eq!(lines, ["A=1", "COLOUR=green", "EMPTY=", "HOME=/home/app", "PASSED=from outside", path], "{env}");
-    let id = t.rctr(args(&["-h", "box", "-e", "HOME=/elsewhere", "test/probe", "env"]));
-    id.ok().has("HOSTNAME=box\n").has("HOME=/elsewhere\n").has(path);
+    assert_eq!(lines, ["A=2", "COLOUR=green", "EMPTY=", "FILE=one two", "HOME=/home/app", "PASSED=from outside", path], "{env}");
+    // a name alone: the caller's value, and no variable where the caller has none
+    let names = t.rctr(args(&["-e", "PASSED", "-e", "COLOUR", "--entrypoint", "/probe", "test/config", "env"]));
+    names.ok().has("PASSED=from outside\n").lacks("COLOUR");
+    let own = t.rctr(args(&["-h", "box", "-e", "HOME=/elsewhere", "test/probe", "env"]));
+    own.ok().has("HOSTNAME=box\n").has("HOME=/elsewhere\n").has(path);
     t.nothing_left();
 }
 

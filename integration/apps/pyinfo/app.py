@@ -18,5 +18,6 @@ class Info(BaseHTTPRequestHandler):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+server = ThreadingHTTPServer(("", 8000), Info)
 print("listening on 8000")
-ThreadingHTTPServer(("", 8000), Info).serve_forever()
+server.serve_forever()
