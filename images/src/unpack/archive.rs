@@ -174,7 +174,7 @@ impl<R: BufRead> Archive<R> {
     ) -> Result<Member, ReadError> {
         let sparse_name = extended.sparse.name.clone().filter(|_| extended.sparse.version.is_some());
         let path = long_path.or(sparse_name).or(extended.path).unwrap_or(block.path);
-        let kind = kind(block.kind, &path)?;
+        let kind = kind(block.flag, &path)?;
         // Only files have bytes, whatever the header says (as in Go); a size in an extended header always wins
         // (CVE-2025-62518, RUSTSEC-2026-0068).
         self.begin(if kind == Kind::File { extended.size.unwrap_or(block.size) } else { 0 });
@@ -243,8 +243,8 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), ReadError> {
     }
 }
 
-fn kind(kind: EntryType, path: &[u8]) -> Result<Kind, Malformed> {
-    Ok(match kind.as_byte() {
+fn kind(flag: u8, path: &[u8]) -> Result<Kind, Malformed> {
+    Ok(match flag {
         // Before POSIX a folder was a file with a slash at the end.
         0 if path.ends_with(b"/") => Kind::Dir,
         0 | b'0' | b'7' | b'S' => Kind::File,

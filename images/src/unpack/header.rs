@@ -11,6 +11,8 @@ pub(crate) const BLOCK: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) kind: EntryType,
+    /// The kind as it is written: to the crate `tar` 0, which may be an old folder, is the same as `0`.
+    pub(crate) flag: u8,
     pub(crate) size: u64,
     pub(crate) mode: u32,
     pub(crate) uid: u64,
@@ -42,6 +44,7 @@ pub(crate) fn parse(bytes: &[u8; BLOCK]) -> Result<Option<Block>, Malformed> {
     let small = |value: u64| u32::try_from(value).map_err(|_| Malformed("a device number is too large"));
     Ok(Some(Block {
         kind: header.entry_type(),
+        flag: old.linkflag[0],
         size: size(&old.size)?,
         mode: (number(&old.mode)? & 0o7777) as u32,
         uid: number(&old.uid)?,

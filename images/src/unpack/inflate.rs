@@ -35,18 +35,15 @@ impl From<Closed> for Stop {
 /// Reads the blob's pieces up to the empty one, and fills the ring. When that fails the rest is read all the same: whether
 /// the blob is what its digest says matters more.
 pub(super) fn run(mut input: mpsc::Receiver<Bytes>, hasher: Hasher, out: Writer) -> Inflated {
-    let mut source = Source { input: &mut input, hasher, size: 0 };
+    let mut source = Source { input: &mut input, hasher, size: 0, ended: false };
     let stopped = inflate(&mut source, out).err();
-    let mut ended = stopped.is_none();
-    while !ended && let Some(piece) = source.next() {
-        ended = piece.is_empty();
-    }
+    while !source.ended && source.next().is_some() {}
     let failed = match stopped {
-        Some(Stop::Bad(format, source)) => Some(Error::Compressed { format, source }),
+        Some(Stop::Bad(format, error)) => Some(Error::Compressed { format, source: error }),
         // The download broke, or the other thread failed and says so itself.
         Some(Stop::Closed) | None => None,
     };
-    Inflated { blob: ended.then(|| (source.hasher.finish(), source.size)), failed }
+    Inflated { blob: source.ended.then(|| (source.hasher.finish(), source.size)), failed }
 }
 
 /// The blob's pieces, counted and hashed.
@@ -54,6 +51,8 @@ struct Source<'a> {
     input: &'a mut mpsc::Receiver<Bytes>,
     hasher: Hasher,
     size: u64,
+    /// The empty piece came.
+    ended: bool,
 }
 
 impl Source<'_> {
@@ -61,6 +60,7 @@ impl Source<'_> {
         let piece = self.input.blocking_recv()?;
         self.hasher.update(&piece);
         self.size += piece.len() as u64;
+        self.ended = piece.is_empty();
         Some(piece)
     }
 }
@@ -71,6 +71,8 @@ fn inflate(source: &mut Source<'_>, mut out: Writer) -> Result<(), Stop> {
     loop {
         let piece = source.next().ok_or(Stop::Closed)?;
         match &mut format {
+            // Nothing is no input: the zstd decoder would begin another frame.
+            Some(_) if piece.is_empty() => {}
             Some(format) => format.push(&piece, &mut out)?,
             None => start.extend_from_slice(&piece),
         }

@@ -29,6 +29,15 @@ mod ring;
 mod sparse;
 mod tree;
 
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod semantics;
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub(crate) use dirs::{Dirs, bytes as os};
 pub(crate) use path::{escape, unescape};
 

@@ -108,7 +108,7 @@ impl Sparse {
             b"name" => self.name = name(value)?,
             b"size" | b"realsize" => self.real_size = Some(decimal(value)?),
             b"map" => self.map = value.split(|byte| *byte == b',').map(decimal).collect::<Result<_, _>>()?,
-            b"offset" | b"numbytes" if (self.map.len() % 2 == 0) != (key == b"offset") => {
+            b"offset" | b"numbytes" if self.map.len().is_multiple_of(2) != (key == b"offset") => {
                 return Err(Malformed("a sparse map is out of order"));
             }
             b"offset" | b"numbytes" => self.map.push(decimal(value)?),
