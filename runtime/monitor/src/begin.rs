@@ -35,6 +35,9 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
         Ok(made) => made,
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
+            // What was sent without waiting is on its way, up to this.
+            while !matches!(client.receive(), Some(Request::Start) | None) {}
+            client.part();
             return Ok(None);
         }
     };
@@ -49,6 +52,7 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
         Ok((task, running)) => session(signals, client, launch, fds, task, running).map(Some),
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
+            client.part();
             Ok(None)
         }
     }

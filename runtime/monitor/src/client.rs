@@ -52,6 +52,14 @@ impl Client {
         received
     }
 
+    /// Lets go of the connection when all is told. If a request were still unread when the socket is closed, the other side's next
+    /// receive would fail with ECONNRESET and hide what it was told (unix_release_sock); so no more may come, and what has come is read.
+    pub(crate) fn part(&mut self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Read);
+        while self.receive().is_some() {}
+        self.gone = true;
+    }
+
     /// Sends an event, now or as soon as the client takes it.
     pub(crate) fn tell(&mut self, event: &Event) {
         if let Ok(packet) = postcard::to_stdvec(event) {

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use launch::{Exit, Status};
 use monitor::now;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, fstat, openat};
+use sys::Call;
 
 use crate::session::Session;
 use crate::task::INIT;
@@ -58,9 +59,23 @@ impl Session {
 
 /// Replaces the container's record. Nobody could be told of a failure: a reader then finds a process that is no more.
 pub(crate) fn record(folder: BorrowedFd<'_>, status: &Status) {
-    if let Ok(text) = serde_json::to_vec(status) {
-        let _ = sys::fs::replace(folder, "status.json", &text);
+    let Ok(text) = serde_json::to_vec(status) else { return };
+    // The container's own log may have filled the disk.
+    if sys::fs::replace(folder, RECORD, &text).is_err() {
+        let _ = overwrite(folder, text);
     }
+}
+
+const RECORD: &str = "status.json";
+
+/// Writes over the record of the start, which needs no new block. It is one write within one page, so a reader sees the old text or the
+/// new one; blanks at the end are part of JSON.
+fn overwrite(folder: BorrowedFd<'_>, mut text: Vec<u8>) -> sys::Result<()> {
+    let file = openat(folder, RECORD, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let file = file.call(|| format!("openat({RECORD:?})"))?;
+    let length = fstat(&file).call(|| format!("fstat({RECORD:?})"))?.st_size as usize;
+    text.resize(text.len().max(length), b' ');
+    sys::fs::write_all(file, &text)
 }
 
 /// The kernel has killed a process of this cgroup for want of memory. The cgroup is the container's own and new, so any count is its.

@@ -206,7 +206,9 @@ impl Session {
             while let Some(request) = self.clients[index].receive() {
                 self.request(index, request);
             }
-            self.clients[index].gone |= self.clients[index].queue.is_empty();
+            if self.clients[index].queue.is_empty() {
+                self.clients[index].part();
+            }
         }
     }
 }

@@ -1,0 +1,10 @@
+//! The real program with a real container: as root, with a static busybox as payload.
+
+#![allow(clippy::print_stdout, reason = "says what was skipped")]
+
+mod cleanup;
+mod exec;
+mod fixture;
+mod lifecycle;
+mod streams;
+mod terminal;
