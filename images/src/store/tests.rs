@@ -1,1 +1,400 @@
+//! The store with made-up images: layers are empty folders, manifests and configs are real.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::{LayerFile, Lock, Publication, Record, Staged, Store, boot_id};
+use crate::error::Error;
+use crate::{Digest, Image, Reference};
+
+/// A store in a folder that goes away with it.
+struct Fixture {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+fn digest(text: &str) -> Digest {
+    Digest::sha256(text.as_bytes())
+}
+
+fn name(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
+fn nobody(_: &Image) -> Vec<String> {
+    Vec::new()
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Fixture { store: Store::open(&folder.path().join("images")).unwrap(), folder }
+    }
+
+    fn layer(&self, layer: &str) {
+        let digest = digest(layer);
+        let lock = self.store.lock_layer(&digest).unwrap();
+        if self.store.read_layer(&digest).unwrap().is_none() {
+            let staged = Staged::new(&self.store, &digest, lock).unwrap();
+            fs::write(self.store.beside(&digest, "part").join("tree/file"), layer).unwrap();
+            staged.publish(&layer_file(layer)).unwrap();
+        }
+    }
+
+    /// Publishes an image of these layers. The config is made unique by `seed`.
+    fn image(&self, reference: &str, seed: &str, layers: &[&str]) -> Image {
+        let lease = self.store.lease([].into_iter()).unwrap();
+        layers.iter().for_each(|layer| self.layer(layer));
+        let diff_ids: Vec<_> = layers.iter().map(|layer| digest(&format!("diff {layer}"))).collect();
+        let config = serde_json::json!({"os": "linux", "architecture": "amd64", "author": seed, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        let config = config.to_string().into_bytes();
+        let blob = |kind: &str, digest: &Digest, size| serde_json::json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": size});
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": media_type,
+            "config": blob("config.v1+json", &Digest::sha256(&config), config.len()),
+            "layers": layers.iter().map(|layer| blob("layer.v1.tar+gzip", &digest(layer), 7)).collect::<Vec<_>>(),
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let record = Record {
+            target: Digest::sha256(&manifest),
+            manifest: Digest::sha256(&manifest),
+            media_type: media_type.into(),
+            config: Digest::sha256(&config),
+            layers: layers.iter().map(|layer| digest(layer)).collect(),
+        };
+        let reference = name(reference);
+        let blobs = vec![(&record.config, &config[..]), (&record.manifest, &manifest[..])];
+        self.store.publish(&Publication { name: &reference, record: &record, blobs }, &lease).unwrap();
+        self.store.load(&record, vec![reference]).unwrap()
+    }
+
+    fn has_layer(&self, layer: &str) -> bool {
+        self.store.layer(&digest(layer)).exists()
+    }
+
+    /// Files and folders below the store, without the empty frame.
+    fn files(&self) -> Vec<String> {
+        fn walk(folder: &Path, base: &Path, files: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, base, files);
+                } else {
+                    files.push(path.strip_prefix(base).unwrap().display().to_string());
+                }
+            }
+        }
+        let mut files = Vec::new();
+        walk(self.folder.path(), self.folder.path(), &mut files);
+        files
+    }
+}
+
+fn layer_file(layer: &str) -> LayerFile {
+    LayerFile {
+        diff_id: digest(&format!("diff {layer}")).to_string(),
+        blob_size: 7,
+        size: 100,
+        entries: 1,
+        boot_id: boot_id(),
+        implicit: Vec::new(),
+        foreign: Vec::new(),
+        base: None,
+    }
+}
+
+#[test]
+fn found_by_name_and_by_id() {
+    let t = Fixture::new();
+    let image = t.image("smlinux/nodeinfo:v1", "1", &["a", "b"]);
+    t.image("localhost:5000/x/y/z:2", "2", &["a", "c"]);
+    for name in ["smlinux/nodeinfo:v1", "docker.io/smlinux/nodeinfo:v1", image.id.hex(), image.id.short(), &image.id.to_string()] {
+        let found = t.store.image(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((found.id, found.size), (image.id.clone(), 200), "{name}");
+    }
+    assert_eq!(t.store.image(&format!("smlinux/nodeinfo@{}", image.manifest)).unwrap().id, image.id);
+    assert_eq!(t.store.images().unwrap().len(), 2);
+    for name in ["smlinux/nodeinfo", "nodeinfo:v1", "sha256:ffff", "0123456789abcdef", "UPPER", "", "sha256:"] {
+        assert!(matches!(t.store.image(name), Err(Error::NotFound { .. })), "{name:?}");
+    }
+    let lower = t.store.lower(&image).unwrap();
+    let content: Vec<_> = lower.iter().map(|tree| fs::read_to_string(tree.join("file")).unwrap()).collect();
+    assert_eq!(content, ["b", "a"], "topmost first");
+}
+
+#[test]
+fn names_never_collide_with_folders() {
+    let t = Fixture::new();
+    for (at, name) in ["x/a", "x/a/b", "x/a/b/c:latest", "x/a:b"].into_iter().enumerate() {
+        t.image(name, &at.to_string(), &["a"]);
+    }
+    let images = t.store.images().unwrap();
+    let mut names: Vec<_> = images.iter().flat_map(|image| &image.names).map(Reference::familiar).collect();
+    names.sort();
+    assert_eq!(names, ["x/a/b/c:latest", "x/a/b:latest", "x/a:b", "x/a:latest"]);
+    t.store.remove("x/a/b", false, &nobody).unwrap();
+    assert!(t.store.image("x/a").is_ok() && t.store.image("x/a/b/c").is_ok() && t.store.image("x/a/b").is_err());
+}
+
+#[test]
+fn an_ambiguous_id_is_an_error() {
+    let t = Fixture::new();
+    let mut first = BTreeMap::new();
+    for seed in 0..17 {
+        let image = t.image(&format!("x:{seed}"), &seed.to_string(), &[]);
+        *first.entry(image.id.hex()[..1].to_owned()).or_insert(0) += 1;
+    }
+    // Of 17 ids at least two begin alike.
+    let (prefix, _) = first.into_iter().find(|(_, count)| *count > 1).unwrap();
+    assert!(matches!(t.store.image(&format!("sha256:{prefix}")), Err(Error::Ambiguous { .. })));
+}
+
+#[test]
+fn a_name_that_moves_leaves_its_image() {
+    let t = Fixture::new();
+    let old = t.image("x:1", "old", &["a"]);
+    let new = t.image("x:1", "new", &["b"]);
+    assert_eq!(t.store.image("x:1").unwrap().id, new.id);
+    let found = t.store.image(&old.id.to_string()).unwrap();
+    assert!(found.names.is_empty());
+    let removed = t.store.remove(old.id.short(), false, &nobody).unwrap();
+    assert_eq!(removed.deleted, [old.id, digest("a")]);
+    assert!(t.store.image("x:1").is_ok() && t.has_layer("b") && !t.has_layer("a"));
+}
+
+#[test]
+fn the_last_name_takes_the_image_with_it() {
+    let t = Fixture::new();
+    let image = t.image("x:1", "1", &["a", "b"]);
+    t.store.tag(&image, &name("x:2")).unwrap();
+    t.image("y:1", "2", &["a"]);
+    let removed = t.store.remove("x:1", false, &nobody).unwrap();
+    assert_eq!((removed.untagged, removed.deleted.len()), (vec!["x:1".to_owned()], 0));
+    assert!(t.store.image("x:2").is_ok());
+    let removed = t.store.remove("x:2", false, &nobody).unwrap();
+    assert_eq!(removed.deleted, [image.id.clone(), digest("b")]);
+    assert!(t.has_layer("a"), "another image needs it");
+    t.store.remove("y:1", false, &nobody).unwrap();
+    assert_eq!(t.files(), Vec::<String>::new(), "nothing stays behind");
+}
+
+#[test]
+fn removing_by_id() {
+    let t = Fixture::new();
+    let image = t.image("x:1", "1", &["a"]);
+    t.store.tag(&image, &name("x:2")).unwrap();
+    t.store.tag(&image, &name("other/x:2")).unwrap();
+    assert!(matches!(t.store.remove(image.id.hex(), false, &nobody), Err(Error::SeveralNames { .. })));
+    let removed = t.store.remove(image.id.hex(), true, &nobody).unwrap();
+    assert_eq!(removed.untagged.len(), 3);
+    assert!(!t.has_layer("a"));
+    assert!(matches!(t.store.remove("x:1", true, &nobody), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn an_image_in_use_stays() {
+    let t = Fixture::new();
+    let image = t.image("x:1", "1", &["a"]);
+    let used = |used: &Image| if used.id == image.id { vec!["c0ffee".to_owned()] } else { Vec::new() };
+    let error = t.store.remove("x:1", false, &used).unwrap_err();
+    assert_eq!(error.to_string(), "image x:1 is in use by c0ffee");
+    t.store.tag(&image, &name("x:2")).unwrap();
+    assert_eq!(t.store.remove("x:2", false, &used).unwrap().untagged, ["x:2"], "one of two names may always go");
+    let removed = t.store.remove("x:1", true, &used).unwrap();
+    assert!(removed.deleted.is_empty() && t.has_layer("a"));
+    assert!(matches!(t.store.remove(image.id.hex(), true, &used), Err(Error::InUse { forceable: false, .. })));
+    t.store.remove(image.id.hex(), false, &nobody).unwrap();
+    assert!(!t.has_layer("a"));
+}
+
+#[test]
+fn leases_keep_layers_and_dead_ones_do_not() {
+    let t = Fixture::new();
+    t.image("x:1", "1", &["a", "b"]);
+    let lease = t.store.lease([digest("a")].iter()).unwrap();
+    fs::write(t.store.leases().join("4242-0.lease"), format!("{}\n", digest("b"))).unwrap();
+    t.store.remove("x:1", false, &nobody).unwrap();
+    assert!(t.has_layer("a") && !t.has_layer("b"));
+    assert!(!t.store.leases().join("4242-0.lease").exists());
+    drop(lease);
+    assert_eq!(t.store.sweep().unwrap(), [digest("a")]);
+    assert_eq!(t.files(), Vec::<String>::new());
+}
+
+#[test]
+fn a_held_image_cannot_go() {
+    let t = Fixture::new();
+    let image = t.image("x:1", "1", &["a"]);
+    let hold = t.store.hold(&image).unwrap();
+    assert!(matches!(t.store.remove("x:1", false, &nobody), Err(Error::InUse { .. })));
+    drop(hold);
+    t.store.remove("x:1", false, &nobody).unwrap();
+    assert!(matches!(t.store.hold(&image), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn what_a_killed_pull_leaves_is_swept() {
+    let t = Fixture::new();
+    let part = t.store.beside(&digest("a"), "part");
+    fs::create_dir_all(part.join("tree/half")).unwrap();
+    fs::write(t.store.beside(&digest("a"), "lock"), "").unwrap();
+    fs::create_dir_all(t.store.beside(&digest("b"), "gone").join("tree")).unwrap();
+    t.layer("c");
+    // The next pull of the layer starts anew,
+    t.layer("a");
+    assert!(t.has_layer("a") && !part.exists() && !t.store.layer(&digest("a")).join("tree/half").exists());
+    // and a removal clears the rest, but nothing that is under way.
+    let busy = digest("busy");
+    let staged = Staged::new(&t.store, &busy, t.store.lock_layer(&busy).unwrap()).unwrap();
+    assert_eq!(t.store.sweep().unwrap().len(), 2);
+    assert!(t.store.beside(&busy, "part").exists());
+    drop(staged);
+    assert_eq!(t.files(), Vec::<String>::new());
+    assert!(fs::read_dir(t.store.layers(&busy)).unwrap().next().is_none());
+}
+
+#[test]
+fn damage_is_told_and_can_be_removed() {
+    let t = Fixture::new();
+    let image = t.image("x:1", "1", &["a"]);
+    let good = t.image("y:1", "2", &["a"]);
+    fs::write(t.store.blob(&image.id), "{}").unwrap();
+    assert!(matches!(t.store.image("x:1"), Err(Error::Damaged { .. })));
+    let listing = t.store.list().unwrap();
+    assert_eq!((listing.images.len(), listing.damaged.len()), (1, 1));
+    t.store.remove("x:1", false, &nobody).unwrap();
+    fs::write(t.store.ref_file(&name("y:1")), "garbage").unwrap();
+    t.store.remove("y:1", false, &nobody).unwrap();
+    assert!(t.store.image("y:1").is_err() && t.store.image(good.id.hex()).is_ok(), "only the name was damaged");
+    fs::remove_dir_all(t.store.layer(&digest("a"))).unwrap();
+    assert!(matches!(t.store.lower(&good), Err(Error::Damaged { .. })));
+    t.store.remove(good.id.hex(), false, &nobody).unwrap();
+    assert_eq!(t.files(), Vec::<String>::new());
+}
+
+#[test]
+fn publishing_needs_all_layers() {
+    let t = Fixture::new();
+    let record = Record {
+        target: digest("m"),
+        manifest: digest("m"),
+        media_type: String::new(),
+        config: digest("c"),
+        layers: vec![digest("missing")],
+    };
+    let lease = t.store.lease(record.layers.iter()).unwrap();
+    let reference = name("x:1");
+    let publication = Publication { name: &reference, record: &record, blobs: Vec::new() };
+    assert!(matches!(t.store.publish(&publication, &lease), Err(Error::Damaged { .. })));
+    drop(lease);
+    assert_eq!(t.files(), Vec::<String>::new());
+}
+
+#[test]
+fn pulls_and_removals_side_by_side() {
+    let t = Fixture::new();
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let t = &t;
+            scope.spawn(move || {
+                for round in 0..15 {
+                    let reference = format!("w{worker}:1");
+                    let digests = [digest("shared"), digest(&format!("own{worker}"))];
+                    let lease = t.store.lease(digests.iter()).unwrap();
+                    let image = t.image(&reference, &format!("{worker} {round}"), &["shared", &format!("own{worker}")]);
+                    t.store.lower(&image).unwrap();
+                    drop(lease);
+                    t.store.lower(&image).unwrap_or_else(|error| panic!("a published image lost a layer: {error}"));
+                    t.store.remove(image.id.hex(), true, &nobody).unwrap();
+                }
+            });
+        }
+    });
+    t.store.sweep().unwrap();
+    assert_eq!(t.files(), Vec::<String>::new());
+}
+
+#[test]
+fn only_the_owner_may_enter() {
+    use std::os::unix::fs::MetadataExt;
+    let t = Fixture::new();
+    for folder in ["", "refs", "layers", "blobs", "leases"] {
+        let mode = fs::metadata(t.store.root().join(folder)).unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "{folder}");
+    }
+    assert!(Lock::attempt(&t.store.leases().join("publish.lock")).unwrap().is_some());
+}
+
+/// Layers are unpacked alone; what they leave to those below them is completed afterwards.
+mod adopting {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    fn with(t: &Fixture, layer: &str, implicit: &[&str], foreign: &[(&str, &str)], fill: impl FnOnce(&Path)) {
+        let digest = digest(layer);
+        let staged = Staged::new(&t.store, &digest, t.store.lock_layer(&digest).unwrap()).unwrap();
+        fill(&t.store.beside(&digest, "part").join("tree"));
+        let mut file = layer_file(layer);
+        file.implicit = implicit.iter().map(ToString::to_string).collect();
+        file.foreign = foreign.iter().map(|(link, target)| (link.to_string(), target.to_string())).collect();
+        staged.publish(&file).unwrap();
+    }
+
+    fn folder(tree: &Path, path: &str, mode: u32) {
+        fs::create_dir_all(tree.join(path)).unwrap();
+        fs::set_permissions(tree.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn folders_take_the_attributes_of_the_layers_below() {
+        let t = Fixture::new();
+        with(&t, "base", &[""], &[], |tree| {
+            folder(tree, "tmp", 0o1777);
+            folder(tree, "etc", 0o750);
+            fs::write(tree.join("file"), "").unwrap();
+        });
+        with(&t, "top", &["", "tmp", "etc", "file", "new"], &[], |tree| {
+            ["tmp", "etc", "file", "new"].iter().for_each(|path| folder(tree, path, 0o755));
+        });
+        let digests = [digest("base"), digest("top")];
+        t.store.adopt(&digests).unwrap();
+        let mode = |path: &str| fs::metadata(t.store.layer(&digests[1]).join("tree").join(path)).unwrap().mode() & 0o7777;
+        assert_eq!((mode("tmp"), mode("etc"), mode("file"), mode("new")), (0o1777, 0o750, 0o755, 0o755));
+        assert!(t.store.read_layer(&digests[1]).unwrap().unwrap().base.is_some());
+    }
+
+    #[test]
+    fn links_bring_their_file_up() {
+        let t = Fixture::new();
+        with(&t, "base", &[], &[], |tree| {
+            folder(tree, "bin", 0o711);
+            fs::write(tree.join("bin/a"), "content").unwrap();
+            fs::set_permissions(tree.join("bin/a"), fs::Permissions::from_mode(0o4711)).unwrap();
+        });
+        with(&t, "top", &[], &[("x/b", "bin/a"), ("c", "bin/a")], |_| {});
+        let digests = [digest("base"), digest("top")];
+        t.store.adopt(&digests).unwrap();
+        let tree = t.store.layer(&digests[1]).join("tree");
+        let stat = |path: &str| fs::metadata(tree.join(path)).unwrap();
+        assert_eq!((stat("bin/a").nlink(), stat("c").mode() & 0o7777, stat("bin").mode() & 0o7777), (3, 0o4711, 0o711));
+        assert_eq!(fs::read_to_string(tree.join("x/b")).unwrap(), "content");
+        assert_eq!(stat("bin/a").mtime_nsec(), fs::metadata(t.store.layer(&digests[0]).join("tree/bin/a")).unwrap().mtime_nsec());
+        // On top of something else the file would be another one.
+        t.layer("other");
+        assert!(matches!(t.store.adopt(&[digest("other"), digest("top")]), Err(Error::OtherBase { .. })));
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_an_error() {
+        let t = Fixture::new();
+        with(&t, "base", &[], &[], |tree| std::os::unix::fs::symlink("/etc", tree.join("out")).unwrap());
+        for (layer, target) in [("top", "gone"), ("through", "out/passwd"), ("folder", "")] {
+            with(&t, layer, &[], &[("b", target)], |_| {});
+            let error = t.store.adopt(&[digest("base"), digest(layer)]).unwrap_err();
+            assert!(matches!(error, Error::ForeignLink { .. }), "{target}: {error:?}");
+        }
+    }
+}
