@@ -16,16 +16,14 @@ use std::thread;
 
 use ipnet::Ipv4Net;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 
+use crate::claims::Claims;
 use crate::error::{Error, Result};
-use crate::lease::{self, Lease};
+use crate::netlink::Socket;
 use crate::netlink::route::Link;
-use crate::netlink::{NetlinkError, Socket};
 use crate::network::Network;
-use crate::nft::{self, Published};
-use crate::port::{Port, Protocol, Reserved};
-use crate::{bridge, conntrack, sandbox};
+use crate::port::Port;
+use crate::{bridge, lease, nft, sandbox};
 
 /// A container's network. Dropping it undoes everything; [`keep`](Attached::keep) hands it over.
 #[derive(Debug)]
@@ -64,37 +62,11 @@ pub struct Undo {
     pub unlink: Vec<PathBuf>,
 }
 
-/// All that outlives a process unless it is undone.
-#[derive(Debug)]
-struct Claims {
-    table: String,
-    /// There until it is handed over.
-    netfilter: Option<Socket>,
-    published: Vec<Published>,
-    reserved: Vec<Reserved>,
-    lease: Option<Lease>,
-}
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        let Some(netfilter) = &self.netfilter else { return };
-        for batch in nft::remove(&self.table, &self.published) {
-            let _ = send(netfilter, &batch, SendFlags::empty());
-        }
-    }
-}
-
 impl Attached {
     /// Gives up ownership: nothing is undone any more unless by [`Kept::undo`].
     pub fn keep(self) -> Kept {
-        let mut claims = self.claims;
-        let undo = Undo {
-            nftables: nft::remove(&claims.table, &std::mem::take(&mut claims.published)),
-            unlink: claims.lease.take().map(Lease::keep).into_iter().collect(),
-        };
-        let mut held: Vec<OwnedFd> = std::mem::take(&mut claims.reserved).into_iter().map(|reserved| reserved.socket).collect();
-        held.extend(claims.netfilter.take().map(Socket::into_fd));
-        Kept { netns: self.netns, reserved: held, undo }
+        let (reserved, undo) = self.claims.keep();
+        Kept { netns: self.netns, reserved, undo }
     }
 }
 
@@ -125,13 +97,13 @@ pub fn attach(network: &Network, id: &str, ports: &[Port]) -> Result<Attached> {
     let Prepared { claims, address, bridge, route } = prepared?;
     let sandbox = sandbox?;
     sandbox.connect(&route, &bridge, id, address, network.gateway(), !ports.is_empty())?;
-    claims.reserved.iter().try_for_each(Reserved::listen)?;
+    claims.listen()?;
     Ok(Attached {
         netns: sandbox.netns,
         address,
         gateway: network.gateway(),
         mac: bridge::mac(address.addr()),
-        ports: claims.reserved.iter().map(|reserved| reserved.port).collect(),
+        ports: claims.ports(),
         claims,
     })
 }
@@ -152,47 +124,9 @@ fn prepare(network: &Network, id: &str, ports: &[Port]) -> Result<Prepared> {
     // The table first: the bridge lets loopback addresses in, and the table keeps them out.
     let fresh = nft::ensure(&netfilter, network)?;
     let bridge = bridge::ensure(&route, network, fresh)?;
-    let table = network.table.clone();
-    let mut claims = Claims { table, netfilter: None, published: Vec::new(), reserved: Vec::new(), lease: Some(lease) };
-    publish(&mut claims, &netfilter, address.addr(), ports)?;
-    claims.netfilter = Some(netfilter);
+    let mut claims = Claims::new(&network.table, netfilter, lease);
+    claims.publish(address.addr(), ports)?;
     Ok(Prepared { claims, address, bridge, route })
-}
-
-/// Reserves and publishes all ports. A port that was chosen here and turns out to be a dead container's is chosen again.
-fn publish(claims: &mut Claims, netfilter: &Socket, to: Ipv4Addr, ports: &[Port]) -> Result<()> {
-    if ports.is_empty() {
-        return Ok(());
-    }
-    for port in ports {
-        claims.reserved.push(Reserved::bind(port)?);
-    }
-    let mut attempts = 0;
-    loop {
-        let published: Vec<_> = claims.reserved.iter().map(|reserved| Published { port: reserved.port, to }).collect();
-        match nft::add(netfilter, &claims.table, &published) {
-            Ok(()) => {
-                claims.published = published;
-                break;
-            }
-            Err((error, Some(taken))) if error.errno() == Errno::EXIST => {
-                attempts += 1;
-                match claims.reserved.iter().position(|reserved| reserved.port == taken) {
-                    // The new socket is bound before the old one closes: it cannot get the same port again.
-                    Some(index) if ports[index].host_port == 0 && attempts < 64 => {
-                        claims.reserved[index] = Reserved::bind(&ports[index])?
-                    }
-                    _ => return Err(taken.in_use()),
-                }
-            }
-            Err((source, _)) => return Err(Error::Netlink { what: "publish ports".into(), source }),
-        }
-    }
-    for published in claims.published.iter().filter(|published| published.port.protocol == Protocol::Udp) {
-        // A kernel without ctnetlink keeps such flows until they time out.
-        let _: std::result::Result<(), NetlinkError> = conntrack::forget(netfilter, &published.port);
-    }
-    Ok(())
 }
 
 /// Removes what a container whose owner died has left: its lease, and all map elements that lead to its address. Nothing there is fine.

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `network` | what a network is, and how the default one is chosen |
 //! | `attach` | one container's start: [`attach`], and its undo |
+//! | `claims` | what must be undone: the address, the ports |
 //! | `sandbox` | the namespace and the veth pair |
 //! | `bridge` | making the bridge at first use |
 //! | `lease` | addresses |
@@ -25,6 +26,7 @@
 
 mod attach;
 mod bridge;
+mod claims;
 mod conntrack;
 mod error;
 mod lease;

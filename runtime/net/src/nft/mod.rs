@@ -17,7 +17,7 @@ mod table;
 
 use rustix::io::Errno;
 
-use crate::netlink::{Batch, CREATE, EXCL, NetlinkError, Socket, attributes, find, text};
+use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
 
 #[cfg(test)]
 pub(crate) use ports::elements;
@@ -66,7 +66,7 @@ fn batch(generation: Option<u32>, body: impl FnOnce(&mut Batch)) -> Batch {
 fn generation(socket: &Socket) -> Result<u32, NetlinkError> {
     let mut request = Batch::new();
     request.message("NFT_MSG_GETGEN", GETGEN, 0, &[0, 0, 0, 0], |m| m);
-    let read = |message: crate::netlink::Message<'_>| {
+    let read = |message: Message<'_>| {
         let id = find(message.body.get(4..)?, 1)?;
         Some(u32::from_be_bytes(id.try_into().ok()?))
     };

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use rustix::io::Errno;
 
-use super::*;
-use crate::netlink::{self, DUMP};
+use super::{ANY, DELSETELEM, GENMSG, GETSETELEM, NEWSETELEM, ONE, batch, generation};
+use crate::netlink::{self, Batch, CREATE, DUMP, EXCL, NetlinkError, Socket, attributes, find};
 use crate::port::{Port, Protocol};
 
 /// Elements of one message. A list is an attribute, whose length is a `u16`.

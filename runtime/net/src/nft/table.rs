@@ -6,8 +6,9 @@ use ipnet::Ipv4Net;
 use rustix::io::Errno;
 
 use super::expr::{Expr, rule};
-use super::*;
+use super::{ANY, DELTABLE, GENMSG, GETTABLE, NEWCHAIN, NEWSET, NEWTABLE, ONE, batch};
 use crate::error::{Error, Result};
+use crate::netlink::{Batch, CREATE, EXCL, Message, NetlinkError, Socket, find, text};
 use crate::network::Network;
 
 /// Written into the table's comment; a table with another comment is replaced. Raise the number when a rule changes.
@@ -75,7 +76,7 @@ fn unsupported(table: &str, source: NetlinkError) -> Error {
 fn get(socket: &Socket, table: &str) -> std::result::Result<Option<Found>, NetlinkError> {
     let mut request = Batch::new();
     request.message("NFT_MSG_GETTABLE", GETTABLE, 0, &GENMSG, |m| m.text(1, table));
-    let read = |message: crate::netlink::Message<'_>| {
+    let read = |message: Message<'_>| {
         let attrs = message.body.get(4..)?;
         // NFTA_TABLE_USERDATA holds type, length, value; type 0 is the comment that `nft list` shows.
         let comment = find(attrs, 6).and_then(|data| data.get(2..)).map_or("", text).to_owned();
