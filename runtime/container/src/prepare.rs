@@ -94,7 +94,8 @@ fn namespace(path: &Path, flag: u64, foreign: bool) -> Result<OwnedFd, Error> {
         if let (Ok(this), Ok(other)) = (this, other)
             && (this.st_dev, this.st_ino) == (other.st_dev, other.st_ino)
         {
-            return Err(Error::invalid("linux.sysctl", format!("{} is the host's {kind} namespace", path.display())));
+            let why = format!("{} is the host's own {kind} namespace: the settings would be made for the host", path.display());
+            return Err(Error::invalid("linux.namespaces", why));
         }
     }
     Ok(fd)

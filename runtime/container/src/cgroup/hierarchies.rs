@@ -69,7 +69,7 @@ impl Hierarchies {
     /// # Errors
     /// [`Error::NotMounted`] says what to do about it.
     pub fn detect() -> Result<Self, Error> {
-        if rustix::fs::statfs(USUAL).is_ok_and(|fs| fs.f_type as i64 == CGROUP2_SUPER_MAGIC) {
+        if rustix::fs::statfs(USUAL).is_ok_and(|fs| fs.f_type == CGROUP2_SUPER_MAGIC) {
             return Ok(Hierarchies { all: vec![Hierarchy::v2(USUAL)] });
         }
         let path = "/proc/self/mountinfo";

@@ -56,7 +56,14 @@ fn memory() {
 fn cpu() {
     check(
         json!({"cpu": {"shares": 1024, "quota": 50000, "period": 100000, "burst": 1000, "cpus": "0-1", "mems": "0"}}),
-        &["cpu.shares 1024", "cpu.cfs_period_us 100000", "cpu.cfs_quota_us 50000", "cpu.cfs_burst_us 1000", "cpuset.cpus 0-1", "cpuset.mems 0"],
+        &[
+            "cpu.shares 1024",
+            "cpu.cfs_period_us 100000",
+            "cpu.cfs_quota_us 50000",
+            "cpu.cfs_burst_us 1000",
+            "cpuset.cpus 0-1",
+            "cpuset.mems 0",
+        ],
         &["cpu.weight 100", "cpu.max 50000 100000", "cpu.max.burst 1000", "cpuset.cpus 0-1", "cpuset.mems 0"],
     );
     check(json!({"cpu": {"quota": -1}}), &["cpu.cfs_quota_us -1"], &["cpu.max max 100000"]);
@@ -115,16 +122,28 @@ fn nonsense_names_the_field_and_the_value() {
     for (mountinfo, resources, expected) in [
         (V1, json!({"memory": {"limit": 4096}}), "linux.resources.memory.limit 4096: too small"),
         (V2, json!({"memory": {"limit": 4096}}), "linux.resources.memory.limit 4096: too small"),
-        (V1, json!({"memory": {"limit": 1048576, "swap": 5}}), "linux.resources.memory.swap 5: the limit on memory and swap is below"),
+        (
+            V1,
+            json!({"memory": {"limit": 1048576, "swap": 5}}),
+            "linux.resources.memory.swap 5: the limit on memory and swap is below",
+        ),
         (V1, json!({"memory": {"swap": 500}}), "linux.resources.memory.swap 500: a limit on memory and swap needs"),
         (V1, json!({"memory": {"kernel": 500}}), "linux.resources.memory.kernel 500"),
         (V2, json!({"memory": {"swappiness": 5}}), "linux.resources.memory.swappiness 5"),
         (V2, json!({"cpu": {"realtimeRuntime": 5}}), "linux.resources.cpu.realtimeRuntime 5"),
         (V2, json!({"network": {"classID": 5}}), "linux.resources.network.classID 5"),
-        (V1, json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}), "linux.resources.hugepageLimits 2MB 1: this host has no hugetlb"),
+        (
+            V1,
+            json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 1}]}),
+            "linux.resources.hugepageLimits 2MB 1: this host has no hugetlb",
+        ),
         (V2, json!({"hugepageLimits": [{"pageSize": "../2MB", "limit": 1}]}), "linux.resources.hugepageLimits.pageSize ../2MB"),
         (V2, json!({"unified": {"../x.y": "1"}}), "linux.resources.unified ../x.y"),
-        (V1, json!({"devices": [{"allow": true, "type": "a", "access": "m"}]}), "linux.resources.devices a *:* m: a rule of type a"),
+        (
+            V1,
+            json!({"devices": [{"allow": true, "type": "a", "access": "m"}]}),
+            "linux.resources.devices a *:* m: a rule of type a",
+        ),
         (V2, json!({"devices": [{"allow": true, "type": "a", "major": 1, "access": "rwm"}]}), "linux.resources.devices a 1:* rwm"),
         (V1, json!({"devices": [{"allow": true, "type": "c", "access": "x"}]}), "linux.resources.devices c *:* x: access is made"),
     ] {

@@ -81,7 +81,8 @@ impl Build {
     }
 }
 
-/// Compiles a configuration for this host. It decides everything and touches nothing.
+/// Compiles a configuration for this host. It decides everything and touches nothing. `linux.cgroupsPath` and `linux.resources` are not
+/// part of a plan: they are for [`cgroup::create`](crate::cgroup::create). `root.path` is for the caller, who mounts it.
 ///
 /// # Errors
 /// [`Error::Invalid`] and [`Error::Unsupported`] name the field.
@@ -116,7 +117,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     Ok(Compiled { plan, sources: build.sources, warnings: build.warnings })
 }
 
-/// Compiles a process that joins a container, with that container's filter.
+/// Compiles a process that joins a container, with that container's filter. Capabilities that this host cannot give are left out.
 ///
 /// # Errors
 /// As [`compile`].

@@ -8,8 +8,8 @@ use launch::Step;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cgroup::Hierarchies;
 use crate::capabilities;
+use crate::cgroup::Hierarchies;
 
 pub(super) const HYBRID: &str = "\
 1 1 0:1 / /c/memory rw - cgroup cgroup rw,memory
@@ -104,7 +104,14 @@ fn devices_of_every_container() {
         .collect();
     assert_eq!(
         nodes,
-        ["/dev/null 20666 1:3", "/dev/zero 20666 1:5", "/dev/full 20666 1:7", "/dev/random 20666 1:8", "/dev/urandom 20666 1:9", "/dev/tty 20666 5:0"]
+        [
+            "/dev/null 20666 1:3",
+            "/dev/zero 20666 1:5",
+            "/dev/full 20666 1:7",
+            "/dev/random 20666 1:8",
+            "/dev/urandom 20666 1:9",
+            "/dev/tty 20666 5:0"
+        ]
     );
     let link = Step::Symlink { content: "pts/ptmx".into(), path: "/dev/ptmx".into() };
     assert!(steps.contains(&link) && !steps.contains(&Step::Console));

@@ -35,7 +35,8 @@ fn new_file_systems() {
             propagation: 0,
         }
     );
-    let (step, _) = mount(json!({"destination": "/sys/", "type": "sysfs", "options": ["ro", "nodev", "noatime", "sync", "rslave"]}));
+    let (step, _) =
+        mount(json!({"destination": "/sys/", "type": "sysfs", "options": ["ro", "nodev", "noatime", "sync", "rslave"]}));
     assert_eq!(
         step,
         Step::Mount {
@@ -95,8 +96,14 @@ fn bad_mounts() {
             json!({"destination": "/x", "source": "/y", "options": ["bind", "size=5"]}),
             "mounts[0].options: a bind mount cannot have the file system option \"size\"",
         ),
-        (json!({"destination": "/x", "type": "tmpfs", "options": ["tmpcopyup"]}), "mounts[0].options: the option \"tmpcopyup\" is not supported"),
-        (json!({"destination": "/x", "type": "cgroup", "options": ["foo"]}), "mounts[0].options: the option \"foo\" of a cgroup mount"),
+        (
+            json!({"destination": "/x", "type": "tmpfs", "options": ["tmpcopyup"]}),
+            "mounts[0].options: the option \"tmpcopyup\" is not supported",
+        ),
+        (
+            json!({"destination": "/x", "type": "cgroup", "options": ["foo"]}),
+            "mounts[0].options: the option \"foo\" of a cgroup mount",
+        ),
         (
             json!({"destination": "/x", "type": "bind", "source": "/y", "uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}),
             "mounts[0].uidMappings: id-mapped mounts are not supported",
@@ -118,11 +125,17 @@ fn a_relative_destination_is_tolerated_with_a_warning() {
 #[test]
 fn proc_is_procfs() {
     for (mount, expected) in [
-        (json!({"destination": "/proc", "type": "tmpfs"}), "mounts[0].destination: only a procfs may be mounted on /proc, not tmpfs"),
+        (
+            json!({"destination": "/proc", "type": "tmpfs"}),
+            "mounts[0].destination: only a procfs may be mounted on /proc, not tmpfs",
+        ),
         (json!({"destination": "proc", "type": "tmpfs"}), "mounts[0].destination: only a procfs"),
         (json!({"destination": "/proc/./self/attr", "type": "tmpfs"}), "mounts[0].destination: /proc/self/attr is inside /proc"),
         (json!({"destination": "/proc/sys", "type": "bind", "source": "/x"}), "mounts[0].destination: /proc/sys is inside /proc"),
-        (json!({"destination": "/proc/meminfo/x", "type": "bind", "source": "/x"}), "mounts[0].destination: /proc/meminfo/x is inside"),
+        (
+            json!({"destination": "/proc/meminfo/x", "type": "bind", "source": "/x"}),
+            "mounts[0].destination: /proc/meminfo/x is inside",
+        ),
     ] {
         assert!(refused(json!({"mounts": [mount]})).starts_with(expected));
     }

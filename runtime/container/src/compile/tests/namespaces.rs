@@ -8,7 +8,8 @@ fn with(namespaces: Value, patch: Value) -> Value {
 
 #[test]
 fn new_and_joined() {
-    let namespaces = json!([{"type": "pid"}, {"type": "network", "path": "/run/netns/x"}, {"type": "mount", "path": ""}, {"type": "cgroup"}]);
+    let namespaces =
+        json!([{"type": "pid"}, {"type": "network", "path": "/run/netns/x"}, {"type": "mount", "path": ""}, {"type": "cgroup"}]);
     let Compiled { plan, sources, .. } = compiled(with(namespaces, json!({})));
     assert_eq!(plan.unshare, 0x2000_0000 | 0x2_0000 | 0x200_0000);
     assert_eq!(plan.join, [(0x4000_0000, Slot(2))]);
@@ -49,7 +50,8 @@ fn names_need_a_uts_namespace() {
 #[test]
 fn sysctls_belong_to_a_namespace() {
     let all = json!([{"type": "mount"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}]);
-    for key in ["net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/forwarding", "kernel.shmmax", "fs.mqueue.msg_max", "kernel.domainname"] {
+    for key in ["net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/forwarding", "kernel.shmmax", "fs.mqueue.msg_max", "kernel.domainname"]
+    {
         let plan = compiled(with(all.clone(), json!({"linux": {"sysctl": {key: "1"}}}))).plan;
         assert_eq!(plan.sysctls, [(key.to_owned(), "1".to_owned())]);
         let error = refused(json!({"linux": {"sysctl": {key: "1"}}}));

@@ -34,10 +34,19 @@ fn bad_ones() {
         (json!({"oomScoreAdj": 1001}), "process.oomScoreAdj: 1001 is not between -1000 and 1000"),
         (json!({"rlimits": twice}), "process.rlimits: RLIMIT_CPU is given twice"),
         (json!({"rlimits": [{"type": "RLIMIT_CPU", "soft": 3, "hard": 2}]}), "process.rlimits: RLIMIT_CPU: soft 3 is above hard 2"),
-        (json!({"terminal": true, "consoleSize": {"height": 1, "width": 70000}}), "process.consoleSize.width: 70000 is above 65535"),
-        (json!({"apparmorProfile": "docker-default"}), "process.apparmorProfile: \"docker-default\" is asked for, and AppArmor is not active on this host"),
+        (
+            json!({"terminal": true, "consoleSize": {"height": 1, "width": 70000}}),
+            "process.consoleSize.width: 70000 is above 65535",
+        ),
+        (
+            json!({"apparmorProfile": "docker-default"}),
+            "process.apparmorProfile: \"docker-default\" is asked for, and AppArmor is not active on this host",
+        ),
         (json!({"selinuxLabel": "x"}), "process.selinuxLabel: SELinux is not supported"),
-        (json!({"ioPriority": {"class": "IOPRIO_CLASS_RT", "priority": 1}}), "process.ioPriority: an I/O priority is not supported"),
+        (
+            json!({"ioPriority": {"class": "IOPRIO_CLASS_RT", "priority": 1}}),
+            "process.ioPriority: an I/O priority is not supported",
+        ),
         (json!({"scheduler": {"policy": "SCHED_FIFO"}}), "process.scheduler: a scheduling policy is not supported"),
         (json!({"execCPUAffinity": {"initial": "0"}}), "process.execCPUAffinity: a CPU affinity is not supported"),
     ] {
