@@ -94,38 +94,71 @@ fn gone(hierarchies: &Hierarchies, path: &str) {
 #[test]
 fn limits_are_in_force() {
     everywhere("limits", |hierarchies, path| {
-        let limits = json!({"memory": {"limit": 33554432}, "cpu": {"shares": 512, "quota": 20000, "period": 50000, "cpus": "0"},
-            "pids": {"limit": 7}});
-        // The controllers of a hybrid host are not to be had through v2.
-        if hierarchies.kind() == Kind::V2 && !fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap().contains("memory") {
-            let error = create(hierarchies, path, limits).unwrap_err().to_string();
-            assert!(error.starts_with("linux.resources.memory.limit 33554432: this host has no memory controller; see"), "{error}");
-            return gone(hierarchies, path);
-        }
-        let cgroup = create(hierarchies, path, limits).unwrap();
-        let files = files(&cgroup);
-        let expected: &[(&str, &str)] = match hierarchies.kind() {
-            Kind::V2 => &[
+        let memory = json!({"limit": 33554432, "reservation": 16777216});
+        let mut limits = json!({"memory": memory, "cpu": {"shares": 512, "quota": 20000, "period": 50000}, "pids": {"limit": 7}});
+        let mut expected = match hierarchies.kind() {
+            Kind::V2 => vec![
                 ("memory.max", "33554432"),
+                ("memory.low", "16777216"),
                 ("cpu.weight", "59"),
                 ("cpu.max", "20000 50000"),
-                ("cpuset.cpus", "0"),
                 ("pids.max", "7"),
             ],
-            _ => &[
+            _ => vec![
                 ("memory.limit_in_bytes", "33554432"),
+                ("memory.soft_limit_in_bytes", "16777216"),
                 ("cpu.shares", "512"),
                 ("cpu.cfs_quota_us", "20000"),
                 ("cpu.cfs_period_us", "50000"),
-                ("cpuset.cpus", "0"),
                 ("cpuset.mems", "0"),
                 ("pids.max", "7"),
             ],
         };
+        let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+        // The controllers of a hybrid host are not to be had through v2.
+        if hierarchies.kind() == Kind::V2 && !v2.contains("memory") {
+            let error = create(hierarchies, path, limits).unwrap_err().to_string();
+            assert!(error.starts_with("linux.resources.memory.limit 33554432: this host has no memory controller; see"), "{error}");
+            return gone(hierarchies, path);
+        }
+        if hierarchies.kind() != Kind::V2 || v2.contains("cpuset") {
+            limits["cpu"]["cpus"] = json!("0");
+            expected.push(("cpuset.cpus", "0"));
+        }
+        let cgroup = create(hierarchies, path, limits).unwrap();
+        let files = files(&cgroup);
         for (file, value) in expected {
-            assert_eq!(files[*file], *value, "{file}");
+            assert_eq!(files[file], value, "{file}");
         }
         drop(cgroup);
+        gone(hierarchies, path);
+    });
+}
+
+/// Folders above are made and removed by several at once.
+#[test]
+fn many_at_once_do_not_hinder_each_other() {
+    everywhere("many", |hierarchies, path| {
+        let parent = path.strip_suffix("/one").unwrap();
+        let make = |number: usize| {
+            let one = create(hierarchies, &format!("{parent}/{number}/deep"), json!({})).unwrap();
+            let cpuset = one.folders().iter().find(|folder| folder.controllers.contains(&"cpuset".to_owned()));
+            if let Some(folder) = cpuset {
+                assert!(!fs::read_to_string(folder.path.join("cpuset.cpus")).unwrap().trim().is_empty());
+            }
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..6 {
+                scope.spawn(move || (0..10).for_each(|round| make(thread * 10 + round)));
+            }
+        });
+        // Whoever made the folder that all share may have gone first, and left it to the others.
+        for folder in cgroup::paths(hierarchies, parent) {
+            assert!(
+                fs::read_dir(&folder).map_or(0, |all| all.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()) == 0
+            );
+            let _ = fs::remove_dir(&folder);
+        }
         gone(hierarchies, path);
     });
 }
