@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use launch::{Created, Exit, Failure, Kind, Running, Slot, Status};
+use launch::{Created, Exit, Failure, Kind, Running, Slot, Status, Target};
 use monitor::log::Writer;
 use monitor::{Event, Launch, MAX_PACKET, Request, now};
 use rustix::io::Errno;
@@ -48,8 +48,8 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
         cleanup::run(&launch.cleanup, None);
         return Ok(None);
     }
-    match run(&launch, &fds, made) {
-        Ok((task, running)) => session(signals, client, launch, fds, task, running).map(Some),
+    match run(&launch, &fds, made, &mut client) {
+        Ok((init, target)) => session(signals, client, launch, fds, init, target).map(Some),
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
             client.part();
@@ -106,15 +106,14 @@ fn started(client: &mut Client) -> bool {
     false
 }
 
-/// Lets init execute its program, and writes down that it runs.
-fn run(launch: &Launch, fds: &[OwnedFd], made: Made) -> std::result::Result<(Task, Running), Failure> {
+/// Lets init execute its program, writes down that it runs, and says so.
+fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std::result::Result<(Task, Target), Failure> {
     let Made { created, streams } = made;
     let since = now();
-    let running = created.start()?;
-    let (pid, start_time) = (running.pid, running.start_time);
+    let Running { pid, start_time, pidfd, target, .. } = created.start()?;
     end::record(fds[launch.folder.0 as usize].as_fd(), &Status::Running { pid, start_time, since });
-    let pidfd = running.pidfd.try_clone().map_err(|error| Failure { kind: Kind::Runtime, message: error.to_string() })?;
-    Ok((Task { number: INIT, pid, pidfd, started: since, streams }, running))
+    client.tell(&Event::Started);
+    Ok((Task { number: INIT, pid, pidfd, started: since, streams }, target))
 }
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
@@ -136,7 +135,7 @@ fn failed(launch: &Launch, mut fds: Vec<OwnedFd>, client: &mut Client, failure: 
 }
 
 /// Keeps what is needed from here on, and lets go of the rest.
-fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, init: Task, running: Running) -> Result<Session> {
+fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, init: Task, target: Target) -> Result<Session> {
     let Launch { folder, listener, hold, log, memory, kill, cleanup, plan, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
@@ -145,8 +144,9 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let folder = get(folder);
     let container = Container {
         log: Writer::open(&folder, log).ok(),
+        limits: log,
         folder,
-        target: Some(running.target),
+        target: Some(target),
         memory: memory.map(get),
         kill: kill.map(get),
         hold: hold.into_iter().map(get).collect(),
@@ -159,7 +159,6 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let mut session =
         Session { signals, listener, clients: vec![client], tasks: vec![init], next: INIT, container, exit: None, used: true };
     task::unblocking(&session.clients[0].socket)?;
-    session.clients[0].tell(&Event::Started);
     session.container.oom_score = spare();
     Ok(session)
 }

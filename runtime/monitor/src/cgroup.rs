@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, rmdir, unlinkat};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open};
 
 /// How long killed processes may take to leave.
@@ -32,16 +32,18 @@ pub(crate) fn remove(path: &Path, group: Option<&OwnedFd>) {
     }
     let until = Instant::now() + PATIENCE;
     // v2 tells when the last process has left. v1 does not: there the pause grows from 1 ms on.
+    let events = openat(&folder, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok();
     let mut pause = Duration::from_millis(1);
-    loop {
+    while Instant::now() < until {
+        // Reported is what changes after a read (kernfs_generic_poll).
+        let _ = events.as_ref().map(|events| pread(events, &mut [0u8; 64], 0));
         reap();
-        if empty(&folder) && !matches!(rmdir(path), Err(Errno::BUSY)) || Instant::now() >= until {
+        if empty(&folder) && !matches!(rmdir(path), Err(Errno::BUSY)) {
             return;
         }
         kill_members(&folder);
-        let changed = openat(&folder, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok();
-        let mut fds: Vec<_> = changed.iter().map(|events| PollFd::new(events, PollFlags::PRI)).collect();
-        let timeout = if fds.is_empty() { pause } else { PATIENCE / 20 };
+        let mut fds: Vec<_> = events.iter().map(|events| PollFd::new(events, PollFlags::PRI)).collect();
+        let timeout = if fds.is_empty() { pause } else { PATIENCE / 10 };
         let _ = poll(&mut fds, Timespec::try_from(timeout).ok().as_ref());
         pause *= 2;
     }

@@ -76,6 +76,8 @@ fn settle() -> sys::Result<std::os::fd::OwnedFd> {
 
     // Or its name would be the number of the descriptor it was executed from.
     rustix::thread::set_name(c"rctr-monitor").call(|| "prctl(PR_SET_NAME)")?;
+    // The folder of whoever called must not stay busy for as long as the container lives.
+    rustix::process::chdir("/").call(|| "chdir(\"/\")")?;
     // No process of a container may look into the monitor, even if it shares the pid namespace (CVE-2016-9962).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).call(|| "prctl(PR_SET_DUMPABLE, 0)")?;
     // Without a pid namespace of its own the container's orphans would go to the host's init, out of sight of whoever must wait

@@ -3,12 +3,13 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use monitor::log::Writer;
 use monitor::{Event, MAX_CHUNK, Stream, now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
-use crate::session::Session;
+use crate::session::{Container, Session};
 use crate::task::INIT;
 
 /// What is read from one stream after its task's end, at most: more than any pipe holds without CAP_SYS_RESOURCE (pipe(7)).
@@ -68,11 +69,8 @@ impl Session {
     /// Writes output down and passes it on.
     fn spread(&mut self, task: u32, stream: Stream, bytes: Vec<u8>) {
         self.used = true;
-        if task == INIT
-            && let Some(log) = &mut self.container.log
-        {
-            // A full disk must not stop the container; what is lost is lost for the log alone.
-            let _ = log.write(now(), stream, &bytes);
+        if task == INIT {
+            self.container.write_down(stream, &bytes);
         }
         let length = bytes.len();
         let mut listeners = self.clients.iter_mut().filter(|client| client.task == task).peekable();
@@ -93,6 +91,18 @@ impl Session {
                     length => rest = rest.saturating_sub(length),
                 }
             }
+        }
+    }
+}
+
+impl Container {
+    /// Writes to the log. A full disk must not stop the container; what is lost is lost for the log alone.
+    fn write_down(&mut self, stream: Stream, bytes: &[u8]) {
+        if self.log.is_none() {
+            self.log = Writer::open(&self.folder, self.limits).ok();
+        }
+        if let Some(log) = &mut self.log {
+            let _ = log.write(now(), stream, bytes);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use launch::{Exit, Target};
-use monitor::Cleanup;
 use monitor::log::Writer;
+use monitor::{Cleanup, LogLimits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with};
 
@@ -37,7 +37,9 @@ pub(crate) struct Session {
 /// What is known of the container, and what is kept for its end.
 pub(crate) struct Container {
     pub(crate) folder: Rc<OwnedFd>,
+    /// `None` while its folder cannot be made.
     pub(crate) log: Option<Writer>,
+    pub(crate) limits: LogLimits,
     pub(crate) target: Option<Target>,
     /// See [`monitor::Launch::memory`].
     pub(crate) memory: Option<Rc<OwnedFd>>,

@@ -6,5 +6,6 @@ mod cleanup;
 mod exec;
 mod fixture;
 mod lifecycle;
+mod memory;
 mod streams;
 mod terminal;
