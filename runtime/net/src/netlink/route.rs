@@ -195,3 +195,46 @@ pub(crate) fn routes(socket: &Socket) -> Result<Vec<Route>, super::NetlinkError>
     batch.message("RTM_GETROUTE", GETROUTE, DUMP, &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], |m| m);
     socket.dump(&batch, route)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::messages;
+
+    /// Reads back what `write` has written.
+    fn read<T>(write: impl FnOnce(&mut Batch), parse: impl Fn(Message<'_>) -> Option<T>) -> Option<T> {
+        let mut batch = Batch::new();
+        write(&mut batch);
+        messages(batch.bytes()).next().and_then(parse)
+    }
+
+    #[test]
+    fn routes_are_read() {
+        let to = |family: u8, prefix: u8, to: Option<[u8; 4]>| {
+            let mut header = [0; 12];
+            (header[0], header[1]) = (family, prefix);
+            let write = |batch: &mut Batch| {
+                batch.message("", NEWROUTE, 0, &header, |m| {
+                    to.iter().fold(m, |m, to| m.attr(1, to)).number(4, 7);
+                    m
+                });
+            };
+            read(write, route).map(|route| (route.to.to_string(), route.link))
+        };
+        assert_eq!(to(AF_INET, 0, None), Some(("0.0.0.0/0".into(), Some(7))));
+        assert_eq!(to(AF_INET, 12, Some([172, 31, 9, 9])), Some(("172.16.0.0/12".into(), Some(7))));
+        // Not IPv4, and no prefix at all.
+        assert_eq!((to(10, 0, None), to(AF_INET, 33, None)), (None, None));
+        assert!(read(|batch| drop(batch.message("", NEWROUTE, 0, &[AF_INET; 4], |m| m).count()), route).is_none());
+    }
+
+    #[test]
+    fn links_and_addresses_are_read() {
+        let found = read(|batch| bridge(batch, "rctr0", [2; 6], 1400), link).unwrap();
+        let Link { index, name, up, mtu, kind, master } = found;
+        assert_eq!((index, name.as_str(), up, mtu, kind.as_str(), master), (0, "rctr0", false, 1400, "bridge", None));
+        let net = "10.1.2.3/20".parse().unwrap();
+        assert_eq!(read(|batch| add_address(batch, 9, net), link_address), Some((9, net)));
+        assert_eq!(read(|batch| up(batch, "", 9), link), None);
+    }
+}
