@@ -21,6 +21,6 @@ pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
 pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use reference::{InvalidReference, Reference};
-pub use registry::{Credentials, Error as RegistryError, Registries};
+pub use registry::{Credentials, Error as RegistryError, Failure, Invalid as InvalidRegistries, Registries};
 pub use store::{Damage, Lease, Listing, Removed, Store};
 pub use unpack::Error as UnpackError;

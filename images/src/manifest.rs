@@ -165,7 +165,8 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
     }
     let says = shape.media_type.as_deref().filter(|says| !says.is_empty());
     // Some servers know no media types; what they send is not a statement.
-    let came_as = (!["", "application/json", "application/octet-stream", "text/plain"].contains(&came_as.as_str())).then_some(came_as);
+    let came_as =
+        (!["", "application/json", "application/octet-stream", "text/plain"].contains(&came_as.as_str())).then_some(came_as);
     if let (Some(came_as), Some(says)) = (came_as.as_deref(), says)
         && came_as != says
     {

@@ -171,7 +171,7 @@ fn check_tag(tag: &str) -> Result<(), &'static str> {
     if good(first) && bytes.all(good) { Ok(()) } else { Err("a tag has letters, digits, dots, dashes and underscores") }
 }
 
-fn check_registry(registry: &str) -> Result<(), &'static str> {
+pub(crate) fn check_registry(registry: &str) -> Result<(), &'static str> {
     let (host, port) = match registry.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(None) => return Err("the registry's address has no closing bracket"),
         Some(Some((address, rest))) => {
@@ -195,7 +195,7 @@ fn check_registry(registry: &str) -> Result<(), &'static str> {
     if registry.starts_with('[') || host.split('.').all(label) { Ok(()) } else { Err("the registry is not a host name") }
 }
 
-fn check_repository(repository: &str) -> Result<(), &'static str> {
+pub(crate) fn check_repository(repository: &str) -> Result<(), &'static str> {
     if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("the repository must be lower case");
     }

@@ -57,7 +57,7 @@ pub struct Pulled {
 pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progress: &dyn Progress) -> Result<Pulled> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let pulled = runtime.block_on(async {
-        let registry = Registry::new(reference, &options.registries, &options.credentials).await?;
+        let registry = Registry::new(reference, &options.registries, &options.credentials, progress)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         Pull { store, reference, platform: &platform, registry: &registry, progress }.run().await
     });
@@ -71,7 +71,7 @@ struct Pull<'a> {
     store: &'a Store,
     reference: &'a Reference,
     platform: &'a Platform,
-    registry: &'a Registry,
+    registry: &'a Registry<'a>,
     progress: &'a dyn Progress,
 }
 

@@ -1,4 +1,287 @@
-/// Why a registry did not give what it was asked for.
+//! Why a registry did not give what it was asked for, in one line: what, where, which status, and what to do.
+
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::registries::Invalid;
+use crate::{Digest, InvalidManifest};
+
+/// A failed request to a registry, or a file about registries that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("registry")]
-pub struct Error {}
+#[non_exhaustive]
+pub enum Error {
+    /// The registry did not give what it was asked for.
+    #[error("{what} from {host}")]
+    Failed {
+        /// Such as `manifest smlinux/nodeinfo:v1`.
+        what: String,
+        /// With the port, if it is not the usual one.
+        host: String,
+        /// Why.
+        source: Failure,
+    },
+    /// Neither a mirror nor the registry itself gave it. All reasons are in the text.
+    #[error("{what}: {}", joined(.tried))]
+    Endpoints {
+        /// Such as `manifest smlinux/nodeinfo:v1`.
+        what: String,
+        /// Host and reason of each endpoint, in the order of asking.
+        tried: Vec<(String, Failure)>,
+    },
+    /// The configuration forbids this registry.
+    #[error("registry {prefix} is blocked in {}", file.display())]
+    Blocked {
+        /// As the configuration has it.
+        prefix: String,
+        /// Which says so.
+        file: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The failed call.
+        source: std::io::Error,
+    },
+    /// A file with registries is not what it should be.
+    #[error("{}", path.display())]
+    Registries {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Invalid,
+    },
+    /// A file with credentials is not what it should be.
+    #[error("credentials in {}: {problem}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong; never a secret.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// Why the last endpoint that was asked failed: callers branch on it.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Error::Failed { source, .. } => Some(source),
+            Error::Endpoints { tried, .. } => tried.last().map(|(_, failure)| failure),
+            _ => None,
+        }
+    }
+
+    /// The error about all endpoints that were asked.
+    pub(super) fn of(what: String, mut tried: Vec<(String, Failure)>) -> Self {
+        match tried.pop() {
+            Some((host, source)) if tried.is_empty() => Error::Failed { what, host, source },
+            last => {
+                tried.extend(last);
+                Error::Endpoints { what, tried }
+            }
+        }
+    }
+}
+
+fn joined(tried: &[(String, Failure)]) -> String {
+    let mut text = String::new();
+    for (host, failure) in tried {
+        let _ = write!(text, "{}{host}: {}", if text.is_empty() { "" } else { "; " }, chain(failure));
+    }
+    text
+}
+
+/// An error with its causes, as the command line prints it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let _ = write!(text, ": {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// Why one endpoint failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// There is no such repository, tag, manifest or blob.
+    #[error("{status}: {missing}")]
+    Unknown {
+        /// 404, mostly.
+        status: u16,
+        /// What is not there, and what to do.
+        missing: String,
+    },
+    /// Somebody has to log in.
+    #[error("{status}: log in, or check the name: the repository is private or does not exist")]
+    Login {
+        /// 401 or 403.
+        status: u16,
+    },
+    /// Whoever logged in is not let in.
+    #[error("{status}: user {user:?} is not let in: log in again, or ask for access")]
+    Denied {
+        /// 401 or 403.
+        status: u16,
+        /// Who asked.
+        user: String,
+    },
+    /// The password or token is wrong.
+    #[error("{status}: wrong password for user {user:?}: log in again")]
+    WrongPassword {
+        /// 401 or 403.
+        status: u16,
+        /// Who asked.
+        user: String,
+    },
+    /// Too many requests were made.
+    #[error("429: rate limit reached: {}", again(*after))]
+    RateLimited {
+        /// What the registry asks to wait, if it says so.
+        after: Option<Duration>,
+    },
+    /// Another status than those above.
+    #[error("{status}{}", said(message))]
+    Status {
+        /// As HTTP has it.
+        status: u16,
+        /// What the registry says about it; empty if nothing.
+        message: String,
+    },
+    /// The host's name has no address.
+    #[error("no such host: check the name of the registry")]
+    NoSuchHost,
+    /// The host's name cannot be looked up.
+    #[error("the host's address cannot be looked up ({0}): check the network and /etc/resolv.conf")]
+    Lookup(String),
+    /// Nothing listens there.
+    #[error("connection refused: is the registry running there?")]
+    Refused,
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// Neither side can trust the other.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// Nothing came for too long.
+    #[error("no answer for {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// The registry has less than the manifest says.
+    #[error("truncated: {found} of {expected} bytes")]
+    Truncated {
+        /// Bytes.
+        expected: u64,
+        /// Bytes.
+        found: u64,
+    },
+    /// The registry has more than it may have.
+    #[error("larger than {limit} bytes")]
+    TooLarge {
+        /// Bytes.
+        limit: u64,
+    },
+    /// The bytes do not match their digest.
+    #[error("digest mismatch: expected {expected}, found {found}")]
+    DigestMismatch {
+        /// As asked for, or as the registry says.
+        expected: Digest,
+        /// Of the bytes.
+        found: Digest,
+    },
+    /// It is no manifest.
+    #[error("invalid manifest")]
+    Manifest(#[from] InvalidManifest),
+    /// The answer is not what HTTP or the protocol asks for.
+    #[error("unexpected answer: {0}")]
+    Protocol(String),
+    /// The registry sends us somewhere we do not follow.
+    #[error("redirected to {0}, which is not followed")]
+    Redirect(String),
+    /// The service that gives out tokens failed.
+    #[error("token from {host}")]
+    Token {
+        /// The service's host.
+        host: String,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A program that keeps credentials failed.
+    #[error("credential helper {program}: {problem}")]
+    Helper {
+        /// Its name.
+        program: String,
+        /// What it says.
+        problem: String,
+        /// There is no such program.
+        missing: bool,
+    },
+}
+
+impl Failure {
+    /// The HTTP status behind it.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Failure::Unknown { status, .. } | Failure::Login { status } | Failure::Denied { status, .. } => Some(*status),
+            Failure::WrongPassword { status, .. } | Failure::Status { status, .. } => Some(*status),
+            Failure::RateLimited { .. } => Some(429),
+            Failure::Token { source, .. } => source.status(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Failure::Status { status, .. } => matches!(status, 408 | 425 | 500 | 502 | 503 | 504),
+            Failure::Token { source, .. } => source.is_transient(),
+            Failure::RateLimited { .. } | Failure::Lookup(_) | Failure::Timeout(_) | Failure::Lost(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the endpoint as a whole does not work, not only for this request.
+    pub(super) fn is_of_endpoint(&self) -> bool {
+        use Failure::{Connect, Lookup, NoSuchHost, Refused, Timeout, Tls};
+        matches!(self, NoSuchHost | Lookup(_) | Refused | Connect(_) | Tls(_) | Timeout(_))
+    }
+
+    /// How long the registry asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Failure::RateLimited { after } => *after,
+            Failure::Token { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() { " is no answer that helps".to_owned() } else { format!(": {message}") }
+}
+
+fn again(after: Option<Duration>) -> String {
+    match after {
+        Some(after) => format!("try again in {}", Seconds(after)),
+        None => "log in for a higher limit, or try again later".to_owned(),
+    }
+}
+
+/// A time to wait, as people say it.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            seconds @ 0..=119 => write!(f, "{seconds} s"),
+            seconds @ 120..=7199 => write!(f, "{} min", seconds.div_ceil(60)),
+            seconds => write!(f, "{} h", seconds.div_ceil(3600)),
+        }
+    }
+}

@@ -1,17 +1,58 @@
 //! The network half: from a name to manifests and blobs.
+//!
+//! ```text
+//! Reference ─> Registries: mirrors, then the registry ─> Endpoint ─ Auth ─> Http ─> manifest: whole, capped, verified
+//!                                    Attempts: which one, again when? ──┘        └> blob: a stream that resumes
+//! ```
+//!
+//! Who does what: the documents of the protocol (manifests, indexes, errors, media types) are read with `oci-distribution`, and
+//! requests are made with the `reqwest` below it. Its own `Client` is not used: it reads answers of any size into memory,
+//! shows neither `Retry-After` nor `Content-Type` nor `Content-Range`, knows neither refresh tokens nor mirrors that fail,
+//! looks names up through the C library, and reads the host's certificates twice before the first request.
+//!
+//! | module | |
+//! |---|---|
+//! | `registries`, `credentials`, `helper` | the user's files, and programs that keep passwords |
+//! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
+//! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
+//! | `attempts`, `retry` | when to try again, and where |
+//! | `blob` | downloads |
+//! | `error` | one line for people |
 
+mod attempts;
+mod auth;
+mod blob;
+mod challenge;
 mod credentials;
+mod dns;
+mod endpoint;
 mod error;
+mod helper;
+mod http;
 mod registries;
+mod retry;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
 
-pub use credentials::Credentials;
-pub use error::Error;
-pub use registries::Registries;
-
-use crate::{Digest, Reference};
+use self::attempts::Attempts;
+use self::blob::Download;
+pub use self::credentials::Credentials;
+use self::endpoint::Endpoint;
+pub use self::error::{Error, Failure};
+use self::http::Http;
+pub use self::registries::{Invalid, Registries};
+use self::retry::Patience;
+use crate::pull::Progress;
+use crate::{Digest, Reference, manifest};
 
 /// A manifest or index, verified.
 #[derive(Debug, Clone)]
@@ -22,26 +63,96 @@ pub(crate) struct Fetched {
 }
 
 /// One repository, at whichever of its endpoints answers.
-pub(crate) struct Registry {}
+pub(crate) struct Registry<'a> {
+    inner: Arc<Inner<'a>>,
+}
 
-impl Registry {
-    pub(crate) async fn new(reference: &Reference, registries: &Registries, credentials: &Credentials) -> Result<Registry, Error> {
-        let _ = (reference, registries, credentials);
-        Ok(Registry {})
+struct Inner<'a> {
+    reference: Reference,
+    /// In the order of asking.
+    endpoints: Vec<Endpoint>,
+    http: Http,
+    patience: Patience,
+    /// Hears about retries.
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Registry<'a> {
+    /// Makes no request.
+    pub(crate) fn new(
+        reference: &Reference,
+        registries: &Registries,
+        credentials: &Credentials,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        Self::patient(reference, registries, credentials, progress, Patience::default())
     }
 
+    fn patient(
+        reference: &Reference,
+        registries: &Registries,
+        credentials: &Credentials,
+        progress: &'a dyn Progress,
+        patience: Patience,
+    ) -> Result<Self, Error> {
+        let places = registries.places(reference)?;
+        let endpoints = places.iter().flat_map(|place| Endpoint::of(place, credentials)).collect();
+        let http = Http::new(patience.stall);
+        Ok(Registry { inner: Arc::new(Inner { reference: reference.clone(), endpoints, http, patience, progress }) })
+    }
+
+    /// The manifest or index with a tag or digest.
     pub(crate) async fn manifest(&self, what: &str) -> Result<Fetched, Error> {
-        let _ = what;
-        Err(Error {})
+        let expected = what.parse::<Digest>().ok();
+        let shown = match &expected {
+            Some(digest) => format!("manifest {} of {}", digest.short(), self.inner.reference.familiar()),
+            None => format!("manifest {}:{what}", self.inner.reference.familiar_name()),
+        };
+        let mut attempts = Attempts::new(self.inner.clone(), shown, expected.is_some());
+        loop {
+            match self.inner.manifest(attempts.endpoint(), what, expected.as_ref()).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failure) => attempts.failed(failure).await?,
+            }
+        }
     }
 
+    /// A blob from `offset` on, `size` bytes in all and never more. Its digest is not verified.
     pub(crate) async fn blob(
         &self,
         digest: &Digest,
         size: u64,
         offset: u64,
-    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + 'static, Error> {
-        let _ = (digest, size, offset);
-        Ok(futures_util::stream::empty())
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + use<'a>, Error> {
+        let mut download = Download::new(self.inner.clone(), digest, size, offset);
+        download.start().await?;
+        Ok(futures_util::stream::try_unfold(download, |mut download| async {
+            let piece = download.next().await?;
+            Ok(piece.map(|piece| (piece, download)))
+        }))
+    }
+}
+
+impl Inner<'_> {
+    async fn manifest(&self, endpoint: &Endpoint, what: &str, expected: Option<&Digest>) -> Result<Fetched, Failure> {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(manifest::ACCEPT))]);
+        let response = endpoint.request(&self.http, Method::GET, &format!("manifests/{what}"), &headers).await?;
+        if response.status() != StatusCode::OK {
+            let missing = if expected.is_some() { format!("no manifest {what}") } else { format!("no tag {what:?}") };
+            return Err(endpoint.refusal(&self.http, response, &missing).await);
+        }
+        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (content_type, said) = (text(CONTENT_TYPE.as_str()), text("docker-content-digest"));
+        let bytes = self.http.body(response, manifest::LIMIT).await?;
+        let expected = expected.cloned().or_else(|| said.parse().ok());
+        let digest = expected.as_ref().map_or_else(|| Digest::sha256(&bytes), |expected| expected.same_kind(&bytes));
+        // A web page has no digest worth to talk about.
+        let media_type = manifest::media_type(&bytes, &content_type);
+        match expected {
+            Some(expected) if expected != digest && !matches!(media_type, Err(manifest::InvalidManifest::Html)) => {
+                Err(Failure::DigestMismatch { expected, found: digest })
+            }
+            _ => Ok(Fetched { media_type: media_type?, bytes: bytes.into(), digest }),
+        }
     }
 }

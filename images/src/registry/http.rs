@@ -1,0 +1,279 @@
+//! HTTP requests, and what their failures mean.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+
+use super::dns::{self, NoAnswer, NoSuchHost, Resolver};
+use super::error::Failure;
+use super::tls;
+
+/// Time for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// More redirects than any registry needs.
+const REDIRECTS: usize = 5;
+const AGENT: &str = concat!("rctr/", env!("CARGO_PKG_VERSION"));
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A host whose certificate is verified.
+    Remote,
+    /// A host whose certificate is not.
+    Unverified,
+    /// This host: no proxy between.
+    Loopback,
+}
+
+/// The clients, made when they are first needed.
+#[derive(Default)]
+pub(super) struct Http {
+    resolver: Resolver,
+    clients: [OnceLock<Client>; 3],
+    /// How long nothing may come before a request is given up.
+    stall: Duration,
+}
+
+impl Http {
+    pub(super) fn new(stall: Duration) -> Self {
+        Http { stall, ..Http::default() }
+    }
+
+    pub(super) fn client(&self, peer: Peer) -> Result<&Client, Failure> {
+        let cell = &self.clients[peer as usize];
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let setup = |error: &dyn StdError| Failure::Connect(format!("set up the client: {}", innermost(error)));
+        let tls = tls::config(peer != Peer::Unverified).map_err(|error| setup(&error))?;
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(self.resolver.clone())
+            .redirect(Policy::custom(redirect))
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .user_agent(AGENT);
+        let builder = if peer == Peer::Loopback { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(|error| setup(&error))?;
+        Ok(cell.get_or_init(|| client))
+    }
+
+    /// Sends a request; the answer may have any status.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let answer = tokio::time::timeout(self.stall, request.send()).await;
+        answer.map_err(|_| Failure::Timeout(self.stall))?.map_err(|error| failure(&error))
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(super) async fn piece(&self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
+        let piece = tokio::time::timeout(self.stall, response.chunk()).await;
+        piece.map_err(|_| Failure::Timeout(self.stall))?.map_err(|error| failure(&error))
+    }
+
+    /// The whole body, unless it is larger than `limit` bytes.
+    pub(super) async fn body(&self, mut response: Response, limit: u64) -> Result<Bytes, Failure> {
+        if length(response.headers()).is_some_and(|length| length > limit) {
+            return Err(Failure::TooLarge { limit });
+        }
+        let mut body = BytesMut::new();
+        while let Some(piece) = self.piece(&mut response).await? {
+            if (body.len() + piece.len()) as u64 > limit {
+                return Err(Failure::TooLarge { limit });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+
+    /// What an answer means that is no success, and is about neither a name nor a login.
+    pub(super) async fn refusal(&self, response: Response) -> Failure {
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Failure::RateLimited { after: retry_after(response.headers(), SystemTime::now()) };
+        }
+        let html = is_html(response.headers());
+        let body = self.body(response, 64 << 10).await.unwrap_or_default();
+        let message = if html { "an HTML page: is this the address of a registry?".to_owned() } else { message(&body) };
+        Failure::Status { status: status.as_u16(), message }
+    }
+}
+
+/// Whether a host is this machine. `host` may have a port.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.parse::<IpAddr>().map_or_else(|_| dns::is_local(name), |address| address.is_loopback())
+}
+
+/// reqwest takes `Authorization` off where a redirect leads to another host, port or scheme; a CDN's signed URL would not
+/// work with it either. Here is only decided whether to follow.
+fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let from = attempt.previous().last();
+    match from.is_none_or(|from| may_lead(from, attempt.url())) && attempt.previous().len() <= REDIRECTS {
+        true => attempt.follow(),
+        false => {
+            let to = attempt.url().origin().ascii_serialization();
+            attempt.error(NotFollowed(to))
+        }
+    }
+}
+
+/// What came encrypted must not go on in the clear.
+pub(super) fn may_lead(from: &Url, to: &Url) -> bool {
+    match (from.scheme(), to.scheme()) {
+        (_, "https") | ("http", "http") => true,
+        ("https", "http") => to.host_str().is_some_and(is_loopback) && from.host_str().is_some_and(is_loopback),
+        _ => false,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not followed")]
+struct NotFollowed(String);
+
+/// The length of a body if the answer says so.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+pub(super) fn is_html(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
+}
+
+/// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). Docker Hub gives the seconds since 1970.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+    let until = |moment: u64| Some(Duration::from_secs(moment.saturating_sub(since_1970)));
+    match text.parse::<u64>() {
+        Ok(moment) if moment > 1_000_000_000 => until(moment),
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => until(u64::try_from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second()).ok()?),
+    }
+}
+
+/// What a registry says about an error, for people: on one line, without control characters, not too long.
+pub(super) fn message(body: &[u8]) -> String {
+    let envelope = serde_json::from_slice::<oci_distribution::errors::OciEnvelope>(body).ok();
+    let text = match envelope.as_ref().and_then(|envelope| envelope.errors.first()) {
+        Some(error) if !error.message.is_empty() => error.message.clone(),
+        Some(error) => serde_json::to_value(&error.code).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default(),
+        None => String::from_utf8_lossy(body).into_owned(),
+    };
+    let words: Vec<String> = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect()).collect();
+    words.join(" ").chars().take(200).collect()
+}
+
+/// What a failed request means.
+fn failure(error: &reqwest::Error) -> Failure {
+    if let Some(NotFollowed(to)) = find(error) {
+        return Failure::Redirect(to.clone());
+    }
+    if find::<NoSuchHost>(error).is_some() {
+        return Failure::NoSuchHost;
+    }
+    if let Some(NoAnswer(why)) = find(error) {
+        return Failure::Lookup(why.clone());
+    }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return Failure::Tls(trust(tls));
+    }
+    match find::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => Failure::Refused,
+        _ if error.is_timeout() => Failure::Timeout(CONNECT),
+        _ if error.is_connect() => Failure::Connect(innermost(error)),
+        _ if error.is_builder() => Failure::Protocol(innermost(error)),
+        _ => Failure::Lost(innermost(error)),
+    }
+}
+
+/// What to do about a TLS error that is not clear by itself.
+fn trust(error: &rustls::Error) -> String {
+    use rustls::{CertificateError, Error};
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "nobody this host trusts made the registry's certificate: install its CA certificate".to_owned()
+        }
+        Error::InvalidMessage(_) => "the registry does not speak TLS: is it one for plain http (insecure = true)?".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// A cause of a certain type. An [`io::Error`] hides what it carries from `source`.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| find(inner as &(dyn StdError + 'static))) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn innermost(mut error: &dyn StdError) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine() {
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000", "r.localhost"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["docker.io", "128.0.0.1", "localhost.example:80", "[::2]:5000", "10.0.0.1", "127.0.0.1.example"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn encrypted_stays_encrypted() {
+        let may = |from: &str, to: &str| may_lead(&from.parse().unwrap(), &to.parse().unwrap());
+        assert!(may("https://a/", "https://b/") && may("http://a/", "https://b/") && may("http://a/", "http://b/"));
+        assert!(!may("https://a/", "http://b/") && !may("https://a/", "http://127.0.0.1/") && !may("https://a/", "ftp://b/"));
+    }
+
+    #[test]
+    fn when_to_come_again() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let after = |text: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            retry_after(&headers, now).map(|after| after.as_secs())
+        };
+        assert_eq!(after("7"), Some(7));
+        assert_eq!(after("1700000060"), Some(60));
+        assert_eq!(after("Tue, 14 Nov 2023 22:14:20 GMT"), Some(60));
+        assert_eq!(after("Tue, 14 Nov 2000 22:14:20 GMT"), Some(0));
+        assert_eq!((after("soon"), after("-1")), (None, None));
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn what_registries_say() {
+        let said = |body: &str| message(body.as_bytes());
+        assert_eq!(said(r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#), "manifest unknown");
+        assert_eq!(said(r#"{"errors":[{"code":"DENIED"}]}"#), "DENIED");
+        assert_eq!(said("upstream\r\n\tgone\u{1b}[31m"), "upstream gone[31m");
+        assert_eq!(said(&"x".repeat(5000)).len(), 200);
+        assert_eq!(said(""), "");
+    }
+}

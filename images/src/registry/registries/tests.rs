@@ -1,0 +1,145 @@
+use super::*;
+
+fn registries(text: &str) -> Registries {
+    let mut registries = Registries::default();
+    registries.add(parse(text, Path::new("test.conf")).unwrap());
+    registries
+}
+
+/// Where an image is looked for: host/repository, with `!` behind it if insecure.
+fn places(text: &str, reference: &str) -> Vec<String> {
+    let places = registries(text).places(&reference.parse().unwrap()).unwrap();
+    let show = |place: &Place| format!("{}/{}{}", place.registry, place.repository, if place.insecure { "!" } else { "" });
+    places.iter().map(show).collect()
+}
+
+fn problem(text: &str) -> String {
+    parse(text, Path::new("test.conf")).unwrap_err().to_string()
+}
+
+#[test]
+fn without_a_file() {
+    assert_eq!(places("", "busybox"), ["docker.io/library/busybox"]);
+    assert_eq!(places("unqualified-search-registries = ['x']\n[aliases]\na = 'b'", "busybox"), ["docker.io/library/busybox"]);
+}
+
+#[test]
+fn mirrors_come_first() {
+    let text = r#"
+        [[registry]]
+        prefix = "docker.io"
+        location = "docker.io"
+        [[registry.mirror]]
+        location = "127.0.0.1:5000"
+        insecure = true
+        [[registry.mirror]]
+        location = "mirror.example/hub/"
+    "#;
+    let expected = ["127.0.0.1:5000/smlinux/nodeinfo!", "mirror.example/hub/smlinux/nodeinfo", "docker.io/smlinux/nodeinfo"];
+    assert_eq!(places(text, "smlinux/nodeinfo:v1"), expected);
+    assert_eq!(places(text, "quay.io/a/b"), ["quay.io/a/b"]);
+}
+
+#[test]
+fn the_longest_prefix_counts() {
+    let text = r#"
+        [[registry]]
+        location = "docker.io"
+        [[registry.mirror]]
+        location = "general.example"
+        [[registry]]
+        prefix = "docker.io/library"
+        location = "special.example/lib"
+        [[registry]]
+        prefix = "docker.io/library/busybox:old"
+        location = "old.example/busybox"
+    "#;
+    assert_eq!(places(text, "busybox"), ["special.example/lib/busybox"]);
+    assert_eq!(places(text, "busybox:old"), ["old.example/busybox"]);
+    assert_eq!(places(text, "a/b"), ["general.example/a/b", "docker.io/a/b"]);
+    assert_eq!(places(text, "librarything/b"), ["general.example/librarything/b", "docker.io/librarything/b"]);
+}
+
+#[test]
+fn whole_domains() {
+    let text = r#"
+        [[registry]]
+        prefix = "*.example.com"
+        location = "cache.local:5000/example"
+        [[registry]]
+        prefix = "*.plain.test"
+        insecure = true
+    "#;
+    assert_eq!(places(text, "a.b.example.com/x/y"), ["cache.local:5000/example/x/y"]);
+    assert_eq!(places(text, "example.com/x"), ["example.com/x"]);
+    assert_eq!(places(text, "evil-example.com/x"), ["evil-example.com/x"]);
+    assert_eq!(places(text, "a.example.com.evil/x"), ["a.example.com.evil/x"]);
+    assert_eq!(places(text, "host/a.example.com"), ["docker.io/host/a.example.com"]);
+    assert_eq!(places(text, "r.plain.test:5000/x"), ["r.plain.test:5000/x!"]);
+}
+
+#[test]
+fn the_hub_as_a_location() {
+    let text = "[[registry]]\nprefix = 'example.com/official'\nlocation = 'docker.io'";
+    assert_eq!(places(text, "example.com/official/busybox"), ["docker.io/library/busybox"]);
+}
+
+#[test]
+fn when_mirrors_are_asked() {
+    let text = r#"
+        [[registry]]
+        location = "a.example"
+        mirror = [{ location = "m1", pull-from-mirror = "digest-only" }, { location = "m2", pull-from-mirror = "tag-only" }, { location = "m3" }]
+        [[registry]]
+        location = "b.example"
+        mirror-by-digest-only = true
+        mirror = [{ location = "m1" }]
+    "#;
+    let pulls = |name: &str| {
+        let places = registries(text).places(&name.parse().unwrap()).unwrap();
+        places.iter().map(|place| place.pull).collect::<Vec<_>>()
+    };
+    assert_eq!(pulls("a.example/x"), [PullFrom::DigestOnly, PullFrom::TagOnly, PullFrom::All, PullFrom::All]);
+    assert_eq!(pulls("b.example/x"), [PullFrom::DigestOnly, PullFrom::All]);
+}
+
+#[test]
+fn blocked() {
+    let blocked = registries("[[registry]]\nlocation = 'bad.example'\nblocked = true");
+    let error = blocked.places(&"bad.example/x".parse().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "registry bad.example is blocked in test.conf");
+    assert!(blocked.places(&"good.example/x".parse().unwrap()).is_ok());
+}
+
+#[test]
+fn what_is_wrong() {
+    assert_eq!(problem("\n\n[[registry"), "line 3: unclosed array table, expected `]]`");
+    assert!(problem("[[registry]]\ninsecure = 'yes'").starts_with("line 2: invalid type"));
+    assert!(problem("[registries.search]\nregistries = ['x']").starts_with("version 1"));
+    assert!(problem("[[registry]]\ninsecure = true").contains("neither prefix nor location"));
+    assert!(problem("[[registry]]\nprefix = '*example.com'").contains("*.example.com"));
+    assert!(problem("[[registry]]\nlocation = 'a'\nmirror = [{ location = 'http://m' }]").contains("without http://"));
+    assert!(
+        problem("[[registry]]\nlocation = 'a'\nmirror = [{ location = 'm', pull-from-mirror = 'x' }]").contains("unknown variant")
+    );
+    let bad = registries("[[registry]]\nprefix = 'a.example'\nlocation = 'b_/c d'");
+    let error = super::super::error::chain(&bad.places(&"a.example/x".parse().unwrap()).unwrap_err());
+    assert_eq!(error, "test.conf: [[registry]] \"b_/c d/x\": the registry is not a host name");
+}
+
+#[test]
+fn files_and_drop_ins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("registries.conf");
+    assert!(Registries::load(std::slice::from_ref(&file)).unwrap().tables.is_empty());
+    fs::write(&file, "[[registry]]\nlocation = 'a'\n[[registry]]\nlocation = 'b'").unwrap();
+    fs::create_dir(folder.path().join("registries.conf.d")).unwrap();
+    fs::write(folder.path().join("registries.conf.d/50-b.conf"), "[[registry]]\nlocation = 'b'\nblocked = true").unwrap();
+    fs::write(folder.path().join("registries.conf.d/99.txt"), "nonsense").unwrap();
+    let registries = Registries::load(std::slice::from_ref(&file)).unwrap();
+    let tables: Vec<_> = registries.tables.iter().map(|table| (table.prefix.as_str(), table.blocked)).collect();
+    assert_eq!(tables, [("a", false), ("b", true)]);
+    fs::write(&file, "[[registry]]\nlocation = 1").unwrap();
+    let error = Registries::load(std::slice::from_ref(&file)).unwrap_err();
+    assert!(error.to_string().ends_with("registries.conf"), "{error}");
+}
