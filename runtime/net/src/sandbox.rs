@@ -69,9 +69,12 @@ impl Sandbox {
         if hairpin {
             route::hairpin(&mut batch, &name);
         }
-        // Both ends get their carrier now. Asking makes it count: otherwise a container that connects at once loses its first packet, and
-        // sends it again after a second.
+        // Both ends get their carrier now, and so does the bridge with its first port. Asking makes it count: otherwise a container that
+        // connects at once loses its first packet or the answer, and sends it again after a second.
         route::ask_link(&mut batch, &name);
+        if !bridge.carrier {
+            route::ask_link(&mut batch, &bridge.name);
+        }
         host.transact(batch.acknowledge()).map_err(failed)?;
         route::get_link(&self.socket, "eth0").map_err(failed)?;
         Ok(())

@@ -15,6 +15,7 @@ const GETROUTE: u16 = 26;
 
 const AF_INET: u8 = 2;
 const UP: u32 = 1;
+const LOWER_UP: u32 = 1 << 16;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
@@ -38,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) up: bool,
+    /// It can send: `IFF_LOWER_UP`.
+    pub(crate) carrier: bool,
     pub(crate) mtu: u32,
     pub(crate) kind: String,
     /// Index of the bridge it is a port of.
@@ -126,6 +129,7 @@ pub(crate) fn link(message: Message<'_>) -> Option<Link> {
         index: number(&header[4..])?,
         name: text(find(attrs, IFLA_IFNAME)?).to_owned(),
         up: number(&header[8..])? & UP != 0,
+        carrier: number(&header[8..])? & LOWER_UP != 0,
         mtu: find(attrs, IFLA_MTU).and_then(number)?,
         kind: kind.to_owned(),
         master: find(attrs, IFLA_MASTER).and_then(number),
@@ -231,7 +235,8 @@ mod tests {
     #[test]
     fn links_and_addresses_are_read() {
         let found = read(|batch| bridge(batch, "rctr0", [2; 6], 1400), link).unwrap();
-        let bridge = Link { index: 0, name: "rctr0".into(), up: false, mtu: 1400, kind: "bridge".into(), master: None };
+        let bridge =
+            Link { index: 0, name: "rctr0".into(), up: false, carrier: false, mtu: 1400, kind: "bridge".into(), master: None };
         assert_eq!(found, bridge);
         let net = "10.1.2.3/20".parse().unwrap();
         assert_eq!(read(|batch| add_address(batch, 9, net), link_address), Some((9, net)));
