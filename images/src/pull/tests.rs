@@ -1,1 +1,239 @@
+//! Layers from made-up downloads: what a registry may do wrong, and two pulls at once.
 
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::layer::Fetch;
+use super::{Event, Progress};
+use crate::error::{Error, Result};
+use crate::image::Layer;
+use crate::manifest::Descriptor;
+use crate::store::Store;
+use crate::unpack::testing::Tar;
+use crate::{Digest, UnpackError};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A store, and a layer to fetch into it.
+struct Fixture {
+    folder: tempfile::TempDir,
+    store: Store,
+    blob: Vec<u8>,
+    descriptor: Descriptor,
+    diff_id: Digest,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("images")).unwrap();
+        Fixture::with(folder, store, &Tar::default().dir("etc").file("etc/name", "content").end())
+    }
+
+    fn with(folder: tempfile::TempDir, store: Store, tar: &[u8]) -> Self {
+        let blob = gzip(tar);
+        let descriptor = Descriptor {
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
+            digest: Digest::sha256(&blob),
+            size: blob.len() as u64,
+        };
+        Fixture { folder, store, blob, descriptor, diff_id: Digest::sha256(tar) }
+    }
+
+    /// Fetches with a download of `pieces`.
+    fn fetch(&self, pieces: Vec<Result<Bytes>>) -> Result<bool> {
+        self.fetch_with(&(), || pieces)
+    }
+
+    fn fetch_with(&self, progress: &dyn Progress, pieces: impl FnOnce() -> Vec<Result<Bytes>>) -> Result<bool> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(self.fetching(progress, pieces))
+    }
+
+    async fn fetching(&self, progress: &dyn Progress, pieces: impl FnOnce() -> Vec<Result<Bytes>>) -> Result<bool> {
+        let layer = Layer {
+            digest: self.descriptor.digest.clone(),
+            size: self.descriptor.size,
+            diff_id: self.diff_id.clone(),
+            media_type: String::new(),
+        };
+        let (_config, config) = watch::channel(Some(vec![layer]));
+        let (_stop, stopped) = watch::channel(false);
+        let fetch = Fetch { store: &self.store, progress, blob: &self.descriptor, index: 0, config, stopped };
+        fetch.run(async || Ok::<_, Error>(futures_util::stream::iter(pieces()))).await
+    }
+
+    fn whole(&self) -> Vec<Result<Bytes>> {
+        self.blob.chunks(100).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect()
+    }
+
+    /// That a failed fetch left nothing at all.
+    fn assert_empty(&self, what: &str) {
+        let left: Vec<_> = std::fs::read_dir(self.store.root().join("layers/sha256")).unwrap().collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+        assert!(self.folder.path().exists());
+    }
+}
+
+#[test]
+fn a_layer_is_downloaded_once() {
+    let t = Fixture::new();
+    assert!(t.fetch(t.whole()).unwrap());
+    assert!(!t.fetch_with(&(), || panic!("downloaded again")).unwrap());
+    let layer = t.store.read_layer(&t.descriptor.digest).unwrap().unwrap();
+    assert_eq!((layer.diff_id, layer.size, layer.entries), (t.diff_id.to_string(), 7, 2));
+    assert!(!layer.boot_id.is_empty());
+    let tree = t.store.root().join("layers/sha256").join(t.descriptor.digest.hex()).join("tree");
+    assert_eq!(std::fs::read_to_string(tree.join("etc/name")).unwrap(), "content");
+}
+
+#[test]
+fn wrong_bytes_are_not_published() {
+    let mut t = Fixture::new();
+    let mut flipped = t.whole();
+    let mut piece = t.blob[..100].to_vec();
+    piece[50] ^= 1;
+    flipped[0] = Ok(piece.into());
+    assert!(matches!(t.fetch(flipped), Err(Error::DigestMismatch { .. })));
+    t.assert_empty("flipped");
+    let mut short = t.whole();
+    short.pop();
+    let error = t.fetch(short).unwrap_err();
+    assert!(matches!(error, Error::Truncated { .. }), "{error:?}");
+    t.assert_empty("short");
+    let mut long = t.whole();
+    long.push(Ok(Bytes::from_static(b"more")));
+    assert!(matches!(t.fetch(long), Err(Error::TooLarge { .. })));
+    t.assert_empty("long");
+    let other = Tar::default().file("other", "").end();
+    t.diff_id = Digest::sha256(&other);
+    let error = t.fetch(t.whole()).unwrap_err();
+    assert!(error.to_string().starts_with("content of layer sha256:"), "{error}");
+    t.assert_empty("diff id");
+}
+
+#[test]
+fn a_stored_layer_does_not_vouch_for_another_config() {
+    let mut t = Fixture::new();
+    t.fetch(t.whole()).unwrap();
+    t.diff_id = Digest::sha256(b"a lie");
+    assert!(matches!(t.fetch(t.whole()), Err(Error::DigestMismatch { .. })));
+}
+
+#[test]
+fn a_hostile_layer_is_not_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("images")).unwrap();
+    let t = Fixture::with(folder, store, &Tar::default().file("fine", "").file("../../../canary", "dead").end());
+    let error = t.fetch(t.whole()).unwrap_err();
+    assert!(matches!(error, Error::Unpack { source: UnpackError::Outside { .. }, .. }), "{error:?}");
+    t.assert_empty("hostile");
+}
+
+#[test]
+fn a_broken_download_says_why() {
+    let t = Fixture::new();
+    let mut broken = t.whole();
+    broken.truncate(2);
+    broken.push(Err(Error::NotAnImage { what: "the network".into() }));
+    let error = t.fetch(broken).unwrap_err();
+    assert_eq!(error.to_string(), "the network is not an image");
+    t.assert_empty("broken");
+}
+
+/// Counts what it hears.
+#[derive(Default)]
+struct Heard(Mutex<Vec<&'static str>>);
+
+impl Progress for Heard {
+    fn event(&self, event: Event<'_>) {
+        self.0.lock().unwrap().push(match event {
+            Event::Waiting(_) => "waiting",
+            Event::Exists(_) => "exists",
+            Event::Done(_) => "done",
+            _ => return,
+        });
+    }
+}
+
+#[test]
+fn two_pulls_download_a_layer_once() {
+    let t = Fixture::new();
+    let downloads = AtomicUsize::new(0);
+    let heard = Heard::default();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let slow = || {
+                    downloads.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(50));
+                    t.whole()
+                };
+                t.fetch_with(&heard, slow).unwrap();
+            });
+        }
+    });
+    assert_eq!(downloads.load(Ordering::SeqCst), 1);
+    let heard = heard.0.into_inner().unwrap();
+    let count = |what| heard.iter().filter(|event| **event == what).count();
+    assert_eq!((count("done"), count("exists")), (1, 5));
+}
+
+#[test]
+fn a_pull_that_waits_takes_over_from_one_that_failed() {
+    let t = Fixture::new();
+    let lock = t.store.lock_layer(&t.descriptor.digest).unwrap();
+    let heard = Heard::default();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| t.fetch_with(&heard, || t.whole()));
+        while heard.0.lock().unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        drop(lock);
+        assert!(waiter.join().unwrap().unwrap());
+    });
+    assert_eq!(*heard.0.lock().unwrap(), ["waiting", "done"]);
+}
+
+#[test]
+fn a_full_disk_is_named() {
+    if !crate::unpack::testing::root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::new(folder.path());
+    let store = Store::open(&folder.path().join("images")).unwrap();
+    let tar = Tar::default().entry(tar::EntryType::Regular, "big", "", &vec![1; 3 << 20]).end();
+    let t = Fixture::with(folder, store, &tar);
+    let error = t.fetch(t.whole()).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { .. }), "{error:?}");
+    assert_eq!(error.to_string(), format!("no space left in {}", t.store.root().display()));
+    t.assert_empty("full");
+    drop(mounted);
+}
+
+/// A file system of 1 MiB.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn new(path: &std::path::Path) -> Self {
+        let options = c"size=1m";
+        rustix::mount::mount("tmpfs", path, "tmpfs", rustix::mount::MountFlags::empty(), options).unwrap();
+        Mounted(path.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::Store;
 use super::refs::Record;
 use crate::error::{Error, Result};
-use crate::image::Image;
-use crate::{Digest, Reference};
+use crate::image::{Image, Layer};
+use crate::{Digest, ImageConfig, Reference};
 
 /// What a removal did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -93,9 +93,24 @@ impl Store {
         if self.leased()?.contains(&record.manifest.to_string()) {
             return Ok(vec!["a command that is just starting".to_owned()]);
         }
-        // An image that cannot be read starts no container; those that run are asked for below all the same.
-        let names = goal.names.iter().map(|(name, _)| name.clone()).collect();
-        Ok(self.load(record, names).map(|image| in_use(&image)).unwrap_or_default())
+        let names: Vec<_> = goal.names.iter().map(|(name, _)| name.clone()).collect();
+        // Containers may need the layers of an image whose blobs are damaged: they are asked all the same.
+        let image = self.load(record, names.clone()).unwrap_or_else(|_| bare(record, names));
+        Ok(in_use(&image))
+    }
+}
+
+/// An image as far as its record tells.
+fn bare(record: &Record, names: Vec<Reference>) -> Image {
+    let layer = |digest: &Digest| Layer { digest: digest.clone(), size: 0, diff_id: digest.clone(), media_type: String::new() };
+    Image {
+        id: record.config.clone(),
+        manifest: record.manifest.clone(),
+        target: record.target.clone(),
+        names,
+        layers: record.layers.iter().map(layer).collect(),
+        config: ImageConfig::default(),
+        size: 0,
     }
 }
 

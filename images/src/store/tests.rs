@@ -264,6 +264,8 @@ fn damage_is_told_and_can_be_removed() {
     assert!(matches!(t.store.image("x:1"), Err(Error::Damaged { .. })));
     let listing = t.store.list().unwrap();
     assert_eq!((listing.images.len(), listing.damaged.len()), (1, 1));
+    let used = |used: &Image| if used.id == image.id { vec!["c0ffee".to_owned()] } else { Vec::new() };
+    assert!(matches!(t.store.remove("x:1", false, &used), Err(Error::InUse { .. })));
     t.store.remove("x:1", false, &nobody).unwrap();
     fs::write(t.store.ref_file(&name("y:1")), "garbage").unwrap();
     t.store.remove("y:1", false, &nobody).unwrap();
