@@ -190,6 +190,15 @@ pub fn new_session_keyring() -> Result<()> {
     if serial >= 0 { Ok(()) } else { Err(Error::last("keyctl(KEYCTL_JOIN_SESSION_KEYRING)")) }
 }
 
+/// The serial number of the caller's session keyring (`KEYCTL_GET_KEYRING_ID`).
+pub fn session_keyring() -> Result<i32> {
+    const GET_KEYRING_ID: libc::c_int = 0;
+    const SESSION_KEYRING: libc::c_int = -3;
+    // SAFETY: plain integers; nothing is created.
+    let serial = unsafe { libc::syscall(libc::SYS_keyctl, GET_KEYRING_ID, SESSION_KEYRING, 0) };
+    if serial >= 0 { Ok(serial as i32) } else { Err(Error::last("keyctl(KEYCTL_GET_KEYRING_ID)")) }
+}
+
 /// True when the process `pid`, perhaps a zombie, has never called execve since it was made (`PF_FORKNOEXEC` in field 9
 /// of proc_pid_stat(5)).
 pub fn never_executed(pid: u32) -> bool {

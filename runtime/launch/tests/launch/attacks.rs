@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
     ("no_working_folder_through_a_descriptor", no_working_folder_through_a_descriptor),
     ("a_working_folder_through_init_is_refused", a_working_folder_through_init_is_refused),
     ("racing_links_do_not_lead_out", racing_links_do_not_lead_out),
+    ("who_starts_containers_cannot_be_traced", who_starts_containers_cannot_be_traced),
     ("a_fake_terminal_device_is_refused", a_fake_terminal_device_is_refused),
 ];
 
@@ -169,11 +170,30 @@ fn racing_links_do_not_lead_out() {
 }
 
 fn a_fake_terminal_device_is_refused() {
-    // What is at /dev/pts is a tmpfs with a file called ptmx, or one with the right number but of no devpts.
-    for fake in [Step::Symlink { content: "/dev/null".into(), path: "/dev/pts/ptmx".into() }, device("pts/ptmx", 5, 2)] {
-        let fixture = Fixture::new(&["exit", "0"]).step(mount("tmpfs", "/dev/pts", 0, &[])).step(fake);
+    let fakes = [
+        // A link; a node of the right number where no devpts is; one that the kernel would serve from a devpts beside it.
+        vec![Step::Symlink { content: "/dev/null".into(), path: "/dev/pts/ptmx".into() }],
+        vec![device("pts/ptmx", 5, 2)],
+        vec![mount("devpts", "/dev/pts/pts", 0, &[]), device("pts/ptmx", 5, 2)],
+    ];
+    for fake in fakes {
+        let mut fixture = Fixture::new(&["exit", "0"]).step(mount("tmpfs", "/dev/pts", 0, &[]));
+        fixture.plan.steps.extend(fake);
         let fixture = fixture.process(|process| process.terminal = Some((24, 80)));
         let failure = launch::create(&fixture.plan, &fixture.fds, None).expect_err("it took the fake");
         assert!(failure.message.contains("open a terminal"), "{failure}");
     }
+}
+
+/// A process that joins a container must not be looked into from there (CVE-2016-9962).
+fn who_starts_containers_cannot_be_traced() {
+    use rustix::process::{DumpableBehavior, dumpable_behavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+    let guard = Fixture::new(&["wait"]).started();
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
+    let process = crate::fixture::process(&["exit", "0"], all_capabilities());
+    let executed = launch::exec(&process, &guard.running.target, None).unwrap();
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    wait(executed.pidfd).unwrap();
 }

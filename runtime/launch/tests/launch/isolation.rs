@@ -1,5 +1,7 @@
 //! What a container looks like from inside.
 
+use std::path::Path;
+
 use launch::Step;
 use rustix::mount::{UnmountFlags, unmount};
 use sys::mount::{Attr, mount_setattr, propagation};
@@ -21,6 +23,7 @@ pub const CHECKS: &[Check] = &[
     ("the_host_root_is_gone", the_host_root_is_gone),
     ("binds_have_their_attributes", binds_have_their_attributes),
     ("propagation_is_as_planned", propagation_is_as_planned),
+    ("the_host_keeps_its_mounts", the_host_keeps_its_mounts),
     ("a_dangling_link_becomes_a_file_inside", a_dangling_link_becomes_a_file_inside),
     ("kernel_messages_are_told", kernel_messages_are_told),
 ];
@@ -127,14 +130,38 @@ fn binds_have_their_attributes() {
     assert_eq!((facts.get("/rw/x"), facts.get("/ro/x")), ("done", "errno 30"));
 }
 
-fn propagation_is_as_planned() {
-    // In a mount namespace of our own, with a shared volume.
+/// A mount namespace of our own, with a shared tmpfs.
+fn shared(name: &str) -> Scratch {
     unshare(kind::MOUNT as i32).unwrap();
-    let set = |fd: &std::os::fd::OwnedFd, propagation| mount_setattr(fd, Attr { propagation, ..Attr::default() }, true).unwrap();
-    set(&sys::fs::open_dir("/").unwrap(), propagation::PRIVATE);
-    let scratch = Scratch::new("propagation");
-    rustix::mount::mount("tmpfs", &scratch.0, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
-    set(&sys::fs::open_dir(&scratch.0).unwrap(), propagation::SHARED);
+    let set = |path: &Path, propagation| {
+        mount_setattr(sys::fs::open_dir(path).unwrap(), Attr { propagation, ..Attr::default() }, true).unwrap();
+    };
+    set(Path::new("/"), propagation::PRIVATE);
+    let scratch = Scratch::new(name);
+    tmpfs(&scratch.0);
+    set(&scratch.0, propagation::SHARED);
+    scratch
+}
+
+fn tmpfs(path: &Path) {
+    rustix::mount::mount("tmpfs", path, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+}
+
+fn the_host_keeps_its_mounts() {
+    // Leaving the host's root unmounts it in the container: below a shared mount that would reach the host.
+    let scratch = shared("keeps");
+    let below = scratch.0.join("below");
+    std::fs::create_dir(&below).unwrap();
+    tmpfs(&below);
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let before = mounts();
+    assert_eq!(Fixture::new(&["exit", "0"]).run().unwrap().0, 0);
+    assert_eq!(mounts(), before);
+    unmount(&scratch.0, UnmountFlags::DETACH).unwrap();
+}
+
+fn propagation_is_as_planned() {
+    let scratch = shared("propagation");
     for (own, general, wanted) in [
         (0, propagation::PRIVATE, ""),
         (0, propagation::SLAVE, "master:"),

@@ -73,6 +73,7 @@ fn facts() {
     println!("cgroup_path={}", std::fs::read_to_string("/proc/self/cgroup").unwrap().trim().replace('\n', "|"));
     println!("oom={}", std::fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim());
     println!("env={}", std::env::vars().map(|(k, v)| format!("{k}:{v}")).collect::<Vec<_>>().join(","));
+    println!("keyring={}", sys::process::session_keyring().unwrap_or(0));
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     println!("nofile={:?}:{:?}", files.current, files.maximum);
     for set in

@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
     ("dropping_it_kills_it", dropping_it_kills_it),
     ("it_ends_with_its_parent", it_ends_with_its_parent),
     ("killed_before_exec_is_a_failure", killed_before_exec_is_a_failure),
+    ("the_callers_keys_stay_behind", the_callers_keys_stay_behind),
     ("a_plan_that_names_too_much_is_refused", a_plan_that_names_too_much_is_refused),
 ];
 
@@ -93,6 +94,8 @@ fn libc_number(name: &str) -> u32 {
     match (name, cfg!(target_arch = "x86_64")) {
         ("mkdir", true) => 83,
         ("mkdirat", true) => 258,
+        ("execve", true) => 59,
+        ("execve", false) => 221,
         _ => 34,
     }
 }
@@ -124,8 +127,11 @@ fn programs_that_cannot_run() {
 
 fn a_program_is_found_as_its_user() {
     let fixture = Fixture::new(&[]).folder("bin").file("bin/own", "", 0o700);
-    let fixture = fixture.process(|process| (process.uid, process.args) = (1000, vec!["/bin/own".into()]));
-    assert_eq!(fixture.failure().kind, Kind::NotExecutable);
+    let fixture = fixture.process(|process| {
+        (process.uid, process.args, process.capabilities) = (1000, vec!["/bin/own".into()], Some(sets(0)));
+    });
+    let failure = fixture.failure();
+    assert_eq!((failure.kind, &*failure.message), (Kind::NotExecutable, "exec: \"/bin/own\": permission denied"));
 }
 
 fn the_working_folder_is_made() {
@@ -135,7 +141,10 @@ fn the_working_folder_is_made() {
     // Root may enter what the user may not, as with runc.
     let fixture = Fixture::new(&["exit", "0"]).folder("private");
     rustix::fs::chmodat(&fixture.fds[0], "private", rustix::fs::Mode::from_raw_mode(0o700), rustix::fs::AtFlags::empty()).unwrap();
-    assert_eq!(fixture.process(|process| (process.uid, process.cwd) = (1000, "/private".into())).run().unwrap().0, 0);
+    let fixture = fixture.process(|process| {
+        (process.uid, process.cwd, process.capabilities) = (1000, "/private".into(), Some(sets(0)));
+    });
+    assert_eq!(fixture.run().unwrap().0, 0);
     let fixture = Fixture::new(&["exit", "0"]).file("plain", "", 0o644).process(|process| process.cwd = "/plain".into());
     assert!(fixture.failure().message.contains("working folder \"/plain\""));
 }
@@ -214,6 +223,18 @@ fn killed_before_exec_is_a_failure() {
     rustix::event::poll(&mut [rustix::event::PollFd::new(&created.pidfd, rustix::event::PollFlags::IN)], None).unwrap();
     let failure = created.start().expect_err("a dead process was started");
     assert_eq!(failure.kind, Kind::Runtime);
+    // Between the word and execve: a filter that kills at execve. The socket ends as it does after success.
+    let program = vec![(0x20, 0, 0, 0), (0x15, 0, 1, libc_number("execve")), (0x06, 0, 0, 0x8000_0000), (0x06, 0, 0, 0x7fff_0000)];
+    let fixture = Fixture::new(&["exit", "0"]).process(|process| process.seccomp = Some(Seccomp { program, flags: 0 }));
+    let failure = fixture.failure();
+    assert!(failure.message.contains("killed by signal 31 before"), "{failure}");
+}
+
+fn the_callers_keys_stay_behind() {
+    let Ok(()) = sys::process::new_session_keyring() else { return println!("skipped: needs keyrings") };
+    let own = sys::process::session_keyring().unwrap();
+    let facts = Fixture::new(&["facts"]).facts();
+    assert!(!["0", &own.to_string()].contains(&facts.get("keyring")), "{facts:?}");
 }
 
 fn a_plan_that_names_too_much_is_refused() {
