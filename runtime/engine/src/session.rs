@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use launch::Exit;
 use monitor::{Event, MAX_CHUNK, Request};
+use rustix::io::Errno;
 
 use crate::Error;
 use crate::error::During;
@@ -107,12 +108,22 @@ impl Session {
             // The default send buffer would refuse a large plan with EMSGSIZE.
             let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.socket, monitor::MAX_PACKET);
         }
-        sys::socket::send(&self.socket, &bytes, fds).during(|| format!("tell the monitor of container {}", &self.id[..12]))
+        match sys::socket::send(&self.socket, &bytes, fds) {
+            // It has ended; why, it may have said before.
+            Err(error) if error.errno() == Errno::PIPE => Ok(()),
+            other => other.during(|| format!("tell the monitor of container {}", &self.id[..12])),
+        }
     }
 
     fn receive(&mut self) -> Result<Event, Error> {
-        let (length, _) = match sys::socket::receive(&self.socket, &mut self.buffer) {
-            Err(error) if error.errno() == rustix::io::Errno::CONNRESET => return Err(self.gone()),
+        let mut receive = || sys::socket::receive(&self.socket, &mut self.buffer);
+        let received = match receive() {
+            // A monitor that ended before it read all of our requests: what it said itself is still there.
+            Err(error) if error.errno() == Errno::CONNRESET => receive(),
+            other => other,
+        };
+        let (length, _) = match received {
+            Err(error) if error.errno() == Errno::CONNRESET => return Err(self.gone()),
             other => other.during(|| format!("listen to the monitor of container {}", &self.id[..12]))?,
         };
         if length == 0 {
