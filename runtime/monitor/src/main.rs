@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `begin` | from the first packet to a running program |
 //! | `session` | the loop, and what it waits for |
-//! | `client`, `queue` | connections, and how much is kept for a slow one |
+//! | `serve`, `client`, `queue` | connections, and how much is kept for a slow one |
 //! | `request`, `exec` | what clients ask for |
 //! | `task` | a process and its streams |
 //! | `input`, `output` | bytes to and from a task |
@@ -42,6 +42,7 @@ mod output;
 mod queue;
 mod reap;
 mod request;
+mod serve;
 mod session;
 mod task;
 

@@ -7,7 +7,6 @@ use launch::{Exit, Target};
 use monitor::log::Writer;
 use monitor::{Cleanup, LogLimits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SocketFlags, accept_with};
 
 use crate::client::Client;
 use crate::task::Task;
@@ -16,7 +15,7 @@ use crate::task::Task;
 const QUIET: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// More connections have to wait in the kernel: the table of descriptors has an end, too.
-const MAX_CLIENTS: usize = 256;
+pub(crate) const MAX_CLIENTS: usize = 256;
 
 /// The monitor of a container whose program runs, or has run.
 pub(crate) struct Session {
@@ -130,37 +129,9 @@ impl Session {
         (sources, fds)
     }
 
-    /// This client's next request may be input for which there is no room.
-    fn must_wait(&self, client: &Client) -> bool {
-        client.feeds && self.tasks.iter().any(|task| task.number == client.task && task.streams.input.is_full())
-    }
-
     /// The place of a task in the list.
     pub(crate) fn find(&self, number: u32) -> Option<usize> {
         self.tasks.iter().position(|task| task.number == number)
-    }
-
-    fn accept(&mut self) {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while self.clients.len() < MAX_CLIENTS
-            && let Ok(socket) = accept_with(&*self.listener, flags)
-        {
-            self.clients.push(Client::new(socket));
-        }
-    }
-
-    fn on_client(&mut self, index: usize, flags: PollFlags) {
-        if flags.contains(PollFlags::OUT) {
-            self.clients[index].flush();
-        }
-        if self.must_wait(&self.clients[index]) {
-            // Whoever has ended with input on its way loses what did not fit, or its end would be reported without end.
-            self.clients[index].gone |= flags.intersects(PollFlags::HUP | PollFlags::ERR);
-        } else if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-            && let Some(request) = self.clients[index].receive()
-        {
-            self.request(index, request);
-        }
     }
 
     fn on_output(&mut self, task: u32, fd: i32) {
@@ -175,42 +146,6 @@ impl Session {
     fn on_input(&mut self, task: u32) {
         if let Some(index) = self.find(task) {
             self.tasks[index].streams.input.flush();
-        }
-    }
-
-    /// Forgets clients that have ended, and after the container's end all that have been told.
-    fn sweep(&mut self) {
-        if self.exit.is_some() {
-            self.last_words();
-        }
-        for index in (0..self.clients.len()).rev() {
-            if self.clients[index].gone {
-                let client = self.clients.swap_remove(index);
-                self.left(&client);
-            }
-        }
-    }
-
-    /// The input that a client fed from the first byte on ends with it, as that of `docker run -i` does. Whoever came later may go.
-    fn left(&mut self, client: &Client) {
-        if client.feeds
-            && client.listens == crate::client::Listens::First
-            && let Some(index) = self.find(client.task)
-        {
-            self.tasks[index].streams.input.end();
-        }
-    }
-
-    /// Takes and answers what was asked around the container's end; then lets go of everyone who has nothing more to be told.
-    fn last_words(&mut self) {
-        self.accept();
-        for index in 0..self.clients.len() {
-            while let Some(request) = self.clients[index].receive() {
-                self.request(index, request);
-            }
-            if self.clients[index].queue.is_empty() {
-                self.clients[index].part();
-            }
         }
     }
 }

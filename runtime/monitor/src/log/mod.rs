@@ -18,7 +18,7 @@
 //! | `record` | bytes to records |
 //! | `writer` | records to files, rotation |
 //! | `lines` | bytes to lines again |
-//! | `reader` | the files oldest to newest, across rotations |
+//! | `reader`, `tail` | the files oldest to newest, across rotations; the last lines |
 //!
 //! A reader that follows: [`Reader::open`], feed each [`Reader::read`] into [`Lines`]; at `None` wait for inotify on the
 //! [`folder`] (`IN_MODIFY | IN_CREATE | IN_MOVED_TO`) and read on.
@@ -26,6 +26,7 @@
 mod lines;
 mod reader;
 mod record;
+mod tail;
 mod time;
 mod writer;
 
@@ -40,6 +41,9 @@ pub const FOLDER: &str = "log";
 
 /// The newest file in [`FOLDER`]; the next older one has `.1` behind its name, and so on.
 pub const CURRENT: &str = "current";
+
+/// Bytes read at a time.
+const CHUNK: usize = 64 << 10;
 
 /// The name of the file that was rotated `age` times.
 fn name(age: u32) -> String {

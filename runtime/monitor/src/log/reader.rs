@@ -4,13 +4,11 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, SeekFrom, fstat, openat, seek};
-use rustix::io::{Errno, pread};
-use sys::{Call, Error, Result};
+use rustix::io::Errno;
+use sys::{Call, Result};
 
-use super::{FOLDER, name, record};
-
-/// Bytes read at a time.
-const CHUNK: usize = 64 << 10;
+use super::tail::Tail;
+use super::{CHUNK, FOLDER, name};
 
 /// The log folder in the folder `container`.
 ///
@@ -84,7 +82,7 @@ impl Reader {
     /// # Errors
     /// Those of read(2).
     pub fn tail(&mut self, count: u64) -> Result<()> {
-        let mut tail = Tail { wanted: count, ends: 0, begun: false };
+        let mut tail = Tail::new(count);
         for index in (0..self.files.len()).rev() {
             if let Some(offset) = tail.scan(&self.files[index].fd)? {
                 seek(&self.files[index].fd, SeekFrom::Start(offset)).call(|| "lseek()")?;
@@ -93,52 +91,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-}
-
-/// Counts the ends of lines from the last record to the first. Records have a fixed layout, so a newline and the byte [`record::TAG`]
-/// bytes after it are all that is looked at.
-struct Tail {
-    wanted: u64,
-    ends: u64,
-    /// A record has been seen.
-    begun: bool,
-}
-
-impl Tail {
-    /// Where the wanted lines begin, if it is in this file.
-    fn scan(&mut self, file: &OwnedFd) -> Result<Option<u64>> {
-        let mut end = fstat(file).call(|| "fstat()")?.st_size as u64;
-        let mut buffer = vec![0; CHUNK + record::HEAD];
-        // Where the record begins that is in front of the one looked at last.
-        let mut next = end;
-        while end > 0 {
-            let start = end.saturating_sub(CHUNK as u64);
-            let length = fill(file, &mut buffer[..(end - start) as usize + record::HEAD], start)?;
-            for at in (0..(end - start) as usize).rev() {
-                let first = start == 0 && at == 0;
-                if !first && buffer[at] != b'\n' {
-                    continue;
-                }
-                let begin = if first && buffer[0] != b'\n' { 0 } else { at + 1 };
-                if let Some(tag) = buffer[..length].get(begin + record::TAG)
-                    && self.record(*tag == b'F')
-                {
-                    return Ok(Some(next));
-                }
-                next = start + begin as u64;
-            }
-            end = start;
-        }
-        Ok(None)
-    }
-
-    /// Takes one record. True when it belongs to the line in front of those wanted.
-    fn record(&mut self, full: bool) -> bool {
-        // An unfinished line at the end is one, too.
-        self.ends += u64::from(full || !self.begun);
-        self.begun = true;
-        self.ends > self.wanted
     }
 }
 
@@ -177,20 +129,6 @@ fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
             other => return other.call(|| "read()"),
         }
     }
-}
-
-/// Reads from `offset` on until the buffer is full or the file ends.
-fn fill(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match pread(file, &mut buffer[length..], offset + length as u64) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::new("pread()", errno)),
-        }
-    }
-    Ok(length)
 }
 
 #[cfg(test)]
