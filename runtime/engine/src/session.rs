@@ -50,24 +50,23 @@ impl Session {
         !self.early.is_empty()
     }
 
-    /// Waits for the next happening.
+    /// Waits for the monitor's next word. `None` when it was an acknowledgement, so that a caller that has shown this descriptor to poll(2)
+    /// is never kept waiting.
     ///
     /// # Errors
     /// [`Error::MonitorGone`] when the monitor was killed, [`Error::Start`] when the program could not be executed.
-    pub fn happening(&mut self) -> Result<Happening, Error> {
-        loop {
-            let event = match self.early.pop_front() {
-                Some(event) => event,
-                None => self.receive()?,
-            };
-            match event {
-                Event::Output { stream: monitor::Stream::Stdout, bytes } => return Ok(Happening::Stdout(bytes)),
-                Event::Output { stream: monitor::Stream::Stderr, bytes } => return Ok(Happening::Stderr(bytes)),
-                Event::Exited(exit) => return Ok(Happening::Exited(exit)),
-                Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
-                Event::Created { .. } | Event::Started | Event::Done => {}
-            }
-        }
+    pub fn happening(&mut self) -> Result<Option<Happening>, Error> {
+        let event = match self.early.pop_front() {
+            Some(event) => event,
+            None => self.receive()?,
+        };
+        Ok(Some(match event {
+            Event::Output { stream: monitor::Stream::Stdout, bytes } => Happening::Stdout(bytes),
+            Event::Output { stream: monitor::Stream::Stderr, bytes } => Happening::Stderr(bytes),
+            Event::Exited(exit) => Happening::Exited(exit),
+            Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
+            Event::Created { .. } | Event::Started | Event::Done => return Ok(None),
+        }))
     }
 
     /// Waits until the program runs.

@@ -85,7 +85,7 @@ pub(crate) fn open_process(container: &Container) -> Option<OwnedFd> {
 
 fn ended(session: &mut Session) -> Result<Exit, Error> {
     loop {
-        if let Happening::Exited(exit) = session.happening()? {
+        if let Some(Happening::Exited(exit)) = session.happening()? {
             return Ok(exit);
         }
     }

@@ -58,9 +58,10 @@ pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty:
         }
         if ready[1] || session.has_early() {
             match session.happening()? {
-                Happening::Stdout(bytes) => write(&mut io::stdout().lock(), &bytes),
-                Happening::Stderr(bytes) => write(&mut io::stderr().lock(), &bytes),
-                Happening::Exited(exit) => return Ok(exit.code),
+                Some(Happening::Stdout(bytes)) => write(&mut io::stdout().lock(), &bytes),
+                Some(Happening::Stderr(bytes)) => write(&mut io::stderr().lock(), &bytes),
+                Some(Happening::Exited(exit)) => return Ok(exit.code),
+                None => {}
             }
         }
         if ready.get(2) == Some(&true) {
