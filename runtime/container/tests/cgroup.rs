@@ -22,6 +22,7 @@ fn everywhere(name: &str, scenario: fn(&Hierarchies, &str)) {
     }
     let path = format!("/rctr-test-{}-{name}/one", std::process::id());
     let host = Hierarchies::detect().unwrap();
+    let _cleaner = Cleaner(&host, &path);
     eprintln!("{:?}", host.kind());
     scenario(&host, &path);
     if host.kind() == Kind::Hybrid {
@@ -39,6 +40,19 @@ fn everywhere(name: &str, scenario: fn(&Hierarchies, &str)) {
         assert!(!folder.exists(), "{folder:?} is left");
         let _ = fs::remove_dir(parent);
         assert!(!parent.exists(), "{parent:?} is left");
+    }
+}
+
+/// Leaves nothing behind when a test fails, either.
+struct Cleaner<'a>(&'a Hierarchies, &'a str);
+
+impl Drop for Cleaner<'_> {
+    fn drop(&mut self) {
+        let parent = self.1.strip_suffix("/one").unwrap();
+        let _ = cgroup::kill(self.0, parent);
+        for folder in cgroup::paths(self.0, parent) {
+            let _ = cgroup::remove(&folder);
+        }
     }
 }
 
