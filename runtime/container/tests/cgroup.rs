@@ -81,7 +81,7 @@ fn join(cgroup: &Cgroup, process: &Child) {
 }
 
 fn sleeper() -> Child {
-    Command::new("sleep").arg("1000").spawn().unwrap()
+    Command::new("sleep").arg("60").spawn().unwrap()
 }
 
 /// All files of a cgroup, whichever folder they are in.

@@ -139,7 +139,7 @@ fn settings_need_a_foreign_namespace() {
             error,
             "linux.namespaces: /proc/self/ns/net is the host's own network namespace: the settings would be made for the host"
         );
-        let mut other = std::process::Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().unwrap();
+        let mut other = std::process::Command::new("unshare").args(["--net", "sleep", "60"]).spawn().unwrap();
         let path = format!("/proc/{}/ns/net", other.id());
         let own = fs::read_link("/proc/self/ns/net").unwrap();
         while fs::read_link(&path).unwrap() == own {

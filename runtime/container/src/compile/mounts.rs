@@ -40,10 +40,14 @@ pub(super) fn mounts(mounts: &[Mount], host: &Host, build: &mut Build) -> Result
             return Err(Error::unsupported(field("options"), format!("the option {option:?} is")));
         }
         let target = destination(mount.destination(), &field("destination"), &mut build.warnings)?;
-        let kind = mount.typ().as_deref().unwrap_or_default();
+        // `bind` among the options makes it a bind whatever the type says.
+        let kind = match options.bind {
+            Some(_) => "bind",
+            None => mount.typ().as_deref().unwrap_or_default(),
+        };
         let procfs = proc_rule(&target, kind, &field("destination"))?;
         match kind {
-            _ if kind == "bind" || options.bind.is_some() => {
+            "bind" => {
                 bind(mount, target, &options, procfs, &field, build)?;
             }
             "cgroup" => cgroup(target, &options, host, build, &field("options"))?,
@@ -168,8 +172,8 @@ fn proc_rule(target: &Path, kind: &str, field: &str) -> Result<bool, Error> {
     match target.strip_prefix("/proc") {
         Err(_) => Ok(false),
         Ok(inside) if inside == Path::new("") => match kind {
-            "proc" => Ok(false),
-            "bind" | "none" | "" => Ok(true),
+            "proc" | "" => Ok(false),
+            "bind" => Ok(true),
             other => Err(Error::invalid(field, format!("only a procfs may be mounted on /proc, not {other}"))),
         },
         Ok(inside) if IN_PROC.iter().any(|allowed| inside == Path::new(allowed)) => Ok(false),

@@ -143,6 +143,9 @@ fn proc_is_procfs() {
     mount(json!({"destination": "/proc", "type": "proc"}));
     let (_, compiled) = mount(json!({"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]}));
     assert!(matches!(compiled.sources[2], Source::Tree { procfs: true, .. }));
+    // A bind of something else does not become one by its type.
+    let disguised = json!({"destination": "/proc", "type": "proc", "source": "/x", "options": ["rbind"]});
+    assert!(matches!(mount(disguised).1.sources[2], Source::Tree { procfs: true, .. }));
 }
 
 #[test]
