@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use monitor::{Event, Request, Stream};
 use rustix::net::netlink::NETFILTER;
 
-use crate::fixture::{Client, Fixture, able};
+use crate::fixture::{Client, Fixture, able, spawning};
 
 #[test]
 fn files_and_trees_go_and_held_sockets_are_free_before_the_end_is_told() {
@@ -29,6 +29,7 @@ fn files_and_trees_go_and_held_sockets_are_free_before_the_end_is_told() {
     client.started();
     fixture.fds.clear();
     assert_eq!(client.exit().code, 0);
+    let _spawning = spawning();
     TcpListener::bind(address).expect("the port is still held");
     assert!(!lease.exists() && !container.exists() && Path::new("/etc").exists());
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use launch::{Exit, Plan, Process, Slot, Status, Step};
@@ -31,6 +32,12 @@ pub(crate) fn able() -> bool {
 /// with a hyphen in its name.
 pub(crate) fn program() -> PathBuf {
     std::env::var_os("CARGO_BIN_EXE_rctr-monitor").expect("run by cargo").into()
+}
+
+/// Held while a process is made, which has all of this program's descriptors for a moment; and by who looks whether one is closed.
+pub(crate) fn spawning() -> MutexGuard<'static, ()> {
+    static SPAWNING: Mutex<()> = Mutex::new(());
+    SPAWNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) struct Fixture {
@@ -100,7 +107,9 @@ impl Fixture {
         let program = rustix::io::fcntl_dupfd_cloexec(program, 10).unwrap();
         let (ours, theirs) = sys::socket::pair().unwrap();
         let args = [c"rctr-monitor".to_owned(), CString::new(self.launch.id.as_str()).unwrap()];
+        let spawning = spawning();
         let pid = sys::spawn::spawn(program, &args, theirs).unwrap();
+        drop(spawning);
         let mut client = Client::new(ours);
         client.monitor = Some(pid);
         let fds: Vec<_> = self.fds.iter().map(AsFd::as_fd).collect();

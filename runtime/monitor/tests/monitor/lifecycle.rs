@@ -1,16 +1,19 @@
 //! Starts, ends, and ends before the start.
 
 use std::process::Command;
+use std::time::Instant;
 
 use launch::{Kind, Status};
 use monitor::{Event, Request, Stream};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
-use crate::fixture::{Fixture, able, program};
+use crate::fixture::{Fixture, PATIENCE, able, program, spawning};
 
 #[test]
 fn by_hand_it_explains_itself() {
     let run = |args: &[&str]| {
+        let _spawning = spawning();
         // Whatever cargo has open must not be taken for the socket.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec 3>&-; exec \"$0\" \"$@\""]).arg(program()).args(args).output().unwrap()
@@ -166,6 +169,52 @@ fn nonsense_ends_the_connection_only() {
     sys::socket::send(&stranger.socket, &[0xff; 100], &[]).unwrap();
     assert_eq!(stranger.next(), None);
     client.send(&Request::Wait);
+    client.send(&Request::Signal(9));
+    assert_eq!(client.exit().code, 137);
+}
+
+#[test]
+fn a_client_that_still_talks_hears_of_the_end() {
+    if !able() {
+        return;
+    }
+    for _ in 0..20 {
+        let fixture = Fixture::new("exit 3").change(|launch| launch.stdin = true);
+        let mut client = fixture.start(Some(true));
+        let packet = postcard::to_stdvec(&Request::Stdin(vec![b'x'; 100])).unwrap();
+        rustix::io::ioctl_fionbio(&client.socket, true).unwrap();
+        let until = Instant::now() + PATIENCE;
+        // Until the monitor has let go of the connection.
+        while !sys::socket::send(&client.socket, &packet, &[]).is_err_and(|error| error.errno() == Errno::PIPE) {
+            assert!(Instant::now() < until);
+        }
+        assert_eq!(client.exit().code, 3);
+    }
+}
+
+#[test]
+fn nothing_of_the_start_is_kept() {
+    if !able() {
+        return;
+    }
+    let fixture = Fixture::new("sleep 300");
+    let mut client = fixture.start(None);
+    // An answer from the loop: all before it is done.
+    client.started().send(&Request::Attach { stdin: false });
+    client.until(|event| *event == Event::Done);
+    let path = std::path::PathBuf::from(format!("/proc/{}", client.monitor.unwrap().as_raw_nonzero()));
+    assert_eq!(std::fs::read_to_string(path.join("comm")).unwrap(), "rctr-monitor\n");
+    assert_eq!(std::fs::read(path.join("cmdline")).unwrap(), b"rctr-monitor\0test\0");
+    assert_eq!(std::fs::read_link(path.join("cwd")).unwrap(), std::path::Path::new("/"));
+    let mut open: Vec<String> = std::fs::read_dir(path.join("fd"))
+        .unwrap()
+        .map(|entry| std::fs::read_link(entry.unwrap().path()).unwrap().to_string_lossy().into_owned())
+        .filter(|file| !file.starts_with("pipe:") && !file.starts_with("socket:") && file != "/dev/null")
+        .map(|file| file.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    open.sort();
+    let expected = ["anon_inode:[pidfd]", "anon_inode:[pidfd]", "anon_inode:[signalfd]", "container", "log"];
+    assert_eq!(open, expected);
     client.send(&Request::Signal(9));
     assert_eq!(client.exit().code, 137);
 }

@@ -183,31 +183,51 @@ impl Drop for Small {
     }
 }
 
+/// A container whose folder is on a small disk of its own.
+fn on_a_small_disk(script: &str) -> (Fixture, Small) {
+    let mut fixture = Fixture::new(script);
+    let path = fixture.path("container");
+    let small = sys::mount::Filesystem::open("tmpfs").unwrap();
+    let small = small.set("size", "256k").unwrap().mount(MountAttrFlags::empty()).unwrap();
+    move_mount(&small, "", rustix::fs::CWD, &path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).unwrap();
+    fixture.fds[3] = sys::fs::open_dir(&path).unwrap();
+    (fixture, Small(path))
+}
+
 #[test]
 fn a_full_disk_stops_the_log_and_not_the_container() {
     if !able() {
         return;
     }
-    let mut fixture = Fixture::new("seq 1000000 1099999; exit 4");
-    let path = fixture.path("container");
-    let small = sys::mount::Filesystem::open("tmpfs").unwrap();
-    let small = small.set("size", "256k").unwrap().mount(MountAttrFlags::empty()).unwrap();
-    move_mount(&small, "", rustix::fs::CWD, &path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).unwrap();
-    let _small = Small(path.clone());
-    fixture.fds[3] = sys::fs::open_dir(&path).unwrap();
+    // Records of 49 bytes: the disk is never full exactly behind one.
+    let (fixture, small) = on_a_small_disk("seq 10000000 10099999; exit 4");
     let mut client = fixture.start(Some(false));
-    let exit = client.exit();
-    assert_eq!((exit.code, client.stdout.len()), (4, 800_000));
-    let text = std::fs::read(path.join("log/current")).unwrap();
+    assert_eq!((client.exit().code, client.stdout.len()), (4, 900_000));
     // Whole records only, though some are missing.
+    let text = std::fs::read(small.0.join("log/current")).unwrap();
     let (mut lines, mut records) = (Lines::default(), 0);
     lines.push(&text);
-    while lines.next().is_some() {
+    while let Some(line) = lines.next() {
+        assert!(line.bytes.iter().all(u8::is_ascii_digit), "{:?}", String::from_utf8_lossy(line.bytes));
         records += 1;
     }
     assert!(text.ends_with(b"\n") && records > 1000);
     assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), records);
-    assert_eq!(fixture.status(), Some(launch::Status::Exited(exit)), "the end is not recorded");
+}
+
+#[test]
+fn the_end_is_recorded_on_a_full_disk() {
+    if !able() {
+        return;
+    }
+    let (fixture, small) = on_a_small_disk("sleep 300");
+    let mut client = fixture.start(Some(false));
+    client.started();
+    let full = std::fs::write(small.0.join("filler"), vec![0; 1 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    client.send(&Request::Signal(9));
+    let exit = client.exit();
+    assert_eq!((exit.code, fixture.status()), (137, Some(launch::Status::Exited(exit))));
 }
 
 #[test]
