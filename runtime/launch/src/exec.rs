@@ -10,7 +10,8 @@ use crate::create::{hide, in_pid_namespace};
 use crate::handshake::Child;
 use crate::{Failure, Process, Stdio, Target};
 
-/// A process that runs in a container. It is the caller's child: the caller reaps it.
+/// A process that runs in a container. It is the caller's child: the caller reaps it, and should do so before it waits for init, which
+/// the kernel lets go only when its pid namespace is empty (pid_namespaces(7)).
 #[derive(Debug)]
 pub struct Executed {
     /// Process number in the caller's pid namespace.

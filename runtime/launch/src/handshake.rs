@@ -3,7 +3,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 use sys::process::{Clone, Ended, clone3};
 
@@ -137,9 +136,9 @@ impl Child {
         if self.next()?.is_some() {
             return Err(Failure::runtime("the child has sent what does not belong here"));
         }
-        // The socket has also ended when the child was killed on the way, as by a memory limit that is too small.
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if matches!(waitid(WaitId::PidFd(self.pidfd()), options), Ok(Some(_))) && sys::process::never_executed(self.pid) {
+        // The socket has also ended when the child was killed on the way, as by a memory limit that is too small. execve clears the flag
+        // before it closes descriptors, and a dead process keeps it.
+        if sys::process::never_executed(self.pid) {
             return Err(self.ended());
         }
         self.pidfd.take().ok_or_else(|| Failure::runtime("the child is gone"))

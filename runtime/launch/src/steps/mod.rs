@@ -9,6 +9,7 @@ mod mask;
 mod mount;
 mod readonly;
 pub(crate) mod target;
+mod walk;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

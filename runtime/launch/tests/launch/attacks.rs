@@ -194,6 +194,6 @@ fn who_starts_containers_cannot_be_traced() {
     set_dumpable_behavior(DumpableBehavior::Dumpable).unwrap();
     let process = crate::fixture::process(&["exit", "0"], all_capabilities());
     let executed = launch::exec(&process, &guard.running.target, None).unwrap();
-    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     wait(executed.pidfd).unwrap();
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
 }

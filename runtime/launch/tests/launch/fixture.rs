@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use launch::{Capabilities, Created, Failure, Plan, Process, Running, Slot, Stdio, Step, create};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
@@ -11,7 +11,7 @@ use rustix::mount::{MountAttrFlags as Flags, OpenTreeFlags, open_tree};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sys::mount::{Filesystem, propagation};
 use sys::ns::kind;
-use sys::process::{Ended, wait};
+use sys::process::{Clone, Ended, Exec, clone3, wait};
 
 use crate::probe;
 
@@ -268,26 +268,43 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Prints what starts cost: one bare, one with all of the above.
+/// Prints what starts cost, one kind after the other in each round: the kernel's share (one clone3 into the same namespaces, execve,
+/// wait), a container with nothing but its program, and one with all of the above.
 pub fn bench(runs: u32) {
-    for (name, fixture) in [("bare", Fixture::bare as fn(&[&str]) -> Fixture), ("full", Fixture::new)] {
-        let mut times: Vec<_> = (0..runs)
-            .map(|_| {
-                let fixture = fixture(&["exit", "0"]);
-                let begin = Instant::now();
-                let created = create(&fixture.plan, &fixture.fds, None).unwrap_or_else(|failure| panic!("{failure}"));
-                let created_at = begin.elapsed();
-                let running = created.start().unwrap_or_else(|failure| panic!("{failure}"));
-                let started_at = begin.elapsed();
-                assert_eq!(wait(&running.pidfd).unwrap(), Ended::Exited(0));
-                (created_at, started_at, begin.elapsed())
-            })
-            .collect();
-        let mut median = |part: fn(&(std::time::Duration, std::time::Duration, std::time::Duration)) -> std::time::Duration| {
-            times.sort_by_key(part);
-            part(&times[times.len() / 2])
-        };
-        let (created, started, ended) = (median(|t| t.0), median(|t| t.1), median(|t| t.2));
-        println!("{name}: created {created:.2?}, started {started:.2?}, ended {ended:.2?} (medians of {runs})");
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let (mut floor, mut bare, mut full) = (Vec::new(), [vec![], vec![], vec![]], [vec![], vec![], vec![]]);
+    for _ in 0..runs {
+        floor.push(least());
+        for (fixture, times) in [(Fixture::bare(&["exit", "0"]), &mut bare), (Fixture::new(&["exit", "0"]), &mut full)] {
+            let begin = Instant::now();
+            let created = create(&fixture.plan, &fixture.fds, None).unwrap_or_else(|failure| panic!("{failure}"));
+            times[0].push(begin.elapsed());
+            let running = created.start().unwrap_or_else(|failure| panic!("{failure}"));
+            times[1].push(begin.elapsed());
+            assert_eq!(wait(&running.pidfd).unwrap(), Ended::Exited(0));
+            times[2].push(begin.elapsed());
+        }
     }
+    println!("medians of {runs}\nfloor: ended {:.2?}", median(floor));
+    for (name, times) in [("bare", bare), ("full", full)] {
+        let [created, started, ended] = times.map(median);
+        println!("{name}: created {created:.2?}, started {started:.2?}, ended {ended:.2?}");
+    }
+}
+
+fn least() -> Duration {
+    let args = [probe::PATH, "exit", "0"].map(|word| std::ffi::CString::new(word).unwrap()).to_vec();
+    let program = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let exec = Exec::new(args, Vec::new());
+    let begin = Instant::now();
+    let clone = Clone { namespaces: plan(&[]).unshare, ..Clone::default() };
+    let child = clone3(&clone, || {
+        let _ = exec.exec_fd(&program);
+        1
+    });
+    assert_eq!(wait(child.unwrap().pidfd).unwrap(), Ended::Exited(0));
+    begin.elapsed()
 }
