@@ -70,7 +70,7 @@ pub enum InvalidManifest {
     #[error("an HTML page instead of a manifest: is this the address of a registry?")]
     Html,
     /// Neither JSON nor a web page.
-    #[error("it is not JSON")]
+    #[error("it is not a JSON object")]
     Json(#[source] serde_json::Error),
     /// An image format that was given up in 2017.
     #[error("schema version 1 is not supported: push the image again with a current tool")]
@@ -158,6 +158,10 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
     }
     if came_as.starts_with("application/vnd.docker.distribution.manifest.v1+") {
         return Err(InvalidManifest::Schema1);
+    }
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        // serde also fills structs from arrays.
+        return Err(InvalidManifest::Json(serde::de::Error::custom("no object")));
     }
     let shape: Shape = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
     if shape.schema_version == Some(1) || shape.fs_layers.is_some() {

@@ -226,3 +226,6 @@ fn check_part(part: &str) -> Result<(), &'static str> {
         Err("a repository has separators that do not go together, such as .. or _-")
     }
 }
+
+#[cfg(test)]
+mod tests;

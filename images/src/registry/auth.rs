@@ -139,15 +139,16 @@ impl Auth {
         }
     }
 
-    /// Where tokens come from. A registry behind TLS must not make us send a password in the clear.
+    /// Where tokens come from. No registry may make us send a password in the clear, but one on this host to this host, and one
+    /// that the user calls insecure.
     fn realm(&self, realm: &str) -> Result<Url, Failure> {
         let url: Url = realm.parse().map_err(|_| Failure::Protocol("its token service has no valid address".into()))?;
-        let clear = url.scheme() == "http" && (self.peer == Peer::Loopback || http::is_loopback(&host(&url)));
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if clear || self.peer == Peer::Unverified => Ok(url),
-            _ => Err(Failure::Protocol(format!("its token service {} is not encrypted", host(&url)))),
-        }
+        let may = match (url.scheme(), self.peer) {
+            ("https", _) | ("http", Peer::Unverified) => true,
+            ("http", Peer::Loopback) => http::is_loopback(&host(&url)),
+            _ => false,
+        };
+        if may { Ok(url) } else { Err(Failure::Protocol(format!("its token service {} is not encrypted", host(&url)))) }
     }
 }
 

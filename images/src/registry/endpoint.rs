@@ -9,7 +9,7 @@ use super::auth::Auth;
 use super::challenge::challenges;
 use super::credentials::Credentials;
 use super::error::Failure;
-use super::http::{Http, Peer, is_loopback};
+use super::http::{Http, Peer, is_html, is_loopback, is_unknown_name};
 use super::registries::{Place, PullFrom};
 
 /// A repository at one host, over one scheme.
@@ -44,6 +44,12 @@ impl Endpoint {
             down: AtomicBool::new(false),
         };
         ways.iter().map(endpoint).collect()
+    }
+
+    /// As if the host were another one than this.
+    #[cfg(test)]
+    pub(super) fn speak_tls(&mut self) {
+        (self.scheme, self.peer) = ("https", Peer::Remote);
     }
 
     /// For messages.
@@ -91,8 +97,10 @@ impl Endpoint {
     pub(super) async fn refusal(&self, http: &Http, response: Response, missing: &str) -> Failure {
         match response.status().as_u16() {
             status @ (401 | 403) if !self.is_foreign(&response) => self.auth.denied(status).await,
-            404 if !super::http::is_html(response.headers()) => {
-                Failure::Unknown { status: 404, missing: format!("{missing} in repository {}", self.repository) }
+            404 if !is_html(response.headers()) => {
+                let no_repository = is_unknown_name(&http.small_body(response).await);
+                let what = if no_repository { "no" } else { &format!("{missing} in") };
+                Failure::Unknown { status: 404, missing: format!("{what} repository {}: check the name", self.repository) }
             }
             _ => http.refusal(response).await,
         }

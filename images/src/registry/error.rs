@@ -145,12 +145,14 @@ pub enum Failure {
         after: Option<Duration>,
     },
     /// Another status than those above.
-    #[error("{status}{}", said(message))]
+    #[error("{}", said(*status, message))]
     Status {
         /// As HTTP has it.
         status: u16,
         /// What the registry says about it; empty if nothing.
         message: String,
+        /// What it asks to wait, if it says so.
+        after: Option<Duration>,
     },
     /// The host's name has no address.
     #[error("no such host: check the name of the registry")]
@@ -255,15 +257,17 @@ impl Failure {
     /// How long the registry asks to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failure::RateLimited { after } => *after,
+            Failure::RateLimited { after } | Failure::Status { after, .. } => *after,
             Failure::Token { source, .. } => source.retry_after(),
             _ => None,
         }
     }
 }
 
-fn said(message: &str) -> String {
-    if message.is_empty() { " is no answer that helps".to_owned() } else { format!(": {message}") }
+fn said(status: u16, message: &str) -> String {
+    let reason = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let name = reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"));
+    if message.is_empty() { name } else { format!("{name}: {message}") }
 }
 
 fn again(after: Option<Duration>) -> String {

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use oci_distribution::errors::{OciEnvelope, OciErrorCode};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
@@ -77,6 +78,11 @@ impl Http {
         piece.map_err(|_| Failure::Timeout(self.stall))?.map_err(|error| failure(&error))
     }
 
+    /// What an error says about itself; nothing if that cannot be read.
+    pub(super) async fn small_body(&self, response: Response) -> Bytes {
+        self.body(response, 64 << 10).await.unwrap_or_default()
+    }
+
     /// The whole body, unless it is larger than `limit` bytes.
     pub(super) async fn body(&self, mut response: Response, limit: u64) -> Result<Bytes, Failure> {
         if length(response.headers()).is_some_and(|length| length > limit) {
@@ -95,13 +101,14 @@ impl Http {
     /// What an answer means that is no success, and is about neither a name nor a login.
     pub(super) async fn refusal(&self, response: Response) -> Failure {
         let status = response.status();
+        let after = retry_after(response.headers(), SystemTime::now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Failure::RateLimited { after: retry_after(response.headers(), SystemTime::now()) };
+            return Failure::RateLimited { after };
         }
         let html = is_html(response.headers());
-        let body = self.body(response, 64 << 10).await.unwrap_or_default();
+        let body = self.small_body(response).await;
         let message = if html { "an HTML page: is this the address of a registry?".to_owned() } else { message(&body) };
-        Failure::Status { status: status.as_u16(), message }
+        Failure::Status { status: status.as_u16(), message, after }
     }
 }
 
@@ -161,9 +168,15 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     }
 }
 
+/// Whether an error is about the repository rather than what is asked for in it.
+pub(super) fn is_unknown_name(body: &[u8]) -> bool {
+    let envelope = serde_json::from_slice::<OciEnvelope>(body);
+    envelope.is_ok_and(|envelope| envelope.errors.iter().any(|error| error.code == OciErrorCode::NameUnknown))
+}
+
 /// What a registry says about an error, for people: on one line, without control characters, not too long.
 pub(super) fn message(body: &[u8]) -> String {
-    let envelope = serde_json::from_slice::<oci_distribution::errors::OciEnvelope>(body).ok();
+    let envelope = serde_json::from_slice::<OciEnvelope>(body).ok();
     let text = match envelope.as_ref().and_then(|envelope| envelope.errors.first()) {
         Some(error) if !error.message.is_empty() => error.message.clone(),
         Some(error) => serde_json::to_value(&error.code).ok().and_then(|code| code.as_str().map(str::to_owned)).unwrap_or_default(),
