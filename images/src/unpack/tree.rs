@@ -178,7 +178,7 @@ impl Tree {
         let special = Special::of(member);
         self.implicit_no_more(path);
         if path.is_empty() {
-            set_dir(self.dirs.root(), member, self.owner)?;
+            set_dir(self.dirs.root(), member)?;
         } else {
             let (folder, name) = split(path);
             let parent = self.dirs.get(folder)?;
@@ -205,7 +205,7 @@ impl Tree {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = openat(parent, name, flags, Mode::empty()).call(|| format!("openat({}, O_DIRECTORY)", show(name)))?;
-        set_dir(open.as_fd(), member, self.owner)
+        set_dir(open.as_fd(), member)
     }
 
     /// Creates a name. What stood there is removed: a later entry replaces an earlier one.
