@@ -66,7 +66,7 @@ pub(crate) fn own(folder: BorrowedFd<'_>, name: &[u8], member: &Member, owner: O
 }
 
 /// Owner and permissions of a folder that was there already.
-pub(crate) fn set_dir(folder: BorrowedFd<'_>, member: &Member, owner: Owner) -> sys::Result<()> {
+pub(crate) fn set_dir(folder: BorrowedFd<'_>, member: &Member) -> sys::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = openat(folder, ".", flags, Mode::empty()).call(|| "openat(., O_DIRECTORY)")?;
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
