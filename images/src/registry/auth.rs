@@ -32,7 +32,7 @@ pub(super) struct Auth {
     /// As the user calls it: what credentials are kept under.
     registry: String,
     repository: String,
-    peer: Peer,
+    pub(super) peer: Peer,
     credentials: Credentials,
     state: Mutex<State>,
 }

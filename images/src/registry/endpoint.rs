@@ -48,8 +48,8 @@ impl Endpoint {
 
     /// As if the host were another one than this.
     #[cfg(test)]
-    pub(super) fn speak_tls(&mut self) {
-        (self.scheme, self.peer) = ("https", Peer::Remote);
+    pub(super) fn speak_tls(&mut self, peer: Peer) {
+        (self.scheme, self.peer, self.auth.peer) = ("https", peer, peer);
     }
 
     /// For messages.

@@ -14,7 +14,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::dns::{self, NoAnswer, NoSuchHost, Resolver};
 use super::error::Failure;
-use super::tls;
+use super::tls::{self, Trust};
 
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -40,6 +40,7 @@ pub(super) struct Http {
     clients: [OnceLock<Client>; 3],
     /// How long nothing may come before a request is given up.
     stall: Duration,
+    pub(super) trust: Trust,
 }
 
 impl Http {
@@ -53,7 +54,8 @@ impl Http {
             return Ok(client);
         }
         let setup = |error: &dyn StdError| Failure::Connect(format!("set up the client: {}", innermost(error)));
-        let tls = tls::config(peer != Peer::Unverified).map_err(|error| setup(&error))?;
+        let trust = if peer == Peer::Unverified { Trust::Anybody } else { self.trust.clone() };
+        let tls = tls::config(trust).map_err(|error| setup(&error))?;
         let builder = Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(self.resolver.clone())
@@ -136,11 +138,7 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 /// What came encrypted must not go on in the clear.
 pub(super) fn may_lead(from: &Url, to: &Url) -> bool {
-    match (from.scheme(), to.scheme()) {
-        (_, "https") | ("http", "http") => true,
-        ("https", "http") => to.host_str().is_some_and(is_loopback) && from.host_str().is_some_and(is_loopback),
-        _ => false,
-    }
+    matches!((from.scheme(), to.scheme()), (_, "https") | ("http", "http"))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +215,7 @@ fn trust(error: &rustls::Error) -> String {
             "nobody this host trusts made the registry's certificate: install its CA certificate".to_owned()
         }
         Error::InvalidMessage(_) => "the registry does not speak TLS: is it one for plain http (insecure = true)?".to_owned(),
+        Error::Other(other) => other.0.to_string(),
         error => error.to_string(),
     }
 }

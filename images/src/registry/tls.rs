@@ -23,10 +23,23 @@ const BUNDLES: [&str; 6] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// How to speak TLS; with `verify` off anybody may be the registry.
-pub(super) fn config(verify: bool) -> Result<ClientConfig, Error> {
+/// Whom to trust.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Trust {
+    /// Whom this host trusts.
+    #[default]
+    Host,
+    /// Whose certificate is in this file.
+    #[cfg(test)]
+    File(std::path::PathBuf),
+    /// Anybody may be the registry.
+    Anybody,
+}
+
+/// How to speak TLS.
+pub(super) fn config(trust: Trust) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Verifier { provider: provider.clone(), trusted: OnceLock::new(), verify });
+    let verifier = Arc::new(Verifier { provider: provider.clone(), trusted: OnceLock::new(), trust });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
@@ -35,7 +48,7 @@ pub(super) fn config(verify: bool) -> Result<ClientConfig, Error> {
 struct Verifier {
     provider: Arc<CryptoProvider>,
     trusted: OnceLock<Result<Arc<WebPkiServerVerifier>, NoCertificates>>,
-    verify: bool,
+    trust: Trust,
 }
 
 /// Without them nobody can be trusted.
@@ -46,9 +59,13 @@ struct NoCertificates;
 impl Verifier {
     fn trusted(&self) -> Result<&WebPkiServerVerifier, Error> {
         let read = || {
-            let roots =
-                BUNDLES.iter().map(|bundle| roots(Path::new(bundle))).find(|roots| !roots.is_empty()).ok_or(NoCertificates)?;
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
+            let roots = match &self.trust {
+                #[cfg(test)]
+                Trust::File(file) => Some(roots(file)),
+                _ => BUNDLES.iter().map(|bundle| roots(Path::new(bundle))).find(|roots| !roots.is_empty()),
+            };
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots.ok_or(NoCertificates)?), self.provider.clone());
             builder.build().map_err(|_| NoCertificates)
         };
         match self.trusted.get_or_init(read) {
@@ -76,9 +93,9 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.verify {
-            true => self.trusted()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
-            false => Ok(ServerCertVerified::assertion()),
+        match self.trust {
+            Trust::Anybody => Ok(ServerCertVerified::assertion()),
+            _ => self.trusted()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
         }
     }
 

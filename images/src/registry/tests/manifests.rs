@@ -148,15 +148,6 @@ async fn an_unknown_host() {
 }
 
 #[tokio::test]
-async fn plain_http_where_tls_should_be() {
-    let server = Server::start(|_| manifest()).await;
-    let mut registry = registry(&format!("{}/a/b", server.host()), &Clock::new());
-    std::sync::Arc::get_mut(&mut registry.inner).unwrap().endpoints[0].speak_tls();
-    let error = line(registry.manifest("latest").await.unwrap_err());
-    assert!(error.ends_with("TLS: the registry does not speak TLS: is it one for plain http (insecure = true)?"), "{error}");
-}
-
-#[tokio::test]
 async fn a_redirect_that_is_not_followed() {
     let server = Server::start(|_| Answer::new(307, "").with("location", "ftp://elsewhere/x")).await;
     let error = line(registry(&format!("{}/a/b", server.host()), &Clock::new()).manifest("latest").await.unwrap_err());

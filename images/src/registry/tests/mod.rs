@@ -5,6 +5,7 @@ mod blobs;
 mod manifests;
 mod mirrors;
 mod server;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// TCP, or TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What came.
 #[derive(Debug, Clone)]
@@ -79,14 +84,35 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen(None, answer).await
+    }
+
+    /// The same behind TLS.
+    pub(super) async fn start_tls(
+        config: rustls::ServerConfig,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config))), answer).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (log, answer) = (seen.clone(), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, answer) = (log.clone(), answer.clone());
-                tokio::spawn(async move { serve(stream, &log, &*answer).await });
+                let (log, answer, tls) = (log.clone(), answer.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, &log, &*answer).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &log, &*answer).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         Server { address, seen, task }
@@ -114,7 +140,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &(dyn Fn(&Request) -> Answer + Send + Sync)) {
+async fn serve(stream: impl Stream, log: &Mutex<Vec<Request>>, answer: &(dyn Fn(&Request) -> Answer + Send + Sync)) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
         let answer = answer(&request);
@@ -129,7 +155,7 @@ async fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &(dyn Fn(&R
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+async fn read(stream: &mut BufReader<impl Stream>) -> Option<Request> {
     let mut line = String::new();
     match stream.read_line(&mut line).await {
         Ok(0) => return None,
@@ -156,7 +182,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
 }
 
 /// `None`: the connection has ended.
-async fn write(stream: &mut TcpStream, answer: &Answer) -> Option<()> {
+async fn write(stream: &mut impl Stream, answer: &Answer) -> Option<()> {
     let mut head = format!("HTTP/1.1 {} Whatever\r\n", answer.status);
     answer.headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
     if answer.length {
