@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use launch::Exit;
 use monitor::{Event, MAX_CHUNK, Request};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -14,6 +15,8 @@ use crate::error::During;
 pub struct Session {
     id: String,
     socket: OwnedFd,
+    /// The process, once it is known.
+    process: Option<OwnedFd>,
     /// Read before anybody asked for it, while waiting for an answer.
     early: std::collections::VecDeque<Event>,
     buffer: Vec<u8>,
@@ -32,7 +35,7 @@ pub enum Happening {
 
 impl Session {
     pub(crate) fn new(id: &str, socket: OwnedFd) -> Self {
-        Session { id: id.to_owned(), socket, early: Default::default(), buffer: vec![0; 2 * MAX_CHUNK] }
+        Session { id: id.to_owned(), socket, process: None, early: Default::default(), buffer: vec![0; 2 * MAX_CHUNK] }
     }
 
     /// The container's id.
@@ -75,7 +78,7 @@ impl Session {
             match self.receive()? {
                 Event::Started => return Ok(()),
                 Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
-                Event::Created { .. } => {}
+                Event::Created { pid, start_time } => self.process = sys::process::open(pid, start_time).ok(),
                 other => self.early.push_back(other),
             }
         }
@@ -96,9 +99,18 @@ impl Session {
         self.send(&Request::Resize { rows, columns }, &[])
     }
 
-    /// Sends a signal to the process.
+    /// True when the monitor takes more input. It takes none while the process reads none.
+    pub fn takes_input(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::OUT)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Sends a signal to the process: straight, so that it overtakes input that waits.
     pub fn signal(&self, signal: i32) -> Result<(), Error> {
-        self.send(&Request::Signal(signal), &[])
+        match &self.process {
+            Some(process) => sys::process::signal(process, signal).during(|| format!("signal container {}", &self.id[..12])),
+            None => self.send(&Request::Signal(signal), &[]),
+        }
     }
 
     pub(crate) fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {

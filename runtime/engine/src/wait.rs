@@ -14,11 +14,10 @@ use crate::{Container, Engine, Error, names, state};
 pub(crate) const SOCKET: &str = "monitor.sock";
 
 impl Engine {
-    /// Waits until the container has ended. One that was never started is waited for, too, as `docker wait` does not: it answers at
-    /// once with code 0.
+    /// Waits until the container has ended. One that does not run, even one that was never started, is not waited for.
     ///
     /// # Errors
-    /// [`Error::NoSuchContainer`].
+    /// [`Error::NoSuchContainer`], also when it was removed before its end could be told.
     pub fn wait(&self, given: &str) -> Result<Exit, Error> {
         let container = self.container(given)?;
         let id = &container.record.id;
@@ -32,8 +31,9 @@ impl Engine {
         }
         match state::load(&self.config, id)?.map(|container| container.status) {
             Some(Status::Exited(exit)) => Ok(exit),
-            Some(Status::Created) | None => Ok(Exit::default()),
+            Some(Status::Created) => Ok(Exit::default()),
             Some(_) => self.watch(&container),
+            None => Err(Error::NoSuchContainer(given.to_owned())),
         }
     }
 

@@ -37,10 +37,13 @@ pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty:
         resize(session);
     }
     let mut input = input;
+    // There is input that the process does not take yet.
+    let mut stuck = false;
     let mut repeated = 0;
     loop {
-        let mut fds = vec![PollFd::new(&signals.fd, PollFlags::IN), PollFd::from_borrowed_fd(session.as_fd(), PollFlags::IN)];
-        if input {
+        let wanted = if stuck { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+        let mut fds = vec![PollFd::new(&signals.fd, PollFlags::IN), PollFd::from_borrowed_fd(session.as_fd(), wanted)];
+        if input && !stuck {
             fds.push(PollFd::new(&stdin, PollFlags::IN));
         }
         if !session.has_early() {
@@ -49,7 +52,7 @@ pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty:
                 Err(errno) => return Err(errno).context("wait for the container"),
             }
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().difference(PollFlags::OUT).is_empty()).collect();
         drop(fds);
         if ready[0] {
             while let Some(signal) = sys::signal::read(&signals.fd) {
@@ -64,8 +67,11 @@ pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty:
                 None => {}
             }
         }
-        if ready.get(2) == Some(&true) {
-            input = feed(session, &stdin)?;
+        if stuck || ready.get(2) == Some(&true) {
+            stuck = !session.takes_input();
+            if !stuck {
+                input = feed(session, &stdin)?;
+            }
         }
     }
 }

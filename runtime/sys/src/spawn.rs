@@ -8,7 +8,7 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::{Error, Result};
+use crate::{Call, Error, Result};
 
 /// Runs the program behind `program` with `args` (the first is its name) and an empty environment, in a session of its own, with
 /// `/dev/null` as descriptors 0 to 2 and `socket` as 3. No signal is blocked or ignored there. What this process was itself given by a
@@ -22,7 +22,9 @@ use crate::{Error, Result};
 pub fn spawn(program: impl AsFd, args: &[CString], socket: impl AsFd) -> Result<Pid> {
     let call = || format!("posix_spawn({:?})", args.first());
     crate::fds::close_on_exec_from(3)?;
-    let path = CString::new(format!("/proc/self/fd/{}", program.as_fd().as_raw_fd())).map_err(|_| Error::new(call(), Errno::INVAL))?;
+    // Out of the way of what the child puts in 0 to 3 before it executes the program.
+    let program = rustix::io::fcntl_dupfd_cloexec(&program, 10).call(call)?;
+    let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd())).map_err(|_| Error::new(call(), Errno::INVAL))?;
     let argv: Vec<*mut libc::c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect();
     let envp: [*mut libc::c_char; 1] = [ptr::null_mut()];
     let (mut actions, mut attributes) = (MaybeUninit::uninit(), MaybeUninit::uninit());
