@@ -54,6 +54,9 @@ use self::retry::Patience;
 use crate::pull::Progress;
 use crate::{Digest, Reference, manifest};
 
+/// Where registries say the digest of what they send.
+const DIGEST: &str = "docker-content-digest";
+
 /// A manifest or index, verified.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched {
@@ -117,6 +120,18 @@ impl<'a> Registry<'a> {
         }
     }
 
+    /// What a tag or digest means now, if the registry tells without sending the manifest: Docker Hub counts what is sent.
+    /// It is asked once. Whoever gets no answer here fetches the manifest, and hears why that fails.
+    pub(crate) async fn current(&self, what: &str) -> Option<Digest> {
+        let attempts = Attempts::new(self.inner.clone(), String::new(), what.parse::<Digest>().is_ok());
+        let path = format!("manifests/{what}");
+        let endpoint = attempts.endpoint();
+        let asked = endpoint.request(&self.inner.http, Method::HEAD, &path, &accept()).await;
+        let response = asked.inspect_err(|failure| endpoint.note(failure)).ok()?;
+        let digest = response.headers().get(DIGEST).filter(|_| response.status() == StatusCode::OK)?;
+        digest.to_str().ok()?.parse().ok()
+    }
+
     /// A blob from `offset` on, `size` bytes in all and never more. Its digest is not verified.
     pub(crate) async fn blob(
         &self,
@@ -135,14 +150,13 @@ impl<'a> Registry<'a> {
 
 impl Inner<'_> {
     async fn manifest(&self, endpoint: &Endpoint, what: &str, expected: Option<&Digest>) -> Result<Fetched, Failure> {
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(manifest::ACCEPT))]);
-        let response = endpoint.request(&self.http, Method::GET, &format!("manifests/{what}"), &headers).await?;
+        let response = endpoint.request(&self.http, Method::GET, &format!("manifests/{what}"), &accept()).await?;
         if response.status() != StatusCode::OK {
             let missing = if expected.is_some() { format!("no manifest {what}") } else { format!("no tag {what:?}") };
             return Err(endpoint.refusal(&self.http, response, &missing).await);
         }
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let (content_type, said) = (text(CONTENT_TYPE.as_str()), text("docker-content-digest"));
+        let (content_type, said) = (text(CONTENT_TYPE.as_str()), text(DIGEST));
         let bytes = self.http.body(response, manifest::LIMIT).await?;
         let expected = expected.cloned().or_else(|| said.parse().ok());
         let digest = expected.as_ref().map_or_else(|| Digest::sha256(&bytes), |expected| expected.same_kind(&bytes));
@@ -155,4 +169,8 @@ impl Inner<'_> {
             _ => Ok(Fetched { media_type: media_type?, bytes: bytes.into(), digest }),
         }
     }
+}
+
+fn accept() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(manifest::ACCEPT))])
 }

@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod manifests;
 mod mirrors;
+mod pulls;
 mod server;
 mod tls;
 

@@ -143,7 +143,11 @@ impl Drop for Server {
 async fn serve(stream: impl Stream, log: &Mutex<Vec<Request>>, answer: &(dyn Fn(&Request) -> Answer + Send + Sync)) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
-        let answer = answer(&request);
+        let mut answer = answer(&request);
+        if request.method == "HEAD" {
+            answer.body.clear();
+            answer.length = false;
+        }
         log.lock().unwrap().push(request);
         let open = write(stream.get_mut(), &answer).await;
         if answer.silent {
