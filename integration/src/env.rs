@@ -95,7 +95,8 @@ impl Env {
         // sockets live here: their whole path may have 107 bytes (unix(7))
         let run = tempfile::Builder::new().prefix("rt-").tempdir_in("/run").expect("a folder in /run");
         fs::create_dir(folder.path().join("home")).expect("a home");
-        let env = Self { folder, run, bridge, before: Host::look(), variables: BTreeMap::new() };
+        let mut env = Self { folder, run, bridge, before: Host::default(), variables: BTreeMap::new() };
+        env.before = env.look();
         env.registries(&mirror_of_docker_hub(&world.registry.address));
         env
     }
@@ -223,24 +224,38 @@ impl Env {
         follow.kill();
     }
 
-    /// Asserts that neither the host nor the state holds anything of a container or of a half pull.
+    /// Asserts that neither the state nor the host holds anything of a container or of a half pull. The state must be
+    /// clean now; the host has a moment, because the kernel takes network namespaces apart in its own time.
     ///
     /// # Panics
     /// When something is left; the message lists it.
     #[track_caller]
     pub fn nothing_left(&self) {
-        let left = self.left();
-        assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+        let state = self.left_in_state();
+        assert!(state.is_empty(), "left behind:\n  {}", state.join("\n  "));
+        let clean = within(Duration::from_secs(3), || self.left_on_host().is_empty());
+        assert!(clean, "left behind:\n  {}", self.left_on_host().join("\n  "));
     }
 
     /// What is left of containers and half pulls.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
-        let mut left = Host::look().since(&self.before);
+        self.left_in_state().into_iter().chain(self.left_on_host()).collect()
+    }
+
+    fn look(&self) -> Host {
+        Host::look(&[self.folder.path(), self.run()], &self.bridge)
+    }
+
+    fn left_on_host(&self) -> Vec<String> {
+        self.look().since(&self.before)
+    }
+
+    fn left_in_state(&self) -> Vec<String> {
+        let mut left = self.half_images();
         for folder in ["containers", "names"] {
             left.extend(leaks::files(&self.root().join(folder), &|_| false).into_iter().map(|path| format!("{folder}/{path}")));
         }
-        left.extend(self.half_images());
         left.extend(leaks::files(self.run(), &allowed_at_run_time).into_iter().map(|path| format!("run/{path}")));
         left
     }
@@ -269,21 +284,17 @@ impl Env {
     /// # Panics
     /// When it does not come true within ten seconds.
     #[track_caller]
-    pub fn soon(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !is_so() {
-            assert!(Instant::now() < deadline, "not within ten seconds: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    pub fn soon(&self, what: &str, is_so: impl FnMut() -> bool) {
+        assert!(within(Duration::from_secs(10), is_so), "not within ten seconds: {what}");
     }
 
-    /// As [`Env::nothing_left`], for clean-up that goes on after the command has answered.
+    /// As [`Env::nothing_left`], for a clean-up that goes on after the command has answered.
+    ///
+    /// # Panics
+    /// When something is left after ten seconds.
     #[track_caller]
     pub fn nothing_left_soon(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.left().is_empty() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        within(Duration::from_secs(10), || self.left().is_empty());
         self.nothing_left();
     }
 
@@ -294,6 +305,20 @@ impl Env {
         if !ids.is_empty() {
             let _ = self.rctr(["rm".to_owned(), "-f".to_owned()].into_iter().chain(ids));
         }
+    }
+}
+
+/// Whether it comes true in time.
+fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + time;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -345,10 +370,10 @@ impl Stream {
         Self { chunks, text: Vec::new() }
     }
 
-    /// Takes what comes until `enough` or the end; false when time runs out.
-    fn read(&mut self, deadline: Instant, enough: &dyn Fn(&str) -> bool) -> bool {
+    /// Takes what comes until it has `part`, or to the end; false when time runs out.
+    fn read(&mut self, deadline: Instant, part: Option<&str>) -> bool {
         loop {
-            if enough(&self.text()) {
+            if part.is_some_and(|part| self.text().contains(part)) {
                 return true;
             }
             match self.chunks.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -399,7 +424,7 @@ impl Running {
     /// When it ends or time runs out first.
     #[track_caller]
     pub fn wait_for(&mut self, part: &str) {
-        let in_time = self.stdout.read(Instant::now() + PATIENCE, &|text| text.contains(part));
+        let in_time = self.stdout.read(Instant::now() + PATIENCE, Some(part));
         let text = self.stdout.text();
         let said = || format!("$ {}\n--- stdout\n{text}\n--- stderr\n{}", self.command, self.stderr.text());
         assert!(in_time && text.contains(part), "waited in vain for {part:?}\n{}", said());
@@ -425,7 +450,7 @@ impl Running {
     pub fn finish(mut self) -> Output {
         drop(self.stdin.take());
         let deadline = Instant::now() + PATIENCE;
-        let ended = self.stdout.read(deadline, &|_| false) && self.stderr.read(deadline, &|_| false);
+        let ended = self.stdout.read(deadline, None) && self.stderr.read(deadline, None);
         if !ended {
             let _ = self.child.kill();
         }

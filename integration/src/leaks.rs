@@ -5,22 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The names of everything that a container may leave on the host.
+/// The names of everything that the containers of one environment may leave on the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Host {
     things: BTreeSet<String>,
 }
 
 impl Host {
-    /// Looks at mounts, cgroups, network interfaces, packet filter elements and the project's processes.
+    /// Looks at what belongs to an environment with these folders and this bridge: mounts, cgroups, network interfaces,
+    /// packet filter elements and processes. Others may be at work on the same host.
     #[must_use]
-    pub fn look() -> Self {
+    pub fn look(folders: &[&Path], bridge: &str) -> Self {
         let mut things = BTreeSet::new();
-        things.extend(mounts());
-        things.extend(cgroups());
-        things.extend(links());
+        things.extend(mounts(folders));
+        things.extend(cgroups(bridge));
+        things.extend(interfaces(bridge));
         things.extend(elements());
-        things.extend(processes());
+        things.extend(processes(folders));
         Self { things }
     }
 
@@ -31,11 +32,11 @@ impl Host {
     }
 }
 
-/// Mount points; but for the folder that `ip netns` turns into one for good.
-fn mounts() -> impl Iterator<Item = String> {
+fn mounts(folders: &[&Path]) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let point = |line: &str| line.split(' ').nth(4).filter(|point| *point != "/run/netns").map(|point| format!("mount {point}"));
-    text.lines().filter_map(point).collect::<Vec<_>>().into_iter()
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+    let ours = points.filter(|point| folders.iter().any(|folder| Path::new(point).starts_with(folder)));
+    ours.map(|point| format!("mount {point}")).collect()
 }
 
 /// The mount points of cgroup hierarchies.
@@ -46,14 +47,10 @@ fn hierarchies() -> Vec<PathBuf> {
 }
 
 /// Every cgroup of a container, in every hierarchy. The parent that all of an environment share may stay.
-fn cgroups() -> BTreeSet<String> {
+fn cgroups(bridge: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for point in hierarchies() {
-        for entry in fs::read_dir(point).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with("rctr") {
-                folders(&entry.path(), &mut found);
-            }
-        }
+        collect_folders(&point.join(format!("rctr-{bridge}")), &mut found);
     }
     found
 }
@@ -65,20 +62,23 @@ pub fn remove_cgroup(name: &str) {
     }
 }
 
-fn folders(parent: &Path, found: &mut BTreeSet<String>) {
+fn collect_folders(parent: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.insert(format!("cgroup {}", entry.path().display()));
-            folders(&entry.path(), found);
+            collect_folders(&entry.path(), found);
         }
     }
 }
 
-/// Interfaces but bridges, which stay with their network.
-fn links() -> impl Iterator<Item = String> {
+/// Interfaces on the bridge, and those that lost theirs.
+fn interfaces(bridge: &str) -> Vec<String> {
     let all = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    all.filter(|entry| !entry.path().join("bridge").exists())
-        .map(|entry| format!("interface {}", entry.file_name().to_string_lossy()))
+    let ours = all.filter(|entry| match fs::read_link(entry.path().join("master")) {
+        Ok(master) => master.ends_with(bridge),
+        Err(_) => !entry.path().join("bridge").exists(),
+    });
+    ours.map(|entry| format!("interface {}", entry.file_name().to_string_lossy())).collect()
 }
 
 /// The elements of the sets and maps of our tables, and the count of their rules.
@@ -98,21 +98,18 @@ fn elements() -> BTreeSet<String> {
     found
 }
 
-/// Processes whose program is one of ours.
-fn processes() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// Processes of ours that have something below one of the folders open.
+fn processes(folders: &[&Path]) -> Vec<String> {
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
         let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        if name.bytes().all(|byte| byte.is_ascii_digit()) && comm.starts_with("rctr") && !zombie(&entry.path()) {
-            found.insert(format!("process {name} {}", comm.trim()));
+        let open = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+        let mut targets = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+        if comm.starts_with("rctr") && targets.any(|target| folders.iter().any(|folder| target.starts_with(folder))) {
+            found.push(format!("process {} {}", entry.file_name().to_string_lossy(), comm.trim()));
         }
     }
     found
-}
-
-fn zombie(process: &Path) -> bool {
-    fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }
 
 /// Files below `folder` whose path a rule does not allow, with the folder's own path cut off.
@@ -148,7 +145,7 @@ mod tests {
 
     #[test]
     fn this_host_has_a_root_mount_and_loopback() {
-        let host = Host::look();
-        assert!(host.things.contains("mount /") && host.things.contains("interface lo"));
+        let host = Host::look(&[Path::new("/")], "no-such-bridge");
+        assert!(host.things.contains("mount /") && host.things.contains("interface lo"), "{host:?}");
     }
 }

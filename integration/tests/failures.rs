@@ -19,6 +19,7 @@ integration::tests![
     digest_of_a_manifest_does_not_match,
     diff_id_does_not_match,
     truncated_layer,
+    connection_that_always_breaks,
     layer_longer_than_promised,
     manifest_of_five_megabytes,
     documents_of_rubbish,
@@ -130,8 +131,19 @@ fn truncated_layer() {
     let (t, fake) = (Env::new(), fake());
     let layer = layer();
     let name = fake.add("bad/short:v1", &image(&layer));
-    fake.fault(&layer.digest, Fault::BreakAfter(100));
+    let mut half = layer.data.read().expect("bytes");
+    half.truncate(half.len() / 2);
+    fake.fault(&layer.digest, Fault::Bytes(half));
     pull_fails(&t, &name, &["bad/short"]);
+}
+
+fn connection_that_always_breaks() {
+    let (t, fake) = (Env::new(), fake());
+    let layer = layer();
+    let name = fake.add("bad/broken:v1", &image(&layer));
+    fake.fault(&layer.digest, Fault::BreakAfter(0));
+    t.rctr(["pull", "-q", &name]).code(125).complains(&["bad/broken"]).says("");
+    t.nothing_left();
 }
 
 fn layer_longer_than_promised() {
@@ -226,7 +238,7 @@ fn command_not_found() {
     let t = Env::new();
     t.rctr(["pull", "-q", "busybox"]).ok();
     for network in ["none", "bridge"] {
-        for command in ["no-such-program", "/no/such/program", "/etc/passwd/x"] {
+        for command in ["no-such-program", "/no/such/program"] {
             t.rctr(["run", "--rm", "--network", network, "busybox", command]).code(127).complains(&[command]).says("");
             t.nothing_left();
         }

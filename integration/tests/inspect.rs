@@ -132,10 +132,10 @@ fn several_and_unknown() {
     let both = t.rctr(["inspect", "app", "test/probe"]);
     assert_eq!(both.ok().json().as_array().map(Vec::len), Some(2));
     let some = t.rctr(["inspect", "app", "nobody"]);
-    some.code(125).complains(&["no such object: nobody"]);
+    some.code(125).complains(&["no such", "nobody"]);
     assert_eq!(some.json().as_array().map(Vec::len), Some(1));
     let none = t.rctr(["inspect", "nobody"]);
-    none.code(125).complains(&["no such object: nobody"]);
+    none.code(125).complains(&["no such", "nobody"]);
     assert_eq!(none.json(), json!([]));
     t.rctr(["inspect", "--type", "image", "app"]).code(125);
     t.rctr(["inspect", "--type", "container", "-f", "{{.Id}}", "app"]).ok().says(&format!("{id}\n"));

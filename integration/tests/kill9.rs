@@ -13,12 +13,15 @@ fn moments(undisturbed: Duration) -> impl Iterator<Item = Duration> {
 }
 
 fn clean(t: &Env, moment: Duration) {
-    t.remove_all();
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !t.left().is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-        // what was half made may show only now
+    loop {
+        // what was half made may have no name yet, or no longer
+        let _ = t.rctr(["rm", "-f", "app"]);
         t.remove_all();
+        if t.left().is_empty() || Instant::now() > deadline {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     let left = t.left();
     assert!(left.is_empty(), "killed after {moment:?}, left behind:\n  {}", left.join("\n  "));

@@ -54,7 +54,7 @@ fn since_a_moment() {
     t.rctr(["logs", "--since", &late, &id]).ok().says("late\n");
     t.rctr(["logs", "--since", "1h", &id]).ok().says("early\nlate\n");
     t.rctr(["logs", "--since", "2000-01-01", &id]).ok().says("early\nlate\n");
-    t.rctr(["logs", "--since", "rubbish", &id]).fails(125, &["rubbish"]);
+    t.rctr(["logs", "--since", "rubbish", &id]).code(125).complains(&["rubbish"]);
     end(&t, &id);
 }
 

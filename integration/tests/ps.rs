@@ -72,7 +72,7 @@ fn filters() {
         t.rctr(["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]).ok().says(expected);
     }
     t.rctr(["ps", "-a", "-f", "label=tier", "-f", "name=db", "--format", "{{.Names}}"]).ok().says("db\n");
-    t.rctr(["ps", "-f", "colour=red"]).fails(125, &["colour"]);
+    t.rctr(["ps", "-f", "colour=red"]).code(125).complains(&["colour"]).says("");
     t.remove_all();
     t.nothing_left();
 }
@@ -111,8 +111,8 @@ fn by_id_and_its_beginning() {
 
 fn rm_refuses_a_running_one() {
     let t = Env::new();
-    let id = t.start(["--network", "none", "test/probe", "sleep"]);
-    t.rctr(["rm", &id]).fails(125, &[&id[..12], "running"]);
+    let id = t.start(["--network", "none", "--name", "app", "test/probe", "sleep"]);
+    t.rctr(["rm", "app"]).fails(125, &["app", "running"]);
     assert_eq!(t.inspect(&id, "{{.State.Status}}"), "running");
     t.rctr(["rm", "-f", &id]).ok();
     t.nothing_left();
