@@ -25,6 +25,11 @@ impl Config {
         self.root.join("containers")
     }
 
+    /// The lowest layer of every container: the folders and files that are mounted over, so that no container has to make them.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.root.join("base")
+    }
+
     /// The folder of one container.
     pub(crate) fn container(&self, id: &str) -> PathBuf {
         self.containers().join(id)

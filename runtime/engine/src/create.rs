@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode};
-use crate::{Engine, Error, names};
+use crate::{Engine, Error, names, overlay};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -40,9 +40,14 @@ impl Engine {
         };
         let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now() })?;
         let folder = Folder::make(&self.config, &record)?;
-        // An image that is removed now finds this container; one that was removed before is noticed here.
-        self.images.lower(image).map_err(|error| folder.undo(&self.config, &record, error.into()))?;
-        names::claim(&self.config, &record.name, &record.id).map_err(|error| folder.undo(&self.config, &record, error))?;
+        let settle = || {
+            // An image that is removed now finds this container; one that was removed before is noticed here.
+            let lower = self.images.lower(image)?;
+            let upper = self.config.container(&record.id).join("upper");
+            overlay::like_root(&upper, &lower).during(|| format!("make the container {}", record.name))?;
+            names::claim(&self.config, &record.name, &record.id)
+        };
+        settle().map_err(|error| folder.undo(&self.config, &record, error))?;
         Ok(record)
     }
 }
@@ -63,8 +68,6 @@ impl Folder {
             for name in ["upper", "work", "log"] {
                 folder(&new.join(name)).during(during)?;
             }
-            // The upper folder's mode becomes that of the container's root folder.
-            rustix::fs::chmod(new.join("upper"), Mode::from_raw_mode(0o755)).call(|| "chmod(upper)").during(during)?;
             let json = serde_json::to_vec(record).map_err(|source| Error::Damaged { path: new.join(RECORD), source })?;
             sys::fs::replace(&dir, RECORD, &json).during(during)?;
             std::fs::rename(&new, config.container(&record.id)).call(|| format!("rename({new:?})")).during(during)?;
@@ -120,14 +123,14 @@ pub(crate) fn folder(path: &Path) -> sys::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).call(|| format!("mkdir({path:?}, 0700)"))
 }
 
-/// Removes folders whose maker was killed before it could finish.
+/// Removes folders whose maker, or remover, was killed before it could finish.
 pub(crate) fn sweep(config: &Config) -> Result<(), Error> {
-    /// A maker needs milliseconds; the lock cannot be taken in the same step as the folder is made.
+    /// Both need milliseconds; the lock cannot be taken in the same step as the folder is made.
     const YOUNG: Duration = Duration::from_secs(60);
     let all = sys::fs::open_dir(config.containers()).during(|| "sweep unfinished containers")?;
     for name in sys::fs::list(&all).during(|| "sweep unfinished containers")? {
         let path = config.containers().join(&name);
-        let unfinished = name.to_str().is_some_and(|name| name.starts_with(".new-"));
+        let unfinished = name.to_str().is_some_and(|name| name.starts_with(".new-") || name.starts_with(".gone-"));
         if !unfinished {
             continue;
         }

@@ -16,6 +16,7 @@
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! networks/        the subnet of the default bridge
+//! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock hosts hostname resolv.conf network.json: exists while something of a start may be left
 //! RUN/net/         address leases
 //! ```
@@ -68,8 +69,12 @@ impl Engine {
     /// The folders cannot be made, mostly for want of privilege.
     pub fn open(config: Config) -> Result<Engine, Error> {
         use error::During;
-        for folder in [config.containers(), config.names(), config.root.join("networks"), config.run.join("containers")] {
-            create::folder(&folder).during(|| format!("make the folder {}", folder.display()))?;
+        // The last of each folder, so that two looks tell whether all are there.
+        if !(config.base().exists() && config.run.join("containers").exists()) {
+            for folder in [config.containers(), config.names(), config.root.join("networks"), config.run.join("containers")] {
+                create::folder(&folder).during(|| format!("make the folder {}", folder.display()))?;
+            }
+            overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
         let images = images::Store::open(&config.root.join("images"))?;
         Ok(Engine { config, images })

@@ -1,10 +1,14 @@
 //! The root file system: the image's layers with the container's own folder on top, as a detached mount.
 
 use std::fmt::Write;
+use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
 use rustix::mount::MountAttrFlags;
+use sys::Call;
 use sys::mount::Filesystem;
 
 use crate::Error;
@@ -40,6 +44,38 @@ fn with(lower: &[PathBuf], folder: &Path, volatile: bool, one_by_one: bool) -> s
         overlay.flag("volatile")?;
     }
     overlay.mount(MountAttrFlags::empty())
+}
+
+/// What is mounted over in every container. An image that has these has them on top; without this layer overlayfs would make them in
+/// each container's own folder, at each start.
+const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "etc"];
+const MOUNT_FILES: [&str; 3] = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+/// Makes the lowest layer, all at once.
+pub(crate) fn make_base(base: &Path) -> sys::Result<()> {
+    let new = base.with_file_name(format!(".base-{}", std::process::id()));
+    let make = || -> std::io::Result<()> {
+        let folder = |path: &Path| DirBuilder::new().mode(0o755).recursive(true).create(path);
+        MOUNT_POINTS.iter().try_for_each(|name| folder(&new.join(name)))?;
+        MOUNT_FILES.iter().try_for_each(|name| std::fs::write(new.join(name), ""))?;
+        std::fs::rename(&new, base)
+    };
+    make().or_else(|error| {
+        let _ = std::fs::remove_dir_all(&new);
+        // Another process may have been faster.
+        if base.exists() { Ok(()) } else { Err(error).call(|| format!("mkdir({base:?})")) }
+    })
+}
+
+/// Gives the container's own folder the mode and owner of the image's root folder: the topmost folder's are what a container sees.
+pub(crate) fn like_root(upper: &Path, lower: &[PathBuf]) -> sys::Result<()> {
+    let Some(top) = lower.first() else { return Ok(()) };
+    let root = std::fs::metadata(top).call(|| format!("stat({top:?})"))?;
+    let call = || format!("chown({upper:?}, {}, {})", root.uid(), root.gid());
+    if (root.uid(), root.gid()) != (0, 0) {
+        std::os::unix::fs::chown(upper, Some(root.uid()), Some(root.gid())).call(call)?;
+    }
+    rustix::fs::chmod(upper, Mode::from_raw_mode(root.mode() & 0o7777)).call(|| format!("chmod({upper:?})"))
 }
 
 /// Layers as one value, in which `:` and `\` are escaped.

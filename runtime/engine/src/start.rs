@@ -102,7 +102,8 @@ impl Engine {
     fn local(&self, record: &Record) -> Result<Local, Error> {
         let host = container::Host::gather().map_err(Error::Container)?;
         let layers = record.image.layers.iter().rev();
-        let lower = layers.map(|digest| self.images.layer_folder(digest)).collect::<Result<Vec<_>, _>>()?;
+        let mut lower = layers.map(|digest| self.images.layer_folder(digest)).collect::<Result<Vec<_>, _>>()?;
+        lower.push(self.config.base());
         let rootfs = overlay::mount(&lower, &self.config.container(&record.id), record.remove)?;
         let identity = user::identify(&rootfs, &record.user)?;
         let resources = spec::resources(record)?;
@@ -125,18 +126,19 @@ impl Engine {
         let container = open_dir(config.container(&record.id)).during(|| "open the container's folder")?;
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
-        let mut hold = Vec::new();
+        let (mut hold, mut netfilter) = (Vec::new(), None);
         if let Some(attached) = network {
             let kept = attached.keep();
             cleanup.nftables = kept.undo.nftables;
             cleanup.unlink = kept.undo.unlink;
             hold = kept.reserved.into_iter().map(|socket| table.add(socket)).collect();
+            netfilter = kept.netfilter.map(|socket| table.add(socket));
         }
         let folders: Vec<_> = cgroup.keep();
         cleanup.cgroups = folders.iter().map(|folder| folder.path.clone()).collect();
         let slots: Vec<Slot> = folders.into_iter().map(|folder| table.add(folder.fd)).collect();
         if record.remove {
-            cleanup.trees.push(config.container(&record.id));
+            cleanup.discard.push(config.container(&record.id));
             cleanup.unlink.push(config.names().join(&record.name));
         }
         Ok(Launch {
@@ -145,6 +147,7 @@ impl Engine {
             folder: table.add(container),
             listener: table.add(listener),
             hold,
+            netfilter,
             log: LogLimits::default(),
             stdin: record.stdin,
             memory: memory.map(|at| slots[at]),

@@ -44,8 +44,8 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
     if !started(&mut client) {
         // The command was killed before it could say so: nothing has run, and there is no end to record.
         drop(made);
-        drop(fds);
-        cleanup::run(&launch.cleanup, None);
+        undo(&launch, fds);
+        cleanup::discard(&launch.cleanup);
         return Ok(None);
     }
     match run(&launch, &fds, made, &mut client) {
@@ -65,7 +65,7 @@ struct Made {
 }
 
 fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::Result<Made, Failure> {
-    let optional = [launch.memory, launch.kill].into_iter().flatten();
+    let optional = [launch.memory, launch.kill, launch.netfilter].into_iter().flatten();
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
         return Err(Failure { kind: Kind::Runtime, message: format!("the request names descriptor {missing} of {}", fds.len()) });
@@ -117,7 +117,7 @@ fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std
 }
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
-fn failed(launch: &Launch, mut fds: Vec<OwnedFd>, client: &mut Client, failure: Failure) {
+fn failed(launch: &Launch, fds: Vec<OwnedFd>, client: &mut Client, failure: Failure) {
     let Failure { kind, message } = failure;
     let code = match kind {
         Kind::Runtime => 125,
@@ -128,15 +128,23 @@ fn failed(launch: &Launch, mut fds: Vec<OwnedFd>, client: &mut Client, failure: 
         let exit = Exit { code, finished: now(), error: Some(message.clone()), ..Exit::default() };
         end::record(folder.as_fd(), &Status::Exited(exit));
     }
-    // Reserved ports, mounts and the network namespace go with their descriptors.
-    fds.clear();
-    cleanup::run(&launch.cleanup, None);
+    undo(launch, fds);
     client.tell(&Event::Failed { kind, message });
+    cleanup::discard(&launch.cleanup);
+}
+
+/// Undoes what the engine has prepared. Mounts and the network namespace go with their descriptors, and what is to be held goes last.
+fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
+    let (held, others): (Vec<_>, Vec<_>) =
+        (0..).zip(fds).partition(|(at, _)| launch.hold.contains(&Slot(*at)) || launch.netfilter == Some(Slot(*at)));
+    drop(others);
+    let netfilter = held.iter().find(|(at, _)| launch.netfilter == Some(Slot(*at))).map(|(_, fd)| fd);
+    cleanup::run(&launch.cleanup, None, netfilter);
 }
 
 /// Keeps what is needed from here on, and lets go of the rest.
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, init: Task, target: Target) -> Result<Session> {
-    let Launch { folder, listener, hold, log, memory, kill, cleanup, plan, .. } = launch;
+    let Launch { folder, listener, hold, netfilter, log, memory, kill, cleanup, plan, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
     let table: Vec<Rc<OwnedFd>> = fds.into_iter().map(Rc::new).collect();
@@ -150,6 +158,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         memory: memory.map(get),
         kill: kill.map(get),
         hold: hold.into_iter().map(get).collect(),
+        netfilter: netfilter.map(get),
         cleanup,
         own_pids,
         oom_score: None,

@@ -2,17 +2,20 @@
 //! the engine's recovery.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use monitor::Cleanup;
-use rustix::fs::unlink;
+use rustix::fs::{rename, unlink};
 
 use crate::cgroup;
 
 /// Does it all, in the order in which others may see it: ports and address are free first, the folder that says that something may be
-/// left goes last. `group` is the v2 cgroup folder.
-pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>) {
-    nftables(&cleanup.nftables);
+/// left goes last. `group` is the v2 cgroup folder, `netfilter` the socket for nf_tables.
+pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>, netfilter: Option<&OwnedFd>) {
+    // The kernel carries a batch out while it is sent (nfnetlink_rcv runs in the sender); the answers are not waited for, nor read.
+    for batch in &cleanup.nftables {
+        let _ = netfilter.map(|socket| sys::socket::send(socket, batch, &[]));
+    }
     for path in &cleanup.unlink {
         let _ = unlink(path);
     }
@@ -22,18 +25,19 @@ pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>) {
     for path in &cleanup.trees {
         tree(path);
     }
+    for path in &cleanup.discard {
+        let _ = gone(path).map(|gone| rename(path, gone));
+    }
 }
 
-/// The kernel carries a batch out while it is sent (nfnetlink_rcv runs in the sender); the answers are not waited for, nor read.
-fn nftables(batches: &[Vec<u8>]) {
-    if batches.is_empty() {
-        return;
-    }
-    if let Ok(socket) = sys::netlink::socket(Some(rustix::net::netlink::NETFILTER)) {
-        for batch in batches {
-            let _ = sys::socket::send(&socket, batch, &[]);
-        }
-    }
+/// Removes the files of what [`run`] took out of sight. On a disk that is told of each freed block this takes milliseconds for each
+/// folder.
+pub(crate) fn discard(cleanup: &Cleanup) {
+    cleanup.discard.iter().filter_map(|path| gone(path)).for_each(|path| tree(&path));
+}
+
+fn gone(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(format!(".gone-{}", path.file_name()?.to_str()?)))
 }
 
 fn tree(path: &Path) {

@@ -36,13 +36,15 @@ impl Session {
         let exit = Exit { code, oom, started: init.started, finished, error: None };
         drop(init);
         record(container.folder.as_fd(), &Status::Exited(exit.clone()));
-        container.hold.clear();
         container.log = None;
-        cleanup::run(&container.cleanup, container.kill.as_deref());
+        cleanup::run(&container.cleanup, container.kill.as_deref(), container.netfilter.as_deref());
+        // Ports and the container itself are free before anybody hears of the end.
+        container.hold.clear();
         for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
             client.exited(&exit);
         }
         self.exit = Some(exit);
+        cleanup::discard(&self.container.cleanup);
     }
 
     /// Ends what was executed in the container. With a pid namespace the kernel has done that.

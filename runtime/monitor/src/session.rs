@@ -46,6 +46,8 @@ pub(crate) struct Container {
     pub(crate) kill: Option<Rc<OwnedFd>>,
     /// Held until the end, never used.
     pub(crate) hold: Vec<Rc<OwnedFd>>,
+    /// See [`monitor::Launch::netfilter`].
+    pub(crate) netfilter: Option<Rc<OwnedFd>>,
     pub(crate) cleanup: Cleanup,
     /// The kernel ends all of its processes with its first one.
     pub(crate) own_pids: bool,

@@ -106,8 +106,11 @@ pub struct Launch {
     pub folder: Slot,
     /// The listening socket for later connections.
     pub listener: Slot,
-    /// Descriptors to hold while the container runs (sockets that reserve published ports).
+    /// Descriptors to hold until everything is undone: sockets that reserve published ports, the lock of whoever is in charge.
     pub hold: Vec<Slot>,
+    /// The socket for [`Cleanup::nftables`]. Its close makes the kernel finish all pending removals, which takes some 12 ms, so it comes
+    /// after the end is told.
+    pub netfilter: Option<Slot>,
     /// Log rotation.
     pub log: LogLimits,
     /// Keep standard input open for an attached client; otherwise it is `/dev/null`.
@@ -144,8 +147,11 @@ pub struct Cleanup {
     pub unlink: Vec<PathBuf>,
     /// cgroup folders to remove, their children first.
     pub cgroups: Vec<PathBuf>,
-    /// Trees to remove: with `--rm`, the container's folder.
+    /// Trees to remove.
     pub trees: Vec<PathBuf>,
+    /// Trees to remove that nobody should wait for: with `--rm`, the container's folder. Before the end is told each is renamed to `.gone-`
+    /// and its name, so nobody finds it any more; the files go after that.
+    pub discard: Vec<PathBuf>,
 }
 
 /// A process to run in a running container.

@@ -46,9 +46,11 @@ pub struct Attached {
 pub struct Kept {
     /// The network namespace.
     pub netns: OwnedFd,
-    /// Sockets to be held while the container runs. They reserve the published ports, and one of them is an idle nf_tables socket: its
-    /// last close waits for all removals that are still pending in the kernel (12 ms), which is nothing for a start to wait for.
+    /// Sockets to be held while the container runs: they reserve the published ports.
     pub reserved: Vec<OwnedFd>,
+    /// A socket for [`Undo::nftables`]. Its last close waits for all removals that are still pending in the kernel (12 ms), so neither a
+    /// start nor an end should wait for it.
+    pub netfilter: Option<OwnedFd>,
     /// How to undo the rest.
     pub undo: Undo,
 }
@@ -65,8 +67,8 @@ pub struct Undo {
 impl Attached {
     /// Gives up ownership: nothing is undone any more unless by [`Kept::undo`].
     pub fn keep(self) -> Kept {
-        let (reserved, undo) = self.claims.keep();
-        Kept { netns: self.netns, reserved, undo }
+        let (reserved, netfilter, undo) = self.claims.keep();
+        Kept { netns: self.netns, reserved, netfilter, undo }
     }
 }
 

@@ -90,14 +90,13 @@ impl Claims {
         self.reserved.iter().try_for_each(Reserved::listen)
     }
 
-    /// Gives up ownership: the sockets to hold, and the rest as data.
-    pub(crate) fn keep(mut self) -> (Vec<OwnedFd>, Undo) {
+    /// Gives up ownership: the sockets to hold, that of nf_tables, and the rest as data.
+    pub(crate) fn keep(mut self) -> (Vec<OwnedFd>, Option<OwnedFd>, Undo) {
         let undo = Undo {
             nftables: nft::remove(&self.table, &std::mem::take(&mut self.published)),
             unlink: self.lease.take().map(Lease::keep).into_iter().collect(),
         };
-        let mut sockets: Vec<OwnedFd> = std::mem::take(&mut self.reserved).into_iter().map(|reserved| reserved.socket).collect();
-        sockets.extend(self.netfilter.take().map(Socket::into_fd));
-        (sockets, undo)
+        let sockets = std::mem::take(&mut self.reserved).into_iter().map(|reserved| reserved.socket).collect();
+        (sockets, self.netfilter.take().map(Socket::into_fd), undo)
     }
 }

@@ -133,10 +133,28 @@ fn nftables_batches_are_sent() {
     sys::socket::send(&nft, &batch(0, 0x400), &[]).unwrap();
     assert!(table_exists(&nft));
     let gone = vec![batch(2, 0), batch(2, 0)];
-    let fixture = Fixture::new("exit 0").change(|launch| launch.cleanup.nftables = gone);
+    let mut fixture = Fixture::new("exit 0");
+    fixture.launch.netfilter = Some(fixture.fd(sys::netlink::socket(Some(NETFILTER)).unwrap()));
+    fixture.launch.cleanup.nftables = gone;
     let mut client: Client = fixture.start(Some(false));
     assert_eq!(client.exit().code, 0);
     assert!(!table_exists(&nft));
+}
+
+#[test]
+fn a_discarded_tree_has_lost_its_name_when_the_end_is_told_and_its_files_soon_after() {
+    if !able() {
+        return;
+    }
+    let fixture = Fixture::new("exit 0");
+    let folder = fixture.path("shared/folder");
+    std::fs::create_dir_all(folder.join("below")).unwrap();
+    let fixture = fixture.change(|launch| launch.cleanup.discard = vec![folder.clone()]);
+    let mut client = fixture.start(Some(false));
+    assert_eq!(client.exit().code, 0);
+    assert!(!folder.exists());
+    assert_eq!(client.monitor_ended(), Some(0));
+    assert_eq!(std::fs::read_dir(fixture.path("shared")).unwrap().count(), 0);
 }
 
 /// One nf_tables message (NFT_MSG_NEWTABLE 0, GETTABLE 1, DELTABLE 2) about the table `ip t`.

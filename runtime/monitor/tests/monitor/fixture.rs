@@ -67,6 +67,7 @@ impl Fixture {
             folder: Slot(3),
             listener: Slot(4),
             hold: Vec::new(),
+            netfilter: None,
             log: LogLimits::default(),
             stdin: false,
             memory: None,
