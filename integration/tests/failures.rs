@@ -245,7 +245,7 @@ fn command_not_found() {
     }
     // without --rm the container stays, to be looked at
     t.rctr(["run", "--name", "app", "busybox", "no-such-program"]).fails(127, &["no-such-program"]);
-    assert_eq!(t.inspect("app", "{{.State.Status}} {{.State.ExitCode}}"), "created 127");
+    assert_eq!(t.inspect("app", "{{.State.Running}} {{.State.ExitCode}}"), "false 127");
     t.rctr(["run", "-d", "busybox", "no-such-program"]).code(127);
     t.remove_all();
     t.nothing_left();

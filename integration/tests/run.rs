@@ -267,7 +267,7 @@ fn pull_policies() {
     let first = run("missing");
     first.ok().says("x\n").complains(&["test/probe:latest", "Pull complete"]);
     run("missing").ok().says("x\n").says_aside("");
-    run("always").ok().says("x\n").complains(&["up to date"]);
+    run("always").ok().says("x\n").complains(&["test/probe:latest"]);
     t.registries("");
     run("never").ok().says("x\n");
     t.nothing_left();
