@@ -10,7 +10,7 @@ use sys::process::Clone;
 use crate::child::init;
 use crate::failure::During;
 use crate::handshake::Child;
-use crate::{Failure, Plan, Slot};
+use crate::{Failure, Gate, Plan, Slot};
 
 /// A process's three standard streams. Both sides of create and exec take them whole: the caller's copies are closed.
 #[derive(Debug)]
@@ -72,6 +72,36 @@ pub(crate) struct Places {
     pub(crate) join: Vec<OwnedFd>,
 }
 
+/// What a container's process takes over from its caller.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Its standard streams; without them and without a terminal it keeps the caller's.
+    pub stdio: Option<Stdio>,
+    /// How many descriptors from 3 on it gets as they are (`--preserve-fds`). The caller knows that they are open, and meant for it.
+    pub preserved: u32,
+    /// It stays in the caller's session keyring.
+    pub keyring: bool,
+}
+
+/// What else is done while a container is made; OCI hooks are. What goes wrong keeps the container from being made or started.
+pub trait Stages {
+    /// In the caller, when the namespaces of init, whose number is `pid`, are made and its root is not.
+    ///
+    /// # Errors
+    /// One line.
+    fn made(&self, pid: u32) -> Result<(), String>;
+    /// In init, before its root is changed.
+    ///
+    /// # Errors
+    /// One line.
+    fn inside(&self) -> Result<(), String>;
+    /// In init, right before it executes its program.
+    ///
+    /// # Errors
+    /// One line.
+    fn starting(&self) -> Result<(), String>;
+}
+
 /// Makes the container's init, which builds its root and then waits. `fds` is the table that the plan's slots count in. Without
 /// `stdio` and without a terminal in the plan the process keeps the caller's standard streams.
 ///
@@ -80,6 +110,20 @@ pub(crate) struct Places {
 /// # Errors
 /// What failed, in the parent or in the child, which is then gone. A program that does not exist is noticed here.
 pub fn create(plan: &Plan, fds: &[OwnedFd], stdio: Option<Stdio>) -> Result<Created, Failure> {
+    create_with(plan, fds, Inherited { stdio, ..Inherited::default() }, None, None)
+}
+
+/// [`create`], for a container that other processes start at its `gate`, with what is done on the way.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_with(
+    plan: &Plan,
+    fds: &[OwnedFd],
+    inherited: Inherited,
+    gate: Option<Gate>,
+    stages: Option<&dyn Stages>,
+) -> Result<Created, Failure> {
     let table = Table::new(plan, fds)?;
     if plan.unshare & kind::MOUNT == 0 {
         return Err(Failure::runtime("the plan has no mount namespace of its own"));
@@ -95,12 +139,19 @@ pub fn create(plan: &Plan, fds: &[OwnedFd], stdio: Option<Stdio>) -> Result<Crea
         cgroup: plan.cgroup.into.map(|slot| table.get(slot)),
         sibling: false,
     };
-    let spawn = || Child::spawn(&clone, |parent| init::run(plan, &table, stdio.as_ref(), parent));
+    let spawn = || {
+        Child::spawn(&clone, gate, |parent| init::run(&init::Task { plan, table: &table, inherited: &inherited, parent, stages }))
+    };
     let mut child = match plan.join.iter().find(|(which, _)| *which == kind::PID) {
         Some((_, slot)) => in_pid_namespace(table.get(*slot), spawn)?,
         None => spawn()?,
     };
-    drop(stdio);
+    drop(inherited);
+    if let Some(stages) = stages {
+        child.wait_born()?;
+        stages.made(child.pid()).map_err(Failure::runtime)?;
+        child.go()?;
+    }
     let terminal = child.wait_ready()?;
     let pidfd = own(child.pidfd()).during(|| "keep init")?;
     let places = Places::new(plan, &table)?;
@@ -117,6 +168,23 @@ impl Created {
         child.go()?;
         let target = Target { init: child.wait_executed()?, places };
         Ok(Running { pid, start_time, pidfd, terminal, target })
+    }
+
+    /// Leaves init to wait at its gate, where [`crate::start`] reaches it, whatever becomes of the caller. Without a gate it would be
+    /// started at once.
+    ///
+    /// # Errors
+    /// Init has ended meanwhile.
+    pub fn leave(self) -> Result<(), Failure> {
+        self.child.leave()
+    }
+}
+
+impl Target {
+    /// The container whose first process is behind `init`: the namespaces in which it differs from the caller (`CLONE_NEW*`), the v2
+    /// cgroup to be born in, and the cgroup folders to join.
+    pub fn new(init: OwnedFd, namespaces: u64, into: Option<OwnedFd>, join: Vec<OwnedFd>) -> Self {
+        Target { init, places: Places { namespaces, into, join } }
     }
 }
 

@@ -8,7 +8,7 @@ use sys::process::Clone;
 use crate::child::join;
 use crate::create::{hide, in_pid_namespace};
 use crate::handshake::Child;
-use crate::{Failure, Process, Stdio, Target};
+use crate::{Failure, Inherited, Process, Stdio, Target};
 
 /// A process that runs in a container. It is the caller's child: the caller reaps it, and should do so before it waits for init, which
 /// the kernel lets go only when its pid namespace is empty (pid_namespaces(7)).
@@ -32,14 +32,22 @@ pub struct Executed {
 /// # Errors
 /// As [`crate::create`]; `ESRCH` in the text when the container has ended.
 pub fn exec(process: &Process, target: &Target, stdio: Option<Stdio>) -> Result<Executed, Failure> {
+    exec_with(process, target, Inherited { stdio, ..Inherited::default() })
+}
+
+/// [`exec`], with all that a process can take over from its caller.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Result<Executed, Failure> {
     hide()?;
     let clone = Clone { namespaces: 0, cgroup: target.places.into.as_ref().map(|fd| fd.as_fd()), sibling: false };
-    let spawn = || Child::spawn(&clone, |parent| join::run(process, target, stdio.as_ref(), parent));
+    let spawn = || Child::spawn(&clone, None, |parent| join::run(process, target, &inherited, parent));
     let child = match target.places.namespaces & kind::PID {
         0 => spawn()?,
         _ => in_pid_namespace(target.init.as_fd(), spawn)?,
     };
-    drop(stdio);
+    drop(inherited);
     let (pid, start_time) = (child.pid(), child.start_time());
     let (pidfd, terminal) = child.wait_joined()?;
     Ok(Executed { pid, start_time, pidfd, terminal })

@@ -23,6 +23,17 @@ pub struct Failure {
     pub message: String,
 }
 
+/// How far [`crate::start`] has come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stage {
+    /// Nobody waits to be started.
+    #[error("nobody waits to be started")]
+    Gone,
+    /// Init could not execute its program, and has ended.
+    #[error(transparent)]
+    Failed(Failure),
+}
+
 impl Failure {
     /// The fault of the runtime or the host.
     pub(crate) fn runtime(message: impl Into<String>) -> Self {

@@ -1,13 +1,14 @@
 //! Clone, and the messages between a child on its way to exec and its parent: one packet each, on a socket pair whose end is
 //! the last message (it is close-on-exec, so it means that execve succeeded).
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 use sys::process::{Clone, Ended, clone3};
 
-use crate::Failure;
 use crate::failure::During;
+use crate::{Failure, Gate};
 
 /// The longest report: a failure's text is cut to fit.
 const MAX_REPORT: usize = 16 << 10;
@@ -17,15 +18,25 @@ const MAX_REPORT: usize = 16 << 10;
 enum Report {
     /// The master of the terminal it has opened travels along.
     Terminal,
+    /// Its namespaces are made and its root is not; it waits for the word to go on.
+    Born,
     /// All is built; it waits for the word to go on.
     Ready,
     /// It could not go on and ends.
     Failed(Failure),
 }
 
+/// The word to go on.
+const GO: &[u8] = b"s";
+/// The word to wait at the gate, for another process to start it.
+const LEAVE: &[u8] = b"l";
+
 /// The child's end.
 pub(crate) struct Parent {
     socket: OwnedFd,
+    gate: Option<Gate>,
+    /// Who has started it at the gate, in the place of the parent, which is gone.
+    starter: OnceCell<OwnedFd>,
 }
 
 impl Parent {
@@ -34,13 +45,35 @@ impl Parent {
         self.send(&Report::Terminal, &[master]).during(|| "send the terminal")
     }
 
-    /// Says that all is built and waits for the word to go on.
+    /// Says that its namespaces are made and waits for the word to go on.
+    pub(crate) fn born(&self) -> Result<(), Failure> {
+        self.send(&Report::Born, &[]).during(|| "report the namespaces")?;
+        self.word().map(drop)
+    }
+
+    /// Says that all is built and waits to be started.
     pub(crate) fn ready(&self) -> Result<(), Failure> {
         self.send(&Report::Ready, &[]).during(|| "report ready")?;
-        match sys::socket::receive(&self.socket, &mut [0; 8]).during(|| "wait for the start")? {
-            (0, _) => Err(Failure::runtime("the parent is gone")),
-            _ => Ok(()),
+        if self.word()? == LEAVE[0]
+            && let Some(gate) = &self.gate
+        {
+            let _ = self.starter.set(gate.wait()?);
         }
+        Ok(())
+    }
+
+    fn word(&self) -> Result<u8, Failure> {
+        let mut word = [0; 8];
+        match sys::socket::receive(&self.socket, &mut word).during(|| "wait for the start")? {
+            (0, _) => Err(Failure::runtime("the parent is gone")),
+            _ => Ok(word[0]),
+        }
+    }
+
+    /// The descriptors that stay open until execve closes them.
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let gate = self.gate.iter().flat_map(Gate::fds);
+        [self.socket.as_fd()].into_iter().chain(gate).collect()
     }
 
     /// Says why it could not go on. There is nobody to tell if even this fails.
@@ -52,13 +85,7 @@ impl Parent {
 
     fn send(&self, report: &Report, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
         let bytes = postcard::to_stdvec(report).unwrap_or_default();
-        sys::socket::send(&self.socket, &bytes, fds)
-    }
-}
-
-impl AsFd for Parent {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        sys::socket::send(self.starter.get().unwrap_or(&self.socket), &bytes, fds)
     }
 }
 
@@ -77,10 +104,11 @@ impl Child {
     /// Makes a child that runs `body`, which ends in exec or in a failure.
     pub(crate) fn spawn(
         clone: &Clone<'_>,
+        gate: Option<Gate>,
         body: impl FnOnce(&Parent) -> Result<std::convert::Infallible, Failure>,
     ) -> Result<Self, Failure> {
         let (ours, theirs) = sys::socket::pair().during(|| "make a process")?;
-        let parent = Parent { socket: theirs };
+        let parent = Parent { socket: theirs, gate, starter: OnceCell::new() };
         let made = clone3(clone, || {
             let Err(failure) = body(&parent);
             parent.failed(failure);
@@ -107,6 +135,15 @@ impl Child {
         self.pidfd.as_ref().map_or(self.socket.as_fd(), |fd| fd.as_fd())
     }
 
+    /// Waits until its namespaces are made.
+    pub(crate) fn wait_born(&mut self) -> Result<(), Failure> {
+        match self.next()? {
+            Some(Report::Born) => Ok(()),
+            Some(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+            None => Err(self.ended()),
+        }
+    }
+
     /// Waits until all is built, and returns the terminal's master.
     pub(crate) fn wait_ready(&mut self) -> Result<Option<OwnedFd>, Failure> {
         match self.next()? {
@@ -118,7 +155,14 @@ impl Child {
 
     /// Gives the word to go on.
     pub(crate) fn go(&self) -> Result<(), Failure> {
-        sys::socket::send(&self.socket, b"s", &[]).during(|| "start")
+        sys::socket::send(&self.socket, GO, &[]).during(|| "start")
+    }
+
+    /// Lets it wait at its gate, and lets go of it.
+    pub(crate) fn leave(mut self) -> Result<(), Failure> {
+        sys::socket::send(&self.socket, LEAVE, &[]).during(|| "leave init")?;
+        self.pidfd = None;
+        Ok(())
     }
 
     /// Waits until the program is executed, and returns the process.
@@ -146,17 +190,10 @@ impl Child {
 
     /// The next report; `None` when the socket has ended.
     fn next(&mut self) -> Result<Option<Report>, Failure> {
-        let mut buffer = [0; MAX_REPORT];
         loop {
-            let (length, mut fds) = sys::socket::receive(&self.socket, &mut buffer).during(|| "wait for the child")?;
-            if length == 0 {
-                return Ok(None);
-            }
-            match postcard::from_bytes(&buffer[..length]) {
-                Ok(Report::Failed(failure)) => return Err(failure),
-                Ok(Report::Terminal) => self.terminal = fds.pop(),
-                Ok(report) => return Ok(Some(report)),
-                Err(_) => return Err(Failure::runtime("the child has sent what does not belong here")),
+            match receive(&self.socket)? {
+                Some((Report::Terminal, mut fds)) => self.terminal = fds.pop(),
+                other => return Ok(other.map(|(report, _)| report)),
             }
         }
     }
@@ -173,6 +210,42 @@ impl Child {
             Some(Ok(Ended::Exited(status))) => format!("the process ended with status {status} before it executed its program"),
             _ => "the process ended before it executed its program".to_owned(),
         })
+    }
+}
+
+/// A report and its descriptors; `None` when the socket has ended.
+fn receive(socket: &OwnedFd) -> Result<Option<(Report, Vec<OwnedFd>)>, Failure> {
+    let mut buffer = [0; MAX_REPORT];
+    let (length, fds) = sys::socket::receive(socket, &mut buffer).during(|| "wait for the child")?;
+    if length == 0 {
+        return Ok(None);
+    }
+    match postcard::from_bytes(&buffer[..length]) {
+        Ok(Report::Failed(failure)) => Err(failure),
+        Ok(report) => Ok(Some((report, fds))),
+        Err(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+    }
+}
+
+/// The end of a process that has started an init at its gate.
+pub(crate) struct Starter {
+    socket: OwnedFd,
+}
+
+impl Starter {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Starter { socket }
+    }
+
+    /// Waits until init, whose number is `pid`, has executed its program.
+    pub(crate) fn wait_executed(&self, pid: u32) -> Result<(), Failure> {
+        if receive(&self.socket)?.is_some() {
+            return Err(Failure::runtime("init has sent what does not belong here"));
+        }
+        match sys::process::never_executed(pid) {
+            true => Err(Failure::runtime("the process ended before it executed its program")),
+            false => Ok(()),
+        }
     }
 }
 

@@ -11,6 +11,9 @@
 //! Created::start                       ──▶ system call filter, execve
 //!   Running                            ◀── the socket ends because it is close-on-exec
 //!
+//! Created::leave, the caller ends          waits at its gate, a socket in the state folder
+//!   start(folder, name), anybody       ──▶ the same from there
+//!
 //! exec(process, target, stdio)             the same tail, in the namespaces of a running container
 //! ```
 //!
@@ -25,6 +28,7 @@
 //! |---|---|
 //! | `plan`, `status` | the data: what to start, what became of it |
 //! | `create`, `exec` | the parent's side |
+//! | `gate` | where an init waits whose maker has ended |
 //! | `handshake` | clone and the messages between both sides |
 //! | `child` | the child's side, in order |
 //! | `steps` | what is built below the root |
@@ -37,6 +41,7 @@ mod child;
 mod create;
 mod exec;
 mod failure;
+mod gate;
 mod handshake;
 mod plan;
 mod process;
@@ -44,9 +49,10 @@ mod sealed;
 mod status;
 mod steps;
 
-pub use create::{Created, Running, Stdio, Target, create};
-pub use exec::{Executed, exec};
-pub use failure::{Failure, Kind};
+pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, create_with};
+pub use exec::{Executed, exec, exec_with};
+pub use failure::{Failure, Kind, Stage};
+pub use gate::{Gate, start};
 pub use plan::*;
 pub use sealed::seal;
 pub use status::*;

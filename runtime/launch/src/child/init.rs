@@ -5,14 +5,24 @@ use std::convert::Infallible;
 use rustix::fs::Mode;
 
 use super::{cgroup, namespaces, procfs, root};
-use crate::create::Table;
+use crate::create::{Inherited, Stages, Table};
 use crate::failure::During;
 use crate::handshake::Parent;
 use crate::process::{self, Streams};
-use crate::{Failure, Plan, Stdio};
+use crate::{Failure, Plan};
+
+/// What init has to do and with what.
+pub(crate) struct Task<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) table: &'a Table<'a>,
+    pub(crate) inherited: &'a Inherited,
+    pub(crate) parent: &'a Parent,
+    pub(crate) stages: Option<&'a dyn Stages>,
+}
 
 /// From clone to exec. Every step has the reason for its place.
-pub(crate) fn run(plan: &Plan, table: &Table<'_>, stdio: Option<&Stdio>, parent: &Parent) -> Result<Infallible, Failure> {
+pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
+    let Task { plan, table, inherited, parent, stages } = *task;
     // Folders and nodes are made with the very modes that are asked for; the process's own mask comes at its end.
     rustix::process::umask(Mode::empty());
     // Before anything is allocated on the container's behalf: from here on its limits hold.
@@ -25,7 +35,11 @@ pub(crate) fn run(plan: &Plan, table: &Table<'_>, stdio: Option<&Stdio>, parent:
     namespaces::configure(plan)?;
     // A session of its own: signals of the caller's terminal do not reach it, and it may take a terminal.
     process::new_session()?;
+    if stages.is_some() {
+        parent.born()?;
+    }
     // The host is out of reach from here on.
-    let terminal = root::build(plan, table, parent).during(|| "root file system")?;
-    process::execute(&plan.process, Streams::of(terminal, stdio), parent, true)
+    let terminal = root::build(task).during(|| "root file system")?;
+    let streams = Streams::of(terminal, inherited.stdio.as_ref());
+    process::execute(&plan.process, streams, inherited, parent, Some(&|| stages.map_or(Ok(()), |stages| stages.starting())))
 }

@@ -12,10 +12,10 @@ use super::{cgroup, procfs, terminal};
 use crate::failure::During;
 use crate::handshake::Parent;
 use crate::process::{self, Streams};
-use crate::{Failure, Process, Stdio, Target};
+use crate::{Failure, Inherited, Process, Target};
 
 /// From clone to exec.
-pub(crate) fn run(process: &Process, target: &Target, stdio: Option<&Stdio>, parent: &Parent) -> Result<Infallible, Failure> {
+pub(crate) fn run(process: &Process, target: &Target, inherited: &Inherited, parent: &Parent) -> Result<Infallible, Failure> {
     // The container's limits hold from here on.
     cgroup::enter(target.places.join.iter().map(|fd| fd.as_fd()))?;
     // While /proc is the host's.
@@ -33,5 +33,5 @@ pub(crate) fn run(process: &Process, target: &Target, stdio: Option<&Stdio>, par
         }
         None => None,
     };
-    process::execute(process, Streams::of(terminal, stdio), parent, false)
+    process::execute(process, Streams::of(terminal, inherited.stdio.as_ref()), inherited, parent, None)
 }

@@ -7,15 +7,15 @@ use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 use sys::Call;
 use sys::mount::{Attr, mount_setattr, propagation};
 
+use super::init::Task;
 use super::terminal::{self, Terminal};
-use crate::create::Table;
+use crate::Failure;
 use crate::failure::During;
-use crate::handshake::Parent;
 use crate::steps::{Builder, target};
-use crate::{Failure, Plan};
 
 /// Puts the root in place with everything in it, and leaves the host's.
-pub(crate) fn build(plan: &Plan, table: &Table<'_>, parent: &Parent) -> Result<Option<Terminal>, Failure> {
+pub(crate) fn build(task: &Task<'_>) -> Result<Option<Terminal>, Failure> {
+    let Task { plan, table, parent, stages, .. } = *task;
     let root = table.get(plan.rootfs);
     attach(root)?;
     let mut builder = Builder::new(plan, table, root, parent);
@@ -33,6 +33,9 @@ pub(crate) fn build(plan: &Plan, table: &Table<'_>, parent: &Parent) -> Result<O
         // Last: mount points had to be made in it.
         let attr = Attr { set: u64::from(rustix::mount::MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), ..Attr::default() };
         mount_setattr(root, attr, false).during(|| "make it read-only")?;
+    }
+    if let Some(stages) = stages {
+        stages.inside().map_err(Failure::runtime)?;
     }
     pivot(root)?;
     if plan.propagation & (propagation::SHARED | propagation::UNBINDABLE) != 0 {

@@ -18,18 +18,29 @@ pub(crate) use streams::Streams;
 
 use crate::failure::During;
 use crate::handshake::Parent;
-use crate::{Failure, Process};
+use crate::{Failure, Inherited, Process};
 
 /// What a shell starts with, and containers too.
 const DEFAULT_UMASK: u32 = 0o022;
 
-/// Becomes the process's program. With `wait` it first reports that all is ready and waits for the word.
-pub(crate) fn execute(process: &Process, streams: Streams<'_>, parent: &Parent, wait: bool) -> Result<Infallible, Failure> {
+/// What is done right before execve, once the word to start has come.
+pub(crate) type Starting<'a> = &'a dyn Fn() -> Result<(), String>;
+
+/// Becomes the process's program. With `starting` it first reports that all is ready and waits for the word.
+pub(crate) fn execute(
+    process: &Process,
+    streams: Streams<'_>,
+    inherited: &Inherited,
+    parent: &Parent,
+    starting: Option<Starting<'_>>,
+) -> Result<Infallible, Failure> {
     streams.install(process.uid)?;
     // Nothing of the host may be open from here on: the working folder could lead there through /proc/self/fd (CVE-2024-21626), and
     // so could whoever is allowed to trace us in a pid namespace that is not new (CVE-2016-9962).
-    sys::fds::close_all_but(parent).during(|| "close the host's descriptors")?;
-    new_keyring()?;
+    sys::fds::close_all_but(3 + inherited.preserved, &parent.fds()).during(|| "close the host's descriptors")?;
+    if !inherited.keyring {
+        new_keyring()?;
+    }
     limits::set(&process.rlimits)?;
     // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it must come before capabilities go; with it, it comes last, and need
     // not permit what is done until then. As runc does.
@@ -53,8 +64,9 @@ pub(crate) fn execute(process: &Process, streams: Streams<'_>, parent: &Parent, 
     rustix::process::umask(Mode::from_raw_mode(process.umask.unwrap_or(DEFAULT_UMASK)));
     // Before the filter, which may not permit so many calls.
     sys::signal::reset();
-    if wait {
+    if let Some(starting) = starting {
         parent.ready()?;
+        starting().map_err(Failure::runtime)?;
     }
     if process.no_new_privs {
         filter::load(process.seccomp.as_ref())?;
