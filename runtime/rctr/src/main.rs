@@ -18,10 +18,14 @@ mod session;
 mod terminal;
 mod verbs;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn main() {
     sys::signal::default_sigpipe();
+    if std::env::args_os().len() < 2 {
+        let _ = cli::Cli::command().print_help();
+        return;
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => exit::usage(&error),

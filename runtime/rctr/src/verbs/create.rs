@@ -13,7 +13,7 @@ use crate::verbs::pull;
 
 /// Create a container and do not start it
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "rctr create [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) create: CreateArgs,
@@ -21,10 +21,9 @@ pub(crate) struct Args {
 
 /// What `create` and `run` have in common.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "rctr <create|run> [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct CreateArgs {
     /// Print help
-    #[arg(long, action = clap::ArgAction::Help)]
+    #[arg(long, action = clap::ArgAction::HelpShort)]
     help: Option<bool>,
     /// Keep standard input open
     #[arg(short, long)]

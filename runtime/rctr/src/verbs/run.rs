@@ -12,12 +12,12 @@ use crate::verbs::create::{self, CreateArgs};
 
 /// Create a container and start it
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "rctr run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Args {
     /// Leave it in the background and print its id
     #[arg(short, long)]
     detach: bool,
-    /// Pass no signals on to it
+    /// Pass signals on to it
     #[arg(long = "sig-proxy", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     sig_proxy: bool,
     #[command(flatten)]
