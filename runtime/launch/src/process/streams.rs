@@ -2,9 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, Uid, fchown, fstat};
-use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use sys::Call;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, makedev, openat2};
+use rustix::io::Errno;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+use sys::{Call, Error};
 
 use crate::child::terminal::Terminal;
 use crate::failure::During;
@@ -35,6 +36,7 @@ impl<'a> Streams<'a> {
         self.place().during(|| "standard streams")?;
         // It is 0 to 2 now. The number is closed with all others: nobody may close it again later.
         std::mem::forget(self);
+        own_null().during(|| "standard streams")?;
         if uid != 0 { give_all(uid).during(|| "standard streams") } else { Ok(()) }
     }
 
@@ -57,10 +59,46 @@ fn place(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>, stderr: BorrowedFd<'_>) 
     dup2_stderr(stderr).call(|| "dup2(stderr, 2)")
 }
 
+/// Puts the container's null device in the place of the caller's. That one is a file of the host, and through its descriptor root in the
+/// container could give it another mode or owner: `chmod 0 /proc/self/fd/0` would break the host. As runc does (reOpenDevNull).
+fn own_null() -> sys::Result<()> {
+    let mut own = None;
+    for (number, stream) in [stdin(), stdout(), stderr()].into_iter().enumerate() {
+        if !is_null(stream)? {
+            continue;
+        }
+        let null = match &own {
+            Some(null) => null,
+            None => own.insert(null_device()?),
+        };
+        match number {
+            0 => dup2_stdin(null),
+            1 => dup2_stdout(null),
+            _ => dup2_stderr(null),
+        }
+        .call(|| format!("dup2(/dev/null, {number})"))?;
+    }
+    Ok(())
+}
+
+/// The null device of the root that we are in, verified: a container may have put something else there.
+fn null_device() -> sys::Result<OwnedFd> {
+    let (flags, resolve) =
+        (OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
+    let null =
+        openat2(CWD, "/dev/null", flags, Mode::empty(), resolve).call(|| "openat2(\"/dev/null\", O_RDWR, RESOLVE_NO_SYMLINKS)")?;
+    if is_null(null.as_fd())? { Ok(null) } else { Err(Error::new("fstat(\"/dev/null\"): not the null device", Errno::NODEV)) }
+}
+
+fn is_null(file: BorrowedFd<'_>) -> sys::Result<bool> {
+    let stat = fstat(file).call(|| "fstat(a standard stream)")?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3))
+}
+
 /// Lets the user open its streams again by name, as programs do with /dev/stdout: pipes and terminals belong to who opens them. Files
 /// and devices of the host keep their owner.
 fn give_all(uid: u32) -> sys::Result<()> {
-    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+    for stream in [stdin(), stdout(), stderr()] {
         let stat = fstat(stream).call(|| "fstat(a standard stream)")?;
         let own = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Fifo => true,

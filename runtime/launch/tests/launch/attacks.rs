@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use sys::process::{Clone, clone3, wait};
 
 use crate::Check;
-use crate::fixture::{Fixture, Scratch, device, mount};
+use crate::fixture::{Fixture, Scratch, device, mount, read, stdio};
 
 pub const CHECKS: &[Check] = &[
     ("proc_sys_or_dev_as_a_link_is_refused", proc_sys_or_dev_as_a_link_is_refused),
@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = &[
     ("a_replaced_null_device_is_no_mask", a_replaced_null_device_is_no_mask),
     ("a_file_in_place_of_a_node_is_refused", a_file_in_place_of_a_node_is_refused),
     ("no_descriptor_leaks", no_descriptor_leaks),
+    ("the_hosts_null_device_is_out_of_reach", the_hosts_null_device_is_out_of_reach),
     ("no_working_folder_through_a_descriptor", no_working_folder_through_a_descriptor),
     ("a_working_folder_through_init_is_refused", a_working_folder_through_init_is_refused),
     ("racing_links_do_not_lead_out", racing_links_do_not_lead_out),
@@ -116,6 +117,24 @@ fn leaked() -> Vec<OwnedFd> {
 fn no_descriptor_leaks() {
     let _leaked = leaked();
     assert_eq!(Fixture::new(&["facts"]).facts().get("fds"), "3");
+}
+
+/// Its mode could be changed through a descriptor, for the whole host.
+fn the_hosts_null_device_is_out_of_reach() {
+    let run = |fixture: Fixture| {
+        let (mut stdio, output) = stdio();
+        stdio.stdin = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()).unwrap();
+        stdio.stderr = stdio.stdin.try_clone().unwrap();
+        let running = launch::create(&fixture.plan, &fixture.fds, Some(stdio))?.start()?;
+        wait(&running.pidfd).unwrap();
+        Ok::<_, launch::Failure>(read(output))
+    };
+    let words = ["same", "/dev/null", "/proc/self/fd/0", "/proc/self/fd/2"];
+    assert_eq!(run(Fixture::new(&words)).unwrap(), "same=true\n");
+    // Nor is anything else taken for it.
+    let fixture = Fixture::bare(&words).folder("dev").file("dev/null", "", 0o666);
+    let failure = run(fixture).expect_err("a file was taken for the null device");
+    assert!(failure.message.contains("not the null device"), "{failure}");
 }
 
 fn no_working_folder_through_a_descriptor() {

@@ -280,7 +280,7 @@ pub fn bench(runs: u32) {
         floor.push(least());
         for (fixture, times) in [(Fixture::bare(&["exit", "0"]), &mut bare), (Fixture::new(&["exit", "0"]), &mut full)] {
             let begin = Instant::now();
-            let created = create(&fixture.plan, &fixture.fds, None).unwrap_or_else(|failure| panic!("{failure}"));
+            let created = create(&fixture.plan, &fixture.fds, Some(stdio().0)).unwrap_or_else(|failure| panic!("{failure}"));
             times[0].push(begin.elapsed());
             let running = created.start().unwrap_or_else(|failure| panic!("{failure}"));
             times[1].push(begin.elapsed());

@@ -23,6 +23,10 @@ pub fn main(words: &[String]) {
                 std::fs::read_to_string(path).map_or_else(|e| e.to_string(), |text| text.trim().replace('\n', "|"))
             );
         }),
+        ["same", first, ref others @ ..] => {
+            let file = |path: &str| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).unwrap();
+            println!("same={}", others.iter().all(|other| file(other) == file(first)));
+        }
         ["mkdir", path] => println!("{path}={}", outcome(std::fs::create_dir(path))),
         ["mounts"] => print!("{}", std::fs::read_to_string("/proc/self/mountinfo").unwrap()),
         ["tty"] => tty(),
