@@ -1,11 +1,11 @@
 //! Files below an open folder.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags, openat, openat2, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, openat, openat2, renameat, seek, unlinkat};
 use rustix::io::Errno;
 
 use crate::{Call, Error, Result};
@@ -71,26 +71,46 @@ pub fn replace(dir: impl AsFd, name: &str, bytes: &[u8]) -> Result<()> {
         })
 }
 
-/// Removes `name` in `dir`, with everything below it. Nothing outside is touched whatever is renamed or linked
+/// So many folders are open at once while a tree is removed. Strangers make trees much deeper than a table of descriptors, or a stack.
+const MAX_OPEN: u32 = 64;
+
+/// Removes `name` in `dir`, with everything below it, however deep. Nothing outside is touched whatever is renamed or linked
 /// meanwhile: symbolic links are not followed and each folder is entered by descriptor. Nothing there is fine.
 pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<()> {
     let name = Path::new(name.as_ref());
-    match unlinkat(&dir, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+    let Some(top) = unlink_or_open(dir.as_fd(), name)? else { return Ok(()) };
+    // What was found too deep is moved up, and removed in a further round.
+    let mut moved = 0;
+    loop {
+        let before = moved;
+        empty(&top, &top, 1, &mut moved)?;
+        if moved == before {
+            return rmdir(dir.as_fd(), name);
+        }
+        seek(&top, SeekFrom::Start(0)).call(|| format!("lseek({name:?}, 0)"))?;
+    }
+}
+
+/// Removes what is no folder, and opens what is one.
+fn unlink_or_open(dir: BorrowedFd<'_>, name: &Path) -> Result<Option<OwnedFd>> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(None),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(errno) => return Err(Error::new(format!("unlinkat({name:?})"), errno)),
     }
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = openat(&dir, name, flags, Mode::empty()).call(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)"))?;
-    empty(&folder)?;
-    match unlinkat(&dir, name, AtFlags::REMOVEDIR) {
+    openat(dir, name, flags, Mode::empty()).map(Some).call(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)"))
+}
+
+fn rmdir(dir: BorrowedFd<'_>, name: &Path) -> Result<()> {
+    match unlinkat(dir, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::new(format!("unlinkat({name:?}, AT_REMOVEDIR)"), errno)),
     }
 }
 
-/// Removes all entries of an open folder.
-fn empty(folder: &OwnedFd) -> Result<()> {
+/// Removes all entries of an open folder, but moves the folders in the deepest one to `top`.
+fn empty(folder: &OwnedFd, top: &OwnedFd, depth: u32, moved: &mut u32) -> Result<()> {
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
@@ -99,8 +119,15 @@ fn empty(folder: &OwnedFd) -> Result<()> {
         if name == c"." || name == c".." {
             continue;
         }
+        let path = Path::new(OsStr::from_bytes(name.to_bytes()));
         match entry.file_type() {
-            FileType::Directory | FileType::Unknown => remove_tree(folder, OsStr::from_bytes(name.to_bytes()))?,
+            FileType::Directory if depth >= MAX_OPEN => move_up(folder, path, top, moved)?,
+            FileType::Directory | FileType::Unknown => {
+                if let Some(child) = unlink_or_open(folder.as_fd(), path)? {
+                    empty(&child, top, depth + 1, moved)?;
+                    rmdir(folder.as_fd(), path)?;
+                }
+            }
             _ => match unlinkat(folder, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(Error::new(format!("unlinkat({name:?})"), errno)),
@@ -108,6 +135,19 @@ fn empty(folder: &OwnedFd) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Moves the folder `name` to `top`, under a name that is free there, or that of an empty folder.
+fn move_up(folder: &OwnedFd, name: &Path, top: &OwnedFd, moved: &mut u32) -> Result<()> {
+    loop {
+        let free = format!(".deep-{moved}");
+        *moved += 1;
+        match renameat(folder, name, top, &free) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+            Err(errno) => return Err(Error::new(format!("renameat({name:?}, {free:?})"), errno)),
+        }
+    }
 }
 
 /// Gives the calling thread a umask of its own, 0, so that it creates files with the very permissions it asks for. Meant for
@@ -167,6 +207,24 @@ mod tests {
         let before = mask();
         let inside = std::thread::spawn(move || private_umask().map(|()| mask())).join().unwrap().unwrap();
         assert_eq!((inside.as_str(), mask()), ("0000", before));
+    }
+
+    #[test]
+    fn a_tree_deeper_than_the_table_of_descriptors_is_removed() {
+        const DEPTH: usize = 3000;
+        const FILES: u64 = 500;
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        crate::process::set_rlimit(libc::RLIMIT_NOFILE, FILES, limit).unwrap();
+        let path = scratch("deep");
+        std::fs::create_dir_all(path.join("tree/.deep-0/full")).unwrap();
+        std::fs::write(path.join("tree/.deep-1"), "").unwrap();
+        let mut folder = open_dir(path.join("tree")).unwrap();
+        for _ in 0..DEPTH {
+            rustix::fs::mkdirat(&folder, "d", Mode::RWXU).unwrap();
+            folder = openat(&folder, "d", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        }
+        remove_tree(open_dir(&path).unwrap(), "tree").unwrap();
+        std::fs::remove_dir(path).unwrap();
     }
 
     #[test]
