@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn a_tree_deeper_than_the_table_of_descriptors_is_removed() {
-        const DEPTH: usize = 3000;
-        const FILES: u64 = 500;
+        const DEPTH: usize = 600;
+        const FILES: u64 = 200;
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
         crate::process::set_rlimit(libc::RLIMIT_NOFILE, FILES, limit).unwrap();
         let path = scratch("deep");
