@@ -155,7 +155,7 @@ pub enum Failure {
         after: Option<Duration>,
     },
     /// The host's name has no address.
-    #[error("no such host: check the name of the registry")]
+    #[error("no such host: check the name of the registry, and the network")]
     NoSuchHost,
     /// The host's name cannot be looked up.
     #[error("the host's address cannot be looked up ({0}): check the network and /etc/resolv.conf")]

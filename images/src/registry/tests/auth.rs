@@ -162,7 +162,10 @@ async fn a_token_that_was_taken_back() {
 async fn a_redirect_to_another_host() {
     let cdn = Server::start(|request| match request.path.as_str() {
         "/signed?x=1" => Answer::new(200, "content"),
-        _ => Answer::new(401, "").with("www-authenticate", "Basic realm=\"give me\""),
+        _ => {
+            let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host").unwrap());
+            Answer::new(401, "").with("www-authenticate", realm)
+        }
     })
     .await;
     let signed = format!("http://{}/signed?x=1", cdn.host());

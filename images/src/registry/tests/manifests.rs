@@ -143,7 +143,8 @@ async fn a_silent_registry() {
 #[tokio::test]
 async fn an_unknown_host() {
     let error = registry("registry.invalid/a/b", &Clock::new()).manifest("latest").await.unwrap_err();
-    let expected = "manifest registry.invalid/a/b:latest from registry.invalid: no such host: check the name of the registry";
+    let expected = "manifest registry.invalid/a/b:latest from registry.invalid: \
+        no such host: check the name of the registry, and the network";
     assert_eq!(line(error), expected);
 }
 

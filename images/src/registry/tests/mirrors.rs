@@ -133,7 +133,7 @@ async fn insecure_means_both_ways() {
     let text = "[[registry]]\nlocation = 'registry.invalid:5000'\ninsecure = true";
     let registry = with("registry.invalid:5000/a/b", &registries(text), &Credentials::default(), &clock);
     let error = line(registry.manifest("latest").await.unwrap_err());
-    let host = "no such host: check the name of the registry";
+    let host = "no such host: check the name of the registry, and the network";
     let expected = format!(
         "manifest registry.invalid:5000/a/b:latest: https://registry.invalid:5000: {host}; http://registry.invalid:5000: {host}"
     );
