@@ -4,7 +4,7 @@
 //! CreateRequest + Image ──merge──▶ Record (config.json)                                     create.rs record.rs
 //! Record + root file system ─────▶ OCI Spec ──container::compile──▶ Plan + sources          spec/
 //!   overlay ┐
-//!   network ┼─ prepared side by side, undone when dropped ──▶ descriptors ──▶ rctr-monitor   start.rs
+//!   network ┼─ prepared side by side, undone when dropped ──▶ descriptors ──▶ rctr-monitor   prepare.rs start.rs
 //!   cgroup  ┘
 //! Session ◀── Output, Exited                                                                 session.rs
 //! ```
@@ -30,11 +30,14 @@ mod error;
 mod exec;
 mod logs;
 mod names;
+mod network;
 mod overlay;
+mod prepare;
 mod record;
 mod recover;
 mod remove;
 mod request;
+mod runtime;
 mod session;
 mod signals;
 mod spec;

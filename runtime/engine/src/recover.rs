@@ -23,7 +23,7 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
         cgroup::remove(&folder).map_err(Error::Cgroup)?;
     }
     if record.is_none_or(|record| record.network == NetworkMode::Bridge) {
-        let network = crate::start::network(config)?;
+        let network = crate::network::default(config)?;
         net::recover(&network, id).map_err(Error::Network)?;
     }
     let what = || format!("remove {}", runtime.display());
