@@ -154,6 +154,20 @@ pub enum Error {
         /// The failed call.
         source: sys::Error,
     },
+    /// A layer's blob is not kept, and nobody is known who has it.
+    #[error("the blob of layer {digest} is not kept here, and no registry is known to have it: pull the image again")]
+    NotKept {
+        /// The layer.
+        digest: Digest,
+    },
+    /// A layer's blob is not kept, and cannot be fetched again.
+    #[error("the blob of layer {digest} is not kept here, and fetching it again failed")]
+    Refetch {
+        /// The layer.
+        digest: Digest,
+        /// What the last registry said that had it.
+        source: Box<Error>,
+    },
     /// Given up because another part of the pull failed.
     #[error("stopped")]
     Stopped,

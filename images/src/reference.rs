@@ -81,7 +81,7 @@ impl Reference {
     }
 
     /// Registry and repository.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 }

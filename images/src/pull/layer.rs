@@ -1,10 +1,12 @@
 //! One layer: wait for its lock, download into the unpacker, compare the digests, publish.
+//! And several of them side by side.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use super::{Event, Progress};
+use crate::Reference;
 use crate::error::{Error, Result};
 use crate::image::Layer;
 use crate::manifest::Descriptor;
@@ -22,6 +24,10 @@ pub(super) struct Fetch<'a> {
     pub(super) config: watch::Receiver<Option<Vec<Layer>>>,
     /// True when another layer failed.
     pub(super) stopped: watch::Receiver<bool>,
+    /// The repository it comes from.
+    pub(super) source: Option<&'a Reference>,
+    /// Whether the blob is kept too.
+    pub(super) keep: bool,
 }
 
 impl Fetch<'_> {
@@ -35,6 +41,9 @@ impl Fetch<'_> {
         let digest = &self.blob.digest;
         let lock = self.lock().await?;
         if let Some(layer) = self.store.read_layer(digest)? {
+            if let Some(source) = self.source {
+                self.store.add_source(digest, source)?;
+            }
             drop(lock);
             self.compare_diff_id(&layer.diff_id).await?;
             self.progress.event(Event::Exists(digest));
@@ -73,6 +82,7 @@ impl Fetch<'_> {
         let stream = download().await?;
         let mut stream = std::pin::pin!(stream);
         let failed = |source| Error::Unpack { digest: self.blob.digest.clone(), source };
+        let kept = if self.keep { Some(staged.keep()?) } else { None };
         let mut unpacking = Unpacking::start(staged.tree()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
         let mut bytes = 0;
         let fed = loop {
@@ -87,6 +97,9 @@ impl Fetch<'_> {
                 Some(Ok(piece)) => {
                     bytes += piece.len() as u64;
                     self.progress.event(Event::Downloaded { digest: &self.blob.digest, bytes });
+                    if let Some(Err(error)) = kept.as_ref().map(|file| sys::fs::write_all(file, &piece)) {
+                        break Err(self.store.full_or(error, || format!("keep the blob of {digest}")));
+                    }
                     if !unpacking.feed(piece).await {
                         break Ok(());
                     }
@@ -126,6 +139,7 @@ impl Fetch<'_> {
                 implicit: layer.implicit.iter().map(|path| escape(path)).collect(),
                 foreign: layer.foreign.iter().map(|(link, target)| (escape(link), escape(target))).collect(),
                 base: None,
+                sources: self.source.iter().map(|source| source.name()).collect(),
             }),
             Err(unpack::Error::Entry { source, .. } | unpack::Error::Thread(source)) if no_space_call(&source) => {
                 Err(Error::NoSpace { folder: self.store.root().to_owned(), source })

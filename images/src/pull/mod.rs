@@ -4,16 +4,16 @@
 //! network. Each layer has two threads of its own (see `unpack`).
 
 mod layer;
+mod layers;
 mod progress;
 mod resolve;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use tokio::sync::watch;
 
+pub(crate) use layers::Layers;
 pub use progress::{Event, Progress};
 
 use crate::error::{Error, Result};
@@ -25,9 +25,6 @@ use crate::{Credentials, Digest, ImageConfig, Platform, Reference, Registries};
 /// Largest config that is read, in bytes.
 const CONFIG_LIMIT: u64 = 8 << 20;
 
-/// Layers on their way at once. More than there are cores: what they wait for is mostly the network.
-const PARALLEL: usize = 6;
-
 /// How to pull.
 #[derive(Debug, Default)]
 pub struct PullOptions {
@@ -37,6 +34,9 @@ pub struct PullOptions {
     pub registries: Registries,
     /// Who is asking.
     pub credentials: Credentials,
+    /// Whether the blobs of layers are kept beside their trees: a push to another registry, and `save`, then need not
+    /// fetch them again. It goes for layers that are downloaded now.
+    pub keep_blobs: bool,
 }
 
 /// A pulled image.
@@ -59,7 +59,7 @@ pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progres
     let pulled = runtime.block_on(async {
         let registry = Registry::new(reference, &options.registries, &options.credentials, progress)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        Pull { store, reference, platform: &platform, registry: &registry, progress }.run().await
+        Pull { store, reference, platform: &platform, registry: &registry, progress, keep: options.keep_blobs }.run().await
     });
     // Something may still wait in a thread for another process's lock.
     runtime.shutdown_background();
@@ -73,6 +73,7 @@ struct Pull<'a> {
     platform: &'a Platform,
     registry: &'a Registry<'a>,
     progress: &'a dyn Progress,
+    keep: bool,
 }
 
 impl Pull<'_> {
@@ -82,10 +83,13 @@ impl Pull<'_> {
         let lease = self.store.lease(digests.iter().chain([&resolved.config.digest]))?;
         let sizes: Vec<_> = resolved.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
         self.progress.event(Event::Layers(&sizes));
+        let layers = Layers { store: self.store, progress: self.progress, source: Some(self.reference), keep: self.keep };
         let (known, config) = watch::channel(None);
-        let (stop, stopped) = watch::channel(false);
-        let (config_bytes, downloaded) =
-            tokio::join!(self.config(&resolved, &known, &stop), self.layers(&resolved, &config, &stop, &stopped));
+        let (stop, _) = watch::channel(false);
+        let (config_bytes, downloaded) = tokio::join!(
+            self.config(&resolved, &known, &stop),
+            layers.fetch(&resolved.layers, &config, &stop, |blob| self.registry.blob(&blob.digest, blob.size, 0))
+        );
         // Layers stop when the config fails, and then only say so.
         let (config_bytes, downloaded) = (config_bytes?, downloaded?);
         self.store.adopt(&digests)?;
@@ -113,7 +117,7 @@ impl Pull<'_> {
         stop: &watch::Sender<bool>,
     ) -> Result<Vec<u8>> {
         let (bytes, layers) = self.checked_config(resolved).await.inspect_err(|_| {
-            let _ = stop.send(true);
+            let _ = stop.send_replace(true);
         })?;
         let _ = known.send(Some(layers));
         Ok(bytes)
@@ -161,38 +165,5 @@ impl Pull<'_> {
             return Ok(());
         }
         Err(Error::WrongPlatform { reference: self.reference.familiar(), wanted: self.platform.clone(), have: vec![have] })
-    }
-
-    /// Fetches what is missing, biggest first. Answers whether anything was downloaded.
-    async fn layers(
-        &self,
-        resolved: &resolve::Resolved,
-        config: &watch::Receiver<Option<Vec<Layer>>>,
-        stop: &watch::Sender<bool>,
-        stopped: &watch::Receiver<bool>,
-    ) -> Result<bool> {
-        use futures_util::StreamExt as _;
-        let mut seen = BTreeSet::new();
-        let mut layers: Vec<_> = resolved.layers.iter().enumerate().filter(|(_, layer)| seen.insert(&layer.digest)).collect();
-        layers.sort_by_key(|(_, layer)| std::cmp::Reverse(layer.size));
-        let fetch = |(index, blob)| {
-            let (config, stopped) = (config.clone(), stopped.clone());
-            layer::Fetch { store: self.store, progress: self.progress, blob, index, config, stopped }
-                .run(|| self.registry.blob(&blob.digest, blob.size, 0))
-        };
-        let mut running = futures_util::stream::iter(layers.into_iter().map(fetch)).buffer_unordered(PARALLEL);
-        // All are waited for: nothing may write any more when their folders are removed.
-        let mut first: Result<bool> = Ok(false);
-        while let Some(done) = running.next().await {
-            match (&mut first, done) {
-                (Ok(any), Ok(downloaded)) => *any |= downloaded,
-                (Ok(_), Err(error)) => {
-                    first = Err(error);
-                    let _ = stop.send(true);
-                }
-                (Err(_), _) => {}
-            }
-        }
-        first
     }
 }

@@ -15,7 +15,7 @@ impl Progress for () {
     fn event(&self, _: Event<'_>) {}
 }
 
-/// A step of a pull.
+/// A step of a pull, a push, a load or a save.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -37,7 +37,21 @@ pub enum Event<'a> {
         /// Bytes so far.
         bytes: u64,
     },
-    /// A layer was downloaded, verified, unpacked and published.
+    /// A part of a layer's blob went out.
+    Uploaded {
+        /// The layer.
+        digest: &'a Digest,
+        /// Bytes so far.
+        bytes: u64,
+    },
+    /// The registry took a layer over from another of its repositories.
+    Mounted {
+        /// The layer.
+        digest: &'a Digest,
+        /// The repository.
+        from: &'a str,
+    },
+    /// A layer was downloaded, verified, unpacked and published; or it was pushed or saved.
     Done(&'a Digest),
     /// A request failed and will be made again.
     Retrying {

@@ -68,7 +68,8 @@ impl Fixture {
         };
         let (_config, config) = watch::channel(Some(vec![layer]));
         let (_stop, stopped) = watch::channel(false);
-        let fetch = Fetch { store: &self.store, progress, blob: &self.descriptor, index: 0, config, stopped };
+        let fetch =
+            Fetch { store: &self.store, progress, blob: &self.descriptor, index: 0, config, stopped, source: None, keep: false };
         fetch.run(async || Ok::<_, Error>(futures_util::stream::iter(pieces()))).await
     }
 

@@ -27,11 +27,21 @@ const LIFETIME: u64 = 60;
 const LIMIT: u64 = 256 << 10;
 const CLIENT: &str = "rctr";
 
+/// What somebody wants to do.
+#[derive(Debug, Clone)]
+pub(super) enum Access {
+    /// Read the repository.
+    Pull,
+    /// Write to it, and read these others of the same registry.
+    Push { from: Vec<String> },
+}
+
 /// What it takes to get into a repository.
 pub(super) struct Auth {
     /// As the user calls it: what credentials are kept under.
     registry: String,
     repository: String,
+    access: Access,
     pub(super) peer: Peer,
     credentials: Credentials,
     state: Mutex<State>,
@@ -48,7 +58,7 @@ struct State {
 }
 
 impl Auth {
-    pub(super) fn new(registry: &str, repository: &str, peer: Peer, credentials: &Credentials) -> Self {
+    pub(super) fn new(registry: &str, repository: &str, access: &Access, peer: Peer, credentials: &Credentials) -> Self {
         // The Hub always asks for a token of this service: asking for it at once saves a round trip.
         let hub = || Challenge::Bearer {
             realm: "https://auth.docker.io/token".into(),
@@ -59,6 +69,7 @@ impl Auth {
         Auth {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
+            access: access.clone(),
             peer,
             credentials: credentials.clone(),
             state: Mutex::new(state),
@@ -118,7 +129,7 @@ impl Auth {
             (Some(_), Some(Login::Bearer(token))) => state.header = Some(bearer(token)?),
             (Some(Challenge::Basic), Some(Login::Password { user, password })) => state.header = Some(basic(user, password)?),
             (Some(Challenge::Bearer { realm, service, scope }), login) => {
-                let scopes = scopes(&self.repository, scope.as_deref());
+                let scopes = self.access.scopes(&self.repository, scope.as_deref());
                 let realm = self.realm(realm)?;
                 let host = host(&realm);
                 let ask = Ask { peer: self.peer_of(&host), realm, service: service.as_deref(), scopes, login };
@@ -243,13 +254,21 @@ impl Token {
     }
 }
 
-/// What the token must be good for: pulling, and what the registry itself thinks is needed, which may be another name for it.
-fn scopes(repository: &str, asked: Option<&str>) -> Vec<String> {
-    let mut scopes = vec![format!("repository:{repository}:pull")];
-    scopes.extend(asked.unwrap_or_default().split_ascii_whitespace().map(str::to_owned));
-    scopes.sort();
-    scopes.dedup();
-    scopes
+impl Access {
+    /// What the token must be good for, and what the registry itself thinks is needed, which may be another name for it.
+    fn scopes(&self, repository: &str, asked: Option<&str>) -> Vec<String> {
+        let mut scopes = match self {
+            Access::Pull => vec![format!("repository:{repository}:pull")],
+            Access::Push { from } => {
+                let from = from.iter().filter(|from| *from != repository).map(|from| format!("repository:{from}:pull"));
+                from.chain([format!("repository:{repository}:pull,push")]).collect()
+            }
+        };
+        scopes.extend(asked.unwrap_or_default().split_ascii_whitespace().map(str::to_owned));
+        scopes.sort();
+        scopes.dedup();
+        scopes
+    }
 }
 
 fn host(url: &Url) -> String {

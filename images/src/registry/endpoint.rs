@@ -1,16 +1,26 @@
 //! One place where a repository may be, and authenticated requests to it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Body, Method, Response, StatusCode, Url};
 
-use super::auth::Auth;
+use super::auth::{Access, Auth};
 use super::challenge::challenges;
 use super::credentials::Credentials;
 use super::error::Failure;
-use super::http::{Http, Peer, is_html, is_loopback, is_unknown_name};
+use super::http::{Http, Peer, is_html, is_loopback, is_unknown_name, may_lead};
 use super::registries::{Place, PullFrom};
+
+/// A request with a body.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    /// Bytes of the body.
+    pub(super) size: u64,
+    pub(super) body: Body,
+}
 
 /// A repository at one host, over one scheme.
 pub(super) struct Endpoint {
@@ -27,7 +37,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// How to reach a place: this host over plain http, an insecure one over TLS with any certificate and then plain http.
-    pub(super) fn of(place: &Place, credentials: &Credentials) -> Vec<Endpoint> {
+    pub(super) fn of(place: &Place, access: &Access, credentials: &Credentials) -> Vec<Endpoint> {
         let ways: &[(&'static str, Peer)] = match (is_loopback(&place.registry), place.insecure) {
             (true, _) => &[("http", Peer::Loopback)],
             (false, true) => &[("https", Peer::Unverified), ("http", Peer::Unverified)],
@@ -40,7 +50,7 @@ impl Endpoint {
             repository: place.repository.clone(),
             peer: *peer,
             pull: place.pull,
-            auth: Auth::new(&place.registry, &place.repository, *peer, credentials),
+            auth: Auth::new(&place.registry, &place.repository, access, *peer, credentials),
             down: AtomicBool::new(false),
         };
         ways.iter().map(endpoint).collect()
@@ -63,7 +73,7 @@ impl Endpoint {
 
     /// Sends a request for `path` below the repository, logging in if it has to.
     pub(super) async fn request(&self, http: &Http, method: Method, path: &str, headers: &HeaderMap) -> Result<Response, Failure> {
-        let url = format!("{}://{}/v2/{}/{path}", self.scheme, self.host, self.repository);
+        let url = self.url(path);
         let client = http.client(self.peer)?;
         let mut header = self.auth.header(http).await?;
         let mut again = true;
@@ -86,11 +96,57 @@ impl Endpoint {
         }
     }
 
+    /// Sends a request with a body, which goes out once only: whoever hears that the connection was lost begins anew. `sent`
+    /// counts the bytes that left. The address may be one that the registry gave.
+    pub(super) async fn send(&self, http: &Http, request: Outgoing, sent: &AtomicU64) -> Result<Response, Failure> {
+        let Outgoing { method, url, headers, size, body } = request;
+        let ours = self.is_here(&url);
+        let header = if ours { self.auth.header(http).await? } else { None };
+        let mut request = http.client(self.peer)?.request(method, url).headers(headers).header(CONTENT_LENGTH, size).body(body);
+        if let Some(header) = &header {
+            request = request.header(AUTHORIZATION, header);
+        }
+        let response = http.send_body(request, size, sent).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && ours
+            && self.auth.after(http, header.as_ref(), challenges(response.headers())).await?.is_some()
+        {
+            return Err(Failure::Lost("the login expired".into()));
+        }
+        Ok(response)
+    }
+
+    /// The address of `path` below the repository.
+    pub(super) fn url(&self, path: &str) -> String {
+        match self.repository.as_str() {
+            "" => format!("{}://{}/v2/{path}", self.scheme, self.host),
+            repository => format!("{}://{}/v2/{repository}/{path}", self.scheme, self.host),
+        }
+    }
+
+    /// Where to go on with an upload: `Location` of an answer, which may be relative.
+    pub(super) fn location(&self, response: &Response) -> Result<Url, Failure> {
+        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let missing = || Failure::Protocol("it does not say where to upload to".into());
+        let mut url = response.url().join(location.ok_or_else(missing)?).map_err(|_| missing())?;
+        // A registry behind a proxy that does TLS for it may not know how it is reached.
+        if self.scheme == "https" && url.scheme() == "http" && url.host_str() == response.url().host_str() {
+            let _ = url.set_scheme("https");
+            let _ = url.set_port(response.url().port());
+        }
+        match may_lead(response.url(), &url) {
+            true => Ok(url),
+            false => Err(Failure::Redirect(url.origin().ascii_serialization())),
+        }
+    }
+
+    fn is_here(&self, url: &Url) -> bool {
+        self.url("").parse::<Url>().is_ok_and(|here| here.origin() == url.origin())
+    }
+
     /// Whether a redirect led to another host: nobody there gets our credentials, whatever it asks for.
     fn is_foreign(&self, response: &Response) -> bool {
-        let url = response.url();
-        let here = format!("{}://{}/", self.scheme, self.host);
-        here.parse::<reqwest::Url>().map_or(true, |here| here.origin() != url.origin())
+        !self.is_here(response.url())
     }
 
     /// What an answer means that is no success. `missing` says what a 404 means.

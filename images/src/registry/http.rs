@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,8 @@ use super::tls::{self, Trust};
 const CONNECT: Duration = Duration::from_secs(10);
 /// More redirects than any registry needs.
 const REDIRECTS: usize = 5;
+/// How much longer a registry may take for an answer to a whole blob.
+const DIGESTING: u32 = 10;
 const AGENT: &str = concat!("rctr/", env!("CARGO_PKG_VERSION"));
 
 /// Who is at the other end.
@@ -72,6 +75,21 @@ impl Http {
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let answer = tokio::time::timeout(self.stall, request.send()).await;
         answer.map_err(|_| Failure::Timeout(self.stall))?.map_err(|error| failure(&error))
+    }
+
+    /// The same for a request with a large body: it is given up when nothing goes out for too long. Once all is out, the
+    /// registry has more time, in which it hashes and stores.
+    pub(super) async fn send_body(&self, request: RequestBuilder, size: u64, sent: &AtomicU64) -> Result<Response, Failure> {
+        let mut answer = std::pin::pin!(request.send());
+        loop {
+            let before = sent.load(Ordering::Relaxed);
+            let patience = if before >= size { self.stall * DIGESTING } else { self.stall };
+            match tokio::time::timeout(patience, &mut answer).await {
+                Ok(answer) => return answer.map_err(|error| failure(&error)),
+                Err(_) if sent.load(Ordering::Relaxed) == before => return Err(Failure::Timeout(patience)),
+                Err(_) => {}
+            }
+        }
     }
 
     /// The next piece of an answer's body; `None` at its end.

@@ -16,7 +16,7 @@
 //! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
 //! | `attempts`, `retry` | when to try again, and where |
-//! | `blob` | downloads |
+//! | `blob`, `upload` | downloads, and the other way |
 //! | `error` | one line for people |
 
 mod attempts;
@@ -32,6 +32,7 @@ mod http;
 mod registries;
 mod retry;
 mod tls;
+mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 
 use self::attempts::Attempts;
+use self::auth::Access;
 use self::blob::Download;
 pub use self::credentials::Credentials;
 use self::endpoint::Endpoint;
@@ -51,6 +53,7 @@ pub use self::error::{Error, Failure};
 use self::http::Http;
 pub use self::registries::{Invalid, Registries};
 use self::retry::Patience;
+pub(crate) use self::upload::{Content, Upload, Uploaded};
 use crate::pull::Progress;
 use crate::{Digest, Reference, manifest};
 
@@ -99,9 +102,13 @@ impl<'a> Registry<'a> {
         patience: Patience,
     ) -> Result<Self, Error> {
         let places = registries.places(reference)?;
-        let endpoints = places.iter().flat_map(|place| Endpoint::of(place, credentials)).collect();
+        let endpoints = places.iter().flat_map(|place| Endpoint::of(place, &Access::Pull, credentials)).collect();
+        Ok(Self::at(reference, endpoints, progress, patience))
+    }
+
+    fn at(reference: &Reference, endpoints: Vec<Endpoint>, progress: &'a dyn Progress, patience: Patience) -> Self {
         let http = Http::new(patience.stall);
-        Ok(Registry { inner: Arc::new(Inner { reference: reference.clone(), endpoints, http, patience, progress }) })
+        Registry { inner: Arc::new(Inner { reference: reference.clone(), endpoints, http, patience, progress }) }
     }
 
     /// The manifest or index with a tag or digest.

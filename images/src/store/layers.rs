@@ -1,6 +1,6 @@
 //! Unpacked layers.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -38,6 +38,9 @@ pub(crate) struct LayerFile {
     /// The layers below, as a digest over their digests, from which `implicit` and `foreign` were completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) base: Option<String>,
+    /// Registry and repository of where the blob can be fetched again, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<String>,
 }
 
 impl Store {
@@ -56,6 +59,11 @@ impl Store {
     pub fn layer_folder(&self, digest: &Digest) -> Result<PathBuf> {
         let tree = self.layer(digest).join("tree");
         if tree.is_dir() { Ok(tree) } else { Err(Error::Damaged { what: format!("layer {digest}") }) }
+    }
+
+    /// Unpacked bytes of a layer; 0 when it is gone.
+    pub fn unpacked_size(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.read_layer(digest)?.map_or(0, |layer| layer.size))
     }
 
     /// What is known of a published layer.
@@ -122,6 +130,13 @@ impl<'a> Staged<'a> {
     /// The folder to unpack into.
     pub(crate) fn tree(&self) -> Result<OwnedFd> {
         sys::fs::open_dir(self.part.join("tree")).doing(|| format!("unpack layer {}", self.digest))
+    }
+
+    /// The file for the blob itself, if it is to be kept.
+    pub(crate) fn keep(&self) -> Result<File> {
+        let path = self.part.join(super::kept::BLOB);
+        let made = File::create(&path).call(|| format!("open({path:?}, O_CREAT)"));
+        made.map_err(|source| self.store.full_or(source, || format!("keep the blob of layer {}", self.digest)))
     }
 
     /// Makes the layer visible. Both digests were compared.

@@ -7,7 +7,8 @@
 //!   refs/@/sha256:HEX                     the record of each manifest, also of those whose names moved on
 //!   blobs/sha256/HEX                      manifests, indexes, configs
 //!   layers/sha256/HEX/tree/               a layer, by the digest of its compressed blob: overlayfs takes it as it is
-//!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written
+//!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written, the repositories that have it
+//!   layers/sha256/HEX/blob                the blob itself, where it is kept
 //!   layers/sha256/HEX.part/               being unpacked
 //!   layers/sha256/HEX.gone/               being removed
 //!   layers/sha256/HEX.lock                held by whoever unpacks, completes or removes the layer
@@ -25,10 +26,18 @@
 //! neither a lease nor a record names. Leases are read before records, and a pull drops its lease after its record is there: one of
 //! the two is seen. A killed process holds no lock; `.part` and `.gone` folders without one are swept by the next removal, and a
 //! `.part` by the next pull of that layer.
+//!
+//! **Blobs of layers.** A push or `save` needs a layer's exact bytes, which its tree does not give back: no other gzip makes
+//! the same ones. Keeping them costs 37 % more disk (107 MB beside 287 MB for the node image of six layers) and as much writing
+//! in each pull, for what most hosts never do. So a pull keeps none, unless it is told to, but notes in `layer.json` which
+//! repositories have the layer: a push to the same registry mounts it from there without moving a byte, and any other push or
+//! `save` fetches it again. A layer that came from an archive has no registry: its blob is kept. Blob and tree are one folder, so they
+//! are published, locked and removed as one.
 
 mod adopt;
 mod blobs;
 mod find;
+mod kept;
 mod layers;
 mod leases;
 mod locks;

@@ -102,6 +102,7 @@ fn layer_file(layer: &str) -> LayerFile {
         implicit: Vec::new(),
         foreign: Vec::new(),
         base: None,
+        sources: Vec::new(),
     }
 }
 
