@@ -7,12 +7,13 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, create, exec, images, info, inspect, kill, logs, ps, pull, rm, rmi, run, start, stop, version, wait,
+    completion, create, exec, history, images, info, inspect, kill, logs, management, prune, ps, pull, push, rm, rmi, run, start,
+    stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "rctr", version, subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "rctr", version, subcommand_required = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -35,10 +36,13 @@ pub(crate) struct Global {
     /// Parent of the containers' cgroups
     #[arg(long, env = "RCTR_CGROUP_PARENT", default_value = "/rctr", value_name = "PATH", hide_env_values = true)]
     pub(crate) cgroup_parent: String,
+    /// Keep the compressed layers of images that are pulled, so that push and save need not fetch them again
+    #[arg(long, env = "RCTR_KEEP_BLOBS", hide_env_values = true)]
+    pub(crate) keep_blobs: bool,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     Run(Box<run::Args>),
     Create(Box<create::Args>),
     Start(start::Args),
@@ -51,8 +55,18 @@ enum Verb {
     Wait(wait::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
+    Push(push::Args),
     Images(images::Args),
     Rmi(rmi::Args),
+    Tag(tag::Args),
+    History(history::Args),
+    #[command(subcommand)]
+    Image(management::Image),
+    #[command(subcommand)]
+    Container(management::Container),
+    /// Only below `image`
+    #[command(skip)]
+    Prune(prune::Args),
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -61,24 +75,35 @@ enum Verb {
 impl Cli {
     /// Runs the verb and returns the exit code.
     pub(crate) fn run(self) -> Result<i32> {
-        let context = Context::new(self.global);
-        match self.verb {
-            Verb::Run(args) => run::run(&context, *args),
-            Verb::Create(args) => create::run(&context, *args),
-            Verb::Start(args) => start::run(&context, args),
-            Verb::Stop(args) => stop::run(&context, args),
-            Verb::Kill(args) => kill::run(&context, args),
-            Verb::Rm(args) => rm::run(&context, args),
-            Verb::Ps(args) => ps::run(&context, args),
-            Verb::Logs(args) => logs::run(&context, args),
-            Verb::Exec(args) => exec::run(&context, args),
-            Verb::Wait(args) => wait::run(&context, args),
-            Verb::Inspect(args) => inspect::run(&context, args),
-            Verb::Pull(args) => pull::run(&context, args),
-            Verb::Images(args) => images::run(&context, args),
-            Verb::Rmi(args) => rmi::run(&context, args),
-            Verb::Info(args) => info::run(&context, args),
-            Verb::Version(args) => version::run(&context, args),
+        self.verb.run(&Context::new(self.global))
+    }
+}
+
+impl Verb {
+    fn run(self, context: &Context) -> Result<i32> {
+        match self {
+            Verb::Run(args) => run::run(context, *args),
+            Verb::Create(args) => create::run(context, *args),
+            Verb::Start(args) => start::run(context, args),
+            Verb::Stop(args) => stop::run(context, args),
+            Verb::Kill(args) => kill::run(context, args),
+            Verb::Rm(args) => rm::run(context, args),
+            Verb::Ps(args) => ps::run(context, args),
+            Verb::Logs(args) => logs::run(context, args),
+            Verb::Exec(args) => exec::run(context, args),
+            Verb::Wait(args) => wait::run(context, args),
+            Verb::Inspect(args) => inspect::run(context, args),
+            Verb::Pull(args) => pull::run(context, args),
+            Verb::Push(args) => push::run(context, args),
+            Verb::Images(args) => images::run(context, args),
+            Verb::Rmi(args) => rmi::run(context, args),
+            Verb::Tag(args) => tag::run(context, args),
+            Verb::History(args) => history::run(context, args),
+            Verb::Prune(args) => prune::run(context, args),
+            Verb::Image(verb) => Verb::from(verb).run(context),
+            Verb::Container(verb) => Verb::from(verb).run(context),
+            Verb::Info(args) => info::run(context, args),
+            Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),
         }
     }
@@ -104,5 +129,29 @@ mod tests {
         assert_eq!(args.create.args, ["busybox", "-l"]);
         assert!(Cli::try_parse_from(["rctr", "run", "--nme", "a", "busybox"]).is_err());
         assert!(Cli::try_parse_from(["rctr", "run"]).is_err());
+    }
+
+    #[test]
+    fn management_commands_are_the_same_verbs() {
+        let verb = |words: &[&str]| match Cli::try_parse_from(words).unwrap().verb {
+            Verb::Image(verb) => Verb::from(verb),
+            Verb::Container(verb) => Verb::from(verb),
+            verb => verb,
+        };
+        for (long, short) in [
+            (&["rctr", "image", "ls", "-q"][..], &["rctr", "images", "-q"][..]),
+            (&["rctr", "image", "rm", "-f", "x"], &["rctr", "rmi", "-f", "x"]),
+            (&["rctr", "image", "inspect", "x"], &["rctr", "inspect", "--type", "image", "x"]),
+            (&["rctr", "image", "pull", "x"], &["rctr", "pull", "x"]),
+            (&["rctr", "image", "push", "x"], &["rctr", "push", "x"]),
+            (&["rctr", "image", "tag", "x", "y"], &["rctr", "tag", "x", "y"]),
+            (&["rctr", "image", "history", "x"], &["rctr", "history", "x"]),
+            (&["rctr", "container", "ls", "-a"], &["rctr", "ps", "-a"]),
+            (&["rctr", "container", "inspect", "x"], &["rctr", "inspect", "--type", "container", "x"]),
+            (&["rctr", "container", "run", "x", "-l"], &["rctr", "run", "x", "-l"]),
+        ] {
+            assert_eq!(format!("{:?}", verb(long)), format!("{:?}", verb(short)));
+        }
+        assert!(Cli::try_parse_from(["rctr", "prune"]).is_err());
     }
 }

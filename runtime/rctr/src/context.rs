@@ -46,7 +46,13 @@ impl Context {
     pub(crate) fn pull_options(&self, platform: Option<images::Platform>) -> Result<images::PullOptions> {
         let registries = images::Registries::load(&registry_files())?;
         let credentials = images::Credentials::load(&credential_files())?;
-        Ok(images::PullOptions { platform, registries, credentials })
+        Ok(images::PullOptions { platform, registries, credentials, keep_blobs: self.global.keep_blobs })
+    }
+
+    /// Where to push to and with whose credentials.
+    pub(crate) fn push_options(&self) -> Result<images::PushOptions> {
+        let images::PullOptions { registries, credentials, .. } = self.pull_options(None)?;
+        Ok(images::PushOptions { registries, credentials })
     }
 }
 

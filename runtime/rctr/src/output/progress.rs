@@ -1,4 +1,4 @@
-//! A pull as it goes: a bar per layer on a terminal, a line per step elsewhere.
+//! A pull, push, load or save as it goes: a bar per layer on a terminal, a line per step elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -9,17 +9,28 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::amount;
 
-/// Shows a pull on standard error, so that standard output has only results.
-pub(crate) fn shown(quiet: bool) -> Box<dyn Progress> {
+/// What is said of a layer on its way, there already, and done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    going: &'static str,
+    exists: &'static str,
+    done: &'static str,
+}
+
+pub(crate) const PULL: Words = Words { going: "Pulling", exists: "Already exists", done: "Pull complete" };
+pub(crate) const PUSH: Words = Words { going: "Pushing", exists: "Layer already exists", done: "Pushed" };
+
+/// Shows the work on standard error, so that standard output has only results.
+pub(crate) fn shown(words: Words, quiet: bool) -> Box<dyn Progress> {
     match (quiet, io::stderr().is_terminal()) {
         (true, _) => Box::new(()),
-        (false, true) => Box::new(Bars::default()),
-        (false, false) => Box::new(Lines::default()),
+        (false, true) => Box::new(Bars { words, all: MultiProgress::default(), bars: Mutex::default() }),
+        (false, false) => Box::new(Lines { words, sizes: Mutex::default() }),
     }
 }
 
-#[derive(Default)]
 struct Lines {
+    words: Words,
     sizes: Mutex<BTreeMap<Digest, u64>>,
 }
 
@@ -28,11 +39,12 @@ impl Progress for Lines {
         let Ok(mut sizes) = self.sizes.lock() else { return };
         match event {
             Event::Layers(layers) => sizes.extend(layers.iter().cloned()),
-            Event::Exists(digest) => eprintln!("{}: Already exists", digest.short()),
+            Event::Exists(digest) => eprintln!("{}: {}", digest.short(), self.words.exists),
+            Event::Mounted { digest, from } => eprintln!("{}: Mounted from {from}", digest.short()),
             Event::Waiting(digest) => eprintln!("{}: Waiting for another pull", digest.short()),
             Event::Done(digest) => {
                 let size = sizes.get(digest).copied().unwrap_or_default();
-                eprintln!("{}: Pull complete ({})", digest.short(), amount::size(size));
+                eprintln!("{}: {} ({})", digest.short(), self.words.done, amount::size(size));
             }
             Event::Retrying { what, why, after } => eprintln!("{what}: {why}, trying again in {:.1} s", after.as_secs_f64()),
             _ => {}
@@ -40,8 +52,8 @@ impl Progress for Lines {
     }
 }
 
-#[derive(Default)]
 struct Bars {
+    words: Words,
     all: MultiProgress,
     bars: Mutex<BTreeMap<Digest, ProgressBar>>,
 }
@@ -57,16 +69,20 @@ impl Progress for Bars {
         match event {
             Event::Layers(layers) => bars.extend(layers.iter().map(|(digest, size)| (digest.clone(), self.bar(digest, *size)))),
             Event::Exists(digest) => {
-                said(&bars, digest, "Already exists");
+                said(&bars, digest, self.words.exists);
                 bars.get(digest).inspect(|bar| bar.finish());
             }
             Event::Waiting(digest) => said(&bars, digest, "Waiting for another pull"),
-            Event::Downloaded { digest, bytes } => {
-                said(&bars, digest, "Pulling");
+            Event::Mounted { digest, from } => {
+                said(&bars, digest, &format!("Mounted from {from}"));
+                bars.get(digest).inspect(|bar| bar.finish());
+            }
+            Event::Downloaded { digest, bytes } | Event::Uploaded { digest, bytes } => {
+                said(&bars, digest, self.words.going);
                 bars.get(digest).inspect(|bar| bar.set_position(bytes));
             }
             Event::Done(digest) => {
-                said(&bars, digest, "Pull complete");
+                said(&bars, digest, self.words.done);
                 bars.get(digest).inspect(|bar| bar.finish());
             }
             Event::Retrying { what, why, after } => {

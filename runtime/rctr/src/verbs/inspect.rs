@@ -25,6 +25,24 @@ pub(crate) struct Args {
     names: Vec<String>,
 }
 
+/// Print everything about them as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// A Go template, such as '{{.Id}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Names or ids
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl One {
+    /// Looks only for this kind.
+    pub(crate) fn of(self, kind: &str) -> Args {
+        Args { format: self.format, kind: Some(kind.to_owned()), names: self.names }
+    }
+}
+
 /// Prints one JSON array of all that was found, in Docker's shape.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;

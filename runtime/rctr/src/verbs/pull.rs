@@ -74,7 +74,7 @@ pub(crate) fn present(
 
 fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {
     let options = context.pull_options(platform)?;
-    let progress = progress::shown(quiet);
+    let progress = progress::shown(progress::PULL, quiet);
     Ok(images::pull(engine.images(), reference, &options, progress.as_ref())?)
 }
 

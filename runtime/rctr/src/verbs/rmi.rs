@@ -1,6 +1,7 @@
 //! `rctr rmi`.
 
 use anyhow::Result;
+use engine::Engine;
 use images::Image;
 
 use crate::context::Context;
@@ -20,12 +21,7 @@ pub(crate) struct Args {
 /// Removes each image, and prints the names and ids that went.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    // Asked anew for each image, after its names are gone, so that a container made meanwhile is seen.
-    let users = |image: &Image| {
-        let containers = engine.containers().unwrap_or_default();
-        let uses = containers.iter().filter(|container| container.record.image.manifest == image.manifest);
-        uses.map(|container| container.record.id[..12].to_owned()).collect()
-    };
+    let users = |image: &Image| users(&engine, image);
     let mut code = 0;
     for name in &args.images {
         match engine.images().remove(name, args.force, &users) {
@@ -38,4 +34,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         }
     }
     Ok(code)
+}
+
+/// Ids of the containers that need an image. Asked anew for each image, so that a container made meanwhile is seen.
+pub(crate) fn users(engine: &Engine, image: &Image) -> Vec<String> {
+    let containers = engine.containers().unwrap_or_default();
+    let uses = containers.iter().filter(|container| container.record.image.manifest == image.manifest);
+    uses.map(|container| container.record.id[..12].to_owned()).collect()
 }

@@ -1,0 +1,72 @@
+//! `rctr image …` and `rctr container …`: the verbs under the names of Docker's management commands.
+
+use clap::Subcommand;
+
+use super::{create, exec, history, images, inspect, kill, logs, prune, ps, pull, push, rm, rmi, run, start, stop, tag, wait};
+use crate::cli::Verb;
+
+/// Work with images
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    #[command(visible_alias = "list")]
+    Ls(images::Args),
+    #[command(visible_alias = "remove")]
+    Rm(rmi::Args),
+    Inspect(inspect::One),
+    Prune(prune::Args),
+    Tag(tag::Args),
+    History(history::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+}
+
+impl From<Image> for Verb {
+    fn from(image: Image) -> Self {
+        match image {
+            Image::Ls(args) => Verb::Images(args),
+            Image::Rm(args) => Verb::Rmi(args),
+            Image::Inspect(args) => Verb::Inspect(args.of("image")),
+            Image::Prune(args) => Verb::Prune(args),
+            Image::Tag(args) => Verb::Tag(args),
+            Image::History(args) => Verb::History(args),
+            Image::Pull(args) => Verb::Pull(args),
+            Image::Push(args) => Verb::Push(args),
+        }
+    }
+}
+
+/// Work with containers
+#[derive(Debug, Subcommand)]
+pub(crate) enum Container {
+    Run(Box<run::Args>),
+    Create(Box<create::Args>),
+    Start(start::Args),
+    Stop(stop::Args),
+    Kill(kill::Args),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Args),
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(ps::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Wait(wait::Args),
+    Inspect(inspect::One),
+}
+
+impl From<Container> for Verb {
+    fn from(container: Container) -> Self {
+        match container {
+            Container::Run(args) => Verb::Run(args),
+            Container::Create(args) => Verb::Create(args),
+            Container::Start(args) => Verb::Start(args),
+            Container::Stop(args) => Verb::Stop(args),
+            Container::Kill(args) => Verb::Kill(args),
+            Container::Rm(args) => Verb::Rm(args),
+            Container::Ls(args) => Verb::Ps(args),
+            Container::Logs(args) => Verb::Logs(args),
+            Container::Exec(args) => Verb::Exec(args),
+            Container::Wait(args) => Verb::Wait(args),
+            Container::Inspect(args) => Verb::Inspect(args.of("container")),
+        }
+    }
+}

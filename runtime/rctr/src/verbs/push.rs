@@ -1,0 +1,71 @@
+//! `rctr push`.
+
+use anyhow::{Result, bail};
+use engine::Engine;
+use images::Reference;
+
+use crate::context::Context;
+use crate::exit;
+use crate::output::progress;
+
+/// Push an image to its registry
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Push all tags of the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Print only the image's name
+    #[arg(short, long)]
+    quiet: bool,
+    /// [HOST[:PORT]/]NAME[:TAG]
+    image: String,
+}
+
+/// Pushes the image and prints what its name means in the registry now.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let reference: Reference = args.image.parse()?;
+    if !args.all_tags {
+        return push(context, &engine, &reference, args.quiet).map(|()| 0);
+    }
+    let mut code = 0;
+    for name in tags(&engine, &reference)? {
+        if let Err(error) = push(context, &engine, &name, args.quiet) {
+            code = exit::report(&error);
+        }
+    }
+    Ok(code)
+}
+
+fn push(context: &Context, engine: &Engine, reference: &Reference, quiet: bool) -> Result<()> {
+    if !quiet {
+        println!("The push refers to repository [{}]", reference.familiar_name());
+    }
+    let progress = progress::shown(progress::PUSH, quiet);
+    let pushed = images::push(engine.images(), reference, &context.push_options()?, progress.as_ref())?;
+    if !pushed.without.is_empty() {
+        let (what, without) = (reference.familiar(), pushed.without.join(", "));
+        eprintln!("rctr: {what}: pushed for this platform alone, as the repository has not the others of its index: {without}");
+    }
+    match quiet {
+        true => println!("{reference}"),
+        false => {
+            let what = reference.tag().unwrap_or_default();
+            println!("{what}: digest: {} size: {}", pushed.digest, pushed.size);
+        }
+    }
+    Ok(())
+}
+
+/// All names of the repository.
+fn tags(engine: &Engine, reference: &Reference) -> Result<Vec<Reference>> {
+    let images = engine.images().images()?;
+    let same = |name: &&Reference| {
+        (name.registry(), name.repository()) == (reference.registry(), reference.repository()) && name.tag().is_some()
+    };
+    let names: Vec<_> = images.iter().flat_map(|image| &image.names).filter(same).cloned().collect();
+    if names.is_empty() {
+        bail!("no such image: {}", reference.familiar_name());
+    }
+    Ok(names)
+}
