@@ -85,12 +85,16 @@ impl Record {
     /// replaced by key, labels are added.
     ///
     /// # Errors
-    /// [`Error::NoCommand`] when neither names a program.
+    /// [`Error::NoCommand`] when neither names a program; [`Error::Invalid`] when two binds have one target.
     pub(crate) fn merge(request: &CreateRequest, image: &Image, own: Own) -> Result<Record, Error> {
         let config = &image.config.config;
         let (entrypoint, cmd) = command(request, config.entrypoint.as_deref(), config.cmd.as_deref());
         if entrypoint.is_empty() && cmd.is_empty() {
             return Err(Error::NoCommand { image: request.image.clone() });
+        }
+        if let Some(bind) = request.binds.iter().enumerate().find_map(|(at, bind)| same_target(&request.binds[..at], bind)) {
+            let what = format!("volume on {}", bind.target.display());
+            return Err(Error::Invalid { what, why: "two have this place in the container".to_owned() });
         }
         let mut labels = config.labels.clone();
         labels.extend(request.labels.clone());
@@ -133,6 +137,10 @@ impl Record {
     pub fn args(&self) -> Vec<String> {
         self.entrypoint.iter().chain(&self.cmd).cloned().collect()
     }
+}
+
+fn same_target<'a>(others: &[Bind], bind: &'a Bind) -> Option<&'a Bind> {
+    others.iter().any(|other| other.target == bind.target).then_some(bind)
 }
 
 fn command(request: &CreateRequest, entrypoint: Option<&[String]>, cmd: Option<&[String]>) -> (Vec<String>, Vec<String>) {

@@ -59,7 +59,8 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
         |paths: &[&str]| Some(if security.privileged { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() });
     linux.set_masked_paths(hidden(&mounts::MASKED));
     linux.set_readonly_paths(hidden(&mounts::READONLY));
-    linux.set_devices(if security.privileged { Some(limits::host_devices()?) } else { None });
+    let devices = security.privileged && !mounts::is_bound(record, Path::new("/dev"));
+    linux.set_devices(if devices { Some(limits::host_devices()?) } else { None });
     linux.set_seccomp(process::filter(security)?);
     Ok(linux)
 }
