@@ -1,6 +1,6 @@
 //! Who a process is: `user[:group]` looked up in the container's own passwd(5) and group(5), which strangers wrote.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
@@ -29,15 +29,16 @@ pub(crate) fn identify(root: impl AsFd, user: &str) -> Result<Identity, Error> {
     resolve(user, &passwd, &group).map_err(|why| Error::User { user: user.to_owned(), why })
 }
 
-/// A file of the image, or nothing when it has none, or when it is no plain file (a FIFO would be waited for) or too large.
+/// A file of the image, or nothing when it has none, or when it is no plain file or too large. What is not plain is not even opened: a
+/// FIFO would be waited for, and the mere opening of a device does things to the host (of a watchdog: restarts it).
 fn text(root: impl AsFd, path: &str) -> String {
-    let open = || -> sys::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        sys::fs::open_in_root(root, path, flags, Mode::empty())
+    let open = || -> Option<OwnedFd> {
+        let found = sys::fs::open_in_root(root, path, OFlags::PATH, Mode::empty()).ok()?;
+        let plain = FileType::from_raw_mode(rustix::fs::fstat(&found).ok()?.st_mode) == FileType::RegularFile;
+        let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+        plain.then(|| rustix::fs::open(again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok())?
     };
-    let Ok(file) = open() else { return String::new() };
-    let plain = rustix::fs::fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-    let bytes = if plain { sys::fs::read_all(file, LIMIT).unwrap_or_default() } else { Vec::new() };
+    let bytes = open().and_then(|file| sys::fs::read_all(file, LIMIT).ok()).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
