@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use sys::Call;
 use sys::mount::Filesystem;
@@ -20,12 +21,25 @@ use crate::error::During;
 /// long as everybody's unwritten data does. It is right for a container whose files are removed with it.
 pub(crate) fn mount(lower: &[PathBuf], folder: &Path, volatile: bool) -> Result<OwnedFd, Error> {
     let what = || "mount the root file system (does this kernel have overlayfs?)";
+    if volatile {
+        forget_unsynced(folder).during(what)?;
+    }
     match with(lower, folder, volatile, true) {
         // `lowerdir+` is known since Linux 6.7.
-        Err(error) if error.errno() == rustix::io::Errno::INVAL && error.call().contains("lowerdir+") => {
+        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => {
             with(lower, folder, volatile, false).during(what)
         }
         other => other.during(what),
+    }
+}
+
+/// A volatile mount leaves a mark that keeps overlayfs from ever mounting the folders again, as they may be incomplete after a power cut
+/// (overlayfs.rst, "Volatile mount"). It is there after a start that failed, or whose monitor was killed; such a container is started
+/// again all the same, for it is one whose files nobody wants to keep.
+fn forget_unsynced(folder: &Path) -> sys::Result<()> {
+    match sys::fs::open_dir(folder.join("work/work/incompat")) {
+        Err(error) if error.errno() == Errno::NOENT => Ok(()),
+        features => sys::fs::remove_tree(features?, "volatile"),
     }
 }
 
