@@ -12,12 +12,12 @@
 //! State on disk, below [`Config::root`] and [`Config::run`]:
 //!
 //! ```text
-//! containers/ID/   config.json (written here, once) · status.json, log/ (the monitor's) · upper work
+//! containers/ID/   config.json (written here, once) · status.json, log/ (the monitor's) · upper work · hosts hostname resolv.conf
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! networks/        the subnet of the default bridge
 //! base/            the lowest layer of every container: empty mount points
-//! RUN/containers/ID/  monitor.sock hosts hostname resolv.conf network.json: exists while something of a start may be left
+//! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
 //! RUN/net/         address leases
 //! ```
 //!

@@ -33,10 +33,14 @@ impl Engine {
         };
         let Local { rootfs, identity, host, cgroup } = local?;
         let state = network.as_ref().map(network::described);
-        runtime::write_files(&self.config, record, state.as_ref(), runtime)?;
+        let files = self.config.container(&record.id);
+        runtime::write_files(&self.config, record, state.as_ref(), &files)?;
+        if let Some(state) = &state {
+            runtime::describe(record, state, runtime)?;
+        }
         let netns = network.as_ref().map(|attached| proc_path(&attached.netns));
         let facts =
-            spec::Facts { identity: &identity, netns, files: runtime, cgroup: &self.config.cgroup(&record.id), size: options.size };
+            spec::Facts { identity: &identity, netns, files: &files, cgroup: &self.config.cgroup(&record.id), size: options.size };
         let spec = spec::spec(record, facts)?;
         bind_sources(record)?;
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;

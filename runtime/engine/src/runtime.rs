@@ -1,4 +1,4 @@
-//! What lives only as long as one run: the folder on a tmpfs that says so, and the files in it.
+//! What lives only as long as one run: the folder on a tmpfs that says so, and files that are made anew for each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,12 +40,20 @@ impl Drop for Runtime {
     }
 }
 
-/// The name files, and the network's state for readers. All are on a tmpfs and made anew at each start.
-pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&NetworkState>, runtime: &Path) -> Result<(), Error> {
+/// The network's state, for readers.
+pub(crate) fn describe(record: &Record, network: &NetworkState, runtime: &Path) -> Result<(), Error> {
+    let path = runtime.join("network.json");
+    let written = fs::write(&path, serde_json::to_string(network).unwrap_or_default()).call(|| format!("write({path:?})"));
+    written.during(|| format!("describe the network of container {}", record.name))
+}
+
+/// The name files, in the container's own folder. The container may write to them, as with Docker, and they belong where all else is that
+/// it writes: on a small tmpfs such as /run it could take the place of everybody.
+pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&NetworkState>, folder: &Path) -> Result<(), Error> {
     let own = network.map(|network| (network.address, record.hostname.as_str()));
     let host_resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
     let write = |name: &str, text: String| {
-        let path = runtime.join(name);
+        let path = folder.join(name);
         fs::write(&path, text)
             .call(|| format!("write({path:?})"))
             .during(|| format!("make /etc/{name} of container {}", record.name))
@@ -56,9 +64,5 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
     };
     write("hosts", hosts)?;
     write("resolv.conf", files::resolv_conf(&host_resolver, record.network != NetworkMode::Host))?;
-    write("hostname", format!("{}\n", record.hostname))?;
-    if let Some(network) = network {
-        write("network.json", serde_json::to_string(network).unwrap_or_default())?;
-    }
-    Ok(())
+    write("hostname", format!("{}\n", record.hostname))
 }
