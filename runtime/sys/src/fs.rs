@@ -99,7 +99,10 @@ fn unlink_or_open(dir: BorrowedFd<'_>, name: &Path) -> Result<Option<OwnedFd>> {
         Err(errno) => return Err(Error::new(format!("unlinkat({name:?})"), errno)),
     }
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(dir, name, flags, Mode::empty()).map(Some).call(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)"))
+    match openat(dir, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some).call(|| format!("openat({name:?}, O_DIRECTORY | O_NOFOLLOW)")),
+    }
 }
 
 fn rmdir(dir: BorrowedFd<'_>, name: &Path) -> Result<()> {
@@ -114,7 +117,11 @@ fn empty(folder: &OwnedFd, top: &OwnedFd, depth: u32, moved: &mut u32) -> Result
     let mut buffer = Vec::with_capacity(8192);
     let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
-        let entry = entry.call(|| "getdents64()")?;
+        let entry = match entry {
+            // Somebody else has just removed the folder itself.
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.call(|| "getdents64()")?,
+        };
         let name = entry.file_name();
         if name == c"." || name == c".." {
             continue;
