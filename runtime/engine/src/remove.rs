@@ -1,8 +1,11 @@
 //! `rm`: whatever state a container is in, with force nothing of it remains.
 
+use rustix::fs::renameat;
+use rustix::io::Errno;
+use sys::Call;
 use sys::fs::open_dir;
 
-use crate::create::{Folder, sweep, take_charge};
+use crate::create::{Folder, in_charge, sweep, take_charge};
 use crate::error::During;
 use crate::wait::open_process;
 use crate::{Engine, Error, names, recover, state};
@@ -15,25 +18,34 @@ impl Engine {
     pub fn remove(&self, given: &str, force: bool) -> Result<(), Error> {
         let _ = sweep(&self.config);
         let id = names::resolve(&self.config, given)?;
-        let container = match state::load(&self.config, &id) {
+        if self.ended(&id, force)?.is_some() {
+            self.settled(&id)?;
+        }
+        let lock = match Folder::lock(&self.config, &id) {
+            // A container made with `remove` goes with its last process.
+            Err(Error::NoSuchContainer(_)) => return Ok(()),
+            other => other?,
+        };
+        if in_charge(&self.config.container(&id)) {
+            // A start whose command was killed may have come to run since.
+            self.settle_start(&id)?;
+            self.ended(&id, force)?;
+        }
+        let record = state::load(&self.config, &id).ok().flatten().map(|container| container.record);
+        drop_container(self, &id, record, lock)
+    }
+
+    /// Kills the container's process, if it has one.
+    fn ended(&self, id: &str, force: bool) -> Result<Option<()>, Error> {
+        let container = match state::load(&self.config, id) {
             Err(error @ Error::Damaged { .. }) if !force => return Err(error),
             other => other.ok().flatten(),
         };
-        if let Some(container) = &container {
-            if container.is_running() && !force {
-                return Err(Error::Running(names::short(&container.record)));
-            }
-            if let Some(process) = open_process(container) {
-                let _ = sys::process::signal(&process, 9);
-                drop(process);
-                self.settled(&id)?;
-            }
+        let Some(container) = container.filter(crate::Container::is_running) else { return Ok(None) };
+        if !force {
+            return Err(Error::Running(names::short(&container.record)));
         }
-        match Folder::lock(&self.config, &id) {
-            // A container made with `remove` goes with its last process.
-            Err(Error::NoSuchContainer(_)) => Ok(()),
-            other => drop_container(self, &id, container.map(|container| container.record), other?),
-        }
+        Ok(open_process(&container).map(|process| drop(sys::process::signal(&process, 9))))
     }
 }
 
@@ -42,10 +54,16 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
     // A damaged container may have no record to hold.
     let _charge = take_charge(&lock).ok();
     recover::leftovers(config, id, record.as_ref())?;
+    let what = || format!("remove container {}", &id[..12.min(id.len())]);
+    let all = open_dir(config.containers()).during(what)?;
+    // In one step: a half removed container is found by nobody but the next sweep.
+    let gone = format!(".gone-{id}");
+    match renameat(&all, id, &all, &gone) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        other => other.call(|| format!("renameat({id:?}, {gone:?})")).during(what)?,
+    }
     if let Some(record) = &record {
         names::release(config, &record.name, id);
     }
-    let what = || format!("remove container {}", &id[..12.min(id.len())]);
-    let all = open_dir(config.containers()).during(what)?;
-    sys::fs::remove_tree(all, id).during(what)
+    sys::fs::remove_tree(all, gone).during(what)
 }

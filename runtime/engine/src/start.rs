@@ -3,11 +3,12 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use monitor::Request;
+use monitor::{Launch, Request};
 
 use crate::config::Config;
-use crate::create::{Folder, take_charge};
+use crate::create::{Folder, in_charge, take_charge};
 use crate::error::During;
+use crate::prepare::Table;
 use crate::runtime::Runtime;
 use crate::session::Session;
 use crate::{Engine, Error, names, recover, state};
@@ -37,6 +38,9 @@ impl Engine {
     pub fn start(&self, given: &str, options: &StartOptions) -> Result<Session, Error> {
         let id = names::resolve(&self.config, given)?;
         let lock = Folder::lock(&self.config, &id)?;
+        if in_charge(&self.config.container(&id)) {
+            self.settle_start(&id)?;
+        }
         let container = state::load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?;
         if container.is_running() {
             return Err(Error::Running(names::short(&container.record)));
@@ -49,18 +53,31 @@ impl Engine {
         let mut session = Session::new(&id, client);
         let (mut launch, mut table) = self.prepare(&container.record, &runtime.path, options)?;
         launch.hold.push(table.add(charge));
-        let borrowed: Vec<_> = table.fds.iter().map(AsFd::as_fd).collect();
-        session.send(&Request::Launch(Box::new(launch)), &borrowed)?;
         // From here on the monitor undoes what was prepared.
         runtime.keep();
-        drop(table);
-        if let Some(Attach { stdin }) = options.attach {
-            session.send(&Request::Attach { stdin }, &[])?;
+        match hand_over(&mut session, launch, table, options) {
+            Ok(()) => Ok(session),
+            Err(error @ Error::Start { .. }) => Err(error),
+            Err(error) => {
+                // It cannot have done so. With its last client gone it ends, and what is left is left to us.
+                drop(session);
+                let _ = take_charge(&lock).and_then(|_charge| recover::leftovers(&self.config, &id, Some(&container.record)));
+                Err(error)
+            }
         }
-        session.send(&Request::Start, &[])?;
-        session.started()?;
-        Ok(session)
     }
+}
+
+/// Tells the monitor to make and start the container, and waits until it has.
+fn hand_over(session: &mut Session, launch: Launch, table: Table, options: &StartOptions) -> Result<(), Error> {
+    let borrowed: Vec<_> = table.fds.iter().map(AsFd::as_fd).collect();
+    session.send(&Request::Launch(Box::new(launch)), &borrowed)?;
+    drop(table);
+    if let Some(Attach { stdin }) = options.attach {
+        session.send(&Request::Attach { stdin }, &[])?;
+    }
+    session.send(&Request::Start, &[])?;
+    session.started()
 }
 
 /// Starts the monitor, which waits for its first message. It is executed from a descriptor that nobody can write to, so that a

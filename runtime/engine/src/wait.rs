@@ -62,18 +62,32 @@ impl Engine {
         }
     }
 
+    /// Waits until a monitor that is in charge of the container has written down what became of its start. It may have to do so alone: a
+    /// command that is killed right after it has asked for the start leaves a container that comes to run.
+    pub(crate) fn settle_start(&self, id: &str) -> Result<(), Error> {
+        if let Some(mut session) = self.connect(id)? {
+            // Connections are served once it is written down. A monitor that ends instead says so by ending.
+            session.send(&Request::Attach { stdin: false }, &[])?;
+            let _ = session.happening();
+        }
+        Ok(())
+    }
+
     /// The container `given` with a connection to its monitor.
     ///
     /// # Errors
-    /// [`Error::NotRunning`].
+    /// [`Error::NotRunning`]; [`Error::MonitorGone`] when it runs without a monitor.
     pub(crate) fn running(&self, given: &str) -> Result<(Container, Session), Error> {
         let container = self.container(given)?;
         let not_running = || Error::NotRunning(names::short(&container.record));
         if !container.is_running() {
             return Err(not_running());
         }
-        let session = self.connect(&container.record.id)?.ok_or_else(not_running)?;
-        Ok((container, session))
+        match self.connect(&container.record.id)? {
+            Some(session) => Ok((container, session)),
+            None if self.container(given)?.is_running() => Err(Error::MonitorGone(container.record.id[..12].to_owned())),
+            None => Err(not_running()),
+        }
     }
 }
 
