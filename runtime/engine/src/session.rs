@@ -115,9 +115,15 @@ impl Session {
 
     pub(crate) fn send(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
         let bytes = postcard::to_stdvec(request).map_err(Error::Protocol)?;
+        if bytes.len() > monitor::MAX_PACKET {
+            let why =
+                format!("{} KiB are more than the {} KiB that can be passed on", bytes.len() >> 10, monitor::MAX_PACKET >> 10);
+            return Err(Error::Invalid { what: "arguments and environment".to_owned(), why });
+        }
         if bytes.len() > MAX_CHUNK * 2 {
-            // The default send buffer would refuse a large plan with EMSGSIZE.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.socket, monitor::MAX_PACKET);
+            // The default send buffer would refuse a large plan with EMSGSIZE. By force (CAP_NET_ADMIN), as net.core.wmem_max may be
+            // smaller.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, 2 * monitor::MAX_PACKET);
         }
         match sys::socket::send(&self.socket, &bytes, fds) {
             // It has ended; why, it may have said before.

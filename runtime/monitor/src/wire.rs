@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use launch::{Exit, Nanos, Plan, Process, Slot};
 use serde::{Deserialize, Serialize};
 
-/// The longest packet either side sends. Senders raise their send buffer to fit.
-pub const MAX_PACKET: usize = 1 << 20;
+/// The longest packet either side sends. Senders raise their send buffer to fit. execve(2) takes some 2 MiB of arguments and environment
+/// on an ordinary stack, and a plan needs some more.
+pub const MAX_PACKET: usize = 4 << 20;
 
 /// The longest piece of input or output in one packet.
 pub const MAX_CHUNK: usize = 32 << 10;
