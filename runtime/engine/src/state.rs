@@ -65,15 +65,23 @@ impl Engine {
         load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))
     }
 
-    /// All containers, newest first.
+    /// All containers, newest first, but for those whose record is damaged: see [`Engine::survey`].
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let mut containers = Vec::new();
+        Ok(self.survey()?.0)
+    }
+
+    /// All containers, newest first, and why others cannot be read: one damaged record must not hide all containers.
+    pub fn survey(&self) -> Result<(Vec<Container>, Vec<Error>), Error> {
+        let (mut containers, mut damaged) = (Vec::new(), Vec::new());
         for id in names::all(&self.config)? {
-            // One that vanishes meanwhile is no error.
-            containers.extend(load(&self.config, &id)?);
+            match load(&self.config, &id) {
+                // One that vanishes meanwhile is no error.
+                Ok(container) => containers.extend(container),
+                Err(error) => damaged.push(error),
+            }
         }
         containers.sort_by_key(|container| std::cmp::Reverse(container.record.created));
-        Ok(containers)
+        Ok((containers, damaged))
     }
 }
 
