@@ -63,10 +63,20 @@ pub(crate) fn claim(config: &Config, name: &str, id: &str) -> Result<(), Error> 
         }
         match holder(config, name) {
             Some(other) => return Err(Error::NameInUse { name: name.to_owned(), id: other[..12.min(other.len())].to_owned() }),
-            None => drop(fs::remove_file(&link)),
+            None => remove_stale(config, name),
         }
     }
     Err(Error::NameInUse { name: name.to_owned(), id: "another process".to_owned() })
+}
+
+/// Removes a name whose container is gone. Under the lock of the folder of names: or of two processes that find it stale, one would
+/// remove what the other has taken meanwhile.
+fn remove_stale(config: &Config, name: &str) {
+    let Ok(names) = fs::File::open(config.names()) else { return };
+    let link = config.names().join(name);
+    if names.lock().is_ok() && target(&link).is_some() && holder(config, name).is_none() {
+        let _ = fs::remove_file(link);
+    }
 }
 
 /// Gives `name` back if `id` has it.
