@@ -207,6 +207,30 @@ pub fn never_executed(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(flags).is_some_and(|flags| flags & PF_FORKNOEXEC != 0)
 }
 
+/// What a look at a process tells (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Start time in clock ticks since boot.
+    pub start: u64,
+    /// It has ended and waits to be reaped.
+    pub ended: bool,
+    /// It has called execve since it was made.
+    pub executed: bool,
+}
+
+/// Looks at the process `pid`; `None` when there is none.
+pub fn look(pid: u32) -> Option<Look> {
+    parse_look(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_look(stat: &str) -> Option<Look> {
+    const PF_FORKNOEXEC: u64 = 0x40;
+    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    let flags: u64 = fields.get(6)?.parse().ok()?;
+    let ended = matches!(*fields.first()?, "Z" | "X");
+    Some(Look { start: fields.get(19)?.parse().ok()?, ended, executed: flags & PF_FORKNOEXEC == 0 })
+}
+
 /// The time at which a process started, in clock ticks since boot (field 22 of proc_pid_stat(5)). Together with the
 /// process number it names a process for ever. `None` when there is no such process or it is a zombie.
 pub fn start_time(pid: u32) -> Option<u64> {
@@ -241,6 +265,9 @@ mod tests {
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time(&stat.replace(" S ", " Z ")), None);
         assert_eq!(parse_start_time("7 (a"), None);
+        assert_eq!(parse_look(stat), Some(Look { start: 4711, ended: false, executed: true }));
+        let other = stat.replace(" S ", " Z ").replace("4194560", "4194624");
+        assert_eq!(parse_look(&other), Some(Look { start: 4711, ended: true, executed: false }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use sys::Call;
 
 use super::hierarchies::{Hierarchies, clean};
+use super::kill::members;
 use super::limits::{Limit, device_program, limits};
 use super::{Error, v1, v2};
 
@@ -77,13 +78,29 @@ impl Drop for Cgroup {
 /// [`Error::Exists`] when it exists; an error names the field of the configuration, what was asked, and the file that refused it.
 /// After an error nothing of the cgroup is left.
 pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
+    make_all(hierarchies, path, resources, false)
+}
+
+/// [`create`], or the use of one that exists and is empty: made ahead by the caller, or left by a process that was killed. Dropping it
+/// removes it in any case.
+///
+/// # Errors
+/// As [`create`]; [`Error::Exists`] when there are processes in it.
+pub fn create_or_use(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
+    make_all(hierarchies, path, resources, true)
+}
+
+fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, adopt: bool) -> Result<Cgroup, Error> {
     let path = clean(path)?;
     let limits = limits(hierarchies, resources)?;
     let mut cgroup = Cgroup { folders: Vec::new(), above: Vec::new(), memory: None, unified: hierarchies.unified() };
     cgroup.memory = hierarchies.v1("memory").or(cgroup.unified);
     for hierarchy in hierarchies.all() {
         let folder = hierarchy.folder(&path);
-        make(&folder, &mut cgroup.above)?;
+        match make(&folder, &mut cgroup.above) {
+            Err(Error::Exists(_)) if adopt && members(&folder)?.is_empty() => {}
+            made => made?,
+        }
         let fd = sys::fs::open_dir(&folder).map_err(|source| {
             let _ = rmdir(&folder);
             Error::Create { folder: folder.clone(), source }
@@ -93,11 +110,28 @@ pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources)
     if let Some(at) = hierarchies.v1("cpuset") {
         v1::inherit_cpuset(&hierarchies.all()[at].mount, &cgroup.folders[at])?;
     }
-    apply(hierarchies, &cgroup, &limits)?;
+    apply(hierarchies, &cgroup.folders, &limits)?;
     if let (None, Some(at)) = (hierarchies.v1("devices"), cgroup.unified) {
         attach(&cgroup.folders[at], resources)?;
     }
     Ok(cgroup)
+}
+
+/// Applies limits to the cgroup `path`, which exists. Limits that `resources` does not give stay as they are, and so do rules about
+/// devices.
+///
+/// # Errors
+/// As [`create`]; the limits before the one that failed are in force.
+pub fn update(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<(), Error> {
+    let path = clean(path)?;
+    let limits = limits(hierarchies, resources)?;
+    let open = |hierarchy: &super::hierarchies::Hierarchy| {
+        let folder = hierarchy.folder(&path);
+        let fd = sys::fs::open_dir(&folder).map_err(|source| Error::Read { path: folder.clone(), source })?;
+        Ok(Folder { path: folder, fd, v2: hierarchy.v2, controllers: hierarchy.controllers.clone() })
+    };
+    let folders = hierarchies.all().iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+    apply(hierarchies, &folders, &limits)
 }
 
 /// Makes a folder that must be new, with the ones above it.
@@ -126,11 +160,11 @@ fn failed(folder: &Path, errno: Errno) -> Error {
 }
 
 /// Writes the limits, each with one open and one write; limits of one file share the open.
-fn apply(hierarchies: &Hierarchies, cgroup: &Cgroup, limits: &[Limit]) -> Result<(), Error> {
+fn apply(hierarchies: &Hierarchies, folders: &[Folder], limits: &[Limit]) -> Result<(), Error> {
     let mut enabled = false;
     let mut open: Option<(usize, &str, OwnedFd)> = None;
     for limit in limits {
-        let folder = &cgroup.folders[limit.folder];
+        let folder = &folders[limit.folder];
         if !matches!(&open, Some((at, file, _)) if *at == limit.folder && *file == limit.file) {
             let mut file = open_limit(folder, limit);
             if folder.v2 && matches!(file, Err(Errno::NOENT)) && !enabled {
@@ -144,7 +178,7 @@ fn apply(hierarchies: &Hierarchies, cgroup: &Cgroup, limits: &[Limit]) -> Result
                 Ok(fd) => open = Some((limit.folder, &limit.file, fd)),
                 Err(Errno::NOENT) if limit.optional => continue,
                 Err(Errno::NOENT) if let Some(instead) = &limit.instead => {
-                    apply(hierarchies, cgroup, std::slice::from_ref(instead))?;
+                    apply(hierarchies, folders, std::slice::from_ref(instead))?;
                     continue;
                 }
                 Err(errno) => return Err(limit.failed(folder, "openat", errno)),

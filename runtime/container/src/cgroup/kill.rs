@@ -108,6 +108,20 @@ pub fn thaw(hierarchies: &Hierarchies, path: &str) -> Result<(), Error> {
     if v2 { must("thaw", &folder, "cgroup.freeze", "0") } else { must("thaw", &folder, "freezer.state", "THAWED") }
 }
 
+/// Whether the processes of a cgroup are frozen, by its folder in the freezer's hierarchy or in that of v2. One that does not exist has none.
+pub fn frozen(folder: &Path, v2: bool) -> bool {
+    let (file, wanted) = if v2 { ("cgroup.freeze", "1") } else { ("freezer.state", "THAWED") };
+    read(folder, file).is_ok_and(|state| (state.trim() == wanted) == v2)
+}
+
+/// All processes of the cgroup `path` and of the ones below it, in all hierarchies, each once.
+///
+/// # Errors
+/// [`Error::Read`].
+pub fn processes(hierarchies: &Hierarchies, path: &str) -> Result<Vec<u32>, Error> {
+    everywhere(&super::paths(hierarchies, &clean(path)?))
+}
+
 /// The folder to freeze in, and whether it is one of v2, which has an event for it and lets frozen processes be killed.
 fn freezer(hierarchies: &Hierarchies, path: &str, what: &'static str) -> Result<(PathBuf, bool), Error> {
     let folder = |at: usize| hierarchies.all()[at].folder(path);

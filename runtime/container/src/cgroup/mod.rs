@@ -20,8 +20,8 @@ mod remove;
 mod v1;
 mod v2;
 
-pub use create::{Cgroup, Folder, create};
+pub use create::{Cgroup, Folder, create, create_or_use, update};
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Kind, paths};
-pub use kill::{freeze, kill, thaw};
+pub use kill::{freeze, frozen, kill, processes, thaw};
 pub use remove::remove;

@@ -1,0 +1,51 @@
+//! Where a terminal's master goes, and what descriptors mean to the process.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use sys::Call;
+
+use crate::error::{Doing, Failed, Result};
+
+/// A terminal needs somebody who holds its other end.
+pub(crate) fn check(terminal: bool, detached: bool, socket: Option<&str>) -> Result<()> {
+    match (terminal, detached, socket) {
+        (true, true, None) => {
+            Err(Failed::new("cannot allocate tty if runc will detach without setting console socket (--console-socket)"))
+        }
+        (false, _, Some(_)) | (_, false, Some(_)) => {
+            Err(Failed::new("cannot use console socket if runc will not detach or allocate tty"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends a terminal's master to whoever listens at `path`, as runc does: its name as the data.
+pub(crate) fn send(path: &str, master: &OwnedFd) -> Result<()> {
+    let failed = || format!("send the terminal to the console socket {path:?}");
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let socket = socket.call(|| "socket(AF_UNIX)").doing(failed)?;
+    // By a descriptor of its folder: a path may be longer than an address.
+    let name = Path::new(path).file_name().ok_or_else(|| Failed::new("not a file name")).doing(failed)?;
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).call(|| format!("open({folder:?})")).doing(failed)?;
+    let address = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    let address = SocketAddrUnix::new(&address).call(|| "socket address").doing(failed)?;
+    connect(&socket, &address).call(|| format!("connect({path:?})")).doing(failed)?;
+    sys::socket::send(&socket, b"/dev/ptmx", &[master.as_fd()]).doing(failed)
+}
+
+/// Tells a process of sockets that were passed to it as sd_listen_fds(3) says: it is process 1.
+pub(crate) fn listen_environment(spec: &mut Spec, preserved: u32) {
+    let Some(count) = std::env::var("LISTEN_FDS").ok().filter(|_| preserved > 0) else { return };
+    if let Some(process) = spec.process_mut() {
+        let mut env = process.env().clone().unwrap_or_default();
+        env.push(format!("LISTEN_FDS={count}"));
+        env.push("LISTEN_PID=1".to_owned());
+        process.set_env(Some(env));
+    }
+}

@@ -1,0 +1,167 @@
+//! Making a container up to the point where its init waits: what `create` and `run` have in common.
+//!
+//! A process that is killed on the way leaves a folder whose lock nobody holds, with a record of what may exist, and an init that ends
+//! by itself because nobody tells it to wait. `delete` removes both.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use container::cgroup::{self, Cgroup};
+use container::{Host, compile, prepare};
+use launch::{Created, Gate, Inherited, create_with};
+use oci_spec::runtime::Hooks;
+
+use crate::args::{Args, Flag, switch, value};
+use crate::error::{Doing, Failed, Result};
+use crate::record::{Folder, Record};
+use crate::spec::Bundle;
+use crate::store::{self, Entry, GATE};
+use crate::{Context, devices, hooks, program, spec};
+
+/// The flags of `create`, which `run` has too.
+pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the working folder if it is not given");
+pub(crate) const CONSOLE_SOCKET: Flag = value(&["console-socket"], "SOCKET", "send the terminal's master there");
+pub(crate) const PID_FILE: Flag = value(&["pid-file"], "FILE", "write the process number there");
+pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "an error: a root that can be left is no root");
+pub(crate) const NO_KEYRING: Flag = switch(&["no-new-keyring"], "stay in the caller's session keyring");
+pub(crate) const PRESERVE_FDS: Flag = value(&["preserve-fds"], "N", "hand N descriptors from 3 on to the process");
+
+/// A container whose init waits. Dropping it undoes everything.
+pub(crate) struct Made {
+    pub(crate) created: Created,
+    pub(crate) record: Record,
+    pub(crate) hooks: Hooks,
+    undo: Undo,
+}
+
+/// In the order in which it is undone: fields are dropped as they are written.
+struct Undo {
+    cgroup: Option<Cgroup>,
+    entry: Option<Entry>,
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        drop(self.cgroup.take());
+        if let Some(entry) = self.entry.take() {
+            let _ = entry.remove();
+        }
+    }
+}
+
+impl Made {
+    /// Lets everything stay. Still locked.
+    pub(crate) fn keep(self) -> (Created, Record, Hooks, Entry) {
+        let Made { created, record, hooks, mut undo } = self;
+        if let Some(cgroup) = undo.cgroup.take() {
+            cgroup.keep();
+        }
+        let entry = undo.entry.take();
+        // It is only ever taken here.
+        (created, record, hooks, entry.expect("an entry"))
+    }
+}
+
+/// Makes the container `id` from a bundle. Its record is complete; init waits for a word.
+pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> Result<Made> {
+    store::check_id(id)?;
+    program::seal_self()?;
+    if args.on("no-pivot") {
+        return Err(Failed::new("--no-pivot is not supported: without pivot_root the host's root stays within reach"));
+    }
+    let bundle = spec::bundle(args.get("bundle"))?;
+    hooks::check(&bundle.hooks).map_err(Failed::new)?;
+    let terminal = bundle.spec.process().as_ref().is_some_and(|process| process.terminal() == Some(true));
+    crate::console::check(terminal, detached, args.get("console-socket"))?;
+    let inherited = inherited(args)?;
+    let mut spec = bundle.spec.clone();
+    crate::console::listen_environment(&mut spec, inherited.preserved);
+    let host = Host::gather()?;
+    let compiled = compile(&spec, &host)?;
+    compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
+    let mut undo = Undo { cgroup: None, entry: Some(store::create(&context.root, id)?) };
+    let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
+    let mut record = record(id, &bundle, &host, &compiled.plan);
+    entry.write(&record)?;
+    if let Some(filter) = &compiled.plan.process.seccomp {
+        entry.keep_seccomp(filter)?;
+    }
+    let resources = devices::with_defaults(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()));
+    let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
+    note_controllers(&mut record, &cgroup);
+    let cgroup = undo.cgroup.insert(cgroup);
+    let (plan, fds) = prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?;
+    let gate = detached.then(|| Gate::new(&entry.folder, GATE)).transpose()?;
+    let staged = hooks::Staged { hooks: &bundle.hooks, record: &record };
+    let stages = hooks::before_start(&bundle.hooks).then_some(&staged as &dyn launch::Stages);
+    let created = create_with(&plan, &fds, inherited, gate, stages)?;
+    record.born(created.pid, created.start_time);
+    entry.write(&record)?;
+    context.log.debug(|| format!("init of {id} is process {}", created.pid));
+    Ok(Made { created, record, hooks: bundle.hooks, undo })
+}
+
+fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record {
+    let mut record = Record::new(id, bundle.path.clone(), bundle.rootfs.clone(), &bundle.spec);
+    let path = cgroup_path(id, bundle.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref()));
+    let folders = cgroup::paths(&host.cgroup, &path);
+    let v1 = folders.len().saturating_sub(usize::from(host.cgroup.kind() != cgroup::Kind::V1));
+    record.rctr.folders = folders.into_iter().enumerate().map(|(at, path)| Folder { path, v2: at >= v1 }).collect();
+    record.config.cgroups.path = path;
+    record.rctr.namespaces = plan.join.iter().fold(plan.unshare, |all, (which, _)| all | which);
+    record.rctr.seccomp = plan.process.seccomp.is_some();
+    record.rctr.hooks = Some(bundle.hooks.clone()).filter(|hooks| hooks.poststart().is_some() || hooks.poststop().is_some());
+    record
+}
+
+/// Where the container is accounted. A relative path is ours to place (runtime-spec, "Cgroups Path").
+fn cgroup_path(id: &str, asked: Option<&Path>) -> String {
+    match asked.map(|path| path.to_string_lossy()).filter(|path| !path.is_empty()) {
+        None => format!("/rctr-oci/{id}"),
+        Some(path) if path.starts_with('/') => path.into_owned(),
+        Some(path) => format!("/rctr-oci/{path}"),
+    }
+}
+
+fn note_controllers(record: &mut Record, cgroup: &Cgroup) {
+    for folder in cgroup.folders() {
+        let names = if folder.v2 { vec![String::new()] } else { folder.controllers.clone() };
+        record.cgroup_paths.extend(names.into_iter().map(|name| (name, folder.path.clone())));
+    }
+}
+
+/// What the process takes over, as the flags say.
+pub(crate) fn inherited(args: &Args) -> Result<Inherited> {
+    let asked: u32 = args.number("preserve-fds")?.unwrap_or(0);
+    // As sd_listen_fds(3): descriptors of sockets that the caller listens at come first.
+    let listening: u32 = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let preserved = asked.saturating_add(listening);
+    if preserved > 1024 {
+        return Err(Failed::new(format!("--preserve-fds: {preserved} are too many")));
+    }
+    for fd in 3..3 + preserved {
+        if !Path::new(&format!("/proc/self/fd/{fd}")).exists() {
+            return Err(Failed::new(format!("--preserve-fds: descriptor {fd} is not open")));
+        }
+    }
+    Ok(Inherited { stdio: None, preserved, keyring: args.on("no-new-keyring") })
+}
+
+/// Hands out what `create`, `run` and `exec` give to their callers.
+pub(crate) fn hand_out(args: &Args, pid: u32, terminal: Option<&OwnedFd>) -> Result<()> {
+    if let (Some(socket), Some(terminal)) = (args.get("console-socket"), terminal) {
+        crate::console::send(socket, terminal)?;
+    }
+    match args.get("pid-file") {
+        Some(path) => pid_file(Path::new(path), pid).doing(|| format!("write the pid file {path:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Whoever waits for the file finds the number in it.
+fn pid_file(path: &Path, pid: u32) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| Failed::new("not a file name"))?.to_string_lossy();
+    let folder = sys::fs::open_dir(folder)?;
+    Ok(sys::fs::replace(folder, &name, pid.to_string().as_bytes())?)
+}

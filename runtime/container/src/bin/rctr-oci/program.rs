@@ -1,0 +1,66 @@
+//! This program: its name, its words, and how it makes itself unwritable.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use launch::seal;
+use rustix::fs::statfs;
+use sys::process::Exec;
+
+use crate::error::{Doing, Failed, Result};
+
+/// Set in a program that was executed from its sealed descriptor. No child ever sees it: those get the environment of a configuration.
+const SEALED: &str = "RCTR_OCI_SEALED";
+
+/// What it was called.
+pub(crate) fn name() -> String {
+    let first = std::env::args_os().next().unwrap_or_default();
+    Path::new(&first).file_name().map_or_else(|| "rctr-oci".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The words after its name.
+pub(crate) fn words() -> Result<Vec<String>> {
+    let text = |word: std::ffi::OsString| word.into_string().map_err(|word| Failed::new(format!("{word:?} is not UTF-8")));
+    std::env::args_os().skip(1).map(text).collect()
+}
+
+/// Called runc, it is one.
+pub(crate) fn default_root(name: &str) -> PathBuf {
+    PathBuf::from(if name == "runc" { "/run/runc" } else { "/run/rctr-oci" })
+}
+
+/// Three lines, as callers parse them.
+pub(crate) fn version(name: &str) -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("RCTR_COMMIT").unwrap_or("unknown"));
+    // Below 1.0 callers of runc would think of ancient bugs.
+    let version = if name == "runc" { format!("1.3.0+rctr-{version}") } else { version.to_owned() };
+    format!("{name} version {version}\ncommit: {commit}\nspec: {}\n", crate::spec::VERSION)
+}
+
+/// Goes on in a copy of this program that no container can write to (CVE-2019-5736). Returns there, or at once where it is one already.
+pub(crate) fn seal_self() -> Result<()> {
+    if std::env::var_os(SEALED).is_some() && looks_sealed() {
+        return Ok(());
+    }
+    let itself = std::env::current_exe().doing(|| "find this program")?;
+    let program = seal(&itself).doing(|| "seal this program")?;
+    let string = |bytes: Vec<u8>| CString::new(bytes).doing(|| "seal this program");
+    let args = std::env::args_os().map(|arg| string(arg.into_vec())).collect::<Result<Vec<_>>>()?;
+    let own = [Ok(CString::from(c"RCTR_OCI_SEALED=1"))].into_iter();
+    let inherited = std::env::vars_os().filter(|(key, _)| key != SEALED).map(|(key, value)| {
+        let mut entry = key.into_vec();
+        entry.push(b'=');
+        entry.extend(value.into_vec());
+        string(entry)
+    });
+    let env = own.chain(inherited).collect::<Result<Vec<_>>>()?;
+    match Exec::new(args, env).exec_fd(&program).doing(|| "execute the sealed program")? {}
+}
+
+/// A caller's environment alone does not decide: sealed programs are on an overlay or in memory.
+fn looks_sealed() -> bool {
+    const OVERLAYFS: i64 = 0x794c_7630;
+    const TMPFS: i64 = 0x0102_1994;
+    statfs("/proc/self/exe").is_ok_and(|fs| matches!(fs.f_type, OVERLAYFS | TMPFS))
+}

@@ -1,0 +1,81 @@
+//! Bundles and their configuration.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Hooks, Process, Spec};
+use rustix::fs::CWD;
+use rustix::mount::{MountPropagationFlags, OpenTreeFlags, open_tree};
+use serde::de::DeserializeOwned;
+use sys::Call;
+use sys::mount::{Attr, mount_setattr};
+
+use crate::error::{Doing, Failed, Result};
+use crate::store::absolute;
+
+/// The newest version of the specification that this program knows.
+pub(crate) const VERSION: &str = "1.3.0";
+
+/// A configuration is some 100 KB at most, 10 MB in a test of patience.
+const LIMIT: usize = 64 << 20;
+
+/// A bundle, read.
+pub(crate) struct Bundle {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    pub(crate) rootfs: PathBuf,
+    pub(crate) spec: Spec,
+    /// Taken out of the configuration: the plan has none.
+    pub(crate) hooks: Hooks,
+}
+
+/// Reads the bundle at `path`, or the one that is the working folder.
+pub(crate) fn bundle(path: Option<&str>) -> Result<Bundle> {
+    let path = absolute(Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."))).doing(|| "bundle")?;
+    let mut spec: Spec = json(&path.join("config.json"))?;
+    let root = spec.root().as_ref().ok_or_else(|| Failed::new("config.json: root: missing"))?;
+    let rootfs = absolute(&path.join(root.path())).doing(|| "config.json: root.path")?;
+    if !rootfs.is_dir() {
+        return Err(Failed::new(format!("config.json: root.path: {} is not a folder", rootfs.display())));
+    }
+    for mount in spec.mounts_mut().iter_mut().flatten() {
+        // Relative sources of binds are in the bundle; those of other mounts are only names.
+        let options = mount.options().as_deref().unwrap_or_default();
+        let bind = mount.typ().as_deref() == Some("bind") || options.iter().any(|option| option == "bind" || option == "rbind");
+        if let Some(source) = mount.source().as_ref().filter(|source| bind && source.is_relative()) {
+            let source = path.join(source);
+            mount.set_source(Some(source));
+        }
+    }
+    let hooks = spec.hooks().clone().unwrap_or_default();
+    spec.set_hooks(None);
+    Ok(Bundle { path, rootfs, spec, hooks })
+}
+
+/// Reads a file of JSON.
+pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).call(|| format!("open({path:?})"))?;
+    let bytes = sys::fs::read_all(file, LIMIT).doing(|| format!("{}", path.display()))?;
+    serde_json::from_slice(&bytes).doing(|| format!("{}", path.display()))
+}
+
+/// The process of a bundle's configuration: what `exec` changes by its flags.
+pub(crate) fn process(bundle: &Path) -> Result<Process> {
+    let spec: Spec = json(&bundle.join("config.json"))?;
+    spec.process().clone().ok_or_else(|| Failed::new("config.json: process: missing"))
+}
+
+/// The root file system as a tree of its own, so that nothing of it is shared with the host.
+pub(crate) fn tree(rootfs: &Path, spec: &Spec) -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, rootfs, flags).call(|| format!("open_tree({rootfs:?}, {flags:?})"))?;
+    let asked = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().clone()).unwrap_or_default();
+    // What the host mounts below it comes in, unless the configuration says private; nothing goes out.
+    let propagation = match asked.trim_start_matches('r') {
+        "private" | "unbindable" => MountPropagationFlags::PRIVATE,
+        _ => MountPropagationFlags::DOWNSTREAM,
+    };
+    mount_setattr(&tree, Attr { propagation: u64::from(propagation.bits()), ..Attr::default() }, true)?;
+    Ok(tree)
+}
