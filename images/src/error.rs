@@ -168,6 +168,15 @@ pub enum Error {
         /// What the last registry said that had it.
         source: Box<Error>,
     },
+    /// A file is no archive of images.
+    #[error("image archive")]
+    Archive(#[from] crate::archive::InvalidArchive),
+    /// An archive cannot be read.
+    #[error("read the archive")]
+    ReadArchive(#[source] std::io::Error),
+    /// An archive cannot be written.
+    #[error("write the archive")]
+    WriteArchive(#[source] std::io::Error),
     /// Given up because another part of the pull failed.
     #[error("stopped")]
     Stopped,

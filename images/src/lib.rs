@@ -1,6 +1,7 @@
 //! reference -> registry -> layers -> a list of folders to mount.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod config;
 mod digest;
 mod error;
@@ -14,6 +15,7 @@ mod registry;
 mod store;
 mod unpack;
 
+pub use archive::{InvalidArchive, LoadOptions, Loaded, SaveOptions, load, save};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};

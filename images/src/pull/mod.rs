@@ -23,7 +23,7 @@ use crate::store::{Publication, Record, Store, digest_of, layers_of, parse_confi
 use crate::{Credentials, Digest, ImageConfig, Platform, Reference, Registries};
 
 /// Largest config that is read, in bytes.
-const CONFIG_LIMIT: u64 = 8 << 20;
+pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
 
 /// How to pull.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl Pull<'_> {
         if record.target != record.manifest {
             blobs.push((&record.target, resolved.target.bytes.as_slice()));
         }
-        let moved = self.store.publish(&Publication { name: self.reference, record: &record, blobs }, &lease)?;
+        let moved = self.store.publish(&Publication { names: std::slice::from_ref(self.reference), record: &record, blobs }, &lease)?;
         let image = self.store.load(&record, vec![self.reference.clone()])?;
         Ok(Pulled { image, digest: record.target.clone(), fresh: moved || downloaded })
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-pub(crate) use content::{Access, Blob};
+pub(crate) use content::{Access, Blob, Part};
 
 use crate::error::{Error, Result};
 use crate::image::{Image, Layer};

@@ -94,7 +94,7 @@ fn joined(tried: &[(String, Failure)]) -> String {
 }
 
 /// An error with its causes, as the command line prints it.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

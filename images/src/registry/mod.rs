@@ -50,6 +50,8 @@ use self::blob::Download;
 pub use self::credentials::Credentials;
 use self::endpoint::Endpoint;
 pub use self::error::{Error, Failure};
+#[cfg(test)]
+pub(crate) use self::error::chain;
 use self::http::Http;
 pub use self::registries::{Invalid, Registries};
 use self::retry::Patience;

@@ -9,18 +9,18 @@ use crate::{Digest, Reference};
 
 /// All that makes an image visible.
 pub(crate) struct Publication<'a> {
-    pub(crate) name: &'a Reference,
+    /// None: the image is found by its id only.
+    pub(crate) names: &'a [Reference],
     pub(crate) record: &'a Record,
     /// Index, manifest and config, verified.
     pub(crate) blobs: Vec<(&'a Digest, &'a [u8])>,
 }
 
 impl Store {
-    /// Publishes an image under a name, which may have meant another image before. Its layers are in the store, and `_lease`
-    /// keeps them there until the record does. Answers whether the name is new or moved.
+    /// Publishes an image under its names, which may have meant other images before. Its layers are in the store, and `_lease`
+    /// keeps them there until the record does. Answers whether a name, or an image without one, is new or moved.
     pub(crate) fn publish(&self, publication: &Publication<'_>, _lease: &Lease) -> Result<bool> {
-        let Publication { name, record, blobs } = publication;
-        let file = self.ref_file(name);
+        let Publication { names, record, blobs } = publication;
         let known = self.record_file(&record.manifest);
         let _lock = self.lock_publish()?;
         for layer in &record.layers {
@@ -30,14 +30,18 @@ impl Store {
             self.write_blob(digest, bytes)?;
         }
         // A record or name that cannot be read is replaced.
-        if self.read_record(&known).ok().flatten().is_none() {
+        let new = self.read_record(&known).ok().flatten().is_none();
+        if new {
             self.write_record(&known, record)?;
         }
-        if self.read_record(&file).ok().flatten().as_ref() == Some(*record) {
-            return Ok(false);
+        let mut moved = new && names.is_empty();
+        for file in names.iter().map(|name| self.ref_file(name)) {
+            if self.read_record(&file).ok().flatten().as_ref() != Some(*record) {
+                self.write_record(&file, record)?;
+                moved = true;
+            }
         }
-        self.write_record(&file, record)?;
-        Ok(true)
+        Ok(moved)
     }
 
     /// Gives an image a further name, or moves that name to it.

@@ -66,7 +66,7 @@ impl Fixture {
         };
         let reference = name(reference);
         let blobs = vec![(&record.config, &config[..]), (&record.manifest, &manifest[..])];
-        self.store.publish(&Publication { name: &reference, record: &record, blobs }, &lease).unwrap();
+        self.store.publish(&Publication { names: std::slice::from_ref(&reference), record: &record, blobs }, &lease).unwrap();
         self.store.load(&record, vec![reference]).unwrap()
     }
 
@@ -289,7 +289,7 @@ fn publishing_needs_all_layers() {
     };
     let lease = t.store.lease(record.layers.iter()).unwrap();
     let reference = name("x:1");
-    let publication = Publication { name: &reference, record: &record, blobs: Vec::new() };
+    let publication = Publication { names: std::slice::from_ref(&reference), record: &record, blobs: Vec::new() };
     assert!(matches!(t.store.publish(&publication, &lease), Err(Error::Damaged { .. })));
     drop(lease);
     assert_eq!(t.files(), Vec::<String>::new());

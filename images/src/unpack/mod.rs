@@ -16,7 +16,7 @@
 //! | `path`, `dirs` | names, and folders that cannot lead out of the layer |
 //! | `tree`, `content`, `attributes` | members to files |
 
-mod archive;
+pub(crate) mod archive;
 mod attributes;
 mod content;
 mod dirs;

@@ -1,0 +1,83 @@
+//! From an archive into the store.
+
+use std::fs::File;
+
+use tokio::sync::watch;
+
+use super::InvalidArchive;
+use super::members::{Members, path};
+use super::read::{self, Packed};
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::manifest::{self, Descriptor};
+use crate::pull::{Event, Layers, Progress};
+use crate::store::{Publication, Record, Store, layers_of, parse_config};
+use crate::{Digest, Platform};
+
+/// How to load.
+#[derive(Debug, Default)]
+pub struct LoadOptions {
+    /// For which machines; `None`: this host, and whatever there is where there is no choice.
+    pub platform: Option<Platform>,
+}
+
+/// A loaded image.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The image, complete. Its names are those that the archive gave it; there may be none.
+    pub image: Image,
+    /// Whether it was not in the store, or a name moved.
+    pub fresh: bool,
+}
+
+/// Brings all images of an archive into the store: an OCI layout or Docker's form, plain, gzip or zstd. `input` may be a pipe.
+/// Blobs of layers that are new are kept, as no registry may have them.
+pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Progress) -> Result<Vec<Loaded>> {
+    let members = Members::open(store, input)?;
+    let images = read::images(&members, options.platform.as_ref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let loaded = runtime.block_on(async {
+        let mut loaded = Vec::new();
+        for image in &images {
+            loaded.push(one(store, image, progress).await?);
+        }
+        Ok(loaded)
+    });
+    runtime.shutdown_background();
+    loaded
+}
+
+async fn one(store: &Store, packed: &Packed, progress: &dyn Progress) -> Result<Loaded> {
+    let (id, config_bytes) = &packed.config;
+    let config = parse_config(id, config_bytes)?;
+    let layers = layers_of(id, &packed.layers, &config)?;
+    let digests: Vec<Digest> = layers.iter().map(|layer| layer.digest.clone()).collect();
+    let lease = store.lease(digests.iter().chain([id]))?;
+    let sizes: Vec<_> = layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
+    progress.event(Event::Layers(&sizes));
+    let (_known, config) = watch::channel(Some(layers));
+    let (stop, _) = watch::channel(false);
+    let all = Layers { store, progress, source: None, keep: true };
+    let fresh = all.fetch(&packed.layers, &config, &stop, |blob| async { open(packed, blob) }).await?;
+    store.adopt(&digests)?;
+    let record = Record {
+        target: packed.target.0.clone(),
+        manifest: packed.manifest.0.clone(),
+        media_type: manifest::media_type(&packed.manifest.1, "")?,
+        config: id.clone(),
+        layers: digests,
+    };
+    let mut blobs = vec![(&record.config, &config_bytes[..]), (&record.manifest, &packed.manifest.1[..])];
+    if record.target != record.manifest {
+        blobs.push((&record.target, &packed.target.1[..]));
+    }
+    let moved = store.publish(&Publication { names: &packed.names, record: &record, blobs }, &lease)?;
+    Ok(Loaded { image: store.load(&record, packed.names.clone())?, fresh: fresh || moved })
+}
+
+fn open(packed: &Packed, blob: &Descriptor) -> Result<impl futures_util::Stream<Item = Result<bytes::Bytes>> + use<>> {
+    match packed.parts.get(&blob.digest) {
+        Some(part) => Ok(part.read(0)),
+        None => Err(InvalidArchive::Missing { name: path(&blob.digest) }.into()),
+    }
+}
