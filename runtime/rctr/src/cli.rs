@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, create, exec, history, images, info, inspect, kill, logs, management, prune, ps, pull, push, rm, rmi, run, start,
-    stop, tag, version, wait,
+    completion, create, exec, history, images, info, inspect, kill, load, logs, management, prune, ps, pull, push, rm, rmi, run,
+    save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Inspect(inspect::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Save(save::Args),
+    Load(load::Args),
     Images(images::Args),
     Rmi(rmi::Args),
     Tag(tag::Args),
@@ -95,6 +97,8 @@ impl Verb {
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
             Verb::Push(args) => push::run(context, args),
+            Verb::Save(args) => save::run(context, args),
+            Verb::Load(args) => load::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Rmi(args) => rmi::run(context, args),
             Verb::Tag(args) => tag::run(context, args),

@@ -20,6 +20,9 @@ pub(crate) struct Words {
 pub(crate) const PULL: Words = Words { going: "Pulling", exists: "Already exists", done: "Pull complete" };
 pub(crate) const PUSH: Words = Words { going: "Pushing", exists: "Layer already exists", done: "Pushed" };
 
+pub(crate) const LOAD: Words = Words { going: "Loading", exists: "Already exists", done: "Loaded" };
+pub(crate) const SAVE: Words = Words { going: "Saving", exists: "Already saved", done: "Saved" };
+
 /// Shows the work on standard error, so that standard output has only results.
 pub(crate) fn shown(words: Words, quiet: bool) -> Box<dyn Progress> {
     match (quiet, io::stderr().is_terminal()) {

@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{create, exec, history, images, inspect, kill, logs, prune, ps, pull, push, rm, rmi, run, start, stop, tag, wait};
+use super::{
+    create, exec, history, images, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop, tag, wait,
+};
 use crate::cli::Verb;
 
 /// Work with images
@@ -18,6 +20,8 @@ pub(crate) enum Image {
     History(history::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Save(save::Args),
+    Load(load::Args),
 }
 
 impl From<Image> for Verb {
@@ -31,6 +35,8 @@ impl From<Image> for Verb {
             Image::History(args) => Verb::History(args),
             Image::Pull(args) => Verb::Pull(args),
             Image::Push(args) => Verb::Push(args),
+            Image::Save(args) => Verb::Save(args),
+            Image::Load(args) => Verb::Load(args),
         }
     }
 }

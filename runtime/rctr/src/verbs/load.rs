@@ -1,0 +1,46 @@
+//! `rctr load`.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use images::{LoadOptions, Platform, Reference};
+
+use crate::context::Context;
+use crate::output::progress;
+
+/// Load images from a tar archive: an OCI layout, or what `docker save` writes
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Read this file instead of standard input; it may be compressed with gzip or zstd
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Choose among the images' platforms: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Loads all images of the archive, and prints their names.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let input = match &args.input {
+        Some(path) => File::open(path).with_context(|| format!("open {}", path.display()))?,
+        None if io::stdin().is_terminal() => bail!("load: this is a terminal: give --input FILE, or lead an archive here"),
+        None => io::stdin().as_fd().try_clone_to_owned().context("read standard input")?.into(),
+    };
+    let progress = progress::shown(progress::LOAD, args.quiet);
+    let options = LoadOptions { platform: args.platform };
+    for loaded in images::load(engine.images(), input, &options, progress.as_ref())? {
+        let image = loaded.image;
+        image.names.iter().map(Reference::familiar).for_each(|name| println!("Loaded image: {name}"));
+        if image.names.is_empty() {
+            println!("Loaded image ID: {}", image.id);
+        }
+    }
+    Ok(0)
+}
