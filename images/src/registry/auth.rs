@@ -34,6 +34,8 @@ pub(super) enum Access {
     Pull,
     /// Write to it, and read these others of the same registry.
     Push { from: Vec<String> },
+    /// Only get in.
+    Enter,
 }
 
 /// What it takes to get into a repository.
@@ -84,6 +86,11 @@ impl Auth {
             self.enter(http, &mut state).await?;
         }
         Ok(state.header.clone())
+    }
+
+    /// Whether the registry asked who it is.
+    pub(super) async fn was_asked(&self) -> bool {
+        self.state.lock().await.header.is_some()
     }
 
     /// A header after a 401 to a request with the header `refused`; `None` if there is none that could help.
@@ -263,6 +270,7 @@ impl Access {
                 let from = from.iter().filter(|from| *from != repository).map(|from| format!("repository:{from}:pull"));
                 from.chain([format!("repository:{repository}:pull,push")]).collect()
             }
+            Access::Enter => Vec::new(),
         };
         scopes.extend(asked.unwrap_or_default().split_ascii_whitespace().map(str::to_owned));
         scopes.sort();

@@ -81,6 +81,12 @@ impl Credentials {
         Ok(credentials)
     }
 
+    /// Only this login.
+    pub(super) fn only(registry: &str, login: Login) -> Self {
+        let logins = BTreeMap::from([(normal(registry), login)]);
+        Credentials { files: vec![File { logins, helpers: BTreeMap::new(), store: None }] }
+    }
+
     /// The login for a repository. As Docker does, a helper for the registry goes before the helper for all, and that before what
     /// is in the file.
     pub(super) async fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, Failure> {
@@ -173,7 +179,7 @@ fn login(auth: Auth) -> Result<Option<Login>, &'static str> {
 }
 
 /// Keys have been written in many ways: as a URL, with a version behind it, and with three names for the Hub.
-fn normal(key: &str) -> String {
+pub(super) fn normal(key: &str) -> String {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
     let key = key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key);
@@ -184,7 +190,7 @@ fn normal(key: &str) -> String {
 }
 
 /// What helpers call a registry.
-fn server(key: &str) -> &str {
+pub(super) fn server(key: &str) -> &str {
     if key == "docker.io" { "https://index.docker.io/v1/" } else { key }
 }
 

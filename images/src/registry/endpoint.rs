@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
     pub(super) repository: String,
     peer: Peer,
     pub(super) pull: PullFrom,
-    auth: Auth,
+    pub(super) auth: Auth,
     /// It could not be reached: do not try again for this image.
     pub(super) down: AtomicBool,
 }

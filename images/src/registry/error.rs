@@ -45,6 +45,25 @@ pub enum Error {
         /// The failed call.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The failed call.
+        source: std::io::Error,
+    },
+    /// The async runtime cannot be set up.
+    #[error("network runtime")]
+    Runtime(#[source] std::io::Error),
+    /// It is not the name of a registry.
+    #[error("registry {server:?}: {problem}")]
+    Server {
+        /// As it was given.
+        server: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A file with registries is not what it should be.
     #[error("{}", path.display())]
     Registries {

@@ -12,7 +12,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `registries`, `credentials`, `helper` | the user's files, and programs that keep passwords |
+//! | `registries`, `credentials`, `login`, `helper` | the user's files, and programs that keep passwords |
 //! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
 //! | `attempts`, `retry` | when to try again, and where |
@@ -29,6 +29,7 @@ mod endpoint;
 mod error;
 mod helper;
 mod http;
+mod login;
 mod registries;
 mod retry;
 mod tls;
@@ -53,6 +54,7 @@ pub use self::error::{Error, Failure};
 #[cfg(test)]
 pub(crate) use self::error::chain;
 use self::http::Http;
+pub use self::login::{LoggedIn, login, logout};
 pub use self::registries::{Invalid, Registries};
 use self::retry::Patience;
 pub(crate) use self::upload::{Content, Upload, Uploaded};

@@ -2,11 +2,13 @@
 
 mod auth;
 mod blobs;
+mod login;
 mod manifests;
 mod mirrors;
 mod pulls;
 mod server;
 mod tls;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
