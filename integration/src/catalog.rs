@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::debian::{self, program};
-use crate::layer::{Compression, Entry, Kind, Layer, pack};
+use crate::layer::{self, Compression, Entry, Kind, Layer, pack};
 use crate::oci::{Bundle, Format, Image, foreign_architecture, index};
 
 /// The node service of the course notes.
@@ -52,6 +52,22 @@ pub fn applications() -> Result<Vec<(&'static str, Bundle)>> {
         json!({"Env": [path], "Cmd": ["python3", "-u", "app.py"], "WorkingDir": "/srv", "ExposedPorts": {"8000/tcp": {}}}),
     )?;
     Ok(vec![(NODEINFO, nodeinfo), (WEB, web), (PYINFO, pyinfo)])
+}
+
+/// The node image `count` times over, each as other layers with the same files: what a bench pulls needs never be removed.
+/// Handed to `push` one by one, because each is a hundred megabytes.
+///
+/// # Errors
+/// When the layers cannot be built or `push` fails.
+pub fn node_variants(count: usize, push: &mut dyn FnMut(&str, &Bundle) -> Result<()>) -> Result<()> {
+    let mut layers = debian::layers()?;
+    layers.push(pack(&[Entry::file("app.js", include_bytes!("../apps/nodeinfo/app.js"))], Compression::Gzip)?);
+    for number in 0..count {
+        let varied = layers.iter().map(|layer| Ok(layer::variants(layer, number..number + 1)?.remove(0)));
+        let image = Image::new(Format::Docker, varied.collect::<Result<_>>()?, json!({"Entrypoint": ["node", "app.js"]}));
+        push(&format!("smlinux/nodeinfo:n{number}"), &image.bundle())?;
+    }
+    Ok(())
 }
 
 /// The small images: made in memory, in a moment.

@@ -282,6 +282,28 @@ pub fn write(entries: &[Entry], compression: Compression, to: &mut dyn Write) ->
     Ok(format!("sha256:{}", hex(&hash.finalize())))
 }
 
+/// Copies of a gzip layer that unpack to the same files and yet are other layers, one for each number: so much more of the
+/// zeros that end a tar.
+///
+/// # Errors
+/// When the layer cannot be read or is not gzip.
+pub fn variants(layer: &Layer, numbers: std::ops::Range<usize>) -> Result<Vec<Layer>> {
+    let original = layer.data.read()?;
+    let mut tar = Hashing { to: io::sink(), hash: Sha256::new() };
+    io::copy(&mut flate2::read::MultiGzDecoder::new(original.as_slice()), &mut tar)?;
+    let variant = |number: usize| -> Result<Layer> {
+        let zeros = vec![0; 512 * (number + 1)];
+        let mut hash = tar.hash.clone();
+        hash.update(&zeros);
+        let mut end = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        end.write_all(&zeros)?;
+        let bytes = [original.as_slice(), &end.finish()?].concat();
+        let diff_id = format!("sha256:{}", hex(&hash.finalize()));
+        Ok(Layer { digest: digest(&bytes), diff_id, size: bytes.len() as u64, data: Data::Bytes(bytes), ..layer.clone() })
+    };
+    numbers.map(variant).collect()
+}
+
 /// `sha256:…` of bytes.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
@@ -366,6 +388,20 @@ mod tests {
         assert_eq!(one.digest, two.digest);
         assert_ne!(one.digest, one.diff_id);
         assert_eq!(pack(&entries, Compression::Zstd).unwrap().diff_id, one.diff_id);
+    }
+
+    #[test]
+    fn variants_hold_the_same_files() {
+        let layer = pack(&[Entry::file("f", "hello")], Compression::Gzip).unwrap();
+        let variants = variants(&layer, 0..2).unwrap();
+        assert!(variants[0].digest != variants[1].digest && variants[0].diff_id != layer.diff_id);
+        for variant in variants {
+            let mut tar = Vec::new();
+            let bytes = variant.data.read().unwrap();
+            flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut tar).unwrap();
+            assert_eq!(digest(&tar), variant.diff_id);
+            assert_eq!(names(&variant), ["f"]);
+        }
     }
 
     #[test]

@@ -30,19 +30,26 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry over the cache's storage. With `login` it wants [`USER`] and [`PASSWORD`].
+    /// Starts a registry over the cache's storage, as [`Registry::start_in`] does over another folder.
+    ///
+    /// # Errors
+    /// When docker-registry is missing or does not come up.
+    pub fn start(login: bool) -> Result<Self> {
+        Self::start_in(&cache().join("registry"), login)
+    }
+
+    /// Starts a registry that keeps its content in `storage`. With `login` it wants [`USER`] and [`PASSWORD`].
     ///
     /// Call it from the main thread: the child is bound to the life of the thread that starts it
     /// (`PR_SET_PDEATHSIG`, prctl(2)).
     ///
     /// # Errors
     /// When docker-registry is missing or does not come up.
-    pub fn start(login: bool) -> Result<Self> {
+    pub fn start_in(storage: &Path, login: bool) -> Result<Self> {
         let config = tempfile::tempdir()?;
-        let storage = cache().join("registry");
-        fs::create_dir_all(&storage)?;
+        fs::create_dir_all(storage)?;
         let path = config.path().join("config.yml");
-        fs::write(&path, configuration(&storage, config.path(), login)?)?;
+        fs::write(&path, configuration(storage, config.path(), login)?)?;
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
             .arg(&path)

@@ -7,42 +7,31 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use integration::registry::mirror_of_docker_hub;
 
-/// One command line, and what brings it back to its start.
+/// One command line. `{n}` in it stands for the number of the sample.
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
     pub(crate) name: String,
     words: Vec<String>,
-    reset: Option<Vec<String>>,
     registries: PathBuf,
 }
 
 impl Contender {
-    /// The command, without input and output.
-    pub(crate) fn command(&self) -> Command {
-        self.make(&self.words)
-    }
-
-    /// Undoes what the last sample did; before the first one there may be nothing to undo.
-    pub(crate) fn reset(&self) {
-        if let Some(words) = &self.reset {
-            let _ = self.make(words).status();
-        }
+    /// The command of this sample, without input and output.
+    pub(crate) fn command(&self, sample: usize) -> Command {
+        let mut words = self.words.iter().map(|word| word.replace("{n}", &sample.to_string()));
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).env("CONTAINERS_REGISTRIES_CONF", &self.registries);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 
     /// Runs it once more with its outputs, to tell why it failed.
-    pub(crate) fn explain(&self) -> String {
+    pub(crate) fn explain(&self, sample: usize) -> String {
         let line = self.words.join(" ");
-        match self.make(&self.words).stdout(Stdio::piped()).stderr(Stdio::piped()).output() {
+        match self.command(sample).stdout(Stdio::piped()).stderr(Stdio::piped()).output() {
             Ok(output) => format!("{line}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
             Err(error) => format!("{line}: {error}"),
         }
-    }
-
-    fn make(&self, words: &[String]) -> Command {
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env("CONTAINERS_REGISTRIES_CONF", &self.registries);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
     }
 }
 
@@ -97,29 +86,26 @@ impl Ground {
             }
             other => vec![other, "run", "--rm", "--network", network, &image, "true"],
         };
-        self.contender(who, &words, None)
+        self.contender(who, &words)
     }
 
-    /// A pull of an image that is not there.
+    /// A pull.
     pub(crate) fn pull(&self, who: &str, image: &str) -> Contender {
         let image = self.name(who, image);
-        let (pull, remove) = match who {
-            "ours" => (vec![self.rctr.as_str(), "pull", "-q", &image], vec![self.rctr.as_str(), "rmi", "-f", &image]),
-            "ctr" => (
-                vec!["ctr", "-n", "bench", "images", "pull", "--plain-http", &image],
-                vec!["ctr", "-n", "bench", "images", "rm", "--sync", &image],
-            ),
-            "podman" => (vec!["podman", "pull", "-q", "--tls-verify=false", &image], vec!["podman", "rmi", "-f", &image]),
-            other => (vec![other, "pull", "-q", &image], vec![other, "rmi", "-f", &image]),
+        let words = match who {
+            "ours" => vec![self.rctr.as_str(), "pull", "-q", &image],
+            "ctr" => vec!["ctr", "-n", "bench", "images", "pull", "--plain-http", &image],
+            "podman" => vec!["podman", "pull", "-q", "--tls-verify=false", &image],
+            other => vec![other, "pull", "-q", &image],
         };
-        self.contender(who, &pull, Some(&remove))
+        self.contender(who, &words)
     }
 
     /// Makes an image present.
     pub(crate) fn pull_once(&self, who: &str, image: &str) -> Result<()> {
         let contender = self.pull(who, image);
-        let status = contender.command().status().with_context(|| format!("run {who}"))?;
-        if status.success() { Ok(()) } else { bail!("{}", contender.explain()) }
+        let status = contender.command(0).status().with_context(|| format!("run {who}"))?;
+        if status.success() { Ok(()) } else { bail!("{}", contender.explain(0)) }
     }
 
     /// Ours goes through the mirror entry, as a user's command does; the others are told the registry.
@@ -127,9 +113,9 @@ impl Ground {
         if who == "ours" { image.trim_start_matches("library/").to_owned() } else { format!("{}/{image}", self.registry) }
     }
 
-    fn contender(&self, who: &str, words: &[&str], reset: Option<&[&str]>) -> Contender {
-        let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect();
-        Contender { name: who.to_owned(), words: owned(words), reset: reset.map(owned), registries: self.registries.clone() }
+    fn contender(&self, who: &str, words: &[&str]) -> Contender {
+        let words = words.iter().map(ToString::to_string).collect();
+        Contender { name: who.to_owned(), words, registries: self.registries.clone() }
     }
 }
 

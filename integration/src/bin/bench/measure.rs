@@ -15,39 +15,38 @@ pub(crate) struct Row {
 
 /// Times each contender `runs` times, in turn, after one round that does not count.
 pub(crate) fn alternate(title: &str, contenders: &[Contender], runs: usize) -> Result<Row> {
-    sample(title, contenders, runs, |contender| {
-        contender.reset();
+    sample(title, contenders, runs, |contender, number| {
         // what the others left to be written is not for the next one to pay
         rustix::fs::sync();
-        let mut command = contender.command();
+        let mut command = contender.command(number);
         let start = Instant::now();
         let status = command.status()?;
         let time = start.elapsed();
-        if status.success() { Ok(time) } else { bail!("{}", contender.explain()) }
+        if status.success() { Ok(time) } else { bail!("{}", contender.explain(number)) }
     })
 }
 
 /// Times `count` of each contender started at once until the last has ended.
 pub(crate) fn at_once(title: &str, contenders: &[Contender], count: usize, runs: usize) -> Result<Row> {
-    sample(title, contenders, runs, |contender| {
+    sample(title, contenders, runs, |contender, number| {
         rustix::fs::sync();
         let start = Instant::now();
-        let children = (0..count).map(|_| contender.command().spawn()).collect::<std::io::Result<Vec<_>>>()?;
+        let children = (0..count).map(|_| contender.command(number).spawn()).collect::<std::io::Result<Vec<_>>>()?;
         let mut failed = 0;
         for mut child in children {
             failed += usize::from(!child.wait()?.success());
         }
         let time = start.elapsed();
-        if failed == 0 { Ok(time) } else { bail!("{failed} of {count} failed; alone: {}", contender.explain()) }
+        if failed == 0 { Ok(time) } else { bail!("{failed} of {count} failed; alone: {}", contender.explain(number)) }
     })
 }
 
-fn sample(title: &str, contenders: &[Contender], runs: usize, once: impl Fn(&Contender) -> Result<Duration>) -> Result<Row> {
+fn sample(title: &str, contenders: &[Contender], runs: usize, once: impl Fn(&Contender, usize) -> Result<Duration>) -> Result<Row> {
     eprintln!("bench: {title}: {runs} of each");
     let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
     let mut taking_part = Vec::new();
     for contender in contenders {
-        match once(contender) {
+        match once(contender, 0) {
             Ok(_) => {
                 taking_part.push(contender);
                 samples.push((contender.name.clone(), Vec::new()));
@@ -56,9 +55,9 @@ fn sample(title: &str, contenders: &[Contender], runs: usize, once: impl Fn(&Con
             Err(error) => eprintln!("bench: {} is left out: {error:#}", contender.name),
         }
     }
-    for _ in 0..runs {
+    for number in 1..=runs {
         for (contender, (_, times)) in taking_part.iter().zip(&mut samples) {
-            times.push(once(contender)?.as_secs_f64() * 1000.0);
+            times.push(once(contender, number)?.as_secs_f64() * 1000.0);
         }
     }
     for (_, times) in &mut samples {
