@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, create, exec, history, images, info, inspect, kill, load, logs, management, prune, ps, pull, push, rm, rmi, run,
-    save, start, stop, tag, version, wait,
+    completion, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, prune, ps, pull, push,
+    rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -69,6 +69,8 @@ pub(crate) enum Verb {
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -106,6 +108,8 @@ impl Verb {
             Verb::Prune(args) => prune::run(context, args),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
+            Verb::Login(args) => login::run(context, args),
+            Verb::Logout(args) => logout::run(context, args),
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),

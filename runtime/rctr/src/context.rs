@@ -84,6 +84,17 @@ fn registry_files() -> Vec<PathBuf> {
     vec![host, PathBuf::from("/etc/rctr/registries.conf")]
 }
 
+/// Where a login is kept: where it is looked for first.
+///
+/// # Errors
+/// There is no home.
+pub(crate) fn login_file() -> Result<PathBuf> {
+    let own = env::var_os("REGISTRY_AUTH_FILE").map(PathBuf::from);
+    let docker = || env::var_os("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
+    let home = || env::home_dir().map(|home| home.join(".docker/config.json"));
+    own.or_else(docker).or_else(home).context("no place to keep a login: set HOME or DOCKER_CONFIG")
+}
+
 /// Docker's and Podman's files, most specific first.
 fn credential_files() -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Rows and columns, when `fd` is a terminal that knows them.
 pub(crate) fn size(fd: impl AsFd) -> Option<(u16, u16)> {
@@ -33,5 +33,33 @@ impl<'fd> Raw<'fd> {
 impl Drop for Raw<'_> {
     fn drop(&mut self) {
         let _ = tcsetattr(self.fd, OptionalActions::Drain, &self.before);
+    }
+}
+
+/// What Ctrl-C types.
+pub(crate) const CTRL_C: u8 = 3;
+
+/// A terminal that does not show what is typed. Dropping it restores the terminal. A signal would not: Ctrl-C ends the line
+/// instead, and is its last character.
+pub(crate) struct Hidden<F: AsFd> {
+    fd: F,
+    before: Termios,
+}
+
+impl<F: AsFd> Hidden<F> {
+    /// Hides what is typed, if it is a terminal.
+    pub(crate) fn enter(fd: F) -> Option<Self> {
+        let before = tcgetattr(&fd).ok()?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        tcsetattr(&fd, OptionalActions::Flush, &hidden).ok()?;
+        Some(Hidden { fd, before })
+    }
+}
+
+impl<F: AsFd> Drop for Hidden<F> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.fd, OptionalActions::Drain, &self.before);
     }
 }
