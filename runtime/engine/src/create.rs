@@ -1,6 +1,6 @@
 //! `create`: a record, a folder and a name, and nothing that runs.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -81,22 +81,26 @@ impl Folder {
         error
     }
 
-    /// Opens and locks the folder of an existing container.
+    /// Opens and locks the folder of an existing container. Another process that starts or removes it is waited for: it takes moments,
+    /// and what it leaves is looked at by whoever has the lock.
     ///
     /// # Errors
-    /// [`Error::Busy`] when another process has it.
+    /// [`Error::NoSuchContainer`], also when it was removed meanwhile.
     pub(crate) fn lock(config: &Config, id: &str) -> Result<Folder, Error> {
         let path = config.container(id);
+        let during = || format!("lock container {}", &id[..12]);
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let no_such = || Error::NoSuchContainer(id[..12].to_owned());
         let dir = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoSuchContainer(id[..12].to_owned())),
-            other => other.call(|| format!("open({path:?})")).during(|| format!("lock container {}", &id[..12]))?,
+            Err(error) if gone(&error) => return Err(no_such()),
+            other => other.call(|| format!("open({path:?})")).during(during)?,
         };
-        match dir.try_lock() {
-            Ok(()) => Ok(Folder { dir }),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy(id[..12].to_owned())),
-            Err(TryLockError::Error(error)) => {
-                Err(error).call(|| format!("flock({path:?})")).during(|| format!("lock container {}", &id[..12]))
-            }
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&dir, FlockOperation::LockExclusive))
+            .call(|| format!("flock({path:?})"))
+            .during(during)?;
+        match fs::metadata(&path) {
+            Err(error) if gone(&error) => Err(no_such()),
+            _ => Ok(Folder { dir }),
         }
     }
 }

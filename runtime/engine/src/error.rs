@@ -45,9 +45,6 @@ pub enum Error {
     /// The verb needs a container that has ended.
     #[error("container {0} is running: stop it first, or use force")]
     Running(String),
-    /// Another process works on the same container.
-    #[error("container {0} is being started or removed by another process")]
-    Busy(String),
     /// The user is not in the image's passwd, or the group not in its group file.
     #[error("user {user:?}: {why}")]
     User {

@@ -14,7 +14,7 @@ impl Engine {
     /// Removes a container. With `force` a running one is killed first, and one whose record is damaged or incomplete is removed too.
     ///
     /// # Errors
-    /// [`Error::Running`] without force; [`Error::Busy`] while another process starts it.
+    /// [`Error::Running`] without force.
     pub fn remove(&self, given: &str, force: bool) -> Result<(), Error> {
         let _ = sweep(&self.config);
         let id = names::resolve(&self.config, given)?;
