@@ -29,7 +29,8 @@ pub(super) fn mounts(record: &Record, files: &Path) -> Vec<Mount> {
         all.push(mount("bind", &files.join(name), Path::new("/etc").join(name), &["bind", "rprivate"]));
     }
     let dev = is_bound(record, Path::new("/dev"));
-    all.retain(|mount| !is_bound(record, mount.destination()) && !(dev && mount.destination().starts_with("/dev")));
+    let replaced = |target: &Path| is_bound(record, target) || dev && target.starts_with("/dev");
+    all.retain(|mount| !replaced(mount.destination()));
     for bind in &record.binds {
         let access = if bind.readonly { "rro" } else { "rw" };
         all.push(mount("bind", &bind.source, &bind.target, &["rbind", "rprivate", access]));

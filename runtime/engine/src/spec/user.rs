@@ -143,6 +143,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_not_opened() {
+        use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+        let folder = std::env::temp_dir().join(format!("engine-passwd-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("etc")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, folder.join("etc/passwd"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::fs::write(folder.join("etc/group"), GROUP).unwrap();
+        let opened = init(CreateFlags::NONBLOCK).unwrap();
+        add_watch(&opened, folder.join("etc/passwd"), WatchFlags::OPEN).unwrap();
+        let found = identify(std::fs::File::open(&folder).unwrap(), "7:mail");
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(found.unwrap().groups, [8]);
+        // `IN_IGNORED`: the watch went with the file, and that is all that has happened.
+        const IGNORED: u32 = 0x8000;
+        let mut events = [0; 64];
+        let length = rustix::io::read(&opened, &mut events).unwrap_or(0);
+        assert_eq!(length.checked_div(16), Some(1));
+        assert_eq!(u32::from_ne_bytes([events[4], events[5], events[6], events[7]]), IGNORED);
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for spec in ["nobody", "web:none", "4294967295", "99999999999", "big", "0:2147483648", "-1"] {
             assert!(ids(spec).is_err(), "{spec}");
