@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The variables of all `--env-file` and `-e`, in this order. A bare `KEY` takes the caller's value, and nothing when the caller has none.
+/// The variables of all `--env-file` and `-e`, in this order. A bare `KEY` takes the caller's value. When the caller has none, it stands for
+/// nothing in a file, and after `-e` it stays bare, which takes the image's variable away: as with Docker.
 pub(crate) fn environment(files: &[PathBuf], given: &[String], caller: impl Fn(&str) -> Option<String>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for file in files {
@@ -19,7 +20,7 @@ pub(crate) fn environment(files: &[PathBuf], given: &[String], caller: impl Fn(&
         }
     }
     for text in given {
-        all.extend(entry(text, &caller)?);
+        all.push(entry(text, &caller)?.unwrap_or_else(|| text.clone()));
     }
     Ok(all)
 }
@@ -53,7 +54,7 @@ mod tests {
         std::fs::write(&file, "# comment\n\nA=1\n  B=x y \nHOME\nNONE\n").unwrap();
         let caller = |key: &str| (key == "HOME").then(|| "/h".to_owned());
         let all = environment(std::slice::from_ref(&file), &["A=2".into(), "GONE".into()], caller).unwrap();
-        assert_eq!(all, ["A=1", "B=x y ", "HOME=/h", "A=2"]);
+        assert_eq!(all, ["A=1", "B=x y ", "HOME=/h", "A=2", "GONE"]);
         std::fs::write(&file, "=1\n").unwrap();
         let error = environment(&[file], &[], caller).unwrap_err();
         assert!(format!("{error:#}").contains("line 1"));

@@ -71,6 +71,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         to.write_all(&line.bytes)?;
         if !line.partial {
             to.write_all(b"\n")?;
+        } else if args.follow {
+            // A prompt or a progress bar, which would wait for its newline.
+            to.flush()?;
         }
         middle = line.partial;
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::exit;
 use crate::output::table::Table;
 use crate::output::template;
 
@@ -41,7 +42,10 @@ pub(crate) struct Args {
 /// Prints the containers that fit, newest first.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let everything = engine.containers()?;
+    let (everything, damaged) = engine.survey()?;
+    for error in damaged {
+        exit::report(&error.into());
+    }
     let last = if args.latest { Some(1) } else { args.last };
     let ended = args.all || last.is_some() || args.filter.iter().any(filter::Filter::is_about_status);
     let fitting = everything.iter().filter(|container| ended || container.is_running());

@@ -1,0 +1,8 @@
+//! Containers from the command line to the kernel, and what must not go wrong there. Need root.
+
+#![allow(clippy::print_stderr)] // why a test is skipped
+#![allow(unreachable_pub)]
+
+mod host;
+mod lost;
+mod mounts;
