@@ -127,25 +127,26 @@ pub(crate) fn folder(path: &Path) -> sys::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).call(|| format!("mkdir({path:?}, 0700)"))
 }
 
-/// Removes folders whose maker, or remover, was killed before it could finish.
+/// Removes folders whose maker was killed before it could finish, and what was being removed.
 pub(crate) fn sweep(config: &Config) -> Result<(), Error> {
-    /// Both need milliseconds; the lock cannot be taken in the same step as the folder is made.
+    /// A maker needs milliseconds; the lock cannot be taken in the same step as the folder is made.
     const YOUNG: Duration = Duration::from_secs(60);
     let all = sys::fs::open_dir(config.containers()).during(|| "sweep unfinished containers")?;
     for name in sys::fs::list(&all).during(|| "sweep unfinished containers")? {
         let path = config.containers().join(&name);
-        let unfinished = name.to_str().is_some_and(|name| name.starts_with(".new-") || name.starts_with(".gone-"));
-        if !unfinished {
-            continue;
-        }
-        let Ok(dir) = File::open(&path) else { continue };
-        let old = dir
-            .metadata()
-            .and_then(|data| data.modified())
-            .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > YOUNG));
-        if old && dir.try_lock().is_ok() {
+        let starts = |beginning: &str| name.to_str().is_some_and(|name| name.starts_with(beginning));
+        // Two who remove the same tree do not disturb each other.
+        if starts(".gone-") || starts(".new-") && abandoned(&path, YOUNG) {
             sys::fs::remove_tree(&all, &name).during(|| format!("remove {}", path.display()))?;
         }
     }
     Ok(())
+}
+
+/// Nobody holds the folder, and it is older than `age`.
+fn abandoned(folder: &Path, age: Duration) -> bool {
+    let Ok(dir) = File::open(folder) else { return false };
+    let made = dir.metadata().and_then(|data| data.modified());
+    let old = made.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|since| since > age));
+    old && dir.try_lock().is_ok()
 }

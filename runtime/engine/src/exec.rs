@@ -4,6 +4,7 @@ use monitor::{Exec, Request};
 use sys::fs::open_dir;
 
 use crate::error::During;
+use crate::record::check_workdir;
 use crate::session::Session;
 use crate::spec::{self, user};
 use crate::wait::open_process;
@@ -15,6 +16,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotRunning`], [`Error::User`], [`Error::Start`] with the kind that decides the exit code.
     pub fn exec(&self, given: &str, request: &ExecRequest) -> Result<Session, Error> {
+        check_workdir(request.workdir.as_deref())?;
         let (container, mut session) = self.running(given)?;
         let record = &container.record;
         let not_running = || Error::NotRunning(names::short(record));

@@ -88,6 +88,7 @@ impl Record {
     /// [`Error::NoCommand`] when neither names a program; [`Error::Invalid`] when two binds have one target.
     pub(crate) fn merge(request: &CreateRequest, image: &Image, own: Own) -> Result<Record, Error> {
         let config = &image.config.config;
+        check_workdir(request.workdir.as_deref())?;
         let (entrypoint, cmd) = command(request, config.entrypoint.as_deref(), config.cmd.as_deref());
         if entrypoint.is_empty() && cmd.is_empty() {
             return Err(Error::NoCommand { image: request.image.clone() });
@@ -151,6 +152,16 @@ fn command(request: &CreateRequest, entrypoint: Option<&[String]>, cmd: Option<&
     }
 }
 
+/// A working folder that is asked for begins at the root; there is nothing that it could be relative to.
+pub(crate) fn check_workdir(asked: Option<&str>) -> Result<(), Error> {
+    match asked {
+        Some(path) if !path.starts_with('/') => {
+            Err(Error::Invalid { what: format!("working folder {path:?}"), why: "it needs to be an absolute path".to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The first of the three that says something; the last may say nothing.
 fn non_empty(asked: Option<&str>, image: &str, default: &str) -> String {
     let choices = [asked.unwrap_or_default(), image, default];
@@ -197,6 +208,12 @@ mod tests {
         assert_eq!(merged(Some("sh"), ""), "sh");
         assert_eq!(merged(Some("sh"), "-c ls"), "sh -c ls");
         assert_eq!(merged(Some(""), "ls"), "ls");
+    }
+
+    #[test]
+    fn a_working_folder_is_absolute() {
+        assert!(check_workdir(None).is_ok() && check_workdir(Some("/a")).is_ok());
+        assert!(check_workdir(Some("a")).is_err() && check_workdir(Some("")).is_err());
     }
 
     #[test]

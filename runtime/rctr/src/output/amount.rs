@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use engine::Nanos;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 /// `3.1MB`: decimal units, three digits.
 pub(crate) fn size(bytes: u64) -> String {
@@ -60,6 +62,12 @@ pub(crate) fn rfc3339(time: Nanos) -> String {
 /// Nanoseconds since 1970 of an RFC 3339 time.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Nanos> {
     Nanos::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
+}
+
+/// Nanoseconds since 1970 of a date, or of a date and time, on this host's clock, such as `2026-01-31` or `2026-01-31T12:00:00`.
+pub(crate) fn parse_civil(text: &str) -> Option<Nanos> {
+    let civil = text.parse::<DateTime>().ok()?;
+    Nanos::try_from(civil.to_zoned(TimeZone::system()).ok()?.timestamp().as_nanosecond()).ok()
 }
 
 #[cfg(test)]

@@ -15,17 +15,17 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The table with three blanks between columns and none at the end of a line.
+    /// The table with three blanks between columns, none of them narrower than ten, and no blanks at the end of a line: Docker's own.
     pub(crate) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width =
             |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let widths: Vec<usize> = (0..columns).map(|column| (width(column) + 3).max(10)).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}   "));
+                line.push_str(&format!("{cell:width$}"));
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -47,7 +47,7 @@ mod tests {
     fn columns_line_up() {
         let mut table = Table::new(&["A", "LONG"]);
         table.row(vec!["value".into(), String::new()]);
-        assert_eq!(table.render(), "A       LONG\nvalue\n");
+        assert_eq!(table.render(), "A         LONG\nvalue\n");
         assert_eq!(cut("abcdef", 4), "abc…");
     }
 }

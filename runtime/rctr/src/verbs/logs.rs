@@ -1,6 +1,6 @@
 //! `rctr logs`.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use anyhow::Result;
 use engine::{LogOptions, Nanos, Stream};
@@ -49,7 +49,7 @@ fn moment(text: &str) -> Result<Nanos, String> {
         Some(engine::now().saturating_sub(Nanos::try_from(span.as_nanos()).ok()?))
     };
     let seconds = || text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0).map(|seconds| (seconds * 1e9) as Nanos);
-    let found = amount::parse_rfc3339(text).or_else(seconds).or_else(ago);
+    let found = amount::parse_rfc3339(text).or_else(|| amount::parse_civil(text)).or_else(seconds).or_else(ago);
     found.ok_or_else(|| format!("{text:?} is no time: give RFC 3339 such as 2026-01-31T12:00:00Z, or a span such as 10m"))
 }
 
@@ -57,25 +57,33 @@ fn moment(text: &str) -> Result<Nanos, String> {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let options = LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, until: args.until };
-    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let (mut out, mut err) = (BufWriter::new(std::io::stdout().lock()), BufWriter::new(std::io::stderr().lock()));
     let mut middle = false;
+    let mut last = Stream::Stdout;
     for line in engine.logs(&args.container, &options)? {
         let line = line?;
-        let to: &mut dyn Write = match line.stream {
-            Stream::Stdout => &mut out,
-            Stream::Stderr => &mut err,
+        let (to, other): (&mut dyn Write, &mut dyn Write) = match line.stream {
+            Stream::Stdout => (&mut out, &mut err),
+            Stream::Stderr => (&mut err, &mut out),
         };
+        if line.stream != last {
+            // Both may be one terminal, or one file.
+            other.flush()?;
+            last = line.stream;
+        }
         if args.timestamps && !middle {
             write!(to, "{} ", amount::rfc3339(line.time))?;
         }
         to.write_all(&line.bytes)?;
         if !line.partial {
             to.write_all(b"\n")?;
-        } else if args.follow {
-            // A prompt or a progress bar, which would wait for its newline.
+        }
+        if args.follow {
             to.flush()?;
         }
         middle = line.partial;
     }
+    out.flush()?;
+    err.flush()?;
     Ok(0)
 }

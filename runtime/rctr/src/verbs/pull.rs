@@ -5,6 +5,7 @@ use engine::Engine;
 use images::{Image, Platform, Pulled, Reference};
 
 use crate::context::Context;
+use crate::exit;
 use crate::output::progress;
 
 /// Pull an image from its registry
@@ -75,7 +76,13 @@ pub(crate) fn present(
 fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {
     let options = context.pull_options(platform)?;
     let progress = progress::shown(progress::PULL, quiet);
-    Ok(images::pull(engine.images(), reference, &options, progress.as_ref())?)
+    images::pull(engine.images(), reference, &options, progress.as_ref()).map_err(|error| {
+        let other_platform = matches!(error, images::Error::WrongPlatform { .. });
+        let error = anyhow::Error::from(error);
+        let named = exit::chain(&error).contains(&reference.familiar());
+        let error = if other_platform { anyhow::anyhow!("{error}: choose one with --platform") } else { error };
+        if named { error } else { error.context(format!("pull {}", reference.familiar())) }
+    })
 }
 
 fn own_platform(image: &Image) -> Platform {

@@ -74,6 +74,9 @@ impl Scope<'_> {
                 arguments.extend(before);
                 call(name, &arguments)
             }
+            Term::Field(path) if path.len() == 1 && path[0] == "Label" && rest.len() == 1 => {
+                Ok(label(&follow(dot, &["Labels".to_owned()])?, &plain(&self.term(&rest[0], dot)?)))
+            }
             term if rest.is_empty() => self.term(term, dot),
             _ => bail!("template: a value takes no arguments"),
         }
@@ -102,6 +105,13 @@ fn follow(value: &Value, path: &[String]) -> Result<Value> {
         };
     }
     Ok(value.clone())
+}
+
+/// Docker's `.Label "key"`: the one label out of the row's `Labels`, which is text.
+fn label(labels: &Value, key: &str) -> Value {
+    let all = plain(labels);
+    let mut pairs = all.split(',').filter_map(|pair| pair.split_once('='));
+    Value::String(pairs.find(|(name, _)| *name == key).map(|(_, value)| value.to_owned()).unwrap_or_default())
 }
 
 fn truth(value: &Value) -> bool {

@@ -137,6 +137,6 @@ mod tests {
     #[test]
     fn tables_have_a_head() {
         let all = rows("table {{.Names}}\\t{{.RunningFor}}", &[json!({"Names": "a", "RunningFor": "1"})]).unwrap();
-        assert_eq!(all, "NAMES   CREATED\na       1\n");
+        assert_eq!(all, "NAMES     CREATED\na         1\n");
     }
 }
