@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Inner;
 use super::endpoint::Endpoint;
-use super::error::{Error, Failure, chain};
+use super::error::{Error, Failure, Way, chain};
 use super::registries::PullFrom;
 use crate::pull::Event;
 
@@ -19,6 +19,7 @@ pub(super) struct Attempts<'a> {
     failed: u32,
     tried: Vec<(String, Failure)>,
     pub(super) what: String,
+    way: Way,
 }
 
 impl<'a> Attempts<'a> {
@@ -37,7 +38,12 @@ impl<'a> Attempts<'a> {
         if !up.is_empty() {
             left = up;
         }
-        Attempts { registry, left, failed: 0, tried: Vec::new(), what }
+        Attempts { registry, left, failed: 0, tried: Vec::new(), what, way: Way::From }
+    }
+
+    /// The same for what goes to the registry.
+    pub(super) fn writing(registry: Arc<Inner<'a>>, what: String) -> Self {
+        Attempts { way: Way::To, ..Self::new(registry, what, true) }
     }
 
     /// The one to ask.
@@ -61,7 +67,7 @@ impl<'a> Attempts<'a> {
             _ => (self.failed == 1 && matches!(failure, Failure::Lost(_))).then_some(Duration::ZERO),
         };
         if let Some(after) = pause {
-            let what = format!("{} from {}", self.what, self.endpoint().name());
+            let what = format!("{} {} {}", self.what, self.way.word(), self.endpoint().name());
             self.registry.progress.event(Event::Retrying { what, why: chain(&failure), after });
             self.registry.patience.wait(after).await;
             return Ok(());
@@ -72,6 +78,6 @@ impl<'a> Attempts<'a> {
             self.left.remove(0);
             return Ok(());
         }
-        Err(Error::of(self.what.clone(), std::mem::take(&mut self.tried)))
+        Err(Error::of(self.what.clone(), self.way, std::mem::take(&mut self.tried)))
     }
 }

@@ -21,6 +21,16 @@ pub enum Error {
         /// Why.
         source: Failure,
     },
+    /// The registry did not take what it was given, or did not let somebody in.
+    #[error("{what} to {host}")]
+    To {
+        /// Such as `push manifest v1 of smlinux/nodeinfo`.
+        what: String,
+        /// With the port, if it is not the usual one.
+        host: String,
+        /// Why.
+        source: Failure,
+    },
     /// Neither a mirror nor the registry itself gave it. All reasons are in the text.
     #[error("{what}: {}", joined(.tried))]
     Endpoints {
@@ -82,21 +92,39 @@ pub enum Error {
     },
 }
 
+/// Which way the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    From,
+    To,
+}
+
+impl Way {
+    /// The word before the host.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Way::From => "from",
+            Way::To => "to",
+        }
+    }
+}
+
 impl Error {
     /// Why the last endpoint that was asked failed: callers branch on it.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Error::Failed { source, .. } => Some(source),
+            Error::Failed { source, .. } | Error::To { source, .. } => Some(source),
             Error::Endpoints { tried, .. } => tried.last().map(|(_, failure)| failure),
             _ => None,
         }
     }
 
     /// The error about all endpoints that were asked.
-    pub(super) fn of(what: String, mut tried: Vec<(String, Failure)>) -> Self {
-        match tried.pop() {
-            Some((host, source)) if tried.is_empty() => Error::Failed { what, host, source },
-            last => {
+    pub(super) fn of(what: String, way: Way, mut tried: Vec<(String, Failure)>) -> Self {
+        match (tried.pop(), way) {
+            (Some((host, source)), Way::From) if tried.is_empty() => Error::Failed { what, host, source },
+            (Some((host, source)), Way::To) if tried.is_empty() => Error::To { what, host, source },
+            (last, _) => {
                 tried.extend(last);
                 Error::Endpoints { what, tried }
             }

@@ -70,7 +70,7 @@ pub fn logout(name: &str, file: &Path) -> Result<bool, Error> {
 }
 
 fn kept<T: AsRef<str>>(program: T, source: Failure) -> Error {
-    Error::Failed { what: "login".into(), host: format!("docker-credential-{}", program.as_ref()), source }
+    Error::To { what: "give the login".into(), host: format!("docker-credential-{}", program.as_ref()), source }
 }
 
 fn blocking<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -101,7 +101,7 @@ pub(super) async fn verify(
     let place = Place { registry: key.to_owned(), repository: String::new(), insecure, pull: PullFrom::All };
     let credentials = Credentials::only(key, Login::new(user.to_owned(), secret.to_owned()));
     let registry = Registry::at(&whole, Endpoint::of(&place, &Access::Enter, &credentials), &(), patience);
-    let mut attempts = Attempts::new(registry.inner.clone(), "login".to_owned(), true);
+    let mut attempts = Attempts::writing(registry.inner.clone(), "log in".to_owned());
     loop {
         match enter(&registry, attempts.endpoint(), user).await {
             Ok(checked) => return Ok(checked),

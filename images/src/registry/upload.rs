@@ -136,8 +136,8 @@ impl<'a> Registry<'a> {
     }
 
     fn writing(&self, what: String) -> Attempts<'a> {
-        let what = format!("push {what} to {}", self.inner.reference.familiar_name());
-        Attempts::new(self.inner.clone(), what, true)
+        let what = format!("push {what} of {}", self.inner.reference.repository());
+        Attempts::writing(self.inner.clone(), what)
     }
 }
 

@@ -28,11 +28,12 @@
 //! `.part` by the next pull of that layer.
 //!
 //! **Blobs of layers.** A push or `save` needs a layer's exact bytes, which its tree does not give back: no other gzip makes
-//! the same ones. Keeping them costs 37 % more disk (107 MB beside 287 MB for the node image of six layers) and as much writing
-//! in each pull, for what most hosts never do. So a pull keeps none, unless it is told to, but notes in `layer.json` which
-//! repositories have the layer: a push to the same registry mounts it from there without moving a byte, and any other push or
-//! `save` fetches it again. A layer that came from an archive has no registry: its blob is kept. Blob and tree are one folder, so they
-//! are published, locked and removed as one.
+//! the same ones. Keeping them takes 37 % more disk (97 MB beside 263 MB for the node image of six layers) and as much
+//! writing in each pull, for what most hosts never do; what it saves is a download (from a registry on loopback a push takes 0.37 s
+//! instead of 0.27 s, a `save` 0.18 s instead of 0.08 s). So a pull keeps none, unless it is told to, but notes in `layer.json`
+//! which repositories have the layer: a push to the same registry mounts it from there without moving a byte (0.05 s), and any other
+//! push or `save` fetches it again and passes it on. A layer that came from an archive has no registry: its blob is kept. Blob and
+//! tree are one folder, so they are published, locked and removed as one.
 
 mod adopt;
 mod blobs;

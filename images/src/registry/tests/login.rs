@@ -70,9 +70,9 @@ async fn what_is_wrong_is_not() {
     let path = folder.path().join("config.json");
     let wrong = "401: wrong password for user \"me\": log in again";
     let server = registry(false).await;
-    assert_eq!(login(&server.host(), "wrong", &path).await, Err(format!("login from HOST: {wrong}")));
+    assert_eq!(login(&server.host(), "wrong", &path).await, Err(format!("log in to HOST: {wrong}")));
     let server = registry(true).await;
-    assert_eq!(login(&server.host(), "wrong", &path).await, Err(format!("login from HOST: token from HOST: {wrong}")));
+    assert_eq!(login(&server.host(), "wrong", &path).await, Err(format!("log in to HOST: token from HOST: {wrong}")));
     let server = Server::start(|_| Answer::new(404, "")).await;
     assert!(login(&server.host(), "right", &path).await.unwrap_err().contains("is this the address of a registry?"));
     let server = Server::start(|_| Answer::new(200, "{}")).await;

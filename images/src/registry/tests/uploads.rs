@@ -194,7 +194,7 @@ async fn refusals_say_what_to_do() {
         (405, r#"{"errors":[{"code":"UNSUPPORTED","message":"read-only"}]}"#, "405 Method Not Allowed: read-only"),
     ] {
         let (server, _) = store(State { failing: vec![("POST", Answer::new(status, body))], ..State::default() }).await;
-        let what = format!("push blob {} to HOST/a/b from HOST", Digest::sha256(b"bytes").short());
+        let what = format!("push blob {} of a/b to HOST", Digest::sha256(b"bytes").short());
         assert_eq!(upload(&server, "bytes", &[]).await, Err(format!("{what}: {said}")));
     }
 }
