@@ -106,12 +106,15 @@ fn started(client: &mut Client) -> bool {
     false
 }
 
-/// Lets init execute its program, writes down that it runs, and says so.
+/// Writes down that the container runs, lets init execute its program, and says so. In this order: one that ran without a record, on a disk
+/// that was full, could be neither stopped nor removed.
 fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std::result::Result<(Task, Target), Failure> {
     let Made { created, streams } = made;
     let since = now();
-    let Running { pid, start_time, pidfd, target, .. } = created.start()?;
-    end::record(fds[launch.folder.0 as usize].as_fd(), &Status::Running { pid, start_time, since });
+    let status = Status::Running { pid: created.pid, start_time: created.start_time, since };
+    end::try_record(fds[launch.folder.0 as usize].as_fd(), &status)
+        .map_err(|error| Failure { kind: Kind::Runtime, message: format!("write down that it runs: {error}") })?;
+    let Running { pid, pidfd, target, .. } = created.start()?;
     client.tell(&Event::Started);
     Ok((Task { number: INIT, pid, pidfd, started: since, streams }, target))
 }

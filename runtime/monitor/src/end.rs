@@ -61,11 +61,17 @@ impl Session {
 
 /// Replaces the container's record. Nobody could be told of a failure: a reader then finds a process that is no more.
 pub(crate) fn record(folder: BorrowedFd<'_>, status: &Status) {
-    let Ok(text) = serde_json::to_vec(status) else { return };
+    let _ = try_record(folder, status);
+}
+
+/// Replaces the container's record.
+///
+/// # Errors
+/// There is no room for it, and there was none before.
+pub(crate) fn try_record(folder: BorrowedFd<'_>, status: &Status) -> sys::Result<()> {
+    let text = serde_json::to_vec(status).unwrap_or_default();
     // The container's own log may have filled the disk.
-    if sys::fs::replace(folder, RECORD, &text).is_err() {
-        let _ = overwrite(folder, text);
-    }
+    sys::fs::replace(folder, RECORD, &text).or_else(|error| overwrite(folder, text).map_err(|_| error))
 }
 
 const RECORD: &str = "status.json";

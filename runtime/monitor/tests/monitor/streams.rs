@@ -231,6 +231,19 @@ fn the_end_is_recorded_on_a_full_disk() {
 }
 
 #[test]
+fn nothing_runs_without_a_record() {
+    if !able() {
+        return;
+    }
+    let (fixture, small) = on_a_small_disk("sleep 300");
+    std::fs::write(small.0.join("filler"), vec![0; 1 << 20]).unwrap_err();
+    let mut client = fixture.start(Some(false));
+    let failed = std::iter::from_fn(|| client.next()).find(|event| matches!(event, Event::Failed { .. } | Event::Started));
+    assert!(matches!(&failed, Some(Event::Failed { message, .. }) if message.contains("ENOSPC")), "{failed:?}");
+    assert_eq!(fixture.status(), None);
+}
+
+#[test]
 fn whoever_holds_the_pipes_is_not_waited_for() {
     if !able() {
         return;
