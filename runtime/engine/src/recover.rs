@@ -16,10 +16,8 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
     if !runtime.exists() {
         return Ok(());
     }
-    let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
-    let path = config.cgroup(id);
-    cgroup::kill(&hierarchies, &path).map_err(Error::Cgroup)?;
-    for folder in cgroup::paths(&hierarchies, &path) {
+    let hierarchies = kill(config, id)?;
+    for folder in cgroup::paths(&hierarchies, &config.cgroup(id)) {
         cgroup::remove(&folder).map_err(Error::Cgroup)?;
     }
     if record.is_none_or(|record| record.network == NetworkMode::Bridge) {
@@ -29,4 +27,11 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
     let what = || format!("remove {}", runtime.display());
     let all = open_dir(config.run.join("containers")).during(what)?;
     sys::fs::remove_tree(all, id).during(what)
+}
+
+/// Kills whatever runs in the container's cgroup, and waits until it is gone.
+pub(crate) fn kill(config: &Config, id: &str) -> Result<cgroup::Hierarchies, Error> {
+    let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
+    cgroup::kill(&hierarchies, &config.cgroup(id)).map_err(Error::Cgroup)?;
+    Ok(hierarchies)
 }

@@ -1,5 +1,7 @@
 //! `rm`: whatever state a container is in, with force nothing of it remains.
 
+use std::os::fd::OwnedFd;
+
 use rustix::fs::renameat;
 use rustix::io::Errno;
 use sys::Call;
@@ -18,7 +20,9 @@ impl Engine {
     pub fn remove(&self, given: &str, force: bool) -> Result<(), Error> {
         let _ = sweep(&self.config);
         let id = names::resolve(&self.config, given)?;
-        if self.ended(&id, force)?.is_some() {
+        if let Some(process) = self.running_process(&id, force)? {
+            let _ = sys::process::signal(&process, 9);
+            drop(process);
             self.settled(&id)?;
         }
         let lock = match Folder::lock(&self.config, &id) {
@@ -29,14 +33,18 @@ impl Engine {
         if in_charge(&self.config.container(&id)) {
             // A start whose command was killed may have come to run since.
             self.settle_start(&id)?;
-            self.ended(&id, force)?;
+            self.running_process(&id, force)?;
+            if force {
+                // Whatever its record says: its monitor ends with it, and is waited for.
+                recover::kill(&self.config, &id)?;
+            }
         }
         let record = state::load(&self.config, &id).ok().flatten().map(|container| container.record);
         drop_container(self, &id, record, lock)
     }
 
-    /// Kills the container's process, if it has one.
-    fn ended(&self, id: &str, force: bool) -> Result<Option<()>, Error> {
+    /// The container's first process, if it has one that may be killed.
+    fn running_process(&self, id: &str, force: bool) -> Result<Option<OwnedFd>, Error> {
         let container = match state::load(&self.config, id) {
             Err(error @ Error::Damaged { .. }) if !force => return Err(error),
             other => other.ok().flatten(),
@@ -45,7 +53,7 @@ impl Engine {
         if !force {
             return Err(Error::Running(names::short(&container.record)));
         }
-        Ok(open_process(&container).map(|process| drop(sys::process::signal(&process, 9))))
+        Ok(open_process(&container))
     }
 }
 

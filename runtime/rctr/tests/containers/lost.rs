@@ -73,6 +73,17 @@ fn rm_finds_a_container_that_comes_to_run_after_all() {
 }
 
 #[test]
+fn rm_does_not_need_the_record_of_what_runs() {
+    let Some(host) = Host::new() else { return };
+    host.run(&["-d", "--name", "lost", "busybox", "sleep", "30"]).ok();
+    fs::remove_file(host.container("lost").join("status.json")).unwrap();
+    let begin = std::time::Instant::now();
+    host.rctr(&["rm", "-f", "lost"]).ok();
+    assert!(begin.elapsed().as_secs() < 20, "it waited for the container's end");
+    host.nothing_left();
+}
+
+#[test]
 fn a_container_without_its_monitor_is_named_so_and_can_be_started_anew() {
     let Some(host) = Host::new() else { return };
     host.run(&["-d", "--name", "alone", "busybox", "sleep", "1000"]).ok();
