@@ -16,7 +16,7 @@ fn help_names_every_verb() {
         assert!(help.ok().lines().iter().any(|line| line.trim_start().starts_with(&format!("{verb} "))), "{verb}\n{help}");
         t.rctr([verb, "--help"]).ok().has("Usage:").says_aside("");
     }
-    t.rctr::<&str>([]).code(125);
+    t.rctr::<&str>([]).ok().has("Usage:");
     t.nothing_left();
 }
 

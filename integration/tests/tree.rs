@@ -111,6 +111,8 @@ struct Victim {
 impl Victim {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("victim-").tempdir_in("/var/tmp").expect("a folder");
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(folder.path(), own).expect("a mode");
         std::fs::write(folder.path().join("secret"), "secret of the host").expect("a file");
         Self { folder }
     }

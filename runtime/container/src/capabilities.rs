@@ -1,56 +1,58 @@
 //! Capability names and sets (capabilities(7)). A set is a bit mask: bit N stands for capability N.
 
+use std::str::FromStr;
+
 use oci_spec::runtime::{Capabilities, Capability};
 
 /// A set of capabilities.
 pub type Set = u64;
 
 /// The highest capability known here.
-pub(crate) const LAST: u32 = NAMES.len() as u32 - 1;
+pub(crate) const LAST: u32 = ORDER.len() as u32 - 1;
 
-/// Names in the order of the kernel's numbers (`linux/capability.h`), with the type of oci-spec.
-const NAMES: [(&str, Capability); 41] = [
-    ("CHOWN", Capability::Chown),
-    ("DAC_OVERRIDE", Capability::DacOverride),
-    ("DAC_READ_SEARCH", Capability::DacReadSearch),
-    ("FOWNER", Capability::Fowner),
-    ("FSETID", Capability::Fsetid),
-    ("KILL", Capability::Kill),
-    ("SETGID", Capability::Setgid),
-    ("SETUID", Capability::Setuid),
-    ("SETPCAP", Capability::Setpcap),
-    ("LINUX_IMMUTABLE", Capability::LinuxImmutable),
-    ("NET_BIND_SERVICE", Capability::NetBindService),
-    ("NET_BROADCAST", Capability::NetBroadcast),
-    ("NET_ADMIN", Capability::NetAdmin),
-    ("NET_RAW", Capability::NetRaw),
-    ("IPC_LOCK", Capability::IpcLock),
-    ("IPC_OWNER", Capability::IpcOwner),
-    ("SYS_MODULE", Capability::SysModule),
-    ("SYS_RAWIO", Capability::SysRawio),
-    ("SYS_CHROOT", Capability::SysChroot),
-    ("SYS_PTRACE", Capability::SysPtrace),
-    ("SYS_PACCT", Capability::SysPacct),
-    ("SYS_ADMIN", Capability::SysAdmin),
-    ("SYS_BOOT", Capability::SysBoot),
-    ("SYS_NICE", Capability::SysNice),
-    ("SYS_RESOURCE", Capability::SysResource),
-    ("SYS_TIME", Capability::SysTime),
-    ("SYS_TTY_CONFIG", Capability::SysTtyConfig),
-    ("MKNOD", Capability::Mknod),
-    ("LEASE", Capability::Lease),
-    ("AUDIT_WRITE", Capability::AuditWrite),
-    ("AUDIT_CONTROL", Capability::AuditControl),
-    ("SETFCAP", Capability::Setfcap),
-    ("MAC_OVERRIDE", Capability::MacOverride),
-    ("MAC_ADMIN", Capability::MacAdmin),
-    ("SYSLOG", Capability::Syslog),
-    ("WAKE_ALARM", Capability::WakeAlarm),
-    ("BLOCK_SUSPEND", Capability::BlockSuspend),
-    ("AUDIT_READ", Capability::AuditRead),
-    ("PERFMON", Capability::Perfmon),
-    ("BPF", Capability::Bpf),
-    ("CHECKPOINT_RESTORE", Capability::CheckpointRestore),
+/// The type of oci-spec in the order of the kernel's numbers (`linux/capability.h`). Names are those of crate `caps`.
+const ORDER: [Capability; 41] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::DacReadSearch,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setpcap,
+    Capability::LinuxImmutable,
+    Capability::NetBindService,
+    Capability::NetBroadcast,
+    Capability::NetAdmin,
+    Capability::NetRaw,
+    Capability::IpcLock,
+    Capability::IpcOwner,
+    Capability::SysModule,
+    Capability::SysRawio,
+    Capability::SysChroot,
+    Capability::SysPtrace,
+    Capability::SysPacct,
+    Capability::SysAdmin,
+    Capability::SysBoot,
+    Capability::SysNice,
+    Capability::SysResource,
+    Capability::SysTime,
+    Capability::SysTtyConfig,
+    Capability::Mknod,
+    Capability::Lease,
+    Capability::AuditWrite,
+    Capability::AuditControl,
+    Capability::Setfcap,
+    Capability::MacOverride,
+    Capability::MacAdmin,
+    Capability::Syslog,
+    Capability::WakeAlarm,
+    Capability::BlockSuspend,
+    Capability::AuditRead,
+    Capability::Perfmon,
+    Capability::Bpf,
+    Capability::CheckpointRestore,
 ];
 
 /// What Docker gives a container unless told otherwise: 14 capabilities.
@@ -73,7 +75,7 @@ pub const DEFAULT: Set = set(&[
 
 /// All capabilities known here.
 pub const fn all() -> Set {
-    (1 << NAMES.len()) - 1
+    (1 << ORDER.len()) - 1
 }
 
 /// The set that a word of the command line means: `NET_ADMIN`, `cap_net_admin` or `ALL`, in any case.
@@ -82,18 +84,20 @@ pub fn parse(word: &str) -> Option<Set> {
     if upper == "ALL" {
         return Some(all());
     }
-    let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    NAMES.iter().position(|(known, _)| *known == name).map(|number| 1 << number)
+    let name = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+    caps::Capability::from_str(&name).ok().map(|capability| capability.bitmask())
 }
 
 /// The names in a set, as `CAP_NET_ADMIN`, in the order of the kernel's numbers. Numbers without a name are left out.
 pub fn names(set: Set) -> Vec<String> {
-    NAMES.iter().enumerate().filter(|(number, _)| set & (1 << number) != 0).map(|(_, (name, _))| format!("CAP_{name}")).collect()
+    let mut named: Vec<_> = caps::all().into_iter().filter(|capability| set & capability.bitmask() != 0).collect();
+    named.sort_unstable_by_key(caps::Capability::index);
+    named.iter().map(ToString::to_string).collect()
 }
 
 /// A set in the form of an OCI configuration.
 pub fn to_oci(set: Set) -> Capabilities {
-    NAMES.iter().enumerate().filter(|(number, _)| set & (1 << number) != 0).map(|(_, (_, capability))| *capability).collect()
+    ORDER.iter().enumerate().filter(|(number, _)| set & (1 << number) != 0).map(|(_, capability)| *capability).collect()
 }
 
 /// A set from an OCI configuration.
@@ -106,7 +110,7 @@ const fn set(capabilities: &[Capability]) -> Set {
     let mut at = 0;
     while at < capabilities.len() {
         let mut number = 0;
-        while NAMES[number].1 as u32 != capabilities[at] as u32 {
+        while ORDER[number] as u32 != capabilities[at] as u32 {
             number += 1;
         }
         set |= 1 << number;
@@ -141,6 +145,8 @@ mod tests {
         for capability in caps::all() {
             let name = capability.to_string();
             assert_eq!(parse(&name), Some(capability.bitmask()), "{name}");
+            let oci = ORDER[usize::from(capability.index())].to_string().to_ascii_uppercase();
+            assert_eq!(oci.replace("CAP_", ""), name.replace("CAP_", ""));
         }
         assert_eq!(LAST, u32::from(caps::Capability::CAP_CHECKPOINT_RESTORE.index()));
     }

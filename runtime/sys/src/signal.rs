@@ -66,6 +66,6 @@ pub fn reset() {
 
 /// Restores the default reaction to SIGPIPE, for command-line programs whose output ends in a pipe.
 pub fn default_sigpipe() {
-    // SAFETY: the default disposition runs no code.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // SAFETY: the default disposition runs no code. It cannot fail for a signal that may be caught.
+    let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) };
 }
