@@ -109,11 +109,15 @@ impl Child {
     ) -> Result<Self, Failure> {
         let (ours, theirs) = sys::socket::pair().during(|| "make a process")?;
         let parent = Parent { socket: theirs, gate, starter: OnceCell::new() };
+        let mut ours = Some(ours);
         let made = clone3(clone, || {
+            // The child's copy of it: or the parent's end would not be the end of the socket.
+            drop(ours.take());
             let Err(failure) = body(&parent);
             parent.failed(failure);
             1
         });
+        let ours = ours.ok_or_else(|| Failure::runtime("make a process: this is the child"))?;
         // The child's end must live in the child alone, or its end would never be seen.
         drop(parent);
         let child = made.during(|| "make a process")?;

@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 
+use crate::log::Log;
 use crate::record::Record;
 
 /// Hooks of a container on its way up.
@@ -70,6 +71,16 @@ pub(crate) fn state(record: &Record, pid: u32, status: &str) -> String {
         state["pid"] = pid.into();
     }
     state.to_string()
+}
+
+/// Runs those for the end of a container. Those that come after one that fails run too (runtime-spec, "Lifecycle").
+pub(crate) fn poststop(log: &Log, record: &Record) {
+    let found = record.rctr.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
+    for hook in found {
+        if let Err(why) = run_all("poststop", Some(std::slice::from_ref(hook)), &state(record, 0, "stopped")) {
+            log.warn(&why);
+        }
+    }
 }
 
 /// Runs hooks in order up to the first that fails.

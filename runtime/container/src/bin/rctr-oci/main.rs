@@ -58,7 +58,6 @@ const FLAGS: &[Flag] = &[
 ];
 
 fn main() -> ExitCode {
-    sys::signal::default_sigpipe();
     let name = program::name();
     match run(&name) {
         Ok(code) => ExitCode::from(code),

@@ -49,6 +49,14 @@ impl Drop for Undo {
     }
 }
 
+impl Undo {
+    /// Undoes it now, for a container whose hooks have run, or some of them: those for its end do, too (runtime-spec, "Lifecycle").
+    fn stopped(&mut self, context: &Context, record: &Record) {
+        drop(Undo { cgroup: self.cgroup.take(), entry: self.entry.take() });
+        hooks::poststop(&context.log, record);
+    }
+}
+
 impl Made {
     /// Lets everything stay. Still locked.
     pub(crate) fn keep(self) -> (Created, Record, Hooks, Entry) {
@@ -94,7 +102,13 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     let gate = detached.then(|| Gate::new(&entry.folder, GATE)).transpose()?;
     let staged = hooks::Staged { hooks: &bundle.hooks, record: &record };
     let stages = hooks::before_start(&bundle.hooks).then_some(&staged as &dyn launch::Stages);
-    let created = create_with(&plan, &fds, inherited, gate, stages)?;
+    let created = match create_with(&plan, &fds, inherited, gate, stages) {
+        Ok(created) => created,
+        Err(failure) => {
+            undo.stopped(context, &record);
+            return Err(failure.into());
+        }
+    };
     record.born(created.pid, created.start_time);
     entry.write(&record)?;
     context.log.debug(|| format!("init of {id} is process {}", created.pid));

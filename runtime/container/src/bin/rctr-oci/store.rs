@@ -182,7 +182,11 @@ impl Entry {
 
 /// A path that does not depend on the working folder, links resolved.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().doing(|| format!("{}", path.display()))
+    path.canonicalize().map_err(|error| match error.kind() {
+        // As callers look for it.
+        std::io::ErrorKind::NotFound => Failed::new(format!("{}: no such file or directory", path.display())),
+        _ => Failed::new(format!("{}: {error}", path.display())),
+    })
 }
 
 #[cfg(test)]

@@ -56,14 +56,7 @@ fn remove_with(context: &Context, entry: &Entry, record: &Record) -> Result<()> 
     }
     forget(&record.config.cgroups.path, record);
     entry.remove()?;
-    let state = hooks::state(record, 0, "stopped");
-    let found = record.rctr.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
-    for hook in found {
-        // Those that come after one that fails run too (runtime-spec, "Lifecycle").
-        if let Err(why) = hooks::run_all("poststop", Some(std::slice::from_ref(hook)), &state) {
-            context.log.warn(&why);
-        }
-    }
+    hooks::poststop(&context.log, record);
     Ok(())
 }
 

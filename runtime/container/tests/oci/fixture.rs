@@ -1,0 +1,187 @@
+//! A bundle in a folder of its own, and the runtime that is looked at.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::probe;
+
+/// The runtime.
+pub fn runtime() -> PathBuf {
+    // Asked at run time: the shell around the compiler drops variables whose names have a dash.
+    let ours = || std::env::var_os("CARGO_BIN_EXE_rctr-oci").expect("run by cargo, or with RUNTIME");
+    std::env::var_os("RUNTIME").unwrap_or_else(ours).into()
+}
+
+/// Another one than ours.
+pub fn foreign() -> bool {
+    std::env::var_os("RUNTIME").is_some_and(|path| Path::new(&path).file_name().is_none_or(|name| name != "rctr-oci"))
+}
+
+/// A container to be, or one that is. It is removed at the end.
+pub struct Bundle {
+    pub dir: TempDir,
+    pub id: String,
+    pub spec: Value,
+}
+
+/// What a runtime has said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Bundle {
+    /// One whose process is the probe with `words`.
+    pub fn new(words: &[&str]) -> Bundle {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let dir = tempfile::Builder::new().prefix("oci-").tempdir().unwrap();
+        for name in ["rootfs", "root"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let id = format!("oci-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Bundle { dir, spec: spec(words, &id), id }
+    }
+
+    /// Changes the configuration.
+    pub fn with(mut self, change: impl FnOnce(&mut Value)) -> Bundle {
+        change(&mut self.spec);
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The runtime with `words`; `ID` stands for the container's id, `BUNDLE` for its folder.
+    pub fn command(&self, words: &[&str]) -> Command {
+        std::fs::write(self.path("config.json"), self.spec.to_string()).unwrap();
+        let mut command = Command::new(runtime());
+        command.arg("--root").arg(self.path("root"));
+        let bundle = self.dir.path().to_str().unwrap();
+        command.args(words.iter().map(|word| word.replace("BUNDLE", bundle).replace("ID", &self.id)));
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it. Its output goes to files: a container that lives on would keep pipes open.
+    pub fn call(&self, words: &[&str]) -> Said {
+        let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
+        let status = self.command(words).stdout(file("stdout")).stderr(file("stderr")).status().unwrap();
+        let read = |name: &str| String::from_utf8_lossy(&std::fs::read(self.path(name)).unwrap()).into_owned();
+        Said { code: status.code(), out: read("stdout"), err: read("stderr") }
+    }
+
+    /// Runs it and expects success.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let said = self.call(words);
+        assert_eq!(said.code, Some(0), "{words:?}: {said:?}");
+        said.out
+    }
+
+    /// Runs it and expects failure with `text` in its message.
+    pub fn fails(&self, words: &[&str], text: &str) {
+        let said = self.call(words);
+        assert!(said.code.is_some_and(|code| code != 0), "{words:?}: {said:?}");
+        assert!(said.err.contains(text), "{words:?}: {text:?} is not in {said:?}");
+    }
+
+    pub fn json(&self, words: &[&str]) -> Value {
+        let out = self.ok(words);
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
+    }
+
+    pub fn state(&self) -> Value {
+        self.json(&["state", "ID"])
+    }
+
+    pub fn status(&self) -> String {
+        self.state()["status"].as_str().unwrap().to_owned()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.state()["pid"].as_u64().unwrap() as u32
+    }
+
+    /// Waits for a status: other processes get there in their own time.
+    pub fn until(&self, status: &str) {
+        eventually(&format!("{status}, not {}", self.status()), || self.status() == status);
+    }
+
+    /// What is left of it on the host.
+    pub fn left(&self) -> Vec<PathBuf> {
+        let mut left = Vec::new();
+        find(Path::new("/sys/fs/cgroup"), &self.id, 4, &mut left);
+        find(&self.path("root"), &self.id, 1, &mut left);
+        left
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        let _ = self.command(&["delete", "--force", "ID"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+fn find(folder: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name() == name {
+            found.push(entry.path());
+        } else if depth > 1 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            find(&entry.path(), name, depth - 1, found);
+        }
+    }
+}
+
+/// Waits for something that another process does, for some seconds.
+pub fn eventually(what: &str, is: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether this host counts `what` at all: a v1 hierarchy, or a controller of v2.
+pub fn counts(what: &str) -> bool {
+    let v2 = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    let there = Path::new("/sys/fs/cgroup").join(what).exists() || v2.split_whitespace().any(|controller| controller == what);
+    if !there {
+        println!("skipped: no {what} controller");
+    }
+    there
+}
+
+/// The output of a finished process as text.
+pub fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn spec(words: &[&str], id: &str) -> Value {
+    let caps = ["CAP_KILL", "CAP_AUDIT_WRITE", "CAP_SETUID", "CAP_SETGID"];
+    let args: Vec<&str> = [probe::PATH].iter().chain(words).copied().collect();
+    let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({"type": kind}));
+    json!({
+        "ociVersion": "1.0.2",
+        "root": {"path": "rootfs"},
+        "hostname": "box",
+        "process": {
+            "args": args, "env": ["PATH=/bin:/", "HELLO=world"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+            "capabilities": {"bounding": caps, "effective": caps, "permitted": caps}, "noNewPrivileges": true,
+        },
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+            {"destination": probe::PATH, "type": "bind", "source": std::env::current_exe().unwrap(), "options": ["bind", "ro"]},
+        ],
+        "linux": {"namespaces": namespaces, "cgroupsPath": format!("/{id}"), "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"]},
+    })
+}

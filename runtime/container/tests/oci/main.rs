@@ -1,0 +1,59 @@
+//! The command line of an OCI runtime, from outside. `RUNTIME=/usr/sbin/runc` runs the same checks against another one; those that only
+//! this project promises are left out then. Words choose checks by name. Needs root.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
+#![allow(unreachable_pub)]
+
+mod crash;
+mod exec;
+mod fixture;
+mod hooks;
+mod input;
+mod life;
+mod probe;
+mod report;
+mod streams;
+
+use std::panic::catch_unwind;
+
+/// A check: its name, whether every runtime must pass it, what it does. It panics when something is wrong.
+pub type Check = (&'static str, Of, fn());
+
+/// Whose promise it is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Of {
+    /// The specification's, or what all callers of runc rely on.
+    Every,
+    /// This project's.
+    Ours,
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if args[0].ends_with("probe") {
+        return probe::main(&args[1..]);
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let wanted: Vec<&String> = args[1..].iter().filter(|arg| !arg.starts_with('-')).collect();
+    let all = [life::CHECKS, exec::CHECKS, streams::CHECKS, report::CHECKS, hooks::CHECKS, input::CHECKS, crash::CHECKS].concat();
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, of, check) in all {
+        if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        if of == Of::Ours && fixture::foreign() {
+            skipped += 1;
+            continue;
+        }
+        let ok = catch_unwind(check).is_ok();
+        *(if ok { &mut passed } else { &mut failed }) += 1;
+        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
+    }
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 {
+        std::process::exit(1);
+    }
+}

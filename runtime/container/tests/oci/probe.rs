@@ -1,0 +1,66 @@
+//! What this program does inside a container.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+
+/// Where it is in the container.
+pub const PATH: &str = "/probe";
+
+const SIGTERM: i32 = 15;
+
+pub fn main(words: &[String]) {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["exit", code] => std::process::exit(code.parse().unwrap()),
+        ["wait"] => loop {
+            rustix::event::poll(&mut [], None).ok();
+        },
+        ["say", ref words @ ..] => println!("{}", words.join(" ")),
+        ["read", path] => print!("{}", std::fs::read_to_string(path).unwrap()),
+        ["cat"] => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).unwrap();
+            print!("{text}");
+        }
+        ["term"] => term(),
+        ["die", signal] => sys::process::signal(me(), signal.parse().unwrap()).unwrap(),
+        ["facts"] => facts(),
+        ["fd", number] => {
+            println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
+        }
+        ["tty"] => {
+            let size = rustix::termios::tcgetwinsize(rustix::stdio::stdin()).unwrap();
+            println!("{} {}", size.ws_row, size.ws_col);
+        }
+        ref other => panic!("unknown words {other:?}"),
+    }
+}
+
+fn me() -> std::os::fd::OwnedFd {
+    sys::process::open(std::process::id(), sys::process::start_time(std::process::id()).unwrap()).unwrap()
+}
+
+/// Ends with 42 when it is told to.
+fn term() {
+    let signals = sys::signal::signalfd(&[SIGTERM]).unwrap();
+    println!("ready");
+    let mut ready = [rustix::event::PollFd::from_borrowed_fd(signals.as_fd(), rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut ready, None).unwrap();
+    assert_eq!(sys::signal::read(&signals), Some(SIGTERM));
+    std::process::exit(42);
+}
+
+fn facts() {
+    println!("cwd={}", std::env::current_dir().unwrap().display());
+    println!("root={}", std::fs::read_dir("/").unwrap().count());
+    for (key, value) in std::env::vars() {
+        println!("env.{key}={value}");
+    }
+    for line in std::fs::read_to_string("/proc/self/status").unwrap().lines() {
+        if let Some((key, value)) = line.split_once(":\t") {
+            println!("{key}={}", value.replace('\t', " ").trim());
+        }
+    }
+    println!("pid={}", std::process::id());
+    println!("host={}", std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
+}
