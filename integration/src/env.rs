@@ -235,7 +235,7 @@ impl Env {
         let mut state = self.left_in_state();
         state.retain(|path| !path.starts_with("containers/.gone-"));
         assert!(state.is_empty(), "left behind:\n  {}", state.join("\n  "));
-        let clean = within(Duration::from_secs(3), || self.left().is_empty());
+        let clean = within(Duration::from_secs(20), || self.left().is_empty());
         assert!(clean, "left behind:\n  {}", self.left().join("\n  "));
     }
 
