@@ -278,6 +278,39 @@ fn damage_is_told_and_can_be_removed() {
 }
 
 #[test]
+fn where_a_layer_can_be_fetched_again() {
+    let t = Fixture::new();
+    t.image("x:1", "1", &["a"]);
+    let layer = digest("a");
+    let sources = || t.store.sources(&layer).unwrap().iter().map(|source| source.familiar_name()).collect::<Vec<_>>();
+    assert_eq!(sources(), [""; 0]);
+    for source in ["one:1", "r.example/two:7", "one:2"] {
+        t.store.add_source(&layer, &name(source)).unwrap();
+    }
+    assert_eq!(sources(), ["r.example/two", "one"], "the latest first, each once");
+    (0..20).for_each(|at| t.store.add_source(&layer, &name(&format!("many{at}"))).unwrap());
+    assert_eq!(sources(), (12..20).rev().map(|at| format!("many{at}")).collect::<Vec<_>>());
+    // A layer that is gone has none.
+    t.store.add_source(&digest("gone"), &name("x")).unwrap();
+    assert!(t.store.sources(&digest("gone")).unwrap().is_empty() && !t.has_layer("gone"));
+}
+
+#[test]
+fn a_kept_blob_goes_with_its_layer() {
+    let t = Fixture::new();
+    let layer = digest("a");
+    let staged = Staged::new(&t.store, &layer, t.store.lock_layer(&layer).unwrap()).unwrap();
+    sys::fs::write_all(staged.keep().unwrap(), b"blob").unwrap();
+    assert!(t.store.kept_blob(&layer).unwrap().is_none(), "not before the layer is there");
+    staged.publish(&layer_file("a")).unwrap();
+    t.image("x:1", "1", &["a"]);
+    let kept = t.store.kept_blob(&layer).unwrap().unwrap();
+    assert_eq!(std::io::read_to_string(kept).unwrap(), "blob");
+    t.store.remove("x:1", false, &nobody).unwrap();
+    assert_eq!(t.files(), Vec::<String>::new());
+}
+
+#[test]
 fn publishing_needs_all_layers() {
     let t = Fixture::new();
     let record = Record {

@@ -46,11 +46,13 @@ pub(super) struct Answer {
     /// Whether the length is told; otherwise the end of the connection is the end.
     length: bool,
     silent: bool,
+    /// Nothing comes at all.
+    mute: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, headers: Vec::new(), body: body.into(), cut: None, length: true, silent: false }
+        Answer { status, headers: Vec::new(), body: body.into(), cut: None, length: true, silent: false, mute: false }
     }
 
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -66,6 +68,11 @@ impl Answer {
     pub(super) fn without_length(mut self) -> Self {
         self.length = false;
         self
+    }
+
+    /// The request is read, and nothing comes.
+    pub(super) fn silence() -> Self {
+        Answer { mute: true, ..Answer::new(200, "") }
     }
 
     /// The connection stays open, and nothing more comes.
@@ -149,6 +156,9 @@ async fn serve(stream: impl Stream, log: &Mutex<Vec<Request>>, answer: &(dyn Fn(
             answer.length = false;
         }
         log.lock().unwrap().push(request);
+        if answer.mute {
+            std::future::pending::<()>().await;
+        }
         let open = write(stream.get_mut(), &answer).await;
         if answer.silent {
             std::future::pending::<()>().await;

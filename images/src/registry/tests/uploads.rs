@@ -185,6 +185,27 @@ async fn what_fails_is_tried_again() {
     }
 }
 
+/// One that takes all bytes has longer to answer than one that takes none, but not for ever.
+#[tokio::test]
+async fn a_registry_that_falls_silent() {
+    let server = Server::start(|request| match request.method.as_str() {
+        "HEAD" => Answer::new(404, ""),
+        "POST" => Answer::new(202, "").with("location", "/v2/a/b/blobs/uploads/0"),
+        _ => Answer::silence(),
+    })
+    .await;
+    let stall = Duration::from_millis(30);
+    let patience = Patience { tries: 1, stall, ..Clock::new().patience };
+    let reference = format!("{}/a/b:v1", server.host()).parse().unwrap();
+    let (none, anonymous) = (Registries::default(), Credentials::default());
+    let registry = Registry::to_push_patiently(&reference, &none, &anonymous, Vec::new(), &(), patience).unwrap();
+    let upload = Upload { digest: &Digest::sha256(b"bytes"), size: 5, mounts: &[], content: &Memory(Bytes::from_static(b"bytes")) };
+    let started = std::time::Instant::now();
+    let error = chain(&registry.upload(&upload).await.unwrap_err());
+    assert!(error.ends_with("no answer for 0.3 s"), "{error}");
+    assert!(started.elapsed() >= stall * 10);
+}
+
 #[tokio::test]
 async fn refusals_say_what_to_do() {
     for (status, body, said) in [
