@@ -337,6 +337,7 @@ impl Drop for Env {
         let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.remove_all()));
         drop(quiet);
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
+        let _ = Command::new("nft").args(["delete", "table", "ip", &self.bridge]).stderr(Stdio::null()).status();
         leaks::remove_cgroup(&self.cgroup());
     }
 }

@@ -20,7 +20,7 @@ impl Host {
         things.extend(mounts(folders));
         things.extend(cgroups(bridge));
         things.extend(interfaces(bridge));
-        things.extend(elements());
+        things.extend(elements(bridge));
         things.extend(processes(folders));
         Self { things }
     }
@@ -81,18 +81,16 @@ fn interfaces(bridge: &str) -> Vec<String> {
     ours.map(|entry| format!("interface {}", entry.file_name().to_string_lossy())).collect()
 }
 
-/// The elements of the sets and maps of our tables, and the count of their rules.
-fn elements() -> BTreeSet<String> {
+/// The elements of the sets and maps of the bridge's table, which has its name.
+fn elements(bridge: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let Ok(answer) = Command::new("nft").args(["-j", "list", "ruleset"]).output() else { return found };
+    let Ok(answer) = Command::new("nft").args(["-j", "list", "table", "ip", bridge]).output() else { return found };
     let ruleset: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
     for object in ruleset["nftables"].as_array().into_iter().flatten() {
         for kind in ["set", "map"] {
             let set = &object[kind];
-            if set["table"].as_str().is_some_and(|table| table.starts_with("rctr")) {
-                let elements = set["elem"].as_array().into_iter().flatten();
-                found.extend(elements.map(|element| format!("nftables {} {}: {element}", set["table"], set["name"])));
-            }
+            let elements = set["elem"].as_array().into_iter().flatten();
+            found.extend(elements.map(|element| format!("nftables {bridge} {}: {element}", set["name"])));
         }
     }
     found
