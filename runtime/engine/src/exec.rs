@@ -8,7 +8,7 @@ use crate::record::check_workdir;
 use crate::session::Session;
 use crate::spec::{self, user};
 use crate::wait::open_process;
-use crate::{Engine, Error, ExecRequest, names};
+use crate::{Container, Engine, Error, ExecRequest, Kind, names};
 
 impl Engine {
     /// Runs another process in the container; the session is about that process. It returns when the program has been executed.
@@ -17,13 +17,25 @@ impl Engine {
     /// [`Error::NotRunning`], [`Error::User`], [`Error::Start`] with the kind that decides the exit code.
     pub fn exec(&self, given: &str, request: &ExecRequest) -> Result<Session, Error> {
         check_workdir(request.workdir.as_deref())?;
-        let (container, mut session) = self.running(given)?;
+        let (container, session) = self.running(given)?;
+        self.executed(&container, session, request).map_err(|error| match error {
+            // In the words of the kernel, when the container ends meanwhile.
+            Error::System { .. } | Error::MonitorGone(_) | Error::Start { kind: Kind::Runtime, .. }
+                if !self.container(&container.record.id).is_ok_and(|container| container.is_running()) =>
+            {
+                Error::NotRunning(names::short(&container.record))
+            }
+            other => other,
+        })
+    }
+
+    fn executed(&self, container: &Container, mut session: Session, request: &ExecRequest) -> Result<Session, Error> {
         let record = &container.record;
         let not_running = || Error::NotRunning(names::short(record));
         let (pid, _) = container.process().ok_or_else(not_running)?;
         let root = open_dir(format!("/proc/{pid}/root")).during(|| format!("look into container {}", names::short(record)))?;
         // Opened before this check, so the folder belongs to the process that the record means.
-        drop(open_process(&container).ok_or_else(not_running)?);
+        drop(open_process(container).ok_or_else(not_running)?);
         let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user))?;
         let process = spec::exec(record, request, &identity)?;
         let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
