@@ -73,6 +73,19 @@ fn rm_finds_a_container_that_comes_to_run_after_all() {
 }
 
 #[test]
+fn containers_are_stopped_at_once() {
+    let Some(host) = Host::new() else { return };
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        // A first process that handles no SIGTERM is not ended by it.
+        host.run(&["-d", "--name", name, "busybox", "sleep", "1000"]).ok();
+    }
+    let begin = std::time::Instant::now();
+    assert_eq!(host.rctr(&[&["stop", "-t", "2"], &names[..]].concat()).ok(), "one\ntwo\nthree\nfour\n");
+    assert!((2..6).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn rm_does_not_need_the_record_of_what_runs() {
     let Some(host) = Host::new() else { return };
     host.run(&["-d", "--name", "lost", "busybox", "sleep", "30"]).ok();
