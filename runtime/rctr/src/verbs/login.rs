@@ -81,9 +81,23 @@ fn ask(args: &Args) -> Result<(String, String)> {
 
 fn line() -> Result<String> {
     io::stderr().flush()?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).context("read standard input")?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    typed(&mut io::stdin().lock())
+}
+
+/// Up to the line's end, which is left out, or Ctrl-C, which is not.
+fn typed(input: &mut dyn BufRead) -> Result<String> {
+    let mut line = Vec::new();
+    for byte in input.bytes() {
+        match byte.context("read standard input")? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+        if line.ends_with(&[terminal::CTRL_C]) {
+            break;
+        }
+    }
+    let line = String::from_utf8(line).context("read standard input")?;
+    Ok(line.strip_suffix('\r').unwrap_or(&line).to_owned())
 }
 
 /// All of the input, without the line's end that `echo` adds.
@@ -98,6 +112,13 @@ fn piped(input: &mut dyn Read) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ctrl_c_ends_what_is_typed() {
+        for (input, line) in [("x\ny\n", "x"), ("x\r\n", "x"), ("", ""), ("ab\x03c\n", "ab\x03")] {
+            assert_eq!(typed(&mut input.as_bytes()).unwrap(), line);
+        }
+    }
 
     #[test]
     fn only_one_end_of_line_goes() {
