@@ -202,7 +202,7 @@ fn other_platform() {
         pull_fails(&t, &here(name), &[name, &format!("linux/{foreign}"), "--platform"]);
     }
     t.rctr(["pull", "--platform", "plan9/mips", &here("test/probe")]).code(125).complains(&["plan9/mips"]);
-    t.rctr(["pull", "--platform", "linux", &here("test/probe")]).code(125);
+    t.rctr(["pull", "--platform", "linux/", &here("test/probe")]).code(125).complains(&["linux/"]);
     t.nothing_left();
 }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use images::Image;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -61,10 +60,8 @@ impl Folder {
     fn make(config: &Config, record: &Record) -> Result<Folder, Error> {
         let during = || format!("make the container {}", record.name);
         let new = config.containers().join(format!(".new-{}", record.id));
-        folder(&new).during(during)?;
+        let dir = claimed(&new).during(during)?;
         let fill = || {
-            let dir = File::open(&new).call(|| format!("open({new:?})")).during(during)?;
-            let _ = dir.try_lock();
             for name in ["upper", "work", "log"] {
                 folder(&new.join(name)).during(during)?;
             }
@@ -122,6 +119,19 @@ pub(crate) fn in_charge(folder: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// Makes a folder and locks it. Between the two steps [`sweep`] may take it for abandoned; then it is made again.
+fn claimed(path: &Path) -> sys::Result<File> {
+    loop {
+        folder(path)?;
+        match File::open(path) {
+            Ok(dir) if dir.try_lock().is_ok() && path.exists() => return Ok(dir),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).call(|| format!("open({path:?})")),
+            // A sweeper has it, or had it.
+            _ => {}
+        }
+    }
+}
+
 /// Makes a folder that only root enters, with the ones above it. An existing one is fine.
 pub(crate) fn folder(path: &Path) -> sys::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).call(|| format!("mkdir({path:?}, 0700)"))
@@ -129,24 +139,16 @@ pub(crate) fn folder(path: &Path) -> sys::Result<()> {
 
 /// Removes folders whose maker was killed before it could finish, and what was being removed.
 pub(crate) fn sweep(config: &Config) -> Result<(), Error> {
-    /// A maker needs milliseconds; the lock cannot be taken in the same step as the folder is made.
-    const YOUNG: Duration = Duration::from_secs(60);
     let all = sys::fs::open_dir(config.containers()).during(|| "sweep unfinished containers")?;
     for name in sys::fs::list(&all).during(|| "sweep unfinished containers")? {
         let path = config.containers().join(&name);
         let starts = |beginning: &str| name.to_str().is_some_and(|name| name.starts_with(beginning));
-        // Two who remove the same tree do not disturb each other.
-        if starts(".gone-") || starts(".new-") && abandoned(&path, YOUNG) {
+        // The lock is kept while its folder goes, so that a maker who is just about to take it finds it taken. Two who remove what is gone
+        // anyway do not disturb each other.
+        let lock = if starts(".new-") { File::open(&path).ok().filter(|dir| dir.try_lock().is_ok()) } else { None };
+        if lock.is_some() || starts(".gone-") {
             sys::fs::remove_tree(&all, &name).during(|| format!("remove {}", path.display()))?;
         }
     }
     Ok(())
-}
-
-/// Nobody holds the folder, and it is older than `age`.
-fn abandoned(folder: &Path, age: Duration) -> bool {
-    let Ok(dir) = File::open(folder) else { return false };
-    let made = dir.metadata().and_then(|data| data.modified());
-    let old = made.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|since| since > age));
-    old && dir.try_lock().is_ok()
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 
 /// Ids of the containers that need an image. Asked anew for each image, so that a container made meanwhile is seen.
 pub(crate) fn users(engine: &Engine, image: &Image) -> Vec<String> {
-    let containers = engine.containers().unwrap_or_default();
+    let Ok(containers) = engine.containers() else { return vec!["containers that cannot be listed".to_owned()] };
     let uses = containers.iter().filter(|container| container.record.image.manifest == image.manifest);
     uses.map(|container| container.record.id[..12].to_owned()).collect()
 }
