@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("pull STORE REFERENCE [REGISTRIES.CONF]".into());
     };
     let configs: Vec<PathBuf> = configs.iter().map(PathBuf::from).collect();
-    let options = PullOptions { registries: Registries::load(&configs)?, credentials: Credentials::load(&[])?, ..PullOptions::default() };
+    let options =
+        PullOptions { registries: Registries::load(&configs)?, credentials: Credentials::load(&[])?, ..PullOptions::default() };
     let start = Instant::now();
     let store = Store::open(Path::new(store))?;
     let pulled = pull(&store, &reference.parse()?, &options, &())?;

@@ -104,7 +104,8 @@ impl Pull<'_> {
         if record.target != record.manifest {
             blobs.push((&record.target, resolved.target.bytes.as_slice()));
         }
-        let moved = self.store.publish(&Publication { names: std::slice::from_ref(self.reference), record: &record, blobs }, &lease)?;
+        let moved =
+            self.store.publish(&Publication { names: std::slice::from_ref(self.reference), record: &record, blobs }, &lease)?;
         let image = self.store.load(&record, vec![self.reference.clone()])?;
         Ok(Pulled { image, digest: record.target.clone(), fresh: moved || downloaded })
     }

@@ -50,9 +50,9 @@ use self::auth::Access;
 use self::blob::Download;
 pub use self::credentials::Credentials;
 use self::endpoint::Endpoint;
-pub use self::error::{Error, Failure};
 #[cfg(test)]
 pub(crate) use self::error::chain;
+pub use self::error::{Error, Failure};
 use self::http::Http;
 pub use self::login::{LoggedIn, login, logout};
 pub use self::registries::{Invalid, Registries};

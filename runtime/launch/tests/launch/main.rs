@@ -32,7 +32,9 @@ fn main() {
         return;
     }
     let wanted: Vec<&String> = args[1..].iter().filter(|arg| !arg.starts_with('-')).collect();
-    let all = [isolation::CHECKS, attacks::CHECKS, process::CHECKS, joining::CHECKS, terminal::CHECKS, sealing::CHECKS, starting::CHECKS].concat();
+    let all =
+        [isolation::CHECKS, attacks::CHECKS, process::CHECKS, joining::CHECKS, terminal::CHECKS, sealing::CHECKS, starting::CHECKS]
+            .concat();
     let chosen = all.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())));
     let (mut passed, mut failed) = (0, 0);
     for (name, check) in chosen {
