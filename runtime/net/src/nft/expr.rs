@@ -24,8 +24,8 @@ pub(super) enum Expr<'a> {
     Out(&'a str, bool),
     /// `ip saddr NET`.
     Source(Ipv4Net),
-    /// `ip daddr NET`.
-    Destination(Ipv4Net),
+    /// `ip daddr NET`, or `ip daddr != NET`.
+    Destination(Ipv4Net, bool),
     /// `ct state …`: any of these bits.
     State(u32),
     /// `ct status …`: any of these bits.
@@ -56,8 +56,8 @@ impl Expr<'_> {
         match self {
             Expr::In(name, is) => interface(m, 6, name, is),
             Expr::Out(name, is) => interface(m, 7, name, is),
-            Expr::Source(net) => in_net(m, 12, net),
-            Expr::Destination(net) => in_net(m, 16, net),
+            Expr::Source(net) => in_net(m, 12, net, true),
+            Expr::Destination(net, is) => in_net(m, 16, net, is),
             Expr::State(bits) => conntrack(m, 0, bits),
             Expr::Status(bits) => conntrack(m, 2, bits),
             Expr::Local => {
@@ -114,10 +114,10 @@ fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Ba
     compare(m, is, &bytes)
 }
 
-fn in_net(m: &mut Batch, offset: u32, net: Ipv4Net) -> &mut Batch {
+fn in_net(m: &mut Batch, offset: u32, net: Ipv4Net, is: bool) -> &mut Batch {
     payload(m, REG, 1, offset, 4);
     mask(m, Ipv4Addr::octets(&net.netmask()));
-    compare(m, true, &net.network().octets())
+    compare(m, is, &net.network().octets())
 }
 
 fn conntrack(m: &mut Batch, key: u32, bits: u32) -> &mut Batch {

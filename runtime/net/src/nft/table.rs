@@ -131,7 +131,7 @@ fn chains(b: &mut Batch, table: &str) {
 fn rules(b: &mut Batch, table: &str, bridge: &str, subnet: Ipv4Net) {
     use Expr::*;
     // `route_localnet` on the bridge lets answers to 127.0.0.1 in; on the wire no such packet is ever right (CVE-2020-8558).
-    rule(b, "rule: loopback", table, "guard", &[In("lo", false), Destination(LOOPBACK), Drop]);
+    rule(b, "rule: loopback", table, "guard", &[In("lo", false), Destination(LOOPBACK, true), Drop]);
 
     rule(b, "rule: established", table, "forward", &[Out(bridge, true), State(ESTABLISHED), Accept]);
     rule(b, "rule: published", table, "forward", &[Out(bridge, true), Status(DNAT), Accept]);
@@ -145,5 +145,6 @@ fn rules(b: &mut Batch, table: &str, bridge: &str, subnet: Ipv4Net) {
     // Answers must come back through this host: from a container to itself or its neighbour, and from the host's 127.0.0.1.
     rule(b, "rule: localhost", table, "postrouting", &[Out(bridge, true), Source(LOOPBACK), Masquerade]);
     rule(b, "rule: hairpin", table, "postrouting", &[Out(bridge, true), Source(subnet), Status(DNAT), Masquerade]);
-    rule(b, "rule: outside", table, "postrouting", &[Out(bridge, false), Source(subnet), Masquerade]);
+    // The destination is looked at, too: a bridge that is gone leaves its table, and its subnet may be another bridge's now.
+    rule(b, "rule: outside", table, "postrouting", &[Out(bridge, false), Source(subnet), Destination(subnet, false), Masquerade]);
 }

@@ -45,7 +45,7 @@ const TABLE: &str = r#"table ip rctr0 {
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname "rctr0" ip saddr 127.0.0.0/8 masquerade
 		oifname "rctr0" ip saddr 172.29.0.0/16 ct status dnat masquerade
-		oifname != "rctr0" ip saddr 172.29.0.0/16 masquerade
+		oifname != "rctr0" ip saddr 172.29.0.0/16 ip daddr != 172.29.0.0/16 masquerade
 	}
 }
 "#;
