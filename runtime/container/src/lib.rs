@@ -18,6 +18,8 @@
 //! | [`seccomp`] | system call filters |
 //! | `prepare` | plan → descriptors |
 //! | `host` | what the kernel offers |
+//!
+//! The program `rctr-oci` (`src/bin/rctr-oci`) is runc's command line over this crate and `launch`.
 
 #![forbid(unsafe_code)]
 

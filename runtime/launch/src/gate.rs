@@ -1,5 +1,8 @@
 //! Where a created init waits once its maker has ended, for whoever starts it: a listening socket in the container's state folder.
 //! Nothing is polled, and nobody has to live for it. It needs no clean-up: init ends when the socket's name is removed.
+//!
+//! Its price is the inotify instance that notices that: execve closes it, and the kernel lets go of one only after a grace period of
+//! its own (`fsnotify_destroy_group`), some 10 ms. `run` has no gate and does not pay.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
