@@ -110,7 +110,7 @@ fn everything_set() -> serde_json::Value {
     json!({
         "Env": [PATH, "COLOUR=blue", "EMPTY="],
         "Entrypoint": ["/probe", "args"], "Cmd": ["from", "cmd"],
-        "User": "app", "WorkingDir": "/work/deep",
+        "User": "app", "WorkingDir": "/srv/deep",
         "Labels": {"maker": "integration", "tier": "test"},
         "StopSignal": "SIGUSR1",
         "ExposedPorts": {"8080/tcp": {}, "53/udp": {}},

@@ -43,7 +43,7 @@ fn input_variables_folder_user() {
         .has("MINE=1\n")
         .has("FROM=run\n")
         .has("COLOUR=blue\n")
-        .has("/work/deep\n")
+        .has("/srv/deep\n")
         .has("uid=1000 gid=1000 groups=1000,2000,2001\n");
     let root = t.rctr(["exec", "-w", "/tmp", "-u", "root", &id, "/probe", "env", "--", "cwd", "--", "id"]);
     root.ok().has("HOME=/root\n").has("/tmp\n").has("uid=0 gid=0");

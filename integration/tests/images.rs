@@ -95,7 +95,7 @@ fn inspect_has_dockers_shape() {
     assert_eq!((image["Os"].as_str(), image["Architecture"].as_str()), (Some("linux"), Some(integration::oci::architecture())));
     let config = &image["Config"];
     assert_eq!(config["User"], "app");
-    assert_eq!(config["WorkingDir"], "/work/deep");
+    assert_eq!(config["WorkingDir"], "/srv/deep");
     assert_eq!(config["Entrypoint"], serde_json::json!(["/probe", "args"]));
     assert_eq!(config["Cmd"], serde_json::json!(["from", "cmd"]));
     assert_eq!(config["Labels"]["maker"], "integration");

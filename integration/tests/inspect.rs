@@ -36,7 +36,7 @@ fn shape_of_a_running_container() {
     let config = &app["Config"];
     assert_eq!(
         (&config["Image"], &config["User"], &config["WorkingDir"]),
-        (&json!("test/config"), &json!("app"), &json!("/work/deep"))
+        (&json!("test/config"), &json!("app"), &json!("/srv/deep"))
     );
     assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/probe"]), &json!(["sleep"])));
     assert_eq!((&config["Hostname"], &config["Tty"], &config["OpenStdin"]), (&json!(id[..12]), &json!(false), &json!(false)));

@@ -86,7 +86,7 @@ fn variables() {
 
 fn working_folder() {
     let t = Env::new();
-    t.rctr(args(&["--entrypoint", "/probe", "test/config", "cwd"])).ok().says("/work/deep\n");
+    t.rctr(args(&["--entrypoint", "/probe", "test/config", "cwd"])).ok().says("/srv/deep\n");
     t.rctr(args(&["-w", "/made/on/the/way", "test/probe", "cwd"])).ok().says("/made/on/the/way\n");
     t.rctr(args(&["test/probe", "cwd"])).ok().says("/\n");
     t.rctr(args(&["-w", "relative", "test/probe", "cwd"])).code(125);
