@@ -33,8 +33,8 @@ pub(crate) struct Staged<'a> {
     pub(crate) record: &'a Record,
 }
 
-/// Deprecated, and sent by nvidia's toolkit and others to this day.
-#[allow(deprecated)]
+/// The hooks that the specification deprecates.
+#[allow(deprecated, reason = "nvidia's toolkit and others send them to this day")]
 fn prestart(hooks: &Hooks) -> &Option<Vec<Hook>> {
     hooks.prestart()
 }
