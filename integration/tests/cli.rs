@@ -2,7 +2,13 @@
 
 use integration::env::{Env, Running};
 
-integration::tests![help_names_every_verb, help_of_run_names_its_flags, completions_are_valid, version_and_info];
+integration::tests![
+    help_names_every_verb,
+    help_of_run_names_its_flags,
+    completions_are_valid,
+    version_and_info,
+    output_that_cannot_be_written
+];
 
 const VERBS: [&str; 16] = [
     "pull", "images", "rmi", "create", "start", "run", "ps", "logs", "stop", "kill", "rm", "exec", "inspect", "wait", "version",
@@ -77,4 +83,12 @@ fn version_and_info() {
     info.ok().has("Containers: 1").has("Running: 1").has("Images: 1").has(&t.root().display().to_string());
     t.rctr(["rm", "-f", &id]).ok();
     t.nothing_left();
+}
+
+fn output_that_cannot_be_written() {
+    let t = Env::new();
+    let full = std::fs::File::create("/dev/full").expect("/dev/full");
+    let output = t.rctr_command(["version"]).stdout(full).output().expect("rctr");
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
 }

@@ -22,6 +22,15 @@ use clap::{CommandFactory, Parser};
 
 fn main() {
     sys::signal::default_sigpipe();
+    // `println!` panics when standard output cannot be written, such as on a full disk: an error like any other.
+    std::panic::set_hook(Box::new(|panic| {
+        let what = panic.payload_as_str().unwrap_or("internal error");
+        match panic.location() {
+            Some(at) if !what.starts_with("failed printing") => eprintln!("rctr: {what} ({}, line {})", at.file(), at.line()),
+            _ => eprintln!("rctr: {what}"),
+        }
+        std::process::exit(exit::FAILED)
+    }));
     if std::env::args_os().len() < 2 {
         let _ = cli::Cli::command().print_help();
         return;
