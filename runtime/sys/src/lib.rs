@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`process`] | `clone3`, `execve`, `waitid`, `pidfd_send_signal` with any signal number |
 //! | [`fds`] | `close_range` |
-//! | [`signal`] | `signalfd`, signal masks and dispositions |
+//! | [`signal`] | `signalfd`, signal masks and dispositions, names |
 //! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
 //! | [`netlink`] | netlink sockets with the kernel's own error text |
 //! | [`ns`] | `unshare`, `setns` |
@@ -16,7 +16,8 @@
 //! | [`bpf`] | device programs for cgroup v2 |
 //! | [`socket`] | sequenced-packet sockets that carry descriptors |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
-//! | [`memory`] | giving freed memory back |
+//! | [`memory`] | giving freed memory back, NUMA policy |
+//! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
 //! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |
 
 pub mod bpf;
@@ -28,6 +29,7 @@ pub mod mount;
 pub mod netlink;
 pub mod ns;
 pub mod process;
+pub mod sched;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -179,6 +179,16 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last(format!("prlimit(0, {resource}, {{{soft}, {hard}}})"))) }
 }
 
+/// Sets the caller's execution domain (personality(2)), which its program and all children keep.
+///
+/// # Errors
+/// `EINVAL` for a domain that this architecture does not have.
+pub fn set_personality(domain: u32) -> Result<()> {
+    // SAFETY: a plain integer.
+    let before = unsafe { libc::personality(libc::c_ulong::from(domain)) };
+    if before >= 0 { Ok(()) } else { Err(Error::last(format!("personality({domain:#x})"))) }
+}
+
 /// Leaves the session keyring inherited from the caller for a new, empty one (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`).
 ///
 /// # Errors

@@ -69,3 +69,69 @@ pub fn default_sigpipe() {
     // SAFETY: the default disposition runs no code. It cannot fail for a signal that may be caught.
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) };
 }
+
+/// Signals by number, from 1. x86_64 and aarch64 agree (signal(7)).
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
+    "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+/// Other names of some.
+const SYNONYMS: [(&str, i32); 4] = [("IOT", libc::SIGABRT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGIO), ("UNUSED", libc::SIGSYS)];
+/// As programs see it: below are two that glibc keeps for itself.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+/// A signal's number from `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3` or `SIGRTMAX-1`; `None` for what is none.
+pub fn number(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=RTMAX).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(at) = NAMES.iter().position(|known| *known == name) {
+        return Some(at as i32 + 1);
+    }
+    if let Some((_, number)) = SYNONYMS.iter().find(|(known, _)| *known == name) {
+        return Some(*number);
+    }
+    let bases = [("RTMIN", RTMIN), ("RTMAX", RTMAX)];
+    let (base, rest) = bases.into_iter().find_map(|(word, base)| Some((base, name.strip_prefix(word)?)))?;
+    let offset = if rest.is_empty() { 0 } else { rest.parse::<i32>().ok().filter(|_| rest.starts_with(['+', '-']))? };
+    base.checked_add(offset).filter(|number| (RTMIN..=RTMAX).contains(number))
+}
+
+/// The name of a signal, such as `SIGTERM` or `SIGRTMIN+3`; the number of what has none.
+pub fn name(signal: i32) -> String {
+    match usize::try_from(signal - 1).ok().and_then(|at| NAMES.get(at)) {
+        Some(name) => format!("SIG{name}"),
+        None if (RTMIN..=RTMAX).contains(&signal) => format!("SIGRTMIN+{}", signal - RTMIN),
+        None => signal.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        for (text, wanted) in [
+            ("9", 9),
+            ("KILL", 9),
+            ("SIGKILL", 9),
+            ("sigterm", 15),
+            ("IOT", 6),
+            ("SIGPOLL", 29),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX", 64),
+            ("rtmax-1", 63),
+            ("SYS", 31),
+        ] {
+            assert_eq!(number(text), Some(wanted), "{text}");
+        }
+        for text in ["", "0", "65", "-1", "FOO", "SIG", "RTMIN3", "RTMIN+99", "RTMAX+1", "RTMIN-1", "RTMIN+2147483647"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+        assert_eq!((name(15), name(37), name(33), name(99)), ("SIGTERM".into(), "SIGRTMIN+3".into(), "33".into(), "99".into()));
+    }
+}

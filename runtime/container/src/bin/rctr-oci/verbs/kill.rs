@@ -19,11 +19,6 @@ pub(super) const VERB: Verb = Verb {
     run,
 };
 
-/// Signals by number, from 1.
-const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",
-    "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
 const KILL: i32 = 9;
 
 fn run(context: &Context, args: &Args) -> Result<u8> {
@@ -32,7 +27,9 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
         [id, signal] => (id, signal.as_str()),
         _ => return Err(Failed::new("a container id and at most one signal are wanted")),
     };
-    let number = number(signal).ok_or_else(|| Failed::new(format!("unknown signal {signal:?}")))?;
+    // 0 only asks whether the process is there (kill(2)).
+    let number = (signal == "0").then_some(0).or_else(|| sys::signal::number(signal));
+    let number = number.ok_or_else(|| Failed::new(format!("unknown signal {signal:?}")))?;
     let (_, record) = open(&context.root, id)?;
     if args.on("all") {
         return all(&record, number).map(|()| 0);
@@ -67,42 +64,4 @@ pub(super) fn all(record: &Record, number: i32) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A signal by number or name, with or without SIG, real-time ones as `RTMIN+3`.
-fn number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return (0..=64).contains(&number).then_some(number);
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let (min, max) = (34, 64);
-    let real = match name {
-        "RTMIN" => Some(min),
-        "RTMAX" => Some(max),
-        "POLL" => Some(29),
-        "IOT" => Some(6),
-        _ => name
-            .strip_prefix("RTMIN+")
-            .and_then(|more| more.parse::<i32>().ok().map(|more| min + more))
-            .or_else(|| name.strip_prefix("RTMAX-").and_then(|less| less.parse::<i32>().ok().map(|less| max - less))),
-    };
-    real.filter(|number| (1..=max).contains(number))
-        .or_else(|| NAMES.iter().position(|known| *known == name).map(|at| at as i32 + 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_have_names() {
-        for (text, wanted) in
-            [("9", Some(9)), ("KILL", Some(9)), ("sigterm", Some(15)), ("SIGRTMIN+3", Some(37)), ("rtmax-1", Some(63))]
-        {
-            assert_eq!(number(text), wanted, "{text}");
-        }
-        assert_eq!([number("65"), number("-1"), number("SIGNO"), number("RTMIN+99")], [None; 4]);
-        assert_eq!(number("SYS"), Some(31));
-    }
 }
