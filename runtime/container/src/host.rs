@@ -18,6 +18,8 @@ pub struct Host {
     pub seccomp: bool,
     /// AppArmor is active.
     pub apparmor: bool,
+    /// SELinux is active. Only known after [`Host::asked`].
+    pub selinux: bool,
 }
 
 impl Host {
@@ -32,7 +34,16 @@ impl Host {
             grantable: capabilities(None).map_or(0, |sets| sets.permitted.bits()),
             seccomp: secure_computing_mode().is_ok(),
             apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
+            selinux: false,
         })
+    }
+
+    /// Asks also what only few configurations need to know, if this process is one that does.
+    pub fn asked(mut self, process: &oci_spec::runtime::Process) -> Host {
+        if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
+            self.selinux = selinux();
+        }
+        self
     }
 }
 
@@ -48,4 +59,10 @@ fn last_cap() -> u32 {
         last += 1;
     }
     last
+}
+
+/// SELinux is active where its file system is mounted (selinux(8)).
+fn selinux() -> bool {
+    const SELINUX_MAGIC: i64 = 0xf97c_ff8c;
+    rustix::fs::statfs("/sys/fs/selinux").is_ok_and(|fs| fs.f_type == SELINUX_MAGIC)
 }

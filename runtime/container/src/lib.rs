@@ -12,11 +12,13 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`config`] | reading configurations |
 //! | `compile` | configuration → plan: mounts, namespaces, process, devices, hidden paths, sysctls |
 //! | [`capabilities`] | names and bit sets |
 //! | [`cgroup`] | hierarchies (v2, v1, hybrid), limits, freezing, killing, removing |
 //! | [`seccomp`] | system call filters |
 //! | `prepare` | plan → descriptors |
+//! | `shared` | what all processes of a container have in common |
 //! | `host` | what the kernel offers |
 //!
 //! The program `rctr-oci` (`src/bin/rctr-oci`) is runc's command line over this crate and `launch`.
@@ -26,12 +28,15 @@
 pub mod capabilities;
 pub mod cgroup;
 mod compile;
+pub mod config;
 mod error;
 mod host;
 mod prepare;
 pub mod seccomp;
+mod shared;
 
 pub use compile::{Compiled, Source, compile, compile_process};
 pub use error::Error;
 pub use host::Host;
 pub use prepare::prepare;
+pub use shared::Shared;

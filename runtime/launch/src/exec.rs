@@ -8,6 +8,7 @@ use sys::process::Clone;
 use crate::child::join;
 use crate::create::{hide, in_pid_namespace};
 use crate::handshake::Child;
+use crate::process::starting_on;
 use crate::{Failure, Inherited, Process, Stdio, Target};
 
 /// A process that runs in a container. It is the caller's child: the caller reaps it, and should do so before it waits for init, which
@@ -43,10 +44,10 @@ pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Re
     hide()?;
     let clone = Clone { namespaces: 0, cgroup: target.places.into.as_ref().map(|fd| fd.as_fd()), sibling: false };
     let spawn = || Child::spawn(&clone, None, |parent| join::run(process, target, &inherited, parent));
-    let child = match target.places.namespaces & kind::PID {
-        0 => spawn()?,
-        _ => in_pid_namespace(target.init.as_fd(), spawn)?,
-    };
+    let child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
+        0 => spawn(),
+        _ => in_pid_namespace(target.init.as_fd(), spawn),
+    })?;
     drop(inherited);
     let (pid, start_time) = (child.pid(), child.start_time());
     let (pidfd, terminal) = child.wait_joined()?;

@@ -165,6 +165,64 @@ pub struct Process {
     pub terminal: Option<(u16, u16)>,
     /// The system call filter.
     pub seccomp: Option<Seccomp>,
+    /// Policy and priority; the caller's without it.
+    pub scheduler: Option<Scheduler>,
+    /// Class and level of ioprio_set(2).
+    pub io_priority: Option<(u8, u8)>,
+    /// Which CPUs it may use. Without it, all that its cgroup has, whatever the caller may.
+    pub affinity: Option<Affinity>,
+    /// Execution domain of personality(2).
+    pub personality: Option<u32>,
+    /// NUMA policy.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// What security modules know the program by.
+    pub labels: Labels,
+}
+
+/// A policy of sched_setattr(2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduler {
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// For the ordinary policies.
+    pub nice: i32,
+    /// For the real-time ones.
+    pub priority: u32,
+    /// Nanoseconds, for `SCHED_DEADLINE` as the two after it.
+    pub runtime: u64,
+    /// Nanoseconds.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
+}
+
+/// Sets of CPUs, bit N of word M for CPU 64 * M + N (sched_setaffinity(2)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affinity {
+    /// Until it is in its cgroup. For [`crate::exec`] only.
+    pub first: Option<Vec<u64>>,
+    /// From there on; without it the kernel decides.
+    pub then: Option<Vec<u64>>,
+}
+
+/// A policy of set_mempolicy(2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPolicy {
+    /// `MPOL_*` with `MPOL_F_*`.
+    pub mode: u32,
+    /// The nodes, as [`Affinity`] has CPUs.
+    pub nodes: Vec<u64>,
+}
+
+/// What security modules know a program by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labels {
+    /// The AppArmor profile.
+    pub apparmor: Option<String>,
+    /// The SELinux context of the process and its keyring.
+    pub selinux: Option<String>,
 }
 
 /// The five capability sets, bit N for capability N.

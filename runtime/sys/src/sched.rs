@@ -4,11 +4,9 @@ use rustix::io::Errno;
 
 use crate::{Error, Result};
 
-/// `struct sched_attr` (sched_setattr(2)) as of Linux 5.3.
-#[repr(C)]
+/// What [`set_attr`] sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attr {
-    size: u32,
     /// `SCHED_*`.
     pub policy: u32,
     /// `SCHED_FLAG_*`.
@@ -23,6 +21,20 @@ pub struct Attr {
     pub deadline: u64,
     /// Nanoseconds.
     pub period: u64,
+}
+
+/// `struct sched_attr` as of Linux 5.3.
+#[repr(C)]
+#[derive(Default)]
+struct Raw {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
     util_min: u32,
     util_max: u32,
 }
@@ -33,10 +45,11 @@ pub struct Attr {
 /// `EPERM` without CAP_SYS_NICE, or for `SCHED_DEADLINE` while some CPUs are excluded; `EBUSY` when the bandwidth is taken; `EINVAL` for
 /// what contradicts itself.
 pub fn set_attr(attr: Attr) -> Result<()> {
-    let attr = Attr { size: size_of::<Attr>() as u32, ..attr };
+    let Attr { policy, flags, nice, priority, runtime, deadline, period } = attr;
+    let size = size_of::<Raw>() as u32;
+    let raw = Raw { size, policy, flags, nice, priority, runtime, deadline, period, util_min: 0, util_max: 0 };
     // SAFETY: thread 0 is the caller; the kernel reads one structure of the size that it names.
-    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) };
-    let Attr { policy, flags, nice, priority, runtime, deadline, period, .. } = attr;
+    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const raw, 0) };
     if done == 0 {
         return Ok(());
     }
@@ -103,10 +116,15 @@ pub fn io_priority() -> Result<(u8, u8)> {
 /// # Errors
 /// None that a caller can cause.
 pub fn attr() -> Result<Attr> {
-    let mut attr = Attr::default();
+    let mut raw = Raw::default();
     // SAFETY: the kernel writes at most the size that is given.
-    let done = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attr, size_of::<Attr>(), 0) };
-    if done == 0 { Ok(attr) } else { Err(Error::last("sched_getattr()")) }
+    let done = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut raw, size_of::<Raw>(), 0) };
+    let Raw { policy, flags, nice, priority, runtime, deadline, period, .. } = raw;
+    if done == 0 {
+        Ok(Attr { policy, flags, nice, priority, runtime, deadline, period })
+    } else {
+        Err(Error::last("sched_getattr()"))
+    }
 }
 
 #[cfg(test)]

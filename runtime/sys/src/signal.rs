@@ -76,7 +76,8 @@ const NAMES: [&str; 31] = [
     "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 /// Other names of some.
-const SYNONYMS: [(&str, i32); 4] = [("IOT", libc::SIGABRT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGIO), ("UNUSED", libc::SIGSYS)];
+const SYNONYMS: [(&str, i32); 4] =
+    [("IOT", libc::SIGABRT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGIO), ("UNUSED", libc::SIGSYS)];
 /// As programs see it: below are two that glibc keeps for itself.
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;

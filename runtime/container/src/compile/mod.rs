@@ -1,12 +1,14 @@
 //! From an OCI configuration to a plan, without touching anything.
 
 mod devices;
+mod lists;
 mod masks;
 mod mounts;
 mod namespaces;
 mod options;
 mod process;
 mod refuse;
+mod scheduling;
 mod sysctl;
 
 pub(crate) use namespaces::name as namespace_name;
@@ -99,7 +101,11 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), host, &mut build)?;
     devices::devices(spec, linux, terminal, &mut build)?;
     masks::masks(linux, &mut build)?;
-    let process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
+    let mut process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
+    // It is for processes that join (runtime-spec, `execCPUAffinity`).
+    process.affinity = None;
+    process.personality = linux.personality().as_ref().map(scheduling::personality).transpose()?;
+    process.memory_policy = linux.memory_policy().as_ref().map(scheduling::memory_policy).transpose()?;
     let plan = Plan {
         unshare: namespaces.unshare,
         loopback: namespaces.unshare & namespaces::NETWORK != 0,
@@ -117,7 +123,8 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     Ok(Compiled { plan, sources: build.sources, warnings: build.warnings })
 }
 
-/// Compiles a process that joins a container, with that container's filter. Capabilities that this host cannot give are left out.
+/// Compiles a process that joins a container, with that container's filter; what else all of its processes share is in
+/// [`Shared`](crate::Shared). Capabilities that this host cannot give are left out.
 ///
 /// # Errors
 /// As [`compile`].

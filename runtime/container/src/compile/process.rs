@@ -1,8 +1,9 @@
 //! The process: what is executed, as whom, with what.
 
-use launch::{Capabilities, Process};
+use launch::{Capabilities, Labels, Process};
 use oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, PosixRlimitType};
 
+use super::scheduling;
 use crate::capabilities::{Set, from_oci, names};
 use crate::{Error, Host};
 
@@ -13,7 +14,9 @@ pub(super) fn process(
     host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<Process, Error> {
-    refuse(process, host)?;
+    if process.command_line().is_some() {
+        return Err(Error::unsupported("process.commandLine", "a command line for Windows is"));
+    }
     let args = process.args().clone().unwrap_or_default();
     if args.first().is_none_or(String::is_empty) {
         return Err(Error::invalid("process.args", "must name a program"));
@@ -45,32 +48,33 @@ pub(super) fn process(
         oom_score_adj: process.oom_score_adj(),
         terminal: terminal(process)?,
         seccomp: filter(seccomp, host)?,
+        scheduler: process.scheduler().as_ref().map(scheduling::scheduler).transpose()?,
+        io_priority: process.io_priority().as_ref().map(scheduling::io_priority).transpose()?,
+        affinity: process.exec_cpu_affinity().as_ref().map_or(Ok(None), scheduling::affinity)?,
+        labels: labels(process, host)?,
+        ..Process::default()
     })
 }
 
-/// What a plan cannot carry.
-fn refuse(process: &oci_spec::runtime::Process, host: &Host) -> Result<(), Error> {
-    let profile = process.apparmor_profile().as_deref().unwrap_or_default();
-    if !matches!(profile, "" | "unconfined") {
-        let field = "process.apparmorProfile";
-        return Err(match host.apparmor {
-            true => Error::unsupported(field, "AppArmor is"),
-            false => Error::invalid(field, format!("{profile:?} is asked for, and AppArmor is not active on this host")),
-        });
-    }
-    let label = process.selinux_label().as_deref().unwrap_or_default();
-    for (present, field, what) in [
-        (!label.is_empty(), "process.selinuxLabel", "SELinux is"),
-        (process.io_priority().is_some(), "process.ioPriority", "an I/O priority is"),
-        (process.scheduler().is_some(), "process.scheduler", "a scheduling policy is"),
-        (process.exec_cpu_affinity().is_some(), "process.execCPUAffinity", "a CPU affinity is"),
-        (process.command_line().is_some(), "process.commandLine", "a command line for Windows is"),
-    ] {
-        if present {
-            return Err(Error::unsupported(field, what));
+/// What is asked of a security module that is not there is an error, not a process without protection.
+fn labels(process: &oci_spec::runtime::Process, host: &Host) -> Result<Labels, Error> {
+    let label = |field: &str, text: &Option<String>, module: &str, active: bool| match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) if !active => {
+            Err(Error::invalid(field, format!("{text:?} is asked for, and {module} is not active on this host")))
         }
-    }
-    Ok(())
+        Some(text) if text.contains(['\0', '\n']) => {
+            Err(Error::invalid(field, format!("{text:?} contains what cannot be part of a name")))
+        }
+        Some(text) => Ok(Some(text.to_owned())),
+    };
+    // Where there is no AppArmor, everything is unconfined.
+    let none = process.apparmor_profile().as_deref() == Some("unconfined") && !host.apparmor;
+    let profile = if none { &None } else { process.apparmor_profile() };
+    Ok(Labels {
+        apparmor: label("process.apparmorProfile", profile, "AppArmor", host.apparmor)?,
+        selinux: label("process.selinuxLabel", process.selinux_label(), "SELinux", host.selinux)?,
+    })
 }
 
 /// The five sets. What this process does not have itself it cannot give: such a capability is left out with a warning, as the

@@ -44,8 +44,6 @@ fn linux(linux: &Linux) -> Result<(), Error> {
         (linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices", "moving network devices is"),
         (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "linux.mountLabel", "SELinux is"),
         (linux.intel_rdt().is_some(), "linux.intelRdt", "Intel RDT is"),
-        (linux.memory_policy().is_some(), "linux.memoryPolicy", "a memory policy is"),
-        (linux.personality().is_some(), "linux.personality", "a personality is"),
         (linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()), "linux.timeOffsets", "time namespaces are"),
     ] {
         if present {

@@ -22,6 +22,21 @@ pub fn foreign() -> bool {
     std::env::var_os("RUNTIME").is_some_and(|path| Path::new(&path).file_name().is_none_or(|name| name != "rctr-oci"))
 }
 
+/// Whether the runtime knows a version of the specification. Ours knows all.
+pub fn knows(version: &str) -> bool {
+    if !foreign() {
+        return true;
+    }
+    let output = Command::new(runtime()).arg("features").output().unwrap();
+    let features: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let numbers = |text: &str| text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect::<Vec<u32>>();
+    let known = numbers(features["ociVersionMax"].as_str().unwrap_or_default()) >= numbers(version);
+    if !known {
+        println!("skipped: needs runtime-spec {version}");
+    }
+    known
+}
+
 /// A container to be, or one that is. It is removed at the end.
 pub struct Bundle {
     pub dir: TempDir,

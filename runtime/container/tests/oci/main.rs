@@ -6,6 +6,7 @@
 
 mod crash;
 mod exec;
+mod fields;
 mod fixture;
 mod hooks;
 mod input;
@@ -38,7 +39,9 @@ fn main() {
         return;
     }
     let wanted: Vec<&String> = args[1..].iter().filter(|arg| !arg.starts_with('-')).collect();
-    let all = [life::CHECKS, exec::CHECKS, streams::CHECKS, report::CHECKS, hooks::CHECKS, input::CHECKS, crash::CHECKS].concat();
+    let all =
+        [life::CHECKS, exec::CHECKS, fields::CHECKS, streams::CHECKS, report::CHECKS, hooks::CHECKS, input::CHECKS, crash::CHECKS]
+            .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (name, of, check) in all {
         if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {

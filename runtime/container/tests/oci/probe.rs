@@ -25,6 +25,7 @@ pub fn main(words: &[String]) {
         ["term"] => term(),
         ["die", signal] => sys::process::signal(me(), signal.parse().unwrap()).unwrap(),
         ["facts"] => facts(),
+        ["sched"] => sched(),
         ["fd", number] => {
             println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
         }
@@ -63,4 +64,22 @@ fn facts() {
     }
     println!("pid={}", std::process::id());
     println!("host={}", std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim());
+}
+
+/// How it runs, as JSON.
+fn sched() {
+    let attr = sys::sched::attr().unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"));
+    let (class, level) = sys::sched::io_priority().unwrap();
+    let own = serde_json::json!({
+        "policy": attr.policy, "nice": attr.nice, "priority": attr.priority, "flags": attr.flags,
+        "times": [attr.runtime, attr.deadline, attr.period],
+        "io": [class, level],
+        "cpus": field("Cpus_allowed_list"),
+        "umask": u32::from_str_radix(field("Umask").unwrap(), 8).unwrap(),
+        "machine": rustix::system::uname().machine().to_str().unwrap(),
+        "memory": sys::memory::policy().ok(),
+    });
+    println!("{own}");
 }

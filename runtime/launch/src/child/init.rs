@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use rustix::fs::Mode;
 
-use super::{cgroup, namespaces, procfs, root};
+use super::{cgroup, labels, namespaces, procfs, root};
 use crate::create::{Inherited, Stages, Table};
 use crate::failure::During;
 use crate::handshake::Parent;
@@ -27,8 +27,10 @@ pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
     rustix::process::umask(Mode::empty());
     // Before anything is allocated on the container's behalf: from here on its limits hold.
     cgroup::enter(plan.cgroup.join.iter().map(|slot| table.get(*slot)))?;
+    process::restrict(plan.process.affinity.as_ref())?;
     // While /proc is the host's, which nobody in the container can redirect (CVE-2025-52881).
     procfs::adjust_oom_score(plan.process.oom_score_adj)?;
+    let labels = labels::open(&plan.process.labels, !inherited.keyring)?;
     // After the cgroup: a cgroup namespace is rooted where its maker is at that time.
     namespaces::enter(plan, table)?;
     // In the namespaces that they configure, and still through the host's /proc.
@@ -41,5 +43,6 @@ pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
     // The host is out of reach from here on.
     let terminal = root::build(task).during(|| "root file system")?;
     let streams = Streams::of(terminal, inherited.stdio.as_ref());
-    process::execute(&plan.process, streams, inherited, parent, Some(&|| stages.map_or(Ok(()), |stages| stages.starting())))
+    let starting = || stages.map_or(Ok(()), |stages| stages.starting());
+    process::execute(&plan.process, process::Given { streams, inherited, parent, labels: &labels }, Some(&starting))
 }

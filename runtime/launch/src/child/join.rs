@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::Call;
 use sys::ns::{kind, setns};
 
-use super::{cgroup, procfs, terminal};
+use super::{cgroup, labels, procfs, terminal};
 use crate::failure::During;
 use crate::handshake::Parent;
 use crate::process::{self, Streams};
@@ -18,8 +18,10 @@ use crate::{Failure, Inherited, Process, Target};
 pub(crate) fn run(process: &Process, target: &Target, inherited: &Inherited, parent: &Parent) -> Result<Infallible, Failure> {
     // The container's limits hold from here on.
     cgroup::enter(target.places.join.iter().map(|fd| fd.as_fd()))?;
+    process::restrict(process.affinity.as_ref())?;
     // While /proc is the host's.
     procfs::adjust_oom_score(process.oom_score_adj)?;
+    let labels = labels::open(&process.labels, !inherited.keyring)?;
     // All at once: either everything is entered or nothing. With the mount namespace come its root and, as folder, that root.
     // The pid namespace was entered by being born there, users are not separated.
     let namespaces = target.places.namespaces & !(kind::PID | kind::USER);
@@ -33,5 +35,6 @@ pub(crate) fn run(process: &Process, target: &Target, inherited: &Inherited, par
         }
         None => None,
     };
-    process::execute(process, Streams::of(terminal, inherited.stdio.as_ref()), inherited, parent, None)
+    let streams = Streams::of(terminal, inherited.stdio.as_ref());
+    process::execute(process, process::Given { streams, inherited, parent, labels: &labels }, None)
 }

@@ -4,6 +4,7 @@
 mod cgroup;
 pub(crate) mod init;
 pub(crate) mod join;
+pub(crate) mod labels;
 mod loopback;
 mod namespaces;
 mod procfs;

@@ -18,10 +18,17 @@ use crate::failure::During;
 /// Writes the caller's `oom_score_adj`, which its children inherit.
 pub(crate) fn adjust_oom_score(score: Option<i32>) -> Result<(), Failure> {
     let Some(score) = score else { return Ok(()) };
-    host()
-        .and_then(|proc| open(&proc, "self/oom_score_adj"))
+    writable("self/oom_score_adj")
         .and_then(|file| sys::fs::write_all(file, score.to_string().as_bytes()))
         .during(|| format!("set oom_score_adj to {score} (lowering it needs CAP_SYS_RESOURCE)"))
+}
+
+/// Opens a file of the caller's own for writing.
+pub(super) fn writable(path: &str) -> sys::Result<OwnedFd> {
+    match host().and_then(|proc| open(&proc, path)) {
+        Err(error) if error.errno() != Errno::NOENT => open(&instance()?, path),
+        other => other,
+    }
 }
 
 /// Writes kernel settings of the caller's own namespaces.
@@ -34,7 +41,7 @@ pub(crate) fn set(settings: &[(String, String)]) -> Result<(), Failure> {
     for (key, value) in settings {
         let path = path(key);
         let file = match host.as_ref().map_err(Clone::clone).and_then(|host| open(host, &path)) {
-            Err(error) if error.errno() != Errno::NOENT => instance(&mut private).and_then(|own| open(own, &path)),
+            Err(error) if error.errno() != Errno::NOENT => settings_of_own(&mut private).and_then(|own| open(own, &path)),
             other => other,
         };
         file.and_then(|file| sys::fs::write_all(file, value.as_bytes())).during(|| format!("sysctl {key}={value}"))?;
@@ -64,11 +71,16 @@ fn host() -> sys::Result<OwnedFd> {
     }
 }
 
-/// The settings of a procfs of our own, mounted nowhere.
-fn instance(private: &mut Option<OwnedFd>) -> sys::Result<&OwnedFd> {
+/// A procfs of our own, mounted nowhere.
+fn instance() -> sys::Result<OwnedFd> {
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Filesystem::open("proc")?.mount(attributes)
+}
+
+/// The settings of one.
+fn settings_of_own(private: &mut Option<OwnedFd>) -> sys::Result<&OwnedFd> {
     if private.is_none() {
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        *private = Some(folder(&Filesystem::open("proc")?.mount(attributes)?)?);
+        *private = Some(folder(&instance()?)?);
     }
     private.as_ref().ok_or_else(|| Error::new("fsopen(\"proc\")", Errno::NODEV))
 }
@@ -97,6 +109,33 @@ mod tests {
         assert_eq!(path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
         assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), "net/ipv4/conf/eth0.1/forwarding");
         assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");
+    }
+
+    /// A mount inside the real one, on the label of the very task (CVE-2025-52881).
+    #[test]
+    #[allow(clippy::print_stdout)]
+    fn nothing_is_opened_through_a_mount() {
+        use rustix::mount::{MountPropagationFlags as Propagation, mount_bind, mount_change};
+        if !rustix::process::geteuid().is_root() {
+            return println!("skipped: needs root");
+        }
+        let fake = std::env::temp_dir().join(format!("launch-fake-attr-{}", std::process::id()));
+        std::fs::create_dir(&fake).unwrap();
+        std::fs::write(fake.join("exec"), "").unwrap();
+        // A thread may have mounts of its own.
+        let opened = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                sys::ns::unshare(sys::ns::kind::MOUNT as i32).unwrap();
+                mount_change("/", Propagation::PRIVATE | Propagation::REC).unwrap();
+                mount_bind(&fake, "/proc/thread-self/attr").unwrap();
+                assert_eq!(std::fs::read("/proc/thread-self/attr/exec").unwrap(), b"", "the mount is seen");
+                let file = writable("thread-self/attr/exec").unwrap();
+                fstatfs(&file).unwrap().f_type == PROC_SUPER_MAGIC
+            });
+            thread.join().unwrap()
+        });
+        std::fs::remove_dir_all(&fake).unwrap();
+        assert!(opened, "a file that is none of procfs");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod filter;
 mod folder;
 mod limits;
 mod lookup;
+mod scheduling;
 mod streams;
 mod user;
 
@@ -14,8 +15,10 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use sys::Call;
 
+pub(crate) use scheduling::{restrict, starting_on};
 pub(crate) use streams::Streams;
 
+use crate::child::labels::Pending;
 use crate::failure::During;
 use crate::handshake::Parent;
 use crate::{Failure, Inherited, Process};
@@ -26,22 +29,29 @@ const DEFAULT_UMASK: u32 = 0o022;
 /// What is done right before execve, once the word to start has come.
 pub(crate) type Starting<'a> = &'a dyn Fn() -> Result<(), String>;
 
+/// What else a process is given.
+pub(crate) struct Given<'a> {
+    pub(crate) streams: Streams<'a>,
+    pub(crate) inherited: &'a Inherited,
+    pub(crate) parent: &'a Parent,
+    pub(crate) labels: &'a Pending,
+}
+
 /// Becomes the process's program. With `starting` it first reports that all is ready and waits for the word.
-pub(crate) fn execute(
-    process: &Process,
-    streams: Streams<'_>,
-    inherited: &Inherited,
-    parent: &Parent,
-    starting: Option<Starting<'_>>,
-) -> Result<Infallible, Failure> {
+pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Starting<'_>>) -> Result<Infallible, Failure> {
+    let Given { streams, inherited, parent, labels } = given;
     streams.install(process.uid)?;
+    let kept: Vec<_> = parent.fds().into_iter().chain(labels.fds()).collect();
     // Nothing of the host may be open from here on: the working folder could lead there through /proc/self/fd (CVE-2024-21626), and
     // so could whoever is allowed to trace us in a pid namespace that is not new (CVE-2016-9962).
-    sys::fds::close_all_but(3 + inherited.preserved, &parent.fds()).during(|| "close the host's descriptors")?;
+    sys::fds::close_all_but(3 + inherited.preserved, &kept).during(|| "close the host's descriptors")?;
     if !inherited.keyring {
-        new_keyring()?;
+        labels.with_keys(new_keyring)?;
     }
+    // Before the word to start is waited for: a profile that is not there keeps the container from being made.
+    labels.exec()?;
     limits::set(&process.rlimits)?;
+    scheduling::set(process)?;
     // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it must come before capabilities go; with it, it comes last, and need
     // not permit what is done until then. As runc does.
     if process.no_new_privs {

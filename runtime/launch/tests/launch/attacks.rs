@@ -25,6 +25,7 @@ pub const CHECKS: &[Check] = &[
     ("racing_links_do_not_lead_out", racing_links_do_not_lead_out),
     ("who_starts_containers_cannot_be_traced", who_starts_containers_cannot_be_traced),
     ("a_fake_terminal_device_is_refused", a_fake_terminal_device_is_refused),
+    ("labels_are_not_written_to_a_fake_procfs", labels_are_not_written_to_a_fake_procfs),
 ];
 
 fn proc_sys_or_dev_as_a_link_is_refused() {
@@ -215,4 +216,29 @@ fn who_starts_containers_cannot_be_traced() {
     let executed = launch::exec(&process, &guard.running.target, None).unwrap();
     wait(executed.pidfd).unwrap();
     assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+}
+
+/// A mount namespace of its own, whose mounts nobody else sees.
+fn apart() {
+    sys::ns::unshare(sys::ns::kind::MOUNT as i32).unwrap();
+    let private = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).unwrap();
+}
+
+fn labelled() -> Fixture {
+    Fixture::new(&["exit", "0"]).process(|process| process.labels.apparmor = Some("no-such-profile".into()))
+}
+
+/// What a volume over the /proc of an outer container would be: the label goes nowhere, and the program runs unconfined
+/// (CVE-2019-16884, CVE-2025-52881). It must reach the kernel, which refuses a profile that is not there.
+fn labels_are_not_written_to_a_fake_procfs() {
+    let fixture = labelled();
+    apart();
+    rustix::mount::mount("fake", "/proc", "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+    std::fs::create_dir_all("/proc/thread-self/attr/apparmor").unwrap();
+    let files = ["/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"];
+    files.iter().for_each(|file| std::fs::write(file, "").unwrap());
+    let failure = launch::create(&fixture.plan, &fixture.fds, None).expect_err("it was created");
+    assert!(failure.message.contains("no-such-profile"), "{failure}");
+    assert_eq!(files.map(|file| std::fs::read_to_string(file).unwrap()), ["", ""]);
 }

@@ -1,7 +1,7 @@
 //! `rctr-oci`: the command line of runc over the crates `container` and `launch`.
 //!
 //! ```text
-//!   create ─▶ <root>/ID/{state.json, start, seccomp}   init waits at the socket `start`; create ends
+//!   create ─▶ <root>/ID/{state.json, start, shared}    init waits at the socket `start`; create ends
 //!   start  ─▶ knocks there
 //!   state, list, kill, ps, pause, …                    read state.json, look at the process, hold nothing
 //!   delete ─▶ cgroup and folder are gone

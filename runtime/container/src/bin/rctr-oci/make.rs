@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use container::cgroup::{self, Cgroup};
-use container::{Host, compile, prepare};
+use container::{Host, Shared, compile, prepare};
 use launch::{Created, Gate, Inherited, create_with};
 use oci_spec::runtime::Hooks;
 
@@ -84,15 +84,17 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     let inherited = inherited(args)?;
     let mut spec = bundle.spec.clone();
     crate::console::listen_environment(&mut spec, inherited.preserved);
+    bundle.warnings.iter().for_each(|warning| context.log.warn(warning));
     let host = Host::gather()?;
+    let host = spec.process().iter().fold(host, Host::asked);
     let compiled = compile(&spec, &host)?;
     compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
     let mut undo = Undo { cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
     let mut record = record(id, &bundle, &host, &compiled.plan);
     entry.write(&record)?;
-    if let Some(filter) = &compiled.plan.process.seccomp {
-        entry.keep_seccomp(filter)?;
+    if record.rctr.shared {
+        entry.keep_shared(&Shared::of(&compiled.plan.process))?;
     }
     let resources = devices::with_defaults(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()));
     let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
@@ -123,7 +125,7 @@ fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record
     record.rctr.folders = folders.into_iter().enumerate().map(|(at, path)| Folder { path, v2: at >= v1 }).collect();
     record.config.cgroups.path = path;
     record.rctr.namespaces = plan.join.iter().fold(plan.unshare, |all, (which, _)| all | which);
-    record.rctr.seccomp = plan.process.seccomp.is_some();
+    record.rctr.shared = Shared::of(&plan.process) != Shared::default();
     record.rctr.hooks = Some(bundle.hooks.clone()).filter(|hooks| hooks.poststart().is_some() || hooks.poststop().is_some());
     record
 }

@@ -59,8 +59,8 @@ pub(crate) struct Own {
     pub(crate) own_pids: bool,
     /// Its cgroup folders, v1 before v2.
     pub(crate) folders: Vec<Folder>,
-    /// There is a compiled filter beside this file, for processes that join.
-    pub(crate) seccomp: bool,
+    /// What its processes have in common is in a file beside this one.
+    pub(crate) shared: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hooks: Option<Hooks>,
 }

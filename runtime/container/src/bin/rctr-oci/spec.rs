@@ -27,12 +27,14 @@ pub(crate) struct Bundle {
     pub(crate) spec: Spec,
     /// Taken out of the configuration: the plan has none.
     pub(crate) hooks: Hooks,
+    /// What could not be read of the configuration, and does not matter.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Reads the bundle at `path`, or the one that is the working folder.
 pub(crate) fn bundle(path: Option<&str>) -> Result<Bundle> {
     let path = absolute(Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."))).doing(|| "bundle")?;
-    let mut spec: Spec = json(&path.join("config.json"))?;
+    let (mut spec, warnings) = config(&path)?;
     let root = spec.root().as_ref().ok_or_else(|| Failed::new("config.json: root: missing"))?;
     let rootfs = absolute(&path.join(root.path())).doing(|| "config.json: root.path")?;
     if !rootfs.is_dir() {
@@ -49,21 +51,34 @@ pub(crate) fn bundle(path: Option<&str>) -> Result<Bundle> {
     }
     let hooks = spec.hooks().clone().unwrap_or_default();
     spec.set_hooks(None);
-    Ok(Bundle { path, rootfs, spec, hooks })
+    Ok(Bundle { path, rootfs, spec, hooks, warnings })
+}
+
+fn config(bundle: &Path) -> Result<(Spec, Vec<String>)> {
+    read(&bundle.join("config.json"), container::config::spec)
 }
 
 /// Reads a file of JSON.
 pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    read(path, |bytes| serde_json::from_slice(bytes))
+}
+
+fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).call(|| format!("open({path:?})"))?;
     let bytes = sys::fs::read_all(file, LIMIT).doing(|| format!("{}", path.display()))?;
-    serde_json::from_slice(&bytes).doing(|| format!("{}", path.display()))
+    parse(&bytes).doing(|| format!("{}", path.display()))
 }
 
-/// The process of a bundle's configuration: what `exec` changes by its flags.
+/// The process of a bundle's configuration, which `exec` changes by its flags.
 pub(crate) fn process(bundle: &Path) -> Result<Process> {
-    let spec: Spec = json(&bundle.join("config.json"))?;
+    let (spec, _) = config(bundle)?;
     spec.process().clone().ok_or_else(|| Failed::new("config.json: process: missing"))
+}
+
+/// A process in a file, and what could not be read of it.
+pub(crate) fn process_file(path: &Path) -> Result<(Process, Vec<String>)> {
+    read(path, container::config::process)
 }
 
 /// The root file system as a tree of its own, so that nothing of it is shared with the host.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use container::Shared;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fstat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 use sys::Call;
@@ -13,7 +14,7 @@ use crate::error::{Doing, Failed, Result};
 use crate::record::Record;
 
 const STATE: &str = "state.json";
-const SECCOMP: &str = "seccomp";
+const SHARED: &str = "shared";
 /// The socket that a created init waits at.
 pub(crate) const GATE: &str = "start";
 const LIMIT: usize = 16 << 20;
@@ -152,16 +153,16 @@ impl Entry {
         Ok(sys::fs::replace(&self.folder, STATE, &serde_json::to_vec(record)?)?)
     }
 
-    /// The compiled filter, for processes that join.
-    pub(crate) fn seccomp(&self) -> Result<launch::Seccomp> {
-        let file = openat(&self.folder, SECCOMP, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        let bytes = file.call(|| format!("openat({SECCOMP:?})")).and_then(|file| sys::fs::read_all(file, LIMIT))?;
+    /// What the container's processes have in common, for one that joins.
+    pub(crate) fn shared(&self) -> Result<Shared> {
+        let file = openat(&self.folder, SHARED, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let bytes = file.call(|| format!("openat({SHARED:?})")).and_then(|file| sys::fs::read_all(file, LIMIT))?;
         Ok(postcard::from_bytes(&bytes)?)
     }
 
-    /// Keeps a compiled filter.
-    pub(crate) fn keep_seccomp(&self, filter: &launch::Seccomp) -> Result<()> {
-        Ok(sys::fs::replace(&self.folder, SECCOMP, &postcard::to_stdvec(filter)?)?)
+    /// Keeps it.
+    pub(crate) fn keep_shared(&self, shared: &Shared) -> Result<()> {
+        Ok(sys::fs::replace(&self.folder, SHARED, &postcard::to_stdvec(shared)?)?)
     }
 
     /// Removes the folder, whatever is in it.

@@ -25,6 +25,7 @@ pub(super) fn host(mountinfo: &str) -> Host {
         grantable: capabilities::all(),
         seccomp: true,
         apparmor: false,
+        selinux: false,
     }
 }
 
@@ -185,7 +186,6 @@ fn what_a_plan_cannot_say_is_refused_by_name() {
         (json!({"linux": {"uidMappings": id}}), "linux.uidMappings: user namespaces are not supported"),
         (json!({"linux": {"mountLabel": "system_u"}}), "linux.mountLabel: SELinux is not supported"),
         (json!({"linux": {"intelRdt": {"closID": "x"}}}), "linux.intelRdt: Intel RDT is not supported"),
-        (json!({"linux": {"personality": {"domain": "LINUX32"}}}), "linux.personality: a personality is not supported"),
         (json!({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}), "linux.timeOffsets: time namespaces are not supported"),
         (json!({"linux": {"netDevices": {"eth0": {}}}}), "linux.netDevices: moving network devices is not supported"),
         (json!({"linux": {"rootfsPropagation": "upwards"}}), "linux.rootfsPropagation: \"upwards\" is not one of"),

@@ -64,11 +64,11 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
         Status::Creating => return Err(Failed::not_running(id)),
         _ => {}
     }
-    let (process, detach) = (process(args, &record)?, args.on("detach"));
+    let (process, detach) = (process(context, args, &record)?, args.on("detach"));
     crate::console::check(process.terminal() == Some(true), detach, args.get("console-socket"))?;
-    let mut compiled = compile_process(&process, None, &Host::gather()?)?;
-    if record.rctr.seccomp {
-        compiled.seccomp = Some(entry.seccomp()?);
+    let mut compiled = compile_process(&process, None, &Host::gather()?.asked(&process))?;
+    if record.rctr.shared {
+        entry.shared()?.give(&mut compiled);
     }
     if compiled.terminal == Some((0, 0))
         && let Ok(size) = tcgetwinsize(stdin())
@@ -98,9 +98,13 @@ fn target(record: &Record) -> Result<Target> {
 }
 
 /// The process that the flags describe.
-fn process(args: &Args, record: &Record) -> Result<Process> {
-    let mut process: Process = match args.get("process") {
-        Some(file) => spec::json(Path::new(file))?,
+fn process(context: &Context, args: &Args, record: &Record) -> Result<Process> {
+    let mut process = match args.get("process") {
+        Some(file) => {
+            let (process, warnings) = spec::process_file(Path::new(file))?;
+            warnings.iter().for_each(|warning| context.log.warn(warning));
+            process
+        }
         None => {
             let mut process = spec::process(&record.rctr.bundle)?;
             let words = args.rest[1..].to_vec();
