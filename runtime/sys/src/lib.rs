@@ -19,6 +19,7 @@
 //! | [`memory`] | giving freed memory back, NUMA policy |
 //! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
 //! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |
+//! | [`watch`] | removals from a folder, noticed without inotify's price |
 
 pub mod bpf;
 mod error;
@@ -34,5 +35,6 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod watch;
 
 pub use error::{Call, Error, Result};

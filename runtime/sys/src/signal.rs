@@ -25,6 +25,13 @@ pub fn block(signals: &[i32]) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last("sigprocmask(SIG_BLOCK)")) }
 }
 
+/// Lets `signals` come again in this thread.
+pub fn unblock(signals: &[i32]) -> Result<()> {
+    // SAFETY: a filled set and a null pointer for the old one.
+    let done = unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &set(signals), std::ptr::null_mut()) };
+    if done == 0 { Ok(()) } else { Err(Error::last("sigprocmask(SIG_UNBLOCK)")) }
+}
+
 /// Blocks `signals` and returns a descriptor from which they are read (close-on-exec, non-blocking).
 pub fn signalfd(signals: &[i32]) -> Result<OwnedFd> {
     block(signals)?;

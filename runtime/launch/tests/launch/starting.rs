@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use launch::{Created, Failure, Gate, Inherited, Kind, Stage, Stages, create_with, start};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use sys::process::{Clone, clone3, wait};
@@ -16,6 +17,7 @@ pub const CHECKS: &[Check] = &[
     ("another_process_starts_it", another_process_starts_it),
     ("it_waits_when_its_maker_has_ended", it_waits_when_its_maker_has_ended),
     ("it_ends_when_its_folder_is_removed", it_ends_when_its_folder_is_removed),
+    ("a_lock_on_its_folder_is_not_its_own", a_lock_on_its_folder_is_not_its_own),
     ("a_program_that_is_gone_is_told_to_the_starter", a_program_that_is_gone_is_told_to_the_starter),
     ("stages_come_in_order", stages_come_in_order),
     ("a_stage_that_fails_ends_it", a_stage_that_fails_ends_it),
@@ -80,6 +82,22 @@ fn it_ends_when_its_folder_is_removed() {
     assert!(!ended(&pidfd, 50));
     std::fs::remove_dir_all(&scratch.0).unwrap();
     assert_eq!(wait(&pidfd).unwrap().code(), 1);
+}
+
+fn a_lock_on_its_folder_is_not_its_own() {
+    let scratch = Scratch::new("gate-lock");
+    let locked = folder(&scratch);
+    flock(&locked, FlockOperation::LockExclusive).unwrap();
+    let gate = Gate::new(&locked, NAME).unwrap();
+    let fixture = Fixture::new(&["wait"]);
+    let made = create_with(&fixture.plan, &fixture.fds, Inherited::default(), Some(gate), None).unwrap();
+    let pidfd = made.pidfd.try_clone().unwrap();
+    made.leave().unwrap();
+    drop(locked);
+    assert!(!ended(&pidfd, 20));
+    flock(folder(&scratch), FlockOperation::NonBlockingLockExclusive).unwrap();
+    sys::process::signal(&pidfd, 9).unwrap();
+    wait(&pidfd).unwrap();
 }
 
 fn a_program_that_is_gone_is_told_to_the_starter() {
