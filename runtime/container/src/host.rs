@@ -1,8 +1,10 @@
 //! What the kernel offers, asked once before anything is decided.
 
+use oci_spec::runtime::{Process, Spec};
 use rustix::thread::{CapabilitySet, capabilities, capability_is_in_bounding_set, secure_computing_mode};
 
 use crate::cgroup::Hierarchies;
+use crate::compile::LANDLOCK;
 use crate::{Error, capabilities as caps};
 
 /// Facts about the host that decide how a configuration is compiled.
@@ -20,6 +22,8 @@ pub struct Host {
     pub apparmor: bool,
     /// SELinux is active. Only known after [`Host::asked`].
     pub selinux: bool,
+    /// Version of Landlock's ABI, 0 where there is none. Only known after [`Host::asked`].
+    pub landlock: u32,
 }
 
 impl Host {
@@ -35,11 +39,20 @@ impl Host {
             seccomp: secure_computing_mode().is_ok(),
             apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
             selinux: false,
+            landlock: 0,
         })
     }
 
-    /// Asks also what only few configurations need to know, if this process is one that does.
-    pub fn asked(mut self, process: &oci_spec::runtime::Process) -> Host {
+    /// Asks also what only few configurations need to know, if this is one that does.
+    pub fn asked(mut self, spec: &Spec) -> Host {
+        if spec.annotations().as_ref().is_some_and(|annotations| annotations.contains_key(LANDLOCK)) {
+            self.landlock = sys::landlock::abi();
+        }
+        spec.process().iter().fold(self, Host::asked_process)
+    }
+
+    /// [`Host::asked`], for a process that joins a container.
+    pub fn asked_process(mut self, process: &Process) -> Host {
         if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
             self.selinux = selinux();
         }

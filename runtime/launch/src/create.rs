@@ -140,7 +140,9 @@ pub fn create_with(
         sibling: false,
     };
     let spawn = || {
-        Child::spawn(&clone, gate, |parent| init::run(&init::Task { plan, table: &table, inherited: &inherited, parent, stages }))
+        Child::spawn(&clone, gate, plan.process.seccomp.as_ref(), |parent| {
+            init::run(&init::Task { plan, table: &table, inherited: &inherited, parent, stages })
+        })
     };
     let mut child = match plan.join.iter().find(|(which, _)| *which == kind::PID) {
         Some((_, slot)) => in_pid_namespace(table.get(*slot), spawn)?,

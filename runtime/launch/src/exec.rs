@@ -43,7 +43,7 @@ pub fn exec(process: &Process, target: &Target, stdio: Option<Stdio>) -> Result<
 pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Result<Executed, Failure> {
     hide()?;
     let clone = Clone { namespaces: 0, cgroup: target.places.into.as_ref().map(|fd| fd.as_fd()), sibling: false };
-    let spawn = || Child::spawn(&clone, None, |parent| join::run(process, target, &inherited, parent));
+    let spawn = || Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| join::run(process, target, &inherited, parent));
     let child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
         0 => spawn(),
         _ => in_pid_namespace(target.init.as_fd(), spawn),

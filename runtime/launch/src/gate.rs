@@ -15,7 +15,7 @@ use sys::{Call, Error};
 
 use crate::failure::During;
 use crate::handshake::Starter;
-use crate::{Failure, Stage};
+use crate::{Failure, Listener, Stage};
 
 /// A gate that is not yet waited at: made before the clone, so that init inherits it.
 #[derive(Debug)]
@@ -79,14 +79,15 @@ impl Gate {
     }
 }
 
-/// Starts the init that waits at the gate `name` of `folder`, and returns once it has executed its program. `pid` is its number.
+/// Starts the init that waits at the gate `name` of `folder`, and returns once it has executed its program. `pid` is its number,
+/// `listener` that of its plan's filter.
 ///
 /// # Errors
 /// [`Stage::Gone`] when nobody waits there: it is started, or it has ended. Otherwise why it could not execute; init is gone then.
-pub fn start(folder: impl AsFd, name: &str, pid: u32) -> Result<(), Stage> {
+pub fn start(folder: impl AsFd, name: &str, pid: u32, listener: Option<&Listener>) -> Result<(), Stage> {
     let socket = match sys::socket::connect_at(folder, name) {
         Err(error) if matches!(error.errno(), Errno::NOENT | Errno::CONNREFUSED) => return Err(Stage::Gone),
         other => other.during(|| "reach init").map_err(Stage::Failed)?,
     };
-    Starter::new(socket).wait_executed(pid).map_err(Stage::Failed)
+    Starter::new(socket).wait_executed(pid, listener).map_err(Stage::Failed)
 }

@@ -2,13 +2,14 @@
 //! the last message (it is close-on-exec, so it means that execve succeeded).
 
 use std::cell::OnceCell;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
+use sys::Call;
 use sys::process::{Clone, Ended, clone3};
 
 use crate::failure::During;
-use crate::{Failure, Gate};
+use crate::{Failure, Gate, Listener, Seccomp};
 
 /// The longest report: a failure's text is cut to fit.
 const MAX_REPORT: usize = 16 << 10;
@@ -22,6 +23,8 @@ enum Report {
     Born,
     /// All is built; it waits for the word to go on.
     Ready,
+    /// It has the listener of its filter at this descriptor, and waits until that is taken.
+    Listener(i32),
     /// It could not go on and ends.
     Failed(Failure),
 }
@@ -62,6 +65,18 @@ impl Parent {
         Ok(())
     }
 
+    /// Lets the parent take the filter's listener. From here on that one may decide over every call of ours, so this is done with the
+    /// two calls that runc does it with: write, which no filter may hand over, and read, which the listener has to let pass.
+    pub(crate) fn hand_over(&self, listener: &OwnedFd) -> Result<(), Failure> {
+        let socket = self.starter.get().unwrap_or(&self.socket);
+        let report = postcard::to_stdvec(&Report::Listener(listener.as_raw_fd())).unwrap_or_default();
+        rustix::io::write(socket, &report).call(|| "write(the listener's number)").during(|| "hand its listener over")?;
+        match rustix::io::read(socket, &mut [0; 8]).call(|| "read()").during(|| "hand its listener over")? {
+            0 => Err(Failure::runtime("hand its listener over: the parent is gone")),
+            _ => Ok(()),
+        }
+    }
+
     fn word(&self) -> Result<u8, Failure> {
         let mut word = [0; 8];
         match sys::socket::receive(&self.socket, &mut word).during(|| "wait for the start")? {
@@ -98,6 +113,7 @@ pub(crate) struct Child {
     pidfd: Option<OwnedFd>,
     socket: OwnedFd,
     terminal: Option<OwnedFd>,
+    listener: Option<Listener>,
 }
 
 impl Child {
@@ -105,6 +121,7 @@ impl Child {
     pub(crate) fn spawn(
         clone: &Clone<'_>,
         gate: Option<Gate>,
+        filter: Option<&Seccomp>,
         body: impl FnOnce(&Parent) -> Result<std::convert::Infallible, Failure>,
     ) -> Result<Self, Failure> {
         let (ours, theirs) = sys::socket::pair().during(|| "make a process")?;
@@ -124,7 +141,8 @@ impl Child {
         let pid = child.pid.as_raw_nonzero().get() as u32;
         // Read while the child works. A child that has ended already has no start time, and is about to report why.
         let start_time = sys::process::start_time(pid).unwrap_or(0);
-        Ok(Child { pid, start_time, pidfd: Some(child.pidfd), socket: ours, terminal: None })
+        let listener = filter.and_then(|filter| filter.listener.clone());
+        Ok(Child { pid, start_time, pidfd: Some(child.pidfd), socket: ours, terminal: None, listener })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -197,6 +215,10 @@ impl Child {
         loop {
             match receive(&self.socket)? {
                 Some((Report::Terminal, mut fds)) => self.terminal = fds.pop(),
+                Some((Report::Listener(number), _)) => {
+                    deliver(self.listener.as_ref(), self.pidfd(), self.pid, number)?;
+                    self.go()?;
+                }
                 other => return Ok(other.map(|(report, _)| report)),
             }
         }
@@ -231,6 +253,17 @@ fn receive(socket: &OwnedFd) -> Result<Option<(Report, Vec<OwnedFd>)>, Failure> 
     }
 }
 
+/// Takes the listener of a filter out of the process that has loaded it, and sends it to who answers. That it is the process that it
+/// should be, its descriptor says.
+fn deliver(listener: Option<&Listener>, process: BorrowedFd<'_>, pid: u32, number: i32) -> Result<(), Failure> {
+    let step = || "deliver the listener of the system call filter";
+    let Listener { path, message } = listener.ok_or_else(|| Failure::runtime(format!("{}: to whom?", step())))?;
+    let fd = rustix::process::pidfd_getfd(process, number, rustix::process::PidfdGetfdFlags::empty());
+    let fd = fd.call(|| format!("pidfd_getfd({number})")).during(step)?;
+    let socket = sys::socket::connect_stream(path).during(step)?;
+    sys::socket::send(&socket, message.join(&pid.to_string()).as_bytes(), &[fd.as_fd()]).during(step)
+}
+
 /// The end of a process that has started an init at its gate.
 pub(crate) struct Starter {
     socket: OwnedFd,
@@ -242,9 +275,19 @@ impl Starter {
     }
 
     /// Waits until init, whose number is `pid`, has executed its program.
-    pub(crate) fn wait_executed(&self, pid: u32) -> Result<(), Failure> {
-        if receive(&self.socket)?.is_some() {
-            return Err(Failure::runtime("init has sent what does not belong here"));
+    pub(crate) fn wait_executed(&self, pid: u32, listener: Option<&Listener>) -> Result<(), Failure> {
+        match receive(&self.socket)? {
+            None => {}
+            Some((Report::Listener(number), _)) => {
+                let flags = rustix::process::PidfdFlags::empty();
+                let init = rustix::process::Pid::from_raw(pid as i32).ok_or_else(|| Failure::runtime("no init"))?;
+                let init =
+                    rustix::process::pidfd_open(init, flags).call(|| format!("pidfd_open({pid})")).during(|| "reach init")?;
+                deliver(listener, init.as_fd(), pid, number)?;
+                sys::socket::send(&self.socket, GO, &[]).during(|| "start")?;
+                return self.wait_executed(pid, None);
+            }
+            Some(_) => return Err(Failure::runtime("init has sent what does not belong here")),
         }
         match sys::process::never_executed(pid) {
             true => Err(Failure::runtime("the process ended before it executed its program")),

@@ -165,6 +165,8 @@ pub struct Process {
     pub terminal: Option<(u16, u16)>,
     /// The system call filter.
     pub seccomp: Option<Seccomp>,
+    /// Rights that it does without.
+    pub landlock: Option<Landlock>,
     /// Policy and priority; the caller's without it.
     pub scheduler: Option<Scheduler>,
     /// Class and level of ioprio_set(2).
@@ -241,10 +243,36 @@ pub struct Capabilities {
 }
 
 /// A compiled filter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seccomp {
     /// Classic BPF: code, jt, jf, k.
     pub program: Vec<(u16, u8, u8, u32)>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub flags: u32,
+    /// Who answers calls that the filter hands over (`SECCOMP_FILTER_FLAG_NEW_LISTENER`).
+    pub listener: Option<Listener>,
+}
+
+/// Who answers for a process's calls (seccomp_unotify(2)).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The stream socket that the descriptor is sent to, on the host.
+    pub path: PathBuf,
+    /// What it is sent with: the number of the process, as its maker sees it, goes between these parts.
+    pub message: Vec<String>,
+}
+
+/// Rights that a process and all that it starts do not have, whoever they are (landlock(7)).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Landlock {
+    /// What is forbidden where nothing below allows it: `LANDLOCK_ACCESS_FS_*`.
+    pub fs: u64,
+    /// The same, `LANDLOCK_ACCESS_NET_*`.
+    pub net: u64,
+    /// `LANDLOCK_SCOPE_*`.
+    pub scoped: u64,
+    /// What is allowed below paths of the container. On what is no folder, the rights of folders count for nothing.
+    pub paths: Vec<(PathBuf, u64)>,
+    /// What is allowed with TCP ports.
+    pub ports: Vec<(u16, u64)>,
 }

@@ -12,9 +12,10 @@
 //! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
 //! | [`netlink`] | netlink sockets with the kernel's own error text |
 //! | [`ns`] | `unshare`, `setns` |
-//! | [`seccomp`] | `seccomp(SECCOMP_SET_MODE_FILTER)` |
+//! | [`seccomp`] | `seccomp(SECCOMP_SET_MODE_FILTER)` and what the kernel knows of it |
+//! | [`landlock`] | rulesets |
 //! | [`bpf`] | device programs for cgroup v2 |
-//! | [`socket`] | sequenced-packet sockets that carry descriptors |
+//! | [`socket`] | sockets that carry descriptors |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
 //! | [`memory`] | giving freed memory back, NUMA policy |
 //! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
@@ -25,6 +26,7 @@ pub mod bpf;
 mod error;
 pub mod fds;
 pub mod fs;
+pub mod landlock;
 pub mod memory;
 pub mod mount;
 pub mod netlink;

@@ -1,10 +1,12 @@
-//! Sequenced-packet Unix sockets: whole messages, with descriptors.
+//! Unix sockets that carry descriptors: sequenced-packet ones among our own programs, stream ones to others.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -48,6 +50,22 @@ pub fn listen_at(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
 pub fn connect_at(dir: impl AsFd, name: &str) -> Result<OwnedFd> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).call(|| "socket(AF_UNIX)")?;
     connect(&socket, &address(dir.as_fd(), name)?).call(|| format!("connect({name:?})"))?;
+    Ok(socket)
+}
+
+/// Connects to the stream socket at `path`, however long that is.
+///
+/// # Errors
+/// `ENOENT` when there is none, `ECONNREFUSED` when nobody listens, `EPROTOTYPE` when it is of another kind.
+pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    let call = || format!("connect({path:?})");
+    let name = path.file_name().ok_or_else(|| Error::new(call(), Errno::ISDIR))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).call(|| format!("open({folder:?}, O_PATH)"))?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).call(|| "socket(AF_UNIX)")?;
+    let at = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    connect(&socket, &SocketAddrUnix::new(&at).call(call)?).call(call)?;
     Ok(socket)
 }
 

@@ -1,6 +1,7 @@
 //! From an OCI configuration to a plan, without touching anything.
 
 mod devices;
+mod landlock;
 mod lists;
 mod masks;
 mod mounts;
@@ -11,6 +12,7 @@ mod refuse;
 mod scheduling;
 mod sysctl;
 
+pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub(crate) use namespaces::name as namespace_name;
 
 use std::path::PathBuf;
@@ -104,7 +106,8 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let mut process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
     // It is for processes that join (runtime-spec, `execCPUAffinity`).
     process.affinity = None;
-    process.personality = linux.personality().as_ref().map(scheduling::personality).transpose()?;
+    process.landlock = landlock::landlock(spec.annotations().as_ref(), host)?;
+    process.personality = linux.personality().as_ref().map(|asked| scheduling::personality(asked, &mut build.warnings));
     process.memory_policy = linux.memory_policy().as_ref().map(scheduling::memory_policy).transpose()?;
     let plan = Plan {
         unshare: namespaces.unshare,

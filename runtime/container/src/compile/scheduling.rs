@@ -86,15 +86,16 @@ pub(super) fn affinity(asked: &ExecCPUAffinity) -> Result<Option<Affinity>, Erro
     Ok((first.is_some() || then.is_some()).then_some(Affinity { first, then }))
 }
 
-/// `linux.personality`.
-pub(super) fn personality(asked: &LinuxPersonality) -> Result<u32, Error> {
-    if asked.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
-        return Err(Error::invalid("linux.personality.flags", "the specification has none yet"));
+/// `linux.personality`. Of its flags the specification says that there are none yet.
+pub(super) fn personality(asked: &LinuxPersonality, warnings: &mut Vec<String>) -> u32 {
+    let flags = asked.flags().as_deref().unwrap_or_default();
+    if !flags.is_empty() {
+        warnings.push(format!("linux.personality.flags: there are none yet, left out: {}", flags.join(" ")));
     }
-    Ok(match asked.domain() {
+    match asked.domain() {
         LinuxPersonalityDomain::PerLinux => 0,
         LinuxPersonalityDomain::PerLinux32 => 8,
-    })
+    }
 }
 
 /// `linux.memoryPolicy`: numbers of `linux/mempolicy.h`.

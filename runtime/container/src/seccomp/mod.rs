@@ -18,6 +18,7 @@
 mod abi;
 mod action;
 mod emit;
+pub mod features;
 #[cfg(test)]
 mod kernel;
 mod profile;
@@ -26,8 +27,6 @@ mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
-
-use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 
@@ -58,9 +57,15 @@ pub enum Error {
     /// An errno for an action that returns none; the runtime specification asks for an error.
     #[error("{0} takes no errnoRet")]
     NoErrno(LinuxSeccompAction),
-    /// `SCMP_ACT_NOTIFY`: nobody would hold the listener, and every such call would fail with ENOSYS.
-    #[error("SCMP_ACT_NOTIFY is not supported (listener {})", .0.as_deref().unwrap_or("".as_ref()).display())]
-    Notify(Option<PathBuf>),
+    /// Nobody would hold the listener, and every such call would fail with ENOSYS.
+    #[error("SCMP_ACT_NOTIFY needs a listenerPath")]
+    NoListener,
+    /// The listener's own hand-over would wait for the listener.
+    #[error("SCMP_ACT_NOTIFY cannot be used {0}")]
+    Notify(&'static str),
+    /// The runtime specification asks for an error.
+    #[error("listenerMetadata without a listenerPath")]
+    NoPath,
 }
 
 /// Compiles a profile for this machine's architecture.
@@ -69,12 +74,19 @@ pub enum Error {
 /// listed kill the thread. Names that no kernel known here has are skipped. Calls newer than all that the profile
 /// names answer ENOSYS where its default refuses.
 ///
+/// A filter that hands calls over comes with the place of its listener; the message that goes there is for the caller to write.
+///
 /// # Errors
 /// [`Error`] names the part of the profile that no filter can express.
 pub fn compile(seccomp: &LinuxSeccomp) -> Result<launch::Seccomp, Error> {
-    let filter = build(&rules::Profile::read(seccomp, Abi::NATIVE)?);
+    let path = seccomp.listener_path().clone().filter(|path| !path.as_os_str().is_empty());
+    if path.is_none() && seccomp.listener_metadata().as_ref().is_some_and(|metadata| !metadata.is_empty()) {
+        return Err(Error::NoPath);
+    }
+    let mut filter = build(&rules::Profile::read(seccomp, Abi::NATIVE)?);
     if filter.flags & sys::seccomp::NEW_LISTENER != 0 {
-        return Err(Error::Notify(seccomp.listener_path().clone()));
+        let path = path.ok_or(Error::NoListener)?;
+        filter.listener = Some(launch::Listener { path, message: Vec::new() });
     }
     match filter.program.len() {
         0..=LONGEST => Ok(filter),
@@ -84,5 +96,5 @@ pub fn compile(seccomp: &LinuxSeccomp) -> Result<launch::Seccomp, Error> {
 
 fn build(profile: &rules::Profile) -> launch::Seccomp {
     let program = emit::program(&ranges::sections(profile), profile.default);
-    launch::Seccomp { program, flags: profile.flags }
+    launch::Seccomp { program, flags: profile.flags, listener: None }
 }

@@ -34,7 +34,7 @@ pub fn default_filter(capabilities: u64) -> launch::Seccomp {
 /// The default profile as the compiler takes it.
 pub(super) fn profile(capabilities: u64, native: Abi) -> Profile {
     let rules = templates(capabilities, native).iter().map(Template::to_rule).collect();
-    Profile { default: action::EPERM, abis: native.family().to_vec(), rules, flags: 0 }
+    Profile { default: action::EPERM, abis: native.family().to_vec(), rules, flags: sys::seccomp::SPEC_ALLOW }
 }
 
 /// A rule before it takes either form.

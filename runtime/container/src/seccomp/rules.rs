@@ -53,16 +53,32 @@ impl Profile {
                 alternatives: alternatives(entry.args().as_deref().unwrap_or_default())?,
             });
         }
-        let mut flags = seccomp.flags().iter().flatten().fold(0, |bits, &flag| bits | bit(flag));
-        let notify = action::NOTIFY;
-        if default == notify || rules.iter().any(|rule| rule.action == notify) {
-            flags |= sys::seccomp::NEW_LISTENER;
-        }
+        let flags = flags(seccomp, default, &rules)?;
         // An ABI that this kernel cannot run needs no rules: the kernel never reports it.
         let listed = |abi: Abi| seccomp.architectures().iter().flatten().any(|&arch| Abi::from_oci(arch, native) == Some(abi));
         let abis = native.family().iter().copied().filter(|&abi| abi == native || listed(abi)).collect();
         Ok(Profile { default, abis, rules, flags })
     }
+}
+
+/// `SECCOMP_FILTER_FLAG_*`, without those that mean nothing for this filter and that the kernel would refuse.
+fn flags(seccomp: &LinuxSeccomp, default: u32, rules: &[Rule]) -> Result<u32, Error> {
+    use sys::seccomp::{NEW_LISTENER, SPEC_ALLOW, TSYNC, WAIT_KILLABLE_RECV};
+    let asked = seccomp.flags().as_ref().map(|flags| flags.iter().fold(0, |bits, &flag| bits | bit(flag)));
+    // Nothing is not the same as none: runc's default.
+    let flags = asked.unwrap_or(SPEC_ALLOW);
+    let handed = |rule: &&Rule| rule.action == action::NOTIFY;
+    if default == action::NOTIFY {
+        return Err(Error::Notify("as the default action"));
+    }
+    if rules.iter().filter(handed).any(|rule| rule.calls.iter().any(|call| call.name == "write")) {
+        return Err(Error::Notify("for write"));
+    }
+    Ok(match rules.iter().any(|rule| handed(&rule)) {
+        // There is one thread. Both together would need another meaning of the result.
+        true => flags & !TSYNC | NEW_LISTENER,
+        false => flags & !WAIT_KILLABLE_RECV,
+    })
 }
 
 /// The kernel's value of an action. The runtime specification demands an error for an errno where none can be given.
@@ -97,11 +113,11 @@ fn alternatives(args: &[LinuxSeccompArg]) -> Result<Vec<Vec<Condition>>, Error> 
 }
 
 /// `linux/seccomp.h`.
-fn bit(flag: LinuxSeccompFilterFlag) -> u32 {
+pub(super) fn bit(flag: LinuxSeccompFilterFlag) -> u32 {
     match flag {
-        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => 1 << 0,
-        LinuxSeccompFilterFlag::SeccompFilterFlagLog => 1 << 1,
-        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => 1 << 2,
-        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => 1 << 5,
+        LinuxSeccompFilterFlag::SeccompFilterFlagTsync => sys::seccomp::TSYNC,
+        LinuxSeccompFilterFlag::SeccompFilterFlagLog => sys::seccomp::LOG,
+        LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => sys::seccomp::SPEC_ALLOW,
+        LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => sys::seccomp::WAIT_KILLABLE_RECV,
     }
 }

@@ -302,9 +302,17 @@ fn flags() {
     use oci_spec::runtime::LinuxSeccompFilterFlag::*;
     let all = vec![SeccompFilterFlagTsync, SeccompFilterFlagLog, SeccompFilterFlagSpecAllow, SeccompFilterFlagWaitKillableRecv];
     let mut seccomp = seccomp(LinuxSeccompAction::ScmpActAllow, &[], vec![]);
+    assert_eq!(compile(&seccomp).unwrap().flags, 0b100, "runc's default");
+    seccomp.set_flags(Some(vec![]));
     assert_eq!(compile(&seccomp).unwrap().flags, 0);
     seccomp.set_flags(Some(all));
-    assert_eq!(compile(&seccomp).unwrap().flags, 0b10_0111);
+    assert_eq!(compile(&seccomp).unwrap().flags, 0b111, "nobody is waited for");
+    seccomp.set_syscalls(Some(vec![rule(&["mount"], LinuxSeccompAction::ScmpActNotify, vec![])]));
+    seccomp.set_listener_path(Some("/run/agent".into()));
+    let filter = compile(&seccomp).unwrap();
+    assert_eq!((filter.flags, filter.listener.unwrap().path), (0b10_1110, "/run/agent".into()));
+    seccomp.set_listener_path(None).set_listener_metadata(Some("x".into()));
+    assert_eq!(compile(&seccomp).map(drop), Err(Error::NoPath));
 }
 
 #[test]
@@ -313,7 +321,8 @@ fn what_no_filter_can_express() {
     let one = |entry| compile(&seccomp(ScmpActErrno, &[], vec![entry])).map(|_| ());
     let equal = LinuxSeccompOperator::ScmpCmpEq;
     assert_eq!(one(rule(&["read"], ScmpActAllow, vec![arg(6, equal, 0, 0)])), Err(Error::Argument(6)));
-    assert_eq!(one(rule(&["read"], ScmpActNotify, vec![])), Err(Error::Notify(None)));
+    assert_eq!(one(rule(&["read"], ScmpActNotify, vec![])), Err(Error::NoListener));
+    assert_eq!(one(rule(&["read", "write"], ScmpActNotify, vec![])), Err(Error::Notify("for write")));
     let with_errno = |action, errno| one(rule(&["read"], action, vec![]).set_errno_ret(Some(errno)).clone());
     assert_eq!(with_errno(ScmpActErrno, 4096), Err(Error::Errno { errno: 4096, most: 4095 }));
     assert_eq!(with_errno(ScmpActAllow, 1), Err(Error::NoErrno(ScmpActAllow)));

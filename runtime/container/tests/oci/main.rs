@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
 #![allow(unreachable_pub)]
 
+mod confine;
 mod crash;
 mod exec;
 mod fields;
@@ -39,9 +40,18 @@ fn main() {
         return;
     }
     let wanted: Vec<&String> = args[1..].iter().filter(|arg| !arg.starts_with('-')).collect();
-    let all =
-        [life::CHECKS, exec::CHECKS, fields::CHECKS, streams::CHECKS, report::CHECKS, hooks::CHECKS, input::CHECKS, crash::CHECKS]
-            .concat();
+    let all = [
+        life::CHECKS,
+        exec::CHECKS,
+        fields::CHECKS,
+        confine::CHECKS,
+        streams::CHECKS,
+        report::CHECKS,
+        hooks::CHECKS,
+        input::CHECKS,
+        crash::CHECKS,
+    ]
+    .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (name, of, check) in all {
         if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {

@@ -26,6 +26,20 @@ pub fn main(words: &[String]) {
         ["die", signal] => sys::process::signal(me(), signal.parse().unwrap()).unwrap(),
         ["facts"] => facts(),
         ["sched"] => sched(),
+        ["mkdir", path] => println!("{}", outcome(std::fs::create_dir(path))),
+        ["mkdir-and-wait", path] => {
+            println!("{}", outcome(std::fs::create_dir(path)));
+            main(&["wait".to_owned()]);
+        }
+        ["bind", port] => println!("{}", outcome(std::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).map(drop))),
+        ["calls"] => {
+            println!("mkdir {}", outcome(std::fs::create_dir("/new")));
+            let ruleset = sys::landlock::Ruleset::new(&sys::landlock::Handled { fs: 1, ..Default::default() });
+            println!(
+                "landlock {}",
+                ruleset.map_or_else(|error| format!("errno {}", error.errno().raw_os_error()), |_| "done".into())
+            );
+        }
         ["fd", number] => {
             println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
         }
@@ -35,6 +49,10 @@ pub fn main(words: &[String]) {
         }
         ref other => panic!("unknown words {other:?}"),
     }
+}
+
+fn outcome(result: std::io::Result<()>) -> String {
+    result.map_or_else(|error| format!("errno {}", error.raw_os_error().unwrap_or(0)), |()| "done".into())
 }
 
 fn me() -> std::os::fd::OwnedFd {

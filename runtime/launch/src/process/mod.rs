@@ -3,6 +3,7 @@
 mod capabilities;
 mod filter;
 mod folder;
+mod landlock;
 mod limits;
 mod lookup;
 mod scheduling;
@@ -57,7 +58,7 @@ pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Star
     if process.no_new_privs {
         rustix::thread::set_no_new_privs(true).call(|| "prctl(PR_SET_NO_NEW_PRIVS)").during(|| "no new privileges")?;
     } else {
-        filter::load(process.seccomp.as_ref())?;
+        filter::load(process, parent)?;
     }
     // While CAP_SETPCAP is there.
     capabilities::limit(process.capabilities.as_ref())?;
@@ -79,7 +80,7 @@ pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Star
         starting().map_err(Failure::runtime)?;
     }
     if process.no_new_privs {
-        filter::load(process.seccomp.as_ref())?;
+        filter::load(process, parent)?;
     }
     program.execute()
 }

@@ -80,13 +80,14 @@ fn the_filter_is_loaded() {
     for no_new_privs in [false, true] {
         let filter = |process: &mut launch::Process| {
             process.no_new_privs = no_new_privs;
-            process.seccomp = Some(Seccomp { program: program.clone(), flags: 0 });
+            process.seccomp = Some(Seccomp { program: program.clone(), flags: 0, listener: None });
         };
         assert_eq!(Fixture::new(&["mkdir", "/new"]).process(filter).facts().get("/new"), "errno 18");
         let facts = Fixture::new(&["facts"]).process(filter).facts();
         assert_eq!((facts.get("Seccomp"), facts.get("NoNewPrivs")), ("2", if no_new_privs { "1" } else { "0" }));
     }
-    let broken = Fixture::new(&["exit", "0"]).process(|p| p.seccomp = Some(Seccomp { program: vec![(0xff, 0, 0, 0)], flags: 0 }));
+    let broken = Fixture::new(&["exit", "0"])
+        .process(|p| p.seccomp = Some(Seccomp { program: vec![(0xff, 0, 0, 0)], flags: 0, listener: None }));
     assert!(broken.failure().message.contains("system call filter: seccomp("));
 }
 
@@ -225,7 +226,8 @@ fn killed_before_exec_is_a_failure() {
     assert_eq!(failure.kind, Kind::Runtime);
     // Between the word and execve: a filter that kills at execve. The socket ends as it does after success.
     let program = vec![(0x20, 0, 0, 0), (0x15, 0, 1, libc_number("execve")), (0x06, 0, 0, 0x8000_0000), (0x06, 0, 0, 0x7fff_0000)];
-    let fixture = Fixture::new(&["exit", "0"]).process(|process| process.seccomp = Some(Seccomp { program, flags: 0 }));
+    let fixture =
+        Fixture::new(&["exit", "0"]).process(|process| process.seccomp = Some(Seccomp { program, flags: 0, listener: None }));
     let failure = fixture.failure();
     assert!(failure.message.contains("killed by signal 31 before"), "{failure}");
 }

@@ -46,9 +46,9 @@ fn another_process_starts_it() {
     let (pid, pidfd) = (created.pid, created.pidfd.try_clone().unwrap());
     created.leave().unwrap();
     assert!(!ended(&pidfd, 50) && sys::process::never_executed(pid));
-    start(folder(&scratch), NAME, pid).unwrap();
+    start(folder(&scratch), NAME, pid, None).unwrap();
     assert!(!sys::process::never_executed(pid));
-    assert_eq!(start(folder(&scratch), NAME, pid), Err(Stage::Gone));
+    assert_eq!(start(folder(&scratch), NAME, pid, None), Err(Stage::Gone));
     sys::process::signal(&pidfd, 9).unwrap();
     assert_eq!(wait(&pidfd).unwrap().code(), 137);
 }
@@ -67,7 +67,7 @@ fn it_waits_when_its_maker_has_ended() {
     let mut pid = [0; 4];
     let (_, fds) = sys::socket::receive(&ours, &mut pid).unwrap();
     assert!(!ended(&fds[0], 50));
-    start(folder(&scratch), NAME, u32::from_ne_bytes(pid)).unwrap();
+    start(folder(&scratch), NAME, u32::from_ne_bytes(pid), None).unwrap();
     assert_eq!(wait(&fds[0]).unwrap().code(), 7);
 }
 
@@ -107,7 +107,7 @@ fn a_program_that_is_gone_is_told_to_the_starter() {
     let pid = created.pid;
     created.leave().unwrap();
     let failure = Failure { kind: Kind::NotFound, message: "exec /broken: no such file or directory".into() };
-    assert_eq!(start(folder(&scratch), NAME, pid), Err(Stage::Failed(failure)));
+    assert_eq!(start(folder(&scratch), NAME, pid, None), Err(Stage::Failed(failure)));
 }
 
 /// Writes down what happens, by a pipe from both processes.

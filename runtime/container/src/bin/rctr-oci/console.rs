@@ -1,12 +1,9 @@
 //! Where a terminal's master goes, and what descriptors mean to the process.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Spec;
-use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use sys::Call;
 
 use crate::error::{Doing, Failed, Result};
 
@@ -26,16 +23,7 @@ pub(crate) fn check(terminal: bool, detached: bool, socket: Option<&str>) -> Res
 /// Sends a terminal's master to whoever listens at `path`, as runc does: its name as the data.
 pub(crate) fn send(path: &str, master: &OwnedFd) -> Result<()> {
     let failed = || format!("send the terminal to the console socket {path:?}");
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-    let socket = socket.call(|| "socket(AF_UNIX)").doing(failed)?;
-    // By a descriptor of its folder: a path may be longer than an address.
-    let name = Path::new(path).file_name().ok_or_else(|| Failed::new("not a file name")).doing(failed)?;
-    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(folder, flags, Mode::empty()).call(|| format!("open({folder:?})")).doing(failed)?;
-    let address = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    let address = SocketAddrUnix::new(&address).call(|| "socket address").doing(failed)?;
-    connect(&socket, &address).call(|| format!("connect({path:?})")).doing(failed)?;
+    let socket = sys::socket::connect_stream(Path::new(path)).doing(failed)?;
     sys::socket::send(&socket, b"/dev/ptmx", &[master.as_fd()]).doing(failed)
 }
 

@@ -23,6 +23,7 @@ mod foreground;
 mod hooks;
 mod log;
 mod make;
+mod notify;
 mod output;
 mod program;
 mod record;

@@ -16,7 +16,7 @@ use crate::error::{Doing, Failed, Result};
 use crate::record::{Folder, Record};
 use crate::spec::Bundle;
 use crate::store::{self, Entry, GATE};
-use crate::{Context, devices, hooks, program, spec};
+use crate::{Context, devices, hooks, notify, program, spec};
 
 /// The flags of `create`, which `run` has too.
 pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the working folder if it is not given");
@@ -86,12 +86,13 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     crate::console::listen_environment(&mut spec, inherited.preserved);
     bundle.warnings.iter().for_each(|warning| context.log.warn(warning));
     let host = Host::gather()?;
-    let host = spec.process().iter().fold(host, Host::asked);
-    let compiled = compile(&spec, &host)?;
+    let host = host.asked(&spec);
+    let mut compiled = compile(&spec, &host)?;
     compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
     let mut undo = Undo { cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
     let mut record = record(id, &bundle, &host, &compiled.plan);
+    notify::address(compiled.plan.process.seccomp.as_mut(), &record, None);
     entry.write(&record)?;
     if record.rctr.shared {
         entry.keep_shared(&Shared::of(&compiled.plan.process))?;
@@ -125,6 +126,10 @@ fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record
     record.rctr.folders = folders.into_iter().enumerate().map(|(at, path)| Folder { path, v2: at >= v1 }).collect();
     record.config.cgroups.path = path;
     record.rctr.namespaces = plan.join.iter().fold(plan.unshare, |all, (which, _)| all | which);
+    record.rctr.listener = plan.process.seccomp.as_ref().is_some_and(|filter| filter.listener.is_some());
+    let seccomp = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    record.rctr.listener_metadata =
+        seccomp.and_then(|seccomp| seccomp.listener_metadata().clone()).filter(|_| record.rctr.listener);
     record.rctr.shared = Shared::of(&plan.process) != Shared::default();
     record.rctr.hooks = Some(bundle.hooks.clone()).filter(|hooks| hooks.poststart().is_some() || hooks.poststop().is_some());
     record

@@ -61,6 +61,12 @@ pub(crate) struct Own {
     pub(crate) folders: Vec<Folder>,
     /// What its processes have in common is in a file beside this one.
     pub(crate) shared: bool,
+    /// Its filter has a listener.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) listener: bool,
+    /// What that one is told beside what is known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listener_metadata: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hooks: Option<Hooks>,
 }

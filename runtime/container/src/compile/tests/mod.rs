@@ -26,6 +26,7 @@ pub(super) fn host(mountinfo: &str) -> Host {
         seccomp: true,
         apparmor: false,
         selinux: false,
+        landlock: 6,
     }
 }
 

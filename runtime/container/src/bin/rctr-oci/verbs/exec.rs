@@ -16,7 +16,7 @@ use crate::error::{Doing, Failed, Result};
 use crate::foreground::{self, Foreground};
 use crate::record::Record;
 use crate::store::open;
-use crate::{Context, make, program, spec};
+use crate::{Context, make, notify, program, spec};
 
 pub(super) const VERB: Verb = Verb {
     name: "exec",
@@ -66,9 +66,10 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     }
     let (process, detach) = (process(context, args, &record)?, args.on("detach"));
     crate::console::check(process.terminal() == Some(true), detach, args.get("console-socket"))?;
-    let mut compiled = compile_process(&process, None, &Host::gather()?.asked(&process))?;
+    let mut compiled = compile_process(&process, None, &Host::gather()?.asked_process(&process))?;
     if record.rctr.shared {
         entry.shared()?.give(&mut compiled);
+        notify::address(compiled.seccomp.as_mut(), &record, Some(record.init_process_pid));
     }
     if compiled.terminal == Some((0, 0))
         && let Ok(size) = tcgetwinsize(stdin())

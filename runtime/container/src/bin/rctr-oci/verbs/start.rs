@@ -29,7 +29,9 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
         Status::Paused => return Err(Failed::new(format!("container {id:?}: cannot start a paused container"))),
         _ => return Err(started()),
     }
-    match launch::start(&entry.folder, GATE, record.init_process_pid) {
+    let filter = if record.rctr.listener { entry.shared()?.seccomp } else { None };
+    let listener = filter.as_ref().and_then(|filter| filter.listener.as_ref());
+    match launch::start(&entry.folder, GATE, record.init_process_pid, listener) {
         Ok(()) => poststart(&record).map(|()| 0),
         Err(Stage::Gone) => Err(started()),
         Err(Stage::Failed(failure)) => Err(failure.into()),
