@@ -37,6 +37,15 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// The user namespace that maps the ids of a bind mount cannot be made.
+    #[error("bind source {}: id mapping", path.display())]
+    IdMap {
+        /// The path on the host.
+        path: PathBuf,
+        /// The call that failed.
+        #[source]
+        source: sys::Error,
+    },
     /// What should be joined is not a namespace of this type.
     #[error("{} is not a {kind} namespace", path.display())]
     NotNamespace {

@@ -17,7 +17,7 @@
 //! | [`capabilities`] | names and bit sets |
 //! | [`cgroup`] | hierarchies (v2, v1, hybrid), limits, freezing, killing, removing |
 //! | [`seccomp`] | system call filters |
-//! | `prepare` | plan → descriptors |
+//! | `prepare`, `idmap` | plan → descriptors |
 //! | `shared` | what all processes of a container have in common |
 //! | `host` | what the kernel offers |
 //!
@@ -31,11 +31,12 @@ mod compile;
 pub mod config;
 mod error;
 mod host;
+mod idmap;
 mod prepare;
 pub mod seccomp;
 mod shared;
 
-pub use compile::{Compiled, Source, compile, compile_process};
+pub use compile::{Compiled, IdMap, IdRange, Source, Users, compile, compile_process};
 pub use error::Error;
 pub use host::Host;
 pub use prepare::prepare;

@@ -8,11 +8,10 @@ use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use sys::Call;
-use sys::mount::{Attr, mount_setattr};
 
 use crate::cgroup::{Cgroup, Folder};
 use crate::compile::namespace_name;
-use crate::{Compiled, Error, Source};
+use crate::{Compiled, Error, Source, idmap};
 
 /// Magic number of the file system that namespaces are files of (statfs(2)).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -23,11 +22,21 @@ const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// [`Error::NoSource`] for a bind source that is missing, [`Error::NotNamespace`] for a path that is no namespace of its type.
 pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>), Error> {
     let mut rootfs = Some(rootfs);
+    let mut maps = idmap::Maps::default();
     let mut fds = Vec::with_capacity(compiled.sources.len());
     for source in &compiled.sources {
         fds.push(match source {
             Source::Rootfs => rootfs.take().ok_or_else(|| Error::invalid("root", "given to two slots"))?,
-            Source::Tree { path, recursive, everywhere, procfs } => tree(path, *recursive, *everywhere, *procfs)?,
+            Source::Tree { path, recursive, follow, idmap, procfs } => {
+                let flags = tree_flags(*recursive, *follow);
+                let tree = match idmap {
+                    Some(map) => maps.open(path, flags, map)?,
+                    None => open_tree(CWD, path, flags)
+                        .call(|| format!("open_tree({path:?}, {flags:?})"))
+                        .map_err(|source| no_source(path, source))?,
+                };
+                checked(path, tree, *procfs)?
+            }
             Source::Namespace { path, flag, foreign } => namespace(path, *flag, *foreign)?,
             Source::Cgroup(at) => {
                 let folder = folder(cgroup, *at)?;
@@ -36,7 +45,7 @@ pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(
             }
             Source::CgroupTree(at) => {
                 let folder = folder(cgroup, *at)?;
-                clone(&folder.fd, "", false).map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
+                clone(&folder.fd).map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
             }
         });
     }
@@ -47,38 +56,37 @@ fn folder(cgroup: &Cgroup, at: usize) -> Result<&Folder, Error> {
     cgroup.folders().get(at).ok_or(Error::CgroupFolder { wanted: at, have: cgroup.folders().len() })
 }
 
-/// A detached copy of a tree.
-fn clone(dir: impl AsFd, path: impl AsRef<Path>, recursive: bool) -> sys::Result<OwnedFd> {
-    let path = path.as_ref();
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.as_os_str().is_empty());
-    open_tree(dir, path, flags).call(|| format!("open_tree({path:?}, {flags:?})"))
+/// A detached copy of a folder.
+fn clone(dir: impl AsFd) -> sys::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(dir, "", flags).call(|| format!("open_tree({flags:?})"))
 }
 
-fn tree(path: &Path, recursive: bool, everywhere: Attr, procfs: bool) -> Result<OwnedFd, Error> {
-    let failed = |source: sys::Error| match source.errno() {
+fn tree_flags(recursive: bool, follow: bool) -> OpenTreeFlags {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    flags.set(OpenTreeFlags::AT_SYMLINK_NOFOLLOW, !follow);
+    flags
+}
+
+/// Why the source of a bind mount cannot be opened.
+pub(crate) fn no_source(path: &Path, source: sys::Error) -> Error {
+    match source.errno() {
         Errno::NOENT | Errno::NOTDIR => Error::NoSource(path.to_owned()),
         _ => Error::Source { path: path.to_owned(), source },
-    };
-    let tree = clone(CWD, path, recursive).map_err(failed)?;
-    if procfs {
-        let fs = fstatfs(&tree).call(|| "fstatfs()").map_err(failed)?;
-        if fs.f_type as u64 != PROC_SUPER_MAGIC as u64 {
-            return Err(Error::invalid(
-                "mounts",
-                format!("{} is not a procfs, and nothing else may be bound on /proc", path.display()),
-            ));
-        }
     }
-    if everywhere != Attr::default() {
-        mount_setattr(&tree, everywhere, true).map_err(failed)?;
+}
+
+fn checked(path: &Path, tree: OwnedFd, procfs: bool) -> Result<OwnedFd, Error> {
+    if procfs && fstatfs(&tree).call(|| "fstatfs()").map_err(|source| no_source(path, source))?.f_type != PROC_SUPER_MAGIC {
+        let why = format!("{} is not a procfs, and nothing else may be bound on /proc", path.display());
+        return Err(Error::invalid("mounts", why));
     }
     Ok(tree)
 }
 
 /// Opens a namespace and makes sure that it is one, and of the right type: setns(2) would say only EINVAL, and later.
-fn namespace(path: &Path, flag: u64, foreign: bool) -> Result<OwnedFd, Error> {
+pub(crate) fn namespace(path: &Path, flag: u64, foreign: bool) -> Result<OwnedFd, Error> {
     let kind = namespace_name(flag);
     let failed = |source| Error::Namespace { path: path.to_owned(), kind, source };
     let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())

@@ -10,7 +10,6 @@ use container::cgroup::{self, Cgroup};
 use container::{Error, Host, compile, prepare};
 use launch::Plan;
 use oci_spec::runtime::{LinuxResources, Spec};
-use rustix::fs::StatVfsMountFlags as Flags;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use serde_json::{Value, json};
 
@@ -162,26 +161,34 @@ fn only_procfs_goes_to_proc() {
 }
 
 #[test]
-fn attributes_of_the_whole_tree_beside_those_of_its_top() {
+fn what_is_mounted_below_comes_along_if_asked_for() {
     prepared("tree", |prepare, scratch| {
         let below = scratch.join("below");
         fs::create_dir(&below).unwrap();
         mount_bind("/usr", &below).unwrap();
-        let (plan, fds) = prepare(bind(scratch, "/x", &["rbind", "ro", "rnosuid"])).unwrap();
-        let launch::Step::Bind { tree, set, recursive, .. } = plan.steps[0] else { panic!() };
-        assert_eq!((set, recursive), (1, false));
-        let tree = &fds[tree.0 as usize];
-        let below = rustix::fs::openat(tree, "below", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
-        for mount in [tree, &below] {
-            assert!(rustix::fs::fstatvfs(mount).unwrap().f_flag.contains(Flags::NOSUID));
+        let empty = |options: &[&str]| {
+            let (plan, fds) = prepare(bind(scratch, "/x", options)).unwrap();
+            let launch::Step::Bind { tree, .. } = plan.steps[0] else { panic!() };
+            let inside =
+                sys::fs::open_in_root(&fds[tree.0 as usize], "below", rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+            sys::fs::list(inside.unwrap()).unwrap().is_empty()
+        };
+        assert!(empty(&["bind"]) && !empty(&["rbind"]));
+    });
+}
+
+#[test]
+fn a_source_that_is_a_link_is_followed_or_not() {
+    prepared("link", |prepare, scratch| {
+        std::os::unix::fs::symlink("/usr", scratch.join("link")).unwrap();
+        let kind = |options: &[&str]| {
+            let (plan, fds) = prepare(bind(&scratch.join("link"), "/x", options)).unwrap();
+            let launch::Step::Bind { tree, .. } = plan.steps[0] else { panic!() };
+            rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fds[tree.0 as usize]).unwrap().st_mode)
+        };
+        assert_eq!(kind(&["bind"]), rustix::fs::FileType::Directory);
+        for option in ["src-nofollow", "copy-symlink"] {
+            assert_eq!(kind(&["bind", option]), rustix::fs::FileType::Symlink);
         }
-        // The host's own mount is as it was.
-        assert!(!rustix::fs::statvfs(scratch).unwrap().f_flag.contains(Flags::NOSUID));
-        // Without `rbind` nothing of what is mounted below comes along.
-        let (plan, fds) = prepare(bind(scratch, "/x", &["bind"])).unwrap();
-        let launch::Step::Bind { tree, .. } = plan.steps[0] else { panic!() };
-        let inside =
-            sys::fs::open_in_root(&fds[tree.0 as usize], "below", rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
-        assert!(sys::fs::list(inside.unwrap()).unwrap().is_empty());
     });
 }

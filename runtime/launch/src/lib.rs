@@ -31,12 +31,13 @@
 //! | `gate` | where an init waits whose maker has ended |
 //! | `handshake` | clone and the messages between both sides |
 //! | `child` | the child's side, in order |
-//! | `steps` | what is built below the root |
+//! | `steps`, `attributes` | what is built below the root |
 //! | `process` | the tail common to both: from mounts done to execve |
 //! | `sealed` | a program that its containers cannot write to |
 
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod child;
 mod create;
 mod exec;
@@ -49,6 +50,7 @@ mod sealed;
 mod status;
 mod steps;
 
+pub use attributes::Attributes;
 pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, create_with};
 pub use exec::{Executed, exec, exec_with};
 pub use failure::{Failure, Kind, Stage};
@@ -56,3 +58,4 @@ pub use gate::{Gate, start};
 pub use plan::*;
 pub use sealed::seal;
 pub use status::*;
+pub use steps::target::PROC_FILES;

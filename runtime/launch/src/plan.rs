@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Attributes;
+
 /// A place in the table of descriptors that travels with a plan. They are opened before the clone: the child never
 /// looks anything up on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +82,8 @@ pub enum Step {
         attributes: u64,
         /// `MS_*` propagation, 0 for that of the tree.
         propagation: u64,
+        /// Begin with what is in the target (`tmpcopyup`).
+        copy_up: bool,
     },
     /// A tree that was opened before (`open_tree(OPEN_TREE_CLONE)`): a bind mount. The target becomes a folder or a file as
     /// the source is.
@@ -88,14 +92,19 @@ pub enum Step {
         tree: Slot,
         /// Where.
         target: PathBuf,
-        /// `MOUNT_ATTR_*` bits to set.
-        set: u64,
-        /// `MOUNT_ATTR_*` bits to clear.
-        clear: u64,
-        /// Apply both to all mounts of the tree.
-        recursive: bool,
-        /// `MS_*` propagation, 0 to leave it.
-        propagation: u64,
+        /// What the mounts of the tree are to be like.
+        attributes: Attributes,
+        /// What becomes of links.
+        links: Links,
+    },
+    /// Changes a mount that is there, of one of the steps before.
+    Remount {
+        /// Its mount point.
+        target: PathBuf,
+        /// What it is to be like.
+        attributes: Attributes,
+        /// Settings of its file system, as for a new one; none for what is bound, of which only the mount is changed.
+        options: Vec<(String, Option<String>)>,
     },
     /// The container's own cgroup folder(s) on `target`: v2 as one cgroup2 mount, v1 as one bind per hierarchy.
     Cgroup {
@@ -134,6 +143,15 @@ pub enum Step {
     Readonly(PathBuf),
     /// The container's terminal on `/dev/console`. Only with [`Process::terminal`].
     Console,
+}
+
+/// Symbolic links at both ends of a bind mount. Those on the way are always followed, inside the root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// A source that is a link is made anew in the target's place (`copy-symlink`).
+    pub copy: bool,
+    /// A target that is a link is mounted over itself, not where it leads (`dest-nofollow`).
+    pub keep_target: bool,
 }
 
 /// A process of a container, its first or one that joins later.

@@ -1,13 +1,14 @@
-//! Mounts as descriptors: `mount_setattr`, and a new file system as one value.
+//! Mounts as descriptors: `mount_setattr`, `open_tree_attr`, and a file system as one value.
 
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_fd,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick,
 };
 
 use crate::{Call, Error, Result};
@@ -23,19 +24,57 @@ pub struct Attr {
     pub propagation: u64,
 }
 
+impl Attr {
+    /// As the kernel takes it, with the user namespace of an id mapping.
+    fn raw(self, users: Option<BorrowedFd<'_>>) -> libc::mount_attr {
+        let (map, fd) = users.map_or((0, 0), |users| (libc::MOUNT_ATTR_IDMAP, users.as_raw_fd() as u64));
+        libc::mount_attr { attr_set: self.set | map, attr_clr: self.clear, propagation: self.propagation, userns_fd: fd }
+    }
+}
+
 /// Changes the mount behind `mount`, and all below it when `recursive`.
 pub fn mount_setattr(mount: impl AsFd, attr: Attr, recursive: bool) -> Result<()> {
-    let fd = mount.as_fd().as_raw_fd();
-    let raw = libc::mount_attr { attr_set: attr.set, attr_clr: attr.clear, propagation: attr.propagation, userns_fd: 0 };
+    let Attr { set, clear, propagation } = attr;
+    change(mount.as_fd(), &attr.raw(None), recursive, || format!("set {set:#x}, clear {clear:#x}, propagation {propagation:#x}"))
+}
+
+/// Maps the ids of the mount behind `mount`, and of all below it when `recursive`: as a file's owner appears in the user namespace
+/// `users`, so it is stored. The mount is detached and not mapped yet.
+///
+/// # Errors
+/// `EINVAL` when a file system has no id-mapped mounts; `EPERM` when one is mapped already, or when this process has no say over it.
+pub fn idmap(mount: impl AsFd, users: impl AsFd, recursive: bool) -> Result<()> {
+    change(mount.as_fd(), &Attr::default().raw(Some(users.as_fd())), recursive, || "MOUNT_ATTR_IDMAP".to_owned())
+}
+
+fn change(mount: BorrowedFd<'_>, raw: &libc::mount_attr, recursive: bool, what: impl FnOnce() -> String) -> Result<()> {
+    let fd = mount.as_raw_fd();
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the empty path makes the kernel use `fd`; the structure is as long as said.
     let done =
-        unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const raw, size_of::<libc::mount_attr>()) };
-    if done == 0 {
-        return Ok(());
+        unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, raw as *const _, size_of::<libc::mount_attr>()) };
+    if done == 0 { Ok(()) } else { Err(Error::last(format!("mount_setattr({fd}, {})", what()))) }
+}
+
+/// `open_tree` and [`idmap`] in one call (Linux 6.15). Unlike these two it also takes a mount that is mapped already. With
+/// `AT_RECURSIVE` all of the tree is mapped.
+///
+/// # Errors
+/// `ENOSYS` before 6.15.
+pub fn open_tree_mapped(dir: impl AsFd, path: &Path, flags: OpenTreeFlags, users: impl AsFd) -> Result<OwnedFd> {
+    /// The same number everywhere (`asm-generic/unistd.h`).
+    const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+    let call = || format!("open_tree_attr({path:?}, {flags:?}, MOUNT_ATTR_IDMAP)");
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(call(), Errno::INVAL))?;
+    let raw = Attr::default().raw(Some(users.as_fd()));
+    let (dir, size) = (dir.as_fd().as_raw_fd(), size_of::<libc::mount_attr>());
+    // SAFETY: `name` is a C string; the structure is as long as said.
+    let fd = unsafe { libc::syscall(SYS_OPEN_TREE_ATTR, dir, name.as_ptr(), flags.bits(), &raw const raw, size) };
+    if fd < 0 {
+        return Err(Error::last(call()));
     }
-    let Attr { set, clear, propagation } = attr;
-    Err(Error::last(format!("mount_setattr({fd}, set {set:#x}, clear {clear:#x}, propagation {propagation:#x})")))
+    // SAFETY: the kernel has just made it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// A file system being configured: `fsopen`, any number of options, then [`Filesystem::mount`].
@@ -53,6 +92,13 @@ impl Filesystem {
     pub fn open(kind: &str) -> Result<Self> {
         let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).call(|| format!("fsopen({kind:?})"))?;
         Ok(Filesystem { context, kind: kind.to_owned() })
+    }
+
+    /// The file system of the mount behind `mount`, to be changed: any number of options, then [`Filesystem::reconfigure`].
+    pub fn pick(mount: impl AsFd) -> Result<Self> {
+        let context =
+            fspick(mount, "", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH).call(|| "fspick(FSPICK_EMPTY_PATH)")?;
+        Ok(Filesystem { context, kind: "picked".to_owned() })
     }
 
     /// Sets `key` to `value`.
@@ -78,6 +124,11 @@ impl Filesystem {
     pub fn mount(&self, attributes: MountAttrFlags) -> Result<OwnedFd> {
         self.told(fsconfig_create(&self.context), || "FSCONFIG_CMD_CREATE".to_owned())?;
         self.told(fsmount(&self.context, FsMountFlags::FSMOUNT_CLOEXEC, attributes), || format!("fsmount {attributes:?}"))
+    }
+
+    /// Changes a file system that is in use.
+    pub fn reconfigure(&self) -> Result<()> {
+        self.told(fsconfig_reconfigure(&self.context), || "FSCONFIG_CMD_RECONFIGURE".to_owned())
     }
 
     /// Adds what the kernel itself has to say, which is read from the context (`e overlay: …`), to a failed call.

@@ -1,6 +1,7 @@
 //! From an OCI configuration to a plan, without touching anything.
 
 mod devices;
+mod idmap;
 mod landlock;
 mod lists;
 mod masks;
@@ -12,6 +13,7 @@ mod refuse;
 mod scheduling;
 mod sysctl;
 
+pub use idmap::{IdMap, IdRange, Users};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub(crate) use namespaces::name as namespace_name;
 
@@ -46,9 +48,10 @@ pub enum Source {
         path: PathBuf,
         /// With everything that is mounted below it.
         recursive: bool,
-        /// Applied to all mounts of the tree. Only what a [`Step::Bind`] cannot say, because that applies everything either to the
-        /// whole tree or to its top.
-        everywhere: sys::mount::Attr,
+        /// Follow a symbolic link that it ends in.
+        follow: bool,
+        /// Whose ids it shows as whose.
+        idmap: Option<IdMap>,
         /// It must be a procfs: it goes to `/proc`.
         procfs: bool,
     },
@@ -100,7 +103,8 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let cgroup = cgroup(host, &mut build);
     let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
     let terminal = process.terminal() == Some(true);
-    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), host, &mut build)?;
+    let context = mounts::Context { host, container: idmap::Container::of(linux) };
+    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), &context, &mut build)?;
     devices::devices(spec, linux, terminal, &mut build)?;
     masks::masks(linux, &mut build)?;
     let mut process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;

@@ -2,55 +2,43 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use launch::Step;
+use launch::{PROC_FILES, Step};
 use oci_spec::runtime::Mount;
 use rustix::mount::MountAttrFlags as Attribute;
-use sys::mount::Attr;
 
+use super::idmap::{self, Container, IdMap};
 use super::options::Options;
 use super::{Build, Source};
 use crate::{Error, Host};
 
-/// Files of procfs that lxcfs and others replace. Nothing else may be mounted inside `/proc`: the container's own settings are written
-/// there, and would go elsewhere (CVE-2019-16884, CVE-2019-19921).
-const IN_PROC: [&str; 11] = [
-    "cpuinfo",
-    "diskstats",
-    "meminfo",
-    "stat",
-    "swaps",
-    "uptime",
-    "loadavg",
-    "slabinfo",
-    "softirqs",
-    "sys/kernel/ns_last_pid",
-    "sys/crypto/fips_enabled",
-];
+/// What all mounts of a container have in common.
+pub(super) struct Context<'a> {
+    pub(super) host: &'a Host,
+    pub(super) container: Container<'a>,
+}
 
 /// Compiles `mounts`.
-pub(super) fn mounts(mounts: &[Mount], host: &Host, build: &mut Build) -> Result<(), Error> {
+pub(super) fn mounts(mounts: &[Mount], context: &Context<'_>, build: &mut Build) -> Result<(), Error> {
     let mut late = Vec::new();
     for (at, mount) in mounts.iter().enumerate() {
         let field = |name: &str| format!("mounts[{at}].{name}");
-        if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-            return Err(Error::unsupported(field("uidMappings"), "id-mapped mounts are"));
-        }
         let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
-        if let Some(option) = &options.impossible {
-            return Err(Error::unsupported(field("options"), format!("the option {option:?} is")));
-        }
         let target = destination(mount.destination(), &field("destination"), &mut build.warnings)?;
         // `bind` among the options makes it a bind whatever the type says.
         let kind = match options.bind {
             Some(_) => "bind",
             None => mount.typ().as_deref().unwrap_or_default(),
         };
+        let idmap = idmap::idmap(mount, &options, context.container, &field)?;
+        fitting(kind, &options, &field("options"))?;
+        if options.remount {
+            build.steps.push(remount(kind, target, &options, context));
+            continue;
+        }
         let procfs = proc_rule(&target, kind, &field("destination"))?;
         match kind {
-            "bind" => {
-                bind(mount, target, &options, procfs, &field, build)?;
-            }
-            "cgroup" => cgroup(target, &options, host, build, &field("options"))?,
+            "bind" => bind(mount, target, &options, &Bound { idmap, procfs, context }, &field, build)?,
+            "cgroup" => cgroup(target, &options, context.host, build, &field("options"))?,
             "" => return Err(Error::invalid(field("type"), "missing")),
             _ => late.extend(new(mount, kind, target, &options, build)),
         }
@@ -60,36 +48,80 @@ pub(super) fn mounts(mounts: &[Mount], host: &Host, build: &mut Build) -> Result
     Ok(())
 }
 
+/// Refuses options that the kernel would take without a word, and do nothing.
+fn fitting(kind: &str, options: &Options, field: &str) -> Result<(), Error> {
+    let bind = kind == "bind";
+    let links = options.links.copy || options.links.keep_target || options.keep_source;
+    let useless = options.data.first().map(|(key, _)| key.as_str()).or(options.superblock.first().copied());
+    let refuse = |why: String| Err(Error::invalid(field, why));
+    match useless {
+        Some(option) if bind => refuse(format!("a bind mount cannot have the file system option {option:?}")),
+        _ if options.copy_up && kind != "tmpfs" => refuse("only a tmpfs can have tmpcopyup".to_owned()),
+        _ if options.copy_up && options.remount => refuse("tmpcopyup is for a new tmpfs".to_owned()),
+        _ if links && !bind => refuse("copy-symlink, src-nofollow and dest-nofollow are for bind mounts".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Settings of the file system itself.
+fn settings(kind: &str, options: &Options) -> Vec<(String, Option<String>)> {
+    let mut settings: Vec<_> = options.superblock.iter().map(|name| ((*name).to_owned(), None)).collect();
+    // mount(2) has flags for these two, fsconfig(2) leaves them to the file system. Most have nothing to choose.
+    let always = |key: &str| match key {
+        "acl" => ["tmpfs", "xfs"].contains(&kind),
+        "iversion" => ["tmpfs", "xfs", "btrfs", "ext4"].contains(&kind),
+        _ => false,
+    };
+    settings.extend(options.data.iter().filter(|(key, _)| !always(key)).cloned());
+    settings
+}
+
+/// A change of what a mount before this one has mounted.
+fn remount(kind: &str, target: PathBuf, options: &Options, context: &Context<'_>) -> Step {
+    let mut settings = settings(kind, options);
+    if kind != "bind" {
+        // As mount(2): the file system itself, too.
+        settings.push(((if options.readonly() { "ro" } else { "rw" }).to_owned(), None));
+    }
+    Step::Remount { target, attributes: options.attributes(context.container.separate()), options: settings }
+}
+
 /// A new file system. Returns its target if it has to become read-only later.
 fn new(mount: &Mount, kind: &str, target: PathBuf, options: &Options, build: &mut Build) -> Option<PathBuf> {
-    let mut all = options.all();
+    let mut attributes = options.all();
+    let mut settings = settings(kind, options);
     let later = options.readonly() && (kind == "tmpfs" || target == Path::new("/dev"));
-    let flag = |name: &str| (name.to_owned(), None);
-    let mut settings: Vec<_> = options.superblock.iter().map(|name| flag(name)).collect();
     if later {
-        all.set &= !u64::from(Attribute::MOUNT_ATTR_RDONLY.bits());
+        attributes &= !u64::from(Attribute::MOUNT_ATTR_RDONLY.bits());
     } else if options.readonly() {
         // As mount(2) does it: the file system and the mount. A block device may allow nothing else.
-        settings.push(flag("ro"));
+        settings.insert(options.superblock.len(), ("ro".to_owned(), None));
     }
-    settings.extend(options.data.iter().cloned());
     let source = mount.source().as_ref().map_or_else(|| kind.to_owned(), |source| source.to_string_lossy().into_owned());
     build.steps.push(Step::Mount {
         kind: kind.to_owned(),
         source,
         target: target.clone(),
         options: settings,
-        attributes: all.set,
+        attributes,
         propagation: options.propagation,
+        copy_up: options.copy_up,
     });
     later.then_some(target)
+}
+
+/// What is known about a bind mount beside its options.
+struct Bound<'a> {
+    idmap: Option<IdMap>,
+    procfs: bool,
+    context: &'a Context<'a>,
 }
 
 fn bind(
     mount: &Mount,
     target: PathBuf,
     options: &Options,
-    procfs: bool,
+    bound: &Bound<'_>,
     field: &dyn Fn(&str) -> String,
     build: &mut Build,
 ) -> Result<(), Error> {
@@ -97,41 +129,21 @@ fn bind(
     if !source.is_absolute() {
         return Err(Error::invalid(field("source"), format!("{} is not an absolute path", source.display())));
     }
-    // The kernel would take them without a word, and do nothing.
-    let useless = options.data.first().map(|(key, _)| key.as_str()).or(options.superblock.first().copied());
-    if let Some(option) = useless {
-        return Err(Error::invalid(field("options"), format!("a bind mount cannot have the file system option {option:?}")));
+    no_nul(source, &field("source"))?;
+    // Descriptors and folders of the runtime, which are nobody's to give away (CVE-2024-21626).
+    if ["/proc/self", "/proc/thread-self"].iter().any(|own| source.starts_with(own)) {
+        return Err(Error::invalid(field("source"), format!("{} is of the runtime itself", source.display())));
     }
-    let recursive = options.bind.unwrap_or(false);
-    let Split { step, whole, everywhere } = split(options, recursive);
-    let tree = build.slot(Source::Tree { path: source.clone(), recursive, everywhere, procfs });
-    let Attr { set, clear, .. } = step;
-    build.steps.push(Step::Bind { tree, target, set, clear, recursive: whole, propagation: options.propagation });
+    let tree = build.slot(Source::Tree {
+        path: source.clone(),
+        recursive: options.bind.unwrap_or(false),
+        follow: !(options.keep_source || options.links.copy),
+        idmap: bound.idmap.clone(),
+        procfs: bound.procfs,
+    });
+    let attributes = options.attributes(bound.context.container.separate());
+    build.steps.push(Step::Bind { tree, target, attributes, links: options.links });
     Ok(())
-}
-
-struct Split {
-    step: Attr,
-    whole: bool,
-    everywhere: Attr,
-}
-
-/// Divides attributes into those that one step can apply, all to the top or all to the whole tree, and the rest, which is applied to the
-/// whole tree before.
-fn split(options: &Options, recursive: bool) -> Split {
-    let nothing = Attr::default();
-    if !recursive {
-        return Split { step: options.all(), whole: false, everywhere: nothing };
-    }
-    let (mut top, tree) = (options.top, options.tree);
-    // What holds for the whole tree holds for its top: `ro` beside `rro` says nothing more.
-    top.set &= !tree.set;
-    top.clear &= !tree.clear;
-    match (top == nothing, tree == nothing) {
-        (true, _) => Split { step: tree, whole: tree != nothing, everywhere: nothing },
-        (false, true) => Split { step: top, whole: false, everywhere: nothing },
-        (false, false) => Split { step: top, whole: false, everywhere: tree },
-    }
 }
 
 fn cgroup(target: PathBuf, options: &Options, host: &Host, build: &mut Build, field: &str) -> Result<(), Error> {
@@ -142,6 +154,14 @@ fn cgroup(target: PathBuf, options: &Options, host: &Host, build: &mut Build, fi
     let v1 = v1.map(|(at, hierarchy)| (hierarchy.name(), build.slot(Source::CgroupTree(at)))).collect();
     build.steps.push(Step::Cgroup { target, v1, readonly: options.readonly() });
     Ok(())
+}
+
+/// A path as the kernel sees it ends at the first NUL.
+fn no_nul(path: &Path, field: &str) -> Result<(), Error> {
+    match path.as_os_str().as_encoded_bytes().contains(&0) {
+        true => Err(Error::invalid(field, format!("{path:?} has a NUL byte"))),
+        false => Ok(()),
+    }
 }
 
 /// A clean absolute path below the root. One without the leading slash is taken as if it had one (runtime-spec 1.2), with a warning.
@@ -157,6 +177,7 @@ pub(super) fn absolute(path: &Path, field: &str) -> Result<PathBuf, Error> {
     if !path.is_absolute() {
         return Err(Error::invalid(field, format!("{} is not an absolute path", path.display())));
     }
+    no_nul(path, field)?;
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(Error::invalid(field, format!("{} contains ..", path.display())));
     }
@@ -167,7 +188,8 @@ pub(super) fn absolute(path: &Path, field: &str) -> Result<PathBuf, Error> {
     Ok(clean)
 }
 
-/// Whether this mount may be where it is, and whether its source must be a procfs.
+/// Whether this mount may be where it is, and whether its source must be a procfs. Nothing but few files may be mounted inside `/proc`:
+/// the container's own settings are written there, and would go elsewhere (CVE-2019-16884, CVE-2019-19921).
 fn proc_rule(target: &Path, kind: &str, field: &str) -> Result<bool, Error> {
     match target.strip_prefix("/proc") {
         Err(_) => Ok(false),
@@ -176,7 +198,7 @@ fn proc_rule(target: &Path, kind: &str, field: &str) -> Result<bool, Error> {
             "bind" => Ok(true),
             other => Err(Error::invalid(field, format!("only a procfs may be mounted on /proc, not {other}"))),
         },
-        Ok(inside) if IN_PROC.iter().any(|allowed| inside == Path::new(allowed)) => Ok(false),
+        Ok(inside) if PROC_FILES.iter().any(|allowed| inside == Path::new(allowed)) => Ok(false),
         Ok(_) => Err(Error::invalid(field, format!("{} is inside /proc, where nothing may be mounted", target.display()))),
     }
 }

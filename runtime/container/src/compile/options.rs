@@ -1,17 +1,28 @@
 //! Mount options as mount(8) and OCI runtimes write them.
 
+use launch::{Attributes, Links};
 use rustix::mount::{MountAttrFlags as Attribute, MountPropagationFlags as Propagation};
 use sys::mount::Attr;
 
 /// The access time setting is a value of several bits, not a bit (mount_setattr(2)).
 const ATIME: u64 = 0x70;
 const RDONLY: u64 = Attribute::MOUNT_ATTR_RDONLY.bits() as u64;
+const NODIRATIME: u64 = Attribute::MOUNT_ATTR_NODIRATIME.bits() as u64;
+/// What a bind mount with options loses when it is not among them (mount(8), `MS_REMOUNT | MS_BIND`). Access times are not: without an
+/// option about them they stay.
+const UNASKED: u64 = (Attribute::MOUNT_ATTR_RDONLY.bits()
+    | Attribute::MOUNT_ATTR_NOSUID.bits()
+    | Attribute::MOUNT_ATTR_NODEV.bits()
+    | Attribute::MOUNT_ATTR_NOEXEC.bits()
+    | Attribute::MOUNT_ATTR_NOSYMFOLLOW.bits()) as u64;
 
 /// Options of one mount, sorted out.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Options {
     /// A bind mount, and whether with everything below.
     pub(super) bind: Option<bool>,
+    /// A change of what is mounted.
+    pub(super) remount: bool,
     /// Attributes of the mount itself.
     pub(super) top: Attr,
     /// Attributes of it and of everything mounted below.
@@ -23,8 +34,23 @@ pub(super) struct Options {
     pub(super) superblock: Vec<&'static str>,
     /// What only the file system understands.
     pub(super) data: Vec<(String, Option<String>)>,
-    /// The first option that is known and cannot be done.
-    pub(super) impossible: Option<String>,
+    /// `tmpcopyup`.
+    pub(super) copy_up: bool,
+    /// `src-nofollow`.
+    pub(super) keep_source: bool,
+    /// The other options about links.
+    pub(super) links: Links,
+    /// An id mapping.
+    pub(super) idmap: Option<IdMap>,
+}
+
+/// `idmap` or `ridmap`.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct IdMap {
+    /// For all mounts of the tree.
+    pub(super) recursive: bool,
+    /// What is after the `=`, as with crun.
+    pub(super) ranges: Option<String>,
 }
 
 /// What an option does to the attributes of a mount.
@@ -33,9 +59,16 @@ enum Effect {
     Set(u64),
     Clear(u64),
     Atime(u64),
+    /// Takes an access time setting back. As with mount(8) nothing else is meant: it changes no mount that is there.
+    NoAtime(u64),
 }
 
-use Effect::{Atime, Clear, Set};
+use Effect::{Atime, Clear, NoAtime, Set};
+
+const NOATIME: u64 = Attribute::MOUNT_ATTR_NOATIME.bits() as u64;
+const STRICTATIME: u64 = Attribute::MOUNT_ATTR_STRICTATIME.bits() as u64;
+/// The kernel's own choice.
+const RELATIME: u64 = 0;
 
 /// Options that are attributes. Each has a form with `r` before it that applies to the whole tree (runtime-spec, "mounts").
 const ATTRIBUTES: [(&str, Effect); 18] = [
@@ -47,25 +80,23 @@ const ATTRIBUTES: [(&str, Effect); 18] = [
     ("dev", Clear(Attribute::MOUNT_ATTR_NODEV.bits() as u64)),
     ("noexec", Set(Attribute::MOUNT_ATTR_NOEXEC.bits() as u64)),
     ("exec", Clear(Attribute::MOUNT_ATTR_NOEXEC.bits() as u64)),
-    ("nodiratime", Set(Attribute::MOUNT_ATTR_NODIRATIME.bits() as u64)),
-    ("diratime", Clear(Attribute::MOUNT_ATTR_NODIRATIME.bits() as u64)),
+    ("nodiratime", Set(NODIRATIME)),
+    ("diratime", Clear(NODIRATIME)),
     ("nosymfollow", Set(Attribute::MOUNT_ATTR_NOSYMFOLLOW.bits() as u64)),
     ("symfollow", Clear(Attribute::MOUNT_ATTR_NOSYMFOLLOW.bits() as u64)),
-    ("noatime", Atime(Attribute::MOUNT_ATTR_NOATIME.bits() as u64)),
-    ("strictatime", Atime(Attribute::MOUNT_ATTR_STRICTATIME.bits() as u64)),
-    // Neither never nor always is relatime, the kernel's own choice.
-    ("relatime", Atime(0)),
-    ("atime", Atime(0)),
-    ("norelatime", Atime(0)),
-    ("nostrictatime", Atime(0)),
+    ("noatime", Atime(NOATIME)),
+    ("strictatime", Atime(STRICTATIME)),
+    ("relatime", Atime(RELATIME)),
+    ("atime", NoAtime(NOATIME)),
+    ("nostrictatime", NoAtime(STRICTATIME)),
+    ("norelatime", NoAtime(RELATIME)),
 ];
 
 /// Options of the superblock that fsconfig(2) knows for every file system.
 const SUPERBLOCK: [&str; 4] = ["sync", "dirsync", "lazytime", "mand"];
-/// What is so anyway in a new mount. A bind cannot change it.
-const USUAL: [&str; 6] = ["defaults", "async", "nolazytime", "nomand", "silent", "loud"];
-/// Known, and not done yet.
-const IMPOSSIBLE: [&str; 4] = ["remount", "idmap", "ridmap", "tmpcopyup"];
+/// What is so anyway in a new mount, and what a bind cannot change. Nothing but the caller hears of what goes wrong in fsconfig(2): it is
+/// as silent as it is loud.
+const USUAL: [&str; 7] = ["defaults", "async", "nolazytime", "nomand", "noiversion", "silent", "loud"];
 
 impl Options {
     /// Sorts options out. Of two that contradict each other the later one counts.
@@ -82,7 +113,7 @@ impl Options {
             return effect.on(&mut self.top);
         }
         if let Some(effect) = option.strip_prefix('r').and_then(attribute) {
-            return effect.on(&mut self.tree);
+            return effect.on_tree(&mut self.tree);
         }
         if let Some(flag) = propagation(option) {
             self.propagation = flag;
@@ -91,34 +122,53 @@ impl Options {
         match option {
             "bind" => self.bind = Some(self.bind.unwrap_or(false)),
             "rbind" => self.bind = Some(true),
+            "remount" => self.remount = true,
+            "tmpcopyup" => self.copy_up = true,
+            "copy-symlink" => self.links.copy = true,
+            "src-nofollow" => self.keep_source = true,
+            "dest-nofollow" => self.links.keep_target = true,
             _ if USUAL.contains(&option) => {}
-            _ if IMPOSSIBLE.contains(&option.split('=').next().unwrap_or_default()) => {
-                self.impossible.get_or_insert_with(|| option.to_owned());
-            }
             _ => match SUPERBLOCK.iter().find(|known| **known == option) {
                 Some(known) => self.superblock.push(known),
-                None => self.data.push(match option.split_once('=') {
-                    Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                    None => (option.to_owned(), None),
-                }),
+                None => self.data(option),
             },
         }
     }
 
-    /// Both kinds of attributes as one, for a mount with nothing below it.
-    pub(super) fn all(&self) -> Attr {
-        let (top, tree) = (self.top, self.tree);
-        let atime = tree.clear & ATIME;
-        Attr {
-            set: (top.set & !tree.clear) | tree.set,
-            clear: (top.clear & !(tree.set & !ATIME)) | tree.clear | atime,
-            propagation: 0,
+    fn data(&mut self, option: &str) {
+        let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value.to_owned())));
+        match key {
+            "idmap" | "ridmap" => self.idmap = Some(IdMap { recursive: key == "ridmap", ranges: value }),
+            _ => self.data.push((key.to_owned(), value)),
         }
+    }
+
+    /// Attributes of a new mount.
+    pub(super) fn all(&self) -> u64 {
+        let (top, tree) = (self.top, self.tree);
+        (top.set & !tree.clear) | tree.set
+    }
+
+    /// Attributes of a tree that is bound, or of a mount that is changed.
+    pub(super) fn attributes(&self, locked: bool) -> Attributes {
+        let (mut top, tree) = (self.top, self.tree);
+        let mut rest = if top == Attr::default() { 0 } else { UNASKED & !(top.set | top.clear) };
+        if top.set & NODIRATIME != 0 || top.clear & ATIME != 0 {
+            // One option about access times decides all of them.
+            top.clear |= (ATIME | NODIRATIME) & !(top.set & NODIRATIME);
+        }
+        // What holds for the whole tree holds for its top.
+        let said = tree.set | tree.clear;
+        top.set &= !said;
+        top.clear &= !said;
+        rest &= !said;
+        let (tree_set, tree_clear) = (tree.set, tree.clear);
+        Attributes { set: top.set, clear: top.clear, rest, tree_set, tree_clear, propagation: self.propagation, locked }
     }
 
     /// True for a read-only mount.
     pub(super) fn readonly(&self) -> bool {
-        self.all().set & RDONLY != 0
+        self.all() & RDONLY != 0
     }
 }
 
@@ -138,6 +188,19 @@ impl Effect {
                 attr.set = (attr.set & !ATIME) | value;
                 attr.clear |= ATIME;
             }
+            NoAtime(value) => {
+                if value != RELATIME && attr.set & ATIME == value {
+                    attr.set &= !ATIME;
+                }
+            }
+        }
+    }
+
+    /// For the whole tree taking a setting back means the kernel's own choice.
+    fn on_tree(self, attr: &mut Attr) {
+        match self {
+            NoAtime(_) => Atime(RELATIME).on(attr),
+            other => other.on(attr),
         }
     }
 }
@@ -165,7 +228,9 @@ mod tests {
     use super::*;
 
     const NOSUID: u64 = 2;
-    const NOATIME: u64 = 0x10;
+    const NODEV: u64 = 4;
+    const NOEXEC: u64 = 8;
+    const NOSYMFOLLOW: u64 = 0x20_0000;
 
     fn parse(options: &[&str]) -> Options {
         Options::parse(options.iter().copied())
@@ -181,22 +246,59 @@ mod tests {
     }
 
     #[test]
+    fn taking_an_access_time_setting_back() {
+        assert_eq!(parse(&["noatime", "atime"]).top, Attr { set: 0, clear: ATIME, propagation: 0 });
+        assert_eq!(parse(&["strictatime", "nostrictatime"]).all(), 0);
+        assert_eq!(parse(&["noatime", "nostrictatime", "norelatime"]).all(), NOATIME);
+        assert_eq!(parse(&["atime", "norelatime"]).top, Attr::default());
+        assert_eq!(parse(&["ratime"]).tree, Attr { set: 0, clear: ATIME, propagation: 0 });
+        assert_eq!(parse(&["rstrictatime", "rnostrictatime"]).tree, Attr { set: 0, clear: ATIME, propagation: 0 });
+    }
+
+    #[test]
     fn the_tree_is_apart_from_its_top() {
         let options = parse(&["rbind", "ro", "rnosuid", "rslave"]);
         assert_eq!(options.bind, Some(true));
-        assert_eq!((options.top.set, options.tree.set, options.all().set), (RDONLY, NOSUID, RDONLY | NOSUID));
-        assert_eq!(parse(&["ro", "rrw"]).all(), Attr { set: 0, clear: RDONLY, propagation: 0 });
+        assert_eq!((options.top.set, options.tree.set, options.all()), (RDONLY, NOSUID, RDONLY | NOSUID));
+        assert_eq!(parse(&["ro", "rrw"]).all(), 0);
         assert!(parse(&["rro"]).readonly() && !parse(&["rw"]).readonly());
+    }
+
+    /// A bind has the options it is given, and no others: set, cleared by name, cleared because nobody asked.
+    #[test]
+    fn what_a_bind_becomes() {
+        let bound = |options: &[&str]| {
+            let Attributes { set, clear, rest, .. } = parse(options).attributes(false);
+            (set, clear, rest)
+        };
+        let but = |bits: u64| UNASKED & !bits;
+        assert_eq!(bound(&["bind"]), (0, 0, 0));
+        assert_eq!(bound(&["rbind", "rprivate", "defaults"]), (0, 0, 0));
+        assert_eq!(bound(&["ro"]), (RDONLY, 0, but(RDONLY)));
+        assert_eq!(bound(&["nosuid", "nodev"]), (NOSUID | NODEV, 0, RDONLY | NOEXEC | NOSYMFOLLOW));
+        assert_eq!(bound(&["dev"]), (0, NODEV, but(NODEV)));
+        // Access times: untouched, or decided as a whole.
+        assert_eq!(bound(&["atime"]), (0, 0, 0));
+        assert_eq!(bound(&["noatime"]), (NOATIME, ATIME | NODIRATIME, UNASKED));
+        assert_eq!(bound(&["nodiratime"]), (NODIRATIME, ATIME, UNASKED));
+        assert_eq!(bound(&["nodiratime", "strictatime"]), (NODIRATIME | STRICTATIME, ATIME, UNASKED));
+        // The tree decides over its top.
+        assert_eq!(bound(&["rbind", "ro", "rrw"]), (0, 0, but(RDONLY)));
+        assert_eq!(bound(&["rbind", "rro"]), (0, 0, 0));
     }
 
     #[test]
     fn the_rest_is_for_the_file_system() {
-        let options = parse(&["size=64k", "sync", "defaults", "newinstance", "context=a=b"]);
-        let data = [("size", Some("64k")), ("newinstance", None), ("context", Some("a=b"))];
+        let options = parse(&["size=64k", "sync", "defaults", "newinstance", "context=a=b", "silent", "acl"]);
+        let data = [("size", Some("64k")), ("newinstance", None), ("context", Some("a=b")), ("acl", None)];
         assert_eq!(options.data, data.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))));
         assert_eq!(options.superblock, ["sync"]);
-        assert_eq!(parse(&["tmpcopyup"]).impossible.as_deref(), Some("tmpcopyup"));
-        assert_eq!(parse(&["idmap=uids=0-1-10"]).impossible.as_deref(), Some("idmap=uids=0-1-10"));
+        assert!(parse(&["tmpcopyup"]).copy_up && parse(&["remount"]).remount && parse(&["src-nofollow"]).keep_source);
+        let links = Links { copy: true, keep_target: true };
+        assert_eq!(parse(&["copy-symlink", "dest-nofollow"]).links, links);
+        let map = |recursive, ranges: Option<&str>| Some(IdMap { recursive, ranges: ranges.map(str::to_owned) });
+        assert_eq!(parse(&["idmap"]).idmap, map(false, None));
+        assert_eq!(parse(&["ridmap=uids=0-1-10;gids=0-1-10"]).idmap, map(true, Some("uids=0-1-10;gids=0-1-10")));
     }
 
     fn option() -> impl Strategy<Value = String> {
@@ -214,23 +316,28 @@ mod tests {
         #[test]
         fn the_kernel_takes_every_combination(options in proptest::collection::vec(option(), 0..12)) {
             let options = Options::parse(options.iter().map(String::as_str));
-            for attr in [options.top, options.tree, options.all()] {
+            let bind = options.attributes(false);
+            let top = Attr { set: bind.set, clear: bind.clear | bind.rest, propagation: 0 };
+            let tree = Attr { set: bind.tree_set, clear: bind.tree_clear, propagation: 0 };
+            for attr in [options.top, top, tree] {
                 prop_assert_eq!(attr.set & attr.clear & !ATIME, 0);
-                if attr.set & ATIME != 0 {
-                    prop_assert_eq!(attr.clear & ATIME, ATIME);
-                }
+                prop_assert!(attr.set & ATIME == 0 || attr.clear & ATIME == ATIME);
                 prop_assert!(attr.clear & ATIME == 0 || attr.clear & ATIME == ATIME);
-                prop_assert!([0, 0x10, 0x20].contains(&(attr.set & ATIME)));
             }
+            for set in [top.set, tree.set, options.all()] {
+                prop_assert!([0, NOATIME, STRICTATIME].contains(&(set & ATIME)));
+            }
+            // One bit has one reason.
+            prop_assert_eq!(bind.clear & bind.rest, 0);
+            prop_assert_eq!((bind.set | bind.clear | bind.rest) & (bind.tree_set | bind.tree_clear), 0);
         }
 
         /// An option is an attribute, a flag, or the file system's; none gets lost.
         #[test]
         fn nothing_is_lost(name in "[a-z]{1,12}", value in proptest::option::of("[a-z0-9=:,]{0,6}")) {
             let text = value.as_ref().map_or(name.clone(), |value| format!("{name}={value}"));
-            let nothing = Options::default();
-            let options = Options::parse([text.as_str()]);
-            prop_assert!(options != nothing || USUAL.contains(&text.as_str()));
+            let usual = USUAL.contains(&text.as_str()) || matches!(attribute(&text), Some(NoAtime(_)));
+            prop_assert!(Options::parse([text.as_str()]) != Options::default() || usual);
         }
     }
 }

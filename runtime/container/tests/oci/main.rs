@@ -12,6 +12,7 @@ mod fixture;
 mod hooks;
 mod input;
 mod life;
+mod mounts;
 mod probe;
 mod report;
 mod streams;
@@ -50,6 +51,7 @@ fn main() {
         hooks::CHECKS,
         input::CHECKS,
         crash::CHECKS,
+        mounts::CHECKS,
     ]
     .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

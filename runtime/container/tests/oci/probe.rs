@@ -43,6 +43,12 @@ pub fn main(words: &[String]) {
         ["fd", number] => {
             println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
         }
+        ["mounts", ref targets @ ..] => targets.iter().for_each(|target| println!("{target}: {}", mounted(target))),
+        ["tree", path] => tree(std::path::Path::new(path)),
+        ["write", ref paths @ ..] => paths.iter().for_each(|path| {
+            let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+            println!("{path}: {}", outcome(opened.map(drop)));
+        }),
         ["tty"] => {
             let size = rustix::termios::tcgetwinsize(rustix::stdio::stdin()).unwrap();
             println!("{} {}", size.ws_row, size.ws_col);
@@ -53,6 +59,34 @@ pub fn main(words: &[String]) {
 
 fn outcome(result: std::io::Result<()>) -> String {
     result.map_or_else(|error| format!("errno {}", error.raw_os_error().unwrap_or(0)), |()| "done".into())
+}
+
+/// All that is mounted on `target`, the lowest first: options of the mount, propagation, type, options of the file system.
+fn mounted(target: &str) -> String {
+    let all = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let there = all.lines().filter(|line| line.split(' ').nth(4) == Some(target)).map(|line| {
+        let (mount, system) = line.split_once(" - ").unwrap();
+        let (mount, system): (Vec<&str>, Vec<&str>) = (mount.split(' ').collect(), system.split(' ').collect());
+        format!("{} [{}] {} {}", mount[5], mount[6..].join(" "), system[0], system[2])
+    });
+    there.collect::<Vec<_>>().join(" | ")
+}
+
+/// What is below `path`: name, type and permissions, owner, length or content of a link.
+fn tree(path: &std::path::Path) {
+    use std::os::unix::fs::MetadataExt;
+    let meta = path.symlink_metadata().unwrap();
+    let content = match () {
+        () if meta.is_symlink() => format!("-> {}", std::fs::read_link(path).unwrap().display()),
+        () if meta.is_file() => format!("{:?}", std::fs::read_to_string(path).unwrap_or_default()),
+        () => String::new(),
+    };
+    println!("{} {:o} {}:{} {content}", path.display(), meta.mode(), meta.uid(), meta.gid());
+    if meta.is_dir() {
+        let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names.iter().for_each(|path| tree(path));
+    }
 }
 
 fn me() -> std::os::fd::OwnedFd {

@@ -11,7 +11,7 @@ use sys::mount::{Attr, mount_setattr, propagation};
 
 use super::Builder;
 use super::mount::filesystem;
-use super::target::{self, Want, mount_point};
+use super::target::{self, Last, Want, mount_point};
 use crate::child::attach_at;
 use crate::failure::During;
 use crate::{Failure, Slot};
@@ -23,7 +23,7 @@ impl Builder<'_> {
             attributes |= Flags::MOUNT_ATTR_RDONLY;
         }
         let attributes = u64::from(attributes.bits());
-        let point = mount_point(self.root, target, Want::Folder)?;
+        let point = mount_point(self.root, target, Want::Folder, Last::Followed)?;
         if v1.is_empty() {
             // In the cgroup namespace, whose root is the container's own folder.
             let mount = filesystem("cgroup2", "cgroup", &[], attributes).during(|| "make it")?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Builder;
 use super::mask::clone_of;
-use super::target::{Want, mount_point};
+use super::target::{Last, Want, mount_point};
 use crate::Failure;
 use crate::child::{attach_at, terminal};
 use crate::failure::During;
@@ -16,7 +16,7 @@ impl Builder<'_> {
         let opened = terminal::open(self.root, size, self.parent)?;
         // Both by descriptor: neither /dev/pts/0 nor /dev/console is looked up again (CVE-2025-52565).
         let tree = clone_of(opened.peer.as_fd()).during(|| "copy the terminal")?;
-        let point = mount_point(self.root, Path::new("/dev/console"), Want::File)?;
+        let point = mount_point(self.root, Path::new("/dev/console"), Want::File, Last::Followed)?;
         attach_at(tree.as_fd(), point.as_fd()).during(|| "attach it")?;
         self.terminal = Some(opened);
         Ok(())

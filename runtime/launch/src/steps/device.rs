@@ -10,7 +10,7 @@ use sys::mount::{Attr, mount_setattr, propagation};
 use sys::{Call, Error};
 
 use super::Builder;
-use super::target::{Want, mount_point};
+use super::target::{Last, Want, mount_point};
 use crate::child::attach_at;
 use crate::failure::During;
 use crate::{Failure, Step};
@@ -44,7 +44,7 @@ impl Builder<'_> {
         is_device(&tree, kind, number).during(|| "look at it")?;
         let attr = Attr { propagation: propagation::PRIVATE, ..Attr::default() };
         mount_setattr(&tree, attr, false).during(|| "separate it from the host's")?;
-        let point = mount_point(self.root, path, Want::File)?;
+        let point = mount_point(self.root, path, Want::File, Last::Followed)?;
         self.folder = None;
         attach_at(tree.as_fd(), point.as_fd()).during(|| "attach it")
     }

@@ -21,9 +21,17 @@ impl Builder<'_> {
         let Some(target) = target::existing(self.root, path).during(|| "find it")? else { return Ok(()) };
         let cover = match target::kind(&target).during(|| "look at it")? {
             FileType::Directory => self.empty_folder()?,
-            _ => clone_of(null_device(self.root)?.as_fd()).during(|| "copy /dev/null")?,
+            _ => clone_of(self.null_device()?).during(|| "copy /dev/null")?,
         };
         attach_at(cover.as_fd(), target.as_fd()).during(|| "cover it")
+    }
+
+    /// What covers files. Looked up and verified once: what is exchanged later does not matter.
+    fn null_device(&mut self) -> Result<BorrowedFd<'_>, Failure> {
+        if self.null.is_none() {
+            self.null = Some(null_device(self.root)?);
+        }
+        self.null.as_ref().map(|null| null.as_fd()).ok_or_else(|| Failure::runtime("no null device"))
     }
 
     /// An empty read-only folder. All are mounts of one tiny tmpfs: a superblock each would cost time and a kernel-wide lock.

@@ -4,6 +4,7 @@
 mod bind;
 mod cgroup;
 mod console;
+mod copy;
 mod device;
 mod mask;
 mod mount;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::symlinkat;
 use rustix::io::Errno;
 use sys::Call;
+use sys::mount::propagation;
 
 use crate::child::terminal::Terminal;
 use crate::create::Table;
@@ -32,6 +34,8 @@ pub(crate) struct Builder<'a> {
     parent: &'a Parent,
     /// The empty tmpfs that covers masked folders: one file system for all of them.
     cover: Option<OwnedFd>,
+    /// The null device that covers masked files.
+    null: Option<OwnedFd>,
     /// The folder in which the step before made something: nodes and links come in rows.
     folder: Option<(PathBuf, OwnedFd)>,
     terminal: Option<Terminal>,
@@ -39,7 +43,17 @@ pub(crate) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(plan: &'a Plan, table: &'a Table<'a>, root: BorrowedFd<'a>, parent: &'a Parent) -> Self {
-        Builder { plan, table, root, parent, cover: None, folder: None, terminal: None }
+        Builder { plan, table, root, parent, cover: None, null: None, folder: None, terminal: None }
+    }
+
+    /// The propagation of a mount that has `own`, or 0. An unbindable root is about the root alone: its mounts must be copied for
+    /// read-only paths.
+    fn propagation(&self, own: u64) -> u64 {
+        match own {
+            0 if self.plan.propagation == propagation::UNBINDABLE => propagation::PRIVATE,
+            0 => self.plan.propagation,
+            own => own,
+        }
     }
 
     /// Carries one step out.
@@ -52,6 +66,9 @@ impl<'a> Builder<'a> {
         match step {
             Step::Mount { kind, target, .. } => self.mount(step).during(|| format!("mount {kind} on {target:?}")),
             Step::Bind { target, .. } => self.bind(step).during(|| format!("bind on {target:?}")),
+            Step::Remount { target, attributes, options } => {
+                self.remount(target, attributes, options).during(|| format!("remount {target:?}"))
+            }
             Step::Cgroup { target, v1, readonly } => self.cgroup(target, v1, *readonly).during(|| format!("cgroup on {target:?}")),
             Step::Device { path, .. } => self.device(step).during(|| format!("device {path:?}")),
             Step::Symlink { content, path } => self.symlink(content, path).during(|| format!("link {path:?}")),

@@ -12,18 +12,23 @@ use crate::Failure;
 use crate::child::attach_at;
 use crate::failure::During;
 
+/// Only the path itself: a volume mounted below was asked for as it is.
+const READONLY: Attr = Attr { set: MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u64, clear: 0, propagation: 0 };
+
 impl Builder<'_> {
     pub(super) fn readonly(&mut self, path: &Path) -> Result<(), Failure> {
         let Some(target) = target::existing(self.root, path).during(|| "find it")? else { return Ok(()) };
+        // A bind on itself would double what is mounted below.
+        if target::is_root(&target::look(&target).during(|| "look at it")?) {
+            return mount_setattr(&target, READONLY, false).during(|| "set its attributes");
+        }
         // With what is mounted below, which a copy of the one mount alone would uncover.
         let flags = OpenTreeFlags::OPEN_TREE_CLONE
             | OpenTreeFlags::OPEN_TREE_CLOEXEC
             | OpenTreeFlags::AT_EMPTY_PATH
             | OpenTreeFlags::AT_RECURSIVE;
         let tree = open_tree(&target, "", flags).call(|| "open_tree(OPEN_TREE_CLONE | AT_RECURSIVE)").during(|| "copy it")?;
-        // Only the path itself: a volume mounted below was asked for as it is.
-        let attr = Attr { set: u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), ..Attr::default() };
-        mount_setattr(&tree, attr, false).during(|| "set its attributes")?;
+        mount_setattr(&tree, READONLY, false).during(|| "set its attributes")?;
         attach_at(tree.as_fd(), target.as_fd()).during(|| "attach it")
     }
 }

@@ -5,32 +5,37 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Statx, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use sys::{Call, Error};
 
-use super::target::{Want, existing, kind};
+use super::target::{Last, Want, kind, look, open_existing};
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: u32 = 40;
 
-/// Opens `path` inside `root`, and makes what is missing of it.
-pub(super) fn find_or_make(root: BorrowedFd<'_>, path: &Path, want: Want) -> sys::Result<OwnedFd> {
-    let found = match existing(root, path)? {
+/// Opens `path` inside `root`, and makes what is missing of it. Also says what it is.
+pub(super) fn find_or_make(root: BorrowedFd<'_>, path: &Path, want: Want, last: Last) -> sys::Result<(OwnedFd, Statx)> {
+    let flags = if last == Last::Followed { OFlags::PATH } else { OFlags::PATH | OFlags::NOFOLLOW };
+    let found = match open_existing(root, path, flags)? {
         Some(found) => found,
-        None => make(root, path, want)?,
+        None => make(root, path, want, last)?,
     };
-    match (want, kind(&found)? == FileType::Directory) {
-        (Want::Folder, false) => Err(Error::new(format!("open({path:?}): a folder goes onto a file"), Errno::NOTDIR)),
-        (Want::File, true) => Err(Error::new(format!("open({path:?}): a file goes onto a folder"), Errno::ISDIR)),
-        _ => Ok(found),
+    let stat = look(&found)?;
+    let refuse = |why, errno| Err(Error::new(format!("open({path:?}): {why}"), errno));
+    match (want, last, FileType::from_raw_mode(stat.stx_mode.into())) {
+        (_, Last::Link, FileType::Symlink) => Ok((found, stat)),
+        (_, _, FileType::Symlink) => refuse("it is a symbolic link in the image", Errno::LOOP),
+        (Want::Folder, _, kind) if kind != FileType::Directory => refuse("a folder goes onto a file", Errno::NOTDIR),
+        (Want::File, _, FileType::Directory) => refuse("a file goes onto a folder", Errno::ISDIR),
+        _ => Ok((found, stat)),
     }
 }
 
 /// Walks from folder to folder, each by descriptor and without following links: those are read and walked here, so that even a
 /// dangling one (`/etc/resolv.conf` of many images) leads to a place inside, which is then made. Nothing that is exchanged
 /// meanwhile leads outside, as no step is ever more than one name long (CVE-2024-45310).
-fn make(root: BorrowedFd<'_>, path: &Path, want: Want) -> sys::Result<OwnedFd> {
+fn make(root: BorrowedFd<'_>, path: &Path, want: Want, last: Last) -> sys::Result<OwnedFd> {
     let mut rest: Vec<OsString> = names(path).rev().collect();
     let mut walked: Vec<OwnedFd> = Vec::new();
     let mut links = 0;
@@ -43,6 +48,7 @@ fn make(root: BorrowedFd<'_>, path: &Path, want: Want) -> sys::Result<OwnedFd> {
         let found = step(at, &name, if rest.is_empty() { want } else { Want::Folder })?;
         match kind(&found)? {
             FileType::Directory => walked.push(found),
+            FileType::Symlink if rest.is_empty() && last != Last::Followed => return Ok(found),
             FileType::Symlink => {
                 links += 1;
                 if links > MAX_LINKS {
@@ -116,8 +122,8 @@ pub(super) mod tests {
             self.0.join("root")
         }
 
-        fn make(&self, path: &str, want: Want) -> sys::Result<OwnedFd> {
-            find_or_make(sys::fs::open_dir(self.root()).unwrap().as_fd(), Path::new(path), want)
+        fn make(&self, path: &str, want: Want) -> sys::Result<(OwnedFd, Statx)> {
+            find_or_make(sys::fs::open_dir(self.root()).unwrap().as_fd(), Path::new(path), want, Last::Followed)
         }
     }
 

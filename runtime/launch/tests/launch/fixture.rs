@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use launch::{Capabilities, Created, Failure, Plan, Process, Running, Slot, Stdio, Step, create};
+use launch::{Attributes, Capabilities, Created, Failure, Links, Plan, Process, Running, Slot, Stdio, Step, create};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::mount::{MountAttrFlags as Flags, OpenTreeFlags, open_tree};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,7 +18,6 @@ use crate::probe;
 /// Docker's default capabilities.
 pub const CAPABILITIES: u64 = 0xa804_25fb;
 
-const NOTHING: u64 = 0;
 const SAFE: u64 = (Flags::MOUNT_ATTR_NOSUID.bits() | Flags::MOUNT_ATTR_NODEV.bits() | Flags::MOUNT_ATTR_NOEXEC.bits()) as u64;
 pub const READONLY: u64 = Flags::MOUNT_ATTR_RDONLY.bits() as u64;
 
@@ -79,7 +78,7 @@ impl Fixture {
     /// Binds `source` of the host on `target`.
     pub fn bind(mut self, source: &Path, target: &str) -> Self {
         let tree = self.fd(tree(source));
-        self.step(Step::Bind { tree, target: target.into(), set: NOTHING, clear: NOTHING, recursive: true, propagation: 0 })
+        self.step(Step::Bind { tree, target: target.into(), attributes: Attributes::default(), links: Links::default() })
     }
 
     /// Something in the root file system.
@@ -233,7 +232,15 @@ pub fn process(words: &[&str], capabilities: Capabilities) -> Process {
 
 pub fn mount(kind: &str, target: &str, attributes: u64, options: &[(&str, &str)]) -> Step {
     let options = options.iter().map(|(key, value)| (key.to_string(), Some(value.to_string()))).collect();
-    Step::Mount { kind: kind.into(), source: kind.into(), target: target.into(), options, attributes, propagation: 0 }
+    Step::Mount {
+        kind: kind.into(),
+        source: kind.into(),
+        target: target.into(),
+        options,
+        attributes,
+        propagation: 0,
+        copy_up: false,
+    }
 }
 
 pub fn device(name: &str, major: u32, minor: u32) -> Step {
@@ -242,7 +249,8 @@ pub fn device(name: &str, major: u32, minor: u32) -> Step {
 
 fn steps() -> Vec<Step> {
     let link = |content: &str, path: &str| Step::Symlink { content: content.into(), path: path.into() };
-    let program = Step::Bind { tree: Slot(1), target: "/probe".into(), set: READONLY, clear: 0, recursive: false, propagation: 0 };
+    let attributes = Attributes { set: READONLY, ..Attributes::default() };
+    let program = Step::Bind { tree: Slot(1), target: "/probe".into(), attributes, links: Links::default() };
     let mut steps = vec![
         program,
         mount("proc", "/proc", SAFE, &[]),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use launch::Step;
+use launch::{Attributes, Links, Step};
 use rustix::mount::{UnmountFlags, unmount};
 use sys::mount::{Attr, mount_setattr, propagation};
 use sys::ns::{kind, unshare};
@@ -125,7 +125,8 @@ fn binds_have_their_attributes() {
     let scratch = Scratch::new("bind");
     let mut fixture = Fixture::new(&["write", "/rw/x", "/ro/x"]);
     let ro = fixture.fd(tree(&scratch.0));
-    let step = Step::Bind { tree: ro, target: "/ro".into(), set: READONLY, clear: 0, recursive: true, propagation: 0 };
+    let attributes = Attributes { tree_set: READONLY, ..Attributes::default() };
+    let step = Step::Bind { tree: ro, target: "/ro".into(), attributes, links: Links::default() };
     let facts = fixture.bind(&scratch.0, "/rw").step(step).facts();
     assert_eq!((facts.get("/rw/x"), facts.get("/ro/x")), ("done", "errno 30"));
 }
@@ -170,7 +171,8 @@ fn propagation_is_as_planned() {
     ] {
         let mut fixture = Fixture::new(&["mounts"]).plan(|plan| plan.propagation = general);
         let tree = fixture.fd(tree(&scratch.0));
-        let step = Step::Bind { tree, target: "/vol".into(), set: 0, clear: 0, recursive: true, propagation: own };
+        let attributes = Attributes { propagation: own, ..Attributes::default() };
+        let step = Step::Bind { tree, target: "/vol".into(), attributes, links: Links::default() };
         let (_, text) = fixture.step(step).run().unwrap();
         let line = text.lines().find(|line| line.contains(" /vol ")).unwrap();
         let tags = line.split(" - ").next().unwrap();

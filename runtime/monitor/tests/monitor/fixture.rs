@@ -270,14 +270,13 @@ fn plan(args: &[&str]) -> Plan {
         options: Vec::new(),
         attributes: 0,
         propagation: 0,
+        copy_up: false,
     };
     let bind = |slot, target: &str| Step::Bind {
         tree: Slot(slot),
         target: target.into(),
-        set: 0,
-        clear: 0,
-        recursive: false,
-        propagation: 0,
+        attributes: Default::default(),
+        links: Default::default(),
     };
     let device = |name: &str, major, minor| Step::Device {
         path: Path::new("/dev").join(name),

@@ -1,9 +1,12 @@
+use launch::{Attributes, Links};
+
 use super::*;
 
 const RDONLY: u64 = 1;
 const NOSUID: u64 = 2;
 const NODEV: u64 = 4;
 const NOEXEC: u64 = 8;
+const NOSYMFOLLOW: u64 = 0x20_0000;
 const NOATIME: u64 = 0x10;
 const ATIME: u64 = 0x70;
 const SLAVE: u64 = 1 << 19;
@@ -33,6 +36,7 @@ fn new_file_systems() {
             ],
             attributes: NOSUID | NOEXEC,
             propagation: 0,
+            copy_up: false,
         }
     );
     let (step, _) =
@@ -46,6 +50,7 @@ fn new_file_systems() {
             options: vec![setting("sync", None), setting("ro", None)],
             attributes: RDONLY | NODEV | NOATIME,
             propagation: SLAVE,
+            copy_up: false,
         }
     );
 }
@@ -61,27 +66,86 @@ fn a_read_only_tmpfs_is_so_at_the_end() {
     }
 }
 
+fn tree(compiled: &Compiled) -> &Source {
+    &compiled.sources[2]
+}
+
 #[track_caller]
-fn bind(options: Value, set: u64, clear: u64, whole: bool, propagation: u64, everywhere: (u64, u64)) {
+fn bind(options: Value, wanted: Attributes) {
     let (step, compiled) = mount(json!({"destination": "/x", "type": "bind", "source": "/y", "options": options}));
     let recursive = options.as_array().unwrap().contains(&json!("rbind"));
-    assert_eq!(step, Step::Bind { tree: Slot(2), target: "/x".into(), set, clear, recursive: whole, propagation });
-    let everywhere = sys::mount::Attr { set: everywhere.0, clear: everywhere.1, propagation: 0 };
-    assert_eq!(compiled.sources[2], Source::Tree { path: "/y".into(), recursive, everywhere, procfs: false });
+    assert_eq!(step, Step::Bind { tree: Slot(2), target: "/x".into(), attributes: wanted, links: Links::default() });
+    assert_eq!(tree(&compiled), &Source::Tree { path: "/y".into(), recursive, follow: true, idmap: None, procfs: false });
 }
 
 #[test]
 fn binds() {
-    let none = (0, 0);
-    bind(json!([]), 0, 0, false, 0, none);
-    bind(json!(["rbind", "rprivate"]), 0, 0, false, PRIVATE, none);
-    bind(json!(["rbind", "ro", "rprivate"]), RDONLY, 0, false, PRIVATE, none);
-    bind(json!(["rbind", "rw"]), 0, RDONLY, false, 0, none);
-    bind(json!(["rbind", "rro", "rnoatime"]), RDONLY | NOATIME, ATIME, true, 0, none);
-    bind(json!(["rbind", "ro", "rro"]), RDONLY, 0, true, 0, none);
-    bind(json!(["bind", "ro", "rnosuid"]), RDONLY | NOSUID, 0, false, 0, none);
-    // Two reaches at once: what is for the whole tree is done when it is opened.
-    bind(json!(["rbind", "ro", "rnosuid", "rdev"]), RDONLY, 0, false, 0, (NOSUID, NODEV));
+    let none = Attributes::default();
+    let rest = RDONLY | NOSUID | NODEV | NOEXEC | NOSYMFOLLOW;
+    bind(json!([]), none);
+    bind(json!(["rbind", "rprivate"]), Attributes { propagation: PRIVATE, ..none });
+    bind(json!(["rbind", "ro", "rprivate"]), Attributes { set: RDONLY, rest: rest & !RDONLY, propagation: PRIVATE, ..none });
+    bind(json!(["rbind", "rw"]), Attributes { clear: RDONLY, rest: rest & !RDONLY, ..none });
+    bind(json!(["rbind", "rro", "rnoatime"]), Attributes { tree_set: RDONLY | NOATIME, tree_clear: ATIME, ..none });
+    let both = Attributes { set: RDONLY, rest: NOEXEC | NOSYMFOLLOW, tree_set: NOSUID, tree_clear: NODEV, ..none };
+    bind(json!(["rbind", "ro", "rnosuid", "rdev"]), both);
+}
+
+#[test]
+fn links_at_both_ends() {
+    let options = json!(["bind", "copy-symlink", "dest-nofollow"]);
+    let (step, compiled) = mount(json!({"destination": "/x", "source": "/y", "options": options}));
+    assert!(matches!(step, Step::Bind { links: Links { copy: true, keep_target: true }, .. }));
+    assert!(matches!(tree(&compiled), Source::Tree { follow: false, .. }));
+    let (_, compiled) = mount(json!({"destination": "/x", "source": "/y", "options": ["bind", "src-nofollow"]}));
+    assert!(matches!(tree(&compiled), Source::Tree { follow: false, .. }));
+}
+
+#[test]
+fn changes_of_what_is_mounted() {
+    let (step, compiled) = mount(json!({"destination": "/proc", "source": "/nonsuch", "options": ["bind", "remount", "ro"]}));
+    let attributes = Attributes { set: RDONLY, rest: NOSUID | NODEV | NOEXEC | NOSYMFOLLOW, ..Attributes::default() };
+    assert_eq!(step, Step::Remount { target: "/proc".into(), attributes, options: vec![] });
+    assert_eq!(compiled.sources.len(), 2, "nothing is opened");
+    let (step, _) = mount(json!({"destination": "/run", "type": "tmpfs", "options": ["remount", "size=5m"]}));
+    let options = vec![("size".to_owned(), Some("5m".to_owned())), ("rw".to_owned(), None)];
+    assert_eq!(step, Step::Remount { target: "/run".into(), attributes: Attributes::default(), options });
+}
+
+/// As crun and runc: what mount(2) has as flags and the file system has anyway.
+#[test]
+fn flags_that_are_the_file_systems() {
+    let settings = |kind: &str, options: Value| match mount(json!({"destination": "/x", "type": kind, "options": options})).0 {
+        Step::Mount { options, .. } => options.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settings("tmpfs", json!(["acl", "iversion", "lazytime", "silent"])), ["lazytime"]);
+    assert_eq!(settings("ext4", json!(["acl", "noacl", "dirsync"])), ["dirsync", "acl", "noacl"]);
+    let Step::Mount { copy_up, .. } = mount(json!({"destination": "/x", "type": "tmpfs", "options": ["tmpcopyup"]})).0 else {
+        panic!()
+    };
+    assert!(copy_up);
+}
+
+#[test]
+fn id_mappings() {
+    let ids = json!([{"containerID": 0, "hostID": 1000, "size": 5}]);
+    let map = |patch: Value| {
+        let mut bind = json!({"destination": "/x", "type": "bind", "source": "/y"});
+        merge(&mut bind, &patch);
+        match tree(&mount(bind).1) {
+            Source::Tree { idmap, .. } => idmap.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let range = vec![IdRange { inside: 0, outside: 1000, size: 5 }];
+    let users = Users::Ranges { uids: range.clone(), gids: range };
+    let with = |options: Value| map(json!({"uidMappings": ids, "gidMappings": ids, "options": options}));
+    assert_eq!(with(json!([])), Some(IdMap { recursive: false, users: users.clone() }));
+    assert_eq!(with(json!(["rbind", "idmap"])), Some(IdMap { recursive: false, users: users.clone() }));
+    assert_eq!(with(json!(["rbind", "ridmap"])), Some(IdMap { recursive: true, users: users.clone() }));
+    assert_eq!(map(json!({"options": ["idmap=uids=0-1000-5;gids=0-1000-5"]})), Some(IdMap { recursive: false, users }));
+    assert_eq!(map(json!({"uidMappings": [], "options": []})), None);
 }
 
 #[test]
@@ -97,16 +161,36 @@ fn bad_mounts() {
             "mounts[0].options: a bind mount cannot have the file system option \"size\"",
         ),
         (
-            json!({"destination": "/x", "type": "tmpfs", "options": ["tmpcopyup"]}),
-            "mounts[0].options: the option \"tmpcopyup\" is not supported",
+            json!({"destination": "/x", "type": "proc", "options": ["tmpcopyup"]}),
+            "mounts[0].options: only a tmpfs can have tmpcopyup",
         ),
+        (json!({"destination": "/x", "type": "tmpfs", "options": ["copy-symlink"]}), "mounts[0].options: copy-symlink"),
+        (json!({"destination": "/x\u{0}y", "type": "tmpfs"}), "mounts[0].destination: \"/x\\0y\" has a NUL byte"),
+        (json!({"destination": "/x", "type": "bind", "source": "/y\u{0}"}), "mounts[0].source: \"/y\\0\" has a NUL byte"),
+        (
+            json!({"destination": "/x", "type": "bind", "source": "/proc/self/fd/7"}),
+            "mounts[0].source: /proc/self/fd/7 is of the runtime",
+        ),
+        (json!({"destination": "/x", "type": "bind", "source": "/proc//thread-self/./cwd"}), "mounts[0].source: "),
         (
             json!({"destination": "/x", "type": "cgroup", "options": ["foo"]}),
             "mounts[0].options: the option \"foo\" of a cgroup mount",
         ),
         (
             json!({"destination": "/x", "type": "bind", "source": "/y", "uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}),
-            "mounts[0].uidMappings: id-mapped mounts are not supported",
+            "mounts[0].gidMappings: an id mapping has ranges of both",
+        ),
+        (
+            json!({"destination": "/x", "type": "tmpfs", "options": ["idmap=uids=0-0-1;gids=0-0-1"]}),
+            "mounts[0].options: only a bind mount can be id-mapped",
+        ),
+        (
+            json!({"destination": "/x", "type": "bind", "source": "/y", "options": ["idmap"]}),
+            "mounts[0].options: idmap needs uidMappings and gidMappings, or a user namespace",
+        ),
+        (
+            json!({"destination": "/x", "type": "bind", "source": "/y", "options": ["ridmap=uids=1"]}),
+            "mounts[0].options: idmap: \"1\" is not three numbers",
         ),
     ] {
         let error = refused(json!({"mounts": [mount]}));

@@ -1,0 +1,124 @@
+//! What is in a folder, copied into a new file system (`tmpcopyup`). An image's content: only names in open folders are used, no link is
+//! followed, and nothing but plain files is ever opened.
+
+use std::ffi::OsStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fgetxattr, flistxattr,
+    fsetxattr, fstat, mkdirat, mknodat, openat, readlinkat, sendfile, symlinkat, utimensat,
+};
+use rustix::io::Errno;
+use sys::{Call, Error};
+
+/// Folders below each other. Each takes two descriptors.
+const MAX_DEPTH: u32 = 200;
+
+/// Copies everything in the folder `from` into `to`: contents, owners, modes, times and extended attributes. `to` itself gets those of
+/// `from`, but keeps its own mode.
+pub(super) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> sys::Result<()> {
+    // Neither was opened for reading.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |at| openat(at, ".", flags, Mode::empty()).call(|| "openat(\".\", O_DIRECTORY)");
+    let (from, to) = (open(from)?, open(to)?);
+    let stat = fstat(&from).call(|| "fstat(source)")?;
+    folder(&from, &to, 0)?;
+    chownat(&to, "", Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)), AtFlags::EMPTY_PATH)
+        .call(|| "fchownat(copy)")?;
+    attributes(&from, &to)
+}
+
+fn folder(from: &OwnedFd, to: &OwnedFd, depth: u32) -> sys::Result<()> {
+    if depth == MAX_DEPTH {
+        return Err(Error::new(format!("copy: more than {MAX_DEPTH} folders below each other"), Errno::NAMETOOLONG));
+    }
+    for name in sys::fs::list(from)? {
+        entry(from, to, &name, depth)?;
+    }
+    Ok(())
+}
+
+fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, depth: u32) -> sys::Result<()> {
+    let path = Path::new(name);
+    let open = |at: &OwnedFd, flags| {
+        openat(at, path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({name:?})"))
+    };
+    // Opening a pipe or a device would do something.
+    let found = open(from, OFlags::PATH)?;
+    let stat = fstat(&found).call(|| format!("fstat({name:?})"))?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    let opened = match kind {
+        FileType::Symlink => {
+            let content = readlinkat(&found, "", Vec::new()).call(|| format!("readlinkat({name:?})"))?;
+            symlinkat(OsStr::from_bytes(content.as_bytes()), to, path).call(|| format!("symlinkat({name:?})"))?;
+            None
+        }
+        // Nobody listens at a copy.
+        FileType::Socket => return Ok(()),
+        FileType::Directory => {
+            mkdirat(to, path, Mode::RWXU).call(|| format!("mkdirat({name:?})"))?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let (inner, copy) = (open(from, flags)?, open(to, flags)?);
+            folder(&inner, &copy, depth + 1)?;
+            Some((inner, copy))
+        }
+        FileType::RegularFile => {
+            let source = open(from, OFlags::RDONLY | OFlags::NONBLOCK)?;
+            let now = fstat(&source).call(|| format!("fstat({name:?})"))?;
+            if (now.st_dev, now.st_ino) != (stat.st_dev, stat.st_ino) {
+                return Err(Error::new(format!("openat({name:?}): exchanged meanwhile"), Errno::STALE));
+            }
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let copy = openat(to, path, flags, Mode::RUSR | Mode::WUSR).call(|| format!("openat({name:?}, O_CREAT)"))?;
+            content(&source, &copy, name)?;
+            Some((source, copy))
+        }
+        _ => {
+            mknodat(to, path, kind, Mode::RUSR | Mode::WUSR, stat.st_rdev).call(|| format!("mknodat({name:?})"))?;
+            None
+        }
+    };
+    own(to, path, &stat, kind)?;
+    // After the owner: a new one takes file capabilities off.
+    opened.map_or(Ok(()), |(source, copy)| attributes(&source, &copy))
+}
+
+fn content(from: &OwnedFd, to: &OwnedFd, name: &OsStr) -> sys::Result<()> {
+    while sendfile(to, from, None, 1 << 30).call(|| format!("sendfile({name:?})"))? > 0 {}
+    Ok(())
+}
+
+/// Owner before mode: a new owner takes the set-user-id bits off (chown(2)).
+fn own(to: &OwnedFd, name: &Path, stat: &Stat, kind: FileType) -> sys::Result<()> {
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).call(|| format!("fchownat({name:?})"))?;
+    if kind != FileType::Symlink {
+        chmodat(to, name, Mode::from_raw_mode(stat.st_mode), AtFlags::empty()).call(|| format!("fchmodat({name:?})"))?;
+    }
+    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
+    let times = Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    };
+    utimensat(to, name, &times, AtFlags::SYMLINK_NOFOLLOW).call(|| format!("utimensat({name:?})"))
+}
+
+/// Extended attributes. What the new file system does not know is left out, as with cp(1).
+fn attributes(from: &OwnedFd, to: &OwnedFd) -> sys::Result<()> {
+    let mut names = match flistxattr(from, &mut [0u8; 0][..]) {
+        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
+        other => vec![0; other.call(|| "flistxattr()")?],
+    };
+    let length = flistxattr(from, &mut names[..]).call(|| "flistxattr()")?;
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 65536];
+        let length = fgetxattr(from, name, &mut value[..]).call(|| "fgetxattr()")?;
+        match fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+            other => other.call(|| format!("fsetxattr({:?})", String::from_utf8_lossy(name)))?,
+        }
+    }
+    Ok(())
+}
