@@ -82,6 +82,15 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// A group of Intel RDT cannot be made, read or removed.
+    #[error("Intel RDT: {}", path.display())]
+    Rdt {
+        /// The folder or file.
+        path: PathBuf,
+        /// The call that failed.
+        #[source]
+        source: sys::Error,
+    },
     /// The host's cgroups cannot be read.
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::Error),

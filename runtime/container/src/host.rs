@@ -1,11 +1,13 @@
 //! What the kernel offers, asked once before anything is decided.
 
+use std::path::PathBuf;
+
 use oci_spec::runtime::{Process, Spec};
 use rustix::thread::{CapabilitySet, capabilities, capability_is_in_bounding_set, secure_computing_mode};
 
 use crate::cgroup::Hierarchies;
 use crate::compile::LANDLOCK;
-use crate::{Error, capabilities as caps};
+use crate::{Error, capabilities as caps, rdt};
 
 /// Facts about the host that decide how a configuration is compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Host {
     pub selinux: bool,
     /// Version of Landlock's ABI, 0 where there is none. Only known after [`Host::asked`].
     pub landlock: u32,
+    /// Where Intel RDT's file system is mounted. Only known after [`Host::asked`].
+    pub resctrl: Option<PathBuf>,
 }
 
 impl Host {
@@ -40,6 +44,7 @@ impl Host {
             apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
             selinux: false,
             landlock: 0,
+            resctrl: None,
         })
     }
 
@@ -48,13 +53,17 @@ impl Host {
         if spec.annotations().as_ref().is_some_and(|annotations| annotations.contains_key(LANDLOCK)) {
             self.landlock = sys::landlock::abi();
         }
+        if let Some(linux) = spec.linux() {
+            self.resctrl = linux.intel_rdt().as_ref().and_then(|_| rdt::mounted());
+            self.selinux = linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && selinux();
+        }
         spec.process().iter().fold(self, Host::asked_process)
     }
 
     /// [`Host::asked`], for a process that joins a container.
     pub fn asked_process(mut self, process: &Process) -> Host {
         if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()) {
-            self.selinux = selinux();
+            self.selinux = self.selinux || selinux();
         }
         self
     }

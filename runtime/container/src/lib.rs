@@ -17,6 +17,7 @@
 //! | [`capabilities`] | names and bit sets |
 //! | [`cgroup`] | hierarchies (v2, v1, hybrid), limits, freezing, killing, removing |
 //! | [`seccomp`] | system call filters |
+//! | [`rdt`] | groups of Intel RDT |
 //! | `prepare`, `idmap` | plan → descriptors |
 //! | `shared` | what all processes of a container have in common |
 //! | `host` | what the kernel offers |
@@ -33,10 +34,11 @@ mod error;
 mod host;
 mod idmap;
 mod prepare;
+pub mod rdt;
 pub mod seccomp;
 mod shared;
 
-pub use compile::{Compiled, IdMap, IdRange, Source, Users, compile, compile_process};
+pub use compile::{Compiled, IdMap, IdRange, Source, Users, compile, compile_process, mount_options};
 pub use error::Error;
 pub use host::Host;
 pub use prepare::prepare;

@@ -38,6 +38,7 @@ pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(
                 checked(path, tree, *procfs)?
             }
             Source::Namespace { path, flag, foreign } => namespace(path, *flag, *foreign)?,
+            Source::Folder(path) => sys::fs::open_dir(path).map_err(|source| Error::Source { path: path.clone(), source })?,
             Source::Cgroup(at) => {
                 let folder = folder(cgroup, *at)?;
                 let copy = rustix::io::fcntl_dupfd_cloexec(&folder.fd, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)");

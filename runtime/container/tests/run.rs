@@ -32,7 +32,11 @@ fn main() {
     let begun = Instant::now();
     let cgroup = cgroup::create(&host.cgroup, &path, spec.linux().as_ref().unwrap().resources().as_ref().unwrap()).unwrap();
     let rootfs = Filesystem::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap();
-    let compiled = compile(&spec, &host).unwrap();
+    let mut compiled = compile(&spec, &host).unwrap();
+    // What a group of Intel RDT is to init: a folder with `tasks`.
+    let group = tempfile::tempdir().unwrap();
+    fs::write(group.path().join("tasks"), "").unwrap();
+    compiled.enter(group.path().to_owned());
     let made = begun.elapsed();
     let (plan, fds) = prepare(compiled, rootfs, &cgroup).unwrap();
     println!("cgroup made and configuration compiled in {made:?}, prepared in {:?}", begun.elapsed() - made);
@@ -43,6 +47,7 @@ fn main() {
     output.read_to_string(&mut said).unwrap();
     assert_eq!(wait(&running.pidfd).unwrap(), Ended::Exited(0), "{said}");
     check(&said, host.cgroup.kind());
+    assert_eq!(fs::read_to_string(group.path().join("tasks")).unwrap(), "0", "whoever writes it enters");
     cgroup::kill(&host.cgroup, &path).unwrap();
     drop(cgroup);
     for folder in cgroup::paths(&host.cgroup, &path) {

@@ -139,6 +139,13 @@ pub enum Step {
     },
     /// Hides a path: `/dev/null` over a file, an empty read-only tmpfs over a folder. A path that does not exist is skipped.
     Mask(PathBuf),
+    /// Labels a folder for SELinux, for a file system that cannot be mounted with its label.
+    Label {
+        /// The folder.
+        path: PathBuf,
+        /// The context.
+        label: String,
+    },
     /// Makes a path read-only by a bind on itself. A path that does not exist is skipped.
     Readonly(PathBuf),
     /// The container's terminal on `/dev/console`. Only with [`Process::terminal`].

@@ -2,6 +2,7 @@
 
 mod devices;
 mod idmap;
+mod labels;
 mod landlock;
 mod lists;
 mod masks;
@@ -16,11 +17,12 @@ mod sysctl;
 pub use idmap::{IdMap, IdRange, Users};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub(crate) use namespaces::name as namespace_name;
+pub use options::known as mount_options;
 
 use std::path::PathBuf;
 
 use launch::{CgroupPlan, Plan, Slot, Step};
-use oci_spec::runtime::{Linux, LinuxSeccomp, Spec};
+use oci_spec::runtime::{Linux, LinuxIntelRdt, LinuxSeccomp, Spec};
 
 use crate::{Error, Host};
 
@@ -35,6 +37,14 @@ pub struct Compiled {
     /// What the configuration asks for in vain, as text for the user: capabilities that this host cannot give, a path without its
     /// leading slash.
     pub warnings: Vec<String>,
+}
+
+impl Compiled {
+    /// Lets the first process enter also this folder, as it does v1 cgroups: a group of [`rdt`](crate::rdt).
+    pub fn enter(&mut self, folder: PathBuf) {
+        self.sources.push(Source::Folder(folder));
+        self.plan.cgroup.join.push(Slot((self.sources.len() - 1) as u32));
+    }
 }
 
 /// Something to open on the host.
@@ -64,6 +74,8 @@ pub enum Source {
         /// It may not be the namespace of the caller: settings that are meant for the container would be made for the host.
         foreign: bool,
     },
+    /// A folder whose `tasks` the first process enters.
+    Folder(PathBuf),
     /// A folder of the container's cgroup.
     Cgroup(usize),
     /// The same as a tree to bind into the container.
@@ -78,6 +90,8 @@ struct Build {
     /// What has to wait until devices are made.
     late: Vec<Step>,
     warnings: Vec<String>,
+    /// The SELinux context of new mounts.
+    mount_label: Option<String>,
 }
 
 impl Build {
@@ -89,7 +103,7 @@ impl Build {
 }
 
 /// Compiles a configuration for this host. It decides everything and touches nothing. `linux.cgroupsPath` and `linux.resources` are not
-/// part of a plan: they are for [`cgroup::create`](crate::cgroup::create). `root.path` is for the caller, who mounts it.
+/// part of a plan: they are for [`cgroup::create`](crate::cgroup::create), as `linux.intelRdt` is for [`rdt::plan`](crate::rdt::plan). `root.path` is for the caller, who mounts it.
 ///
 /// # Errors
 /// [`Error::Invalid`] and [`Error::Unsupported`] name the field.
@@ -98,7 +112,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let linux = spec.linux().as_ref().ok_or_else(|| Error::invalid("linux", "missing"))?;
     let root = spec.root().as_ref().ok_or_else(|| Error::invalid("root", "missing"))?;
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process", "missing"))?;
-    let mut build = Build::default();
+    let mut build = Build { mount_label: labels::mount_label(spec, host)?, ..Build::default() };
     let rootfs = build.slot(Source::Rootfs);
     let cgroup = cgroup(host, &mut build);
     let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
@@ -107,6 +121,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), &context, &mut build)?;
     devices::devices(spec, linux, terminal, &mut build)?;
     masks::masks(linux, &mut build)?;
+    linux.intel_rdt().iter().try_for_each(|asked| rdt(asked, host))?;
     let mut process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
     // It is for processes that join (runtime-spec, `execCPUAffinity`).
     process.affinity = None;
@@ -141,6 +156,15 @@ pub fn compile_process(
     host: &Host,
 ) -> Result<launch::Process, Error> {
     process::process(process, seccomp, host, &mut Vec::new())
+}
+
+/// What the configuration says about Intel RDT must make sense, and be possible. The rest is for [`rdt::plan`](crate::rdt::plan).
+fn rdt(asked: &LinuxIntelRdt, host: &Host) -> Result<(), Error> {
+    crate::rdt::check(asked)?;
+    match host.resctrl {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid("linux.intelRdt", "there is no resctrl mounted on this host")),
+    }
 }
 
 /// The container is born in the v2 folder; into the v1 ones it has to be put.

@@ -97,6 +97,7 @@ fn new(mount: &Mount, kind: &str, target: PathBuf, options: &Options, build: &mu
         // As mount(2) does it: the file system and the mount. A block device may allow nothing else.
         settings.insert(options.superblock.len(), ("ro".to_owned(), None));
     }
+    settings.extend(labelled(kind, options, build.mount_label.as_ref()));
     let source = mount.source().as_ref().map_or_else(|| kind.to_owned(), |source| source.to_string_lossy().into_owned());
     build.steps.push(Step::Mount {
         kind: kind.to_owned(),
@@ -107,7 +108,21 @@ fn new(mount: &Mount, kind: &str, target: PathBuf, options: &Options, build: &mu
         propagation: options.propagation,
         copy_up: options.copy_up,
     });
+    if let Some(label) = build.mount_label.clone().filter(|_| kind == MQUEUE) {
+        build.steps.push(Step::Label { path: target.clone(), label });
+    }
     later.then_some(target)
+}
+
+/// It cannot be mounted with a context, but takes one afterwards.
+const MQUEUE: &str = "mqueue";
+
+/// The SELinux context of a new file system, where the configuration has one for all and this one may have it: the files of procfs and
+/// sysfs have labels of their own. As runc does.
+fn labelled(kind: &str, options: &Options, label: Option<&String>) -> Option<(String, Option<String>)> {
+    let own = options.data.iter().any(|(key, _)| key == "context");
+    let label = label.filter(|_| !own && !matches!(kind, "proc" | "sysfs" | MQUEUE))?;
+    Some(("context".to_owned(), Some(label.clone())))
 }
 
 /// What is known about a bind mount beside its options.

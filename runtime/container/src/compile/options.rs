@@ -209,16 +209,42 @@ fn attribute(option: &str) -> Option<Effect> {
     ATTRIBUTES.iter().find(|(name, _)| *name == option).map(|(_, effect)| *effect)
 }
 
+/// All options that act, sorted: those that only file systems know come on top.
+pub fn known() -> Vec<String> {
+    let attributes = ATTRIBUTES.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]);
+    let propagations = PROPAGATIONS.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]);
+    let others = OTHERS.iter().chain(&USUAL).chain(&SUPERBLOCK).map(|name| (*name).to_owned());
+    let mut all: Vec<String> = attributes.chain(propagations).chain(others).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Those that [`Options`] has a place of its own for, and two that not every file system has.
+const OTHERS: [&str; 11] = [
+    "acl",
+    "bind",
+    "copy-symlink",
+    "dest-nofollow",
+    "idmap",
+    "iversion",
+    "rbind",
+    "remount",
+    "ridmap",
+    "src-nofollow",
+    "tmpcopyup",
+];
+
+const PROPAGATIONS: [(&str, Propagation); 4] = [
+    ("private", Propagation::PRIVATE),
+    ("slave", Propagation::DOWNSTREAM),
+    ("shared", Propagation::SHARED),
+    ("unbindable", Propagation::UNBINDABLE),
+];
+
 /// A propagation, with or without the `r` for the whole tree.
 pub(super) fn propagation(option: &str) -> Option<u64> {
-    let flag = match option.strip_prefix('r').unwrap_or(option) {
-        "private" => Propagation::PRIVATE,
-        "slave" => Propagation::DOWNSTREAM,
-        "shared" => Propagation::SHARED,
-        "unbindable" => Propagation::UNBINDABLE,
-        _ => return None,
-    };
-    Some(u64::from(flag.bits()))
+    let name = option.strip_prefix('r').unwrap_or(option);
+    PROPAGATIONS.iter().find(|(known, _)| *known == name).map(|(_, flag)| u64::from(flag.bits()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The process: what is executed, as whom, with what.
 
-use launch::{Capabilities, Labels, Process};
+use launch::{Capabilities, Process};
 use oci_spec::runtime::{LinuxCapabilities, LinuxSeccomp, PosixRlimitType};
 
-use super::scheduling;
+use super::{labels, scheduling};
 use crate::capabilities::{Set, from_oci, names};
 use crate::{Error, Host};
 
@@ -51,29 +51,8 @@ pub(super) fn process(
         scheduler: process.scheduler().as_ref().map(scheduling::scheduler).transpose()?,
         io_priority: process.io_priority().as_ref().map(scheduling::io_priority).transpose()?,
         affinity: process.exec_cpu_affinity().as_ref().map_or(Ok(None), scheduling::affinity)?,
-        labels: labels(process, host)?,
+        labels: labels::labels(process, host)?,
         ..Process::default()
-    })
-}
-
-/// What is asked of a security module that is not there is an error, not a process without protection.
-fn labels(process: &oci_spec::runtime::Process, host: &Host) -> Result<Labels, Error> {
-    let label = |field: &str, text: &Option<String>, module: &str, active: bool| match text.as_deref() {
-        None | Some("") => Ok(None),
-        Some(text) if !active => {
-            Err(Error::invalid(field, format!("{text:?} is asked for, and {module} is not active on this host")))
-        }
-        Some(text) if text.contains(['\0', '\n']) => {
-            Err(Error::invalid(field, format!("{text:?} contains what cannot be part of a name")))
-        }
-        Some(text) => Ok(Some(text.to_owned())),
-    };
-    // Where there is no AppArmor, everything is unconfined.
-    let none = process.apparmor_profile().as_deref() == Some("unconfined") && !host.apparmor;
-    let profile = if none { &None } else { process.apparmor_profile() };
-    Ok(Labels {
-        apparmor: label("process.apparmorProfile", profile, "AppArmor", host.apparmor)?,
-        selinux: label("process.selinuxLabel", process.selinux_label(), "SELinux", host.selinux)?,
     })
 }
 

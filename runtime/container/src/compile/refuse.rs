@@ -42,8 +42,6 @@ fn linux(linux: &Linux) -> Result<(), Error> {
         (mapped(linux.uid_mappings()), "linux.uidMappings", "user namespaces are"),
         (mapped(linux.gid_mappings()), "linux.gidMappings", "user namespaces are"),
         (linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices", "moving network devices is"),
-        (linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()), "linux.mountLabel", "SELinux is"),
-        (linux.intel_rdt().is_some(), "linux.intelRdt", "Intel RDT is"),
         (linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()), "linux.timeOffsets", "time namespaces are"),
     ] {
         if present {

@@ -16,6 +16,8 @@ pub const CHECKS: &[Check] = &[
     ("exec_runs_on_its_cpus", Of::Every, exec_runs_on_its_cpus),
     ("exec_shares_what_the_container_has", Of::Every, exec_shares_what_the_container_has),
     ("labels_need_their_module", Of::Every, labels_need_their_module),
+    ("rdt_needs_resctrl", Of::Every, rdt_needs_resctrl),
+    ("a_mount_label_needs_selinux", Of::Every, a_mount_label_needs_selinux),
     ("bad_fields_leave_nothing", Of::Every, bad_fields_leave_nothing),
     ("what_the_kernel_refuses_leaves_nothing", Of::Every, what_the_kernel_refuses_leaves_nothing),
     ("an_unknown_capability_is_a_warning", Of::Every, an_unknown_capability_is_a_warning),
@@ -155,6 +157,21 @@ fn labels_need_their_module() {
         bundle.fails(&["exec", flag, value, "ID", "/probe", "exit", "0"], "");
         assert_eq!(bundle.status(), "running");
     }
+}
+
+fn rdt_needs_resctrl() {
+    if std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(" - resctrl ") {
+        return println!("skipped: needs a host without resctrl");
+    }
+    refused(|spec| spec["linux"]["intelRdt"] = json!({"closID": "gold"}), "linux.intelRdt: there is no resctrl mounted");
+    refused(|spec| spec["linux"]["intelRdt"] = json!({}), "linux.intelRdt: there is no resctrl mounted");
+}
+
+fn a_mount_label_needs_selinux() {
+    if std::path::Path::new("/sys/fs/selinux").exists() {
+        return println!("skipped: needs a host without SELinux");
+    }
+    refused(|spec| spec["linux"]["mountLabel"] = json!("system_u:object_r:x:s0"), "linux.mountLabel");
 }
 
 fn refused(change: impl FnOnce(&mut Value), text: &str) {

@@ -52,7 +52,11 @@ fn features_are_told() {
     let features = Bundle::new(&["wait"]).json(&["features"]);
     assert!(features["ociVersionMax"].as_str().unwrap().starts_with("1."));
     assert!(features["hooks"].as_array().unwrap().contains(&json!("createRuntime")));
-    assert!(features["linux"]["capabilities"].as_array().unwrap().contains(&json!("CAP_SYS_ADMIN")));
+    let linux = &features["linux"];
+    assert!(linux["capabilities"].as_array().unwrap().contains(&json!("CAP_SYS_ADMIN")));
+    assert!(linux["seccomp"]["actions"].as_array().unwrap().contains(&json!("SCMP_ACT_NOTIFY")));
+    assert!(linux["seccomp"]["archs"].as_array().unwrap().contains(&json!("SCMP_ARCH_X86_64")));
+    assert_eq!((&linux["apparmor"]["enabled"], &linux["selinux"]["enabled"]), (&json!(true), &json!(true)));
 }
 
 fn spec_writes_one_that_runs() {

@@ -6,6 +6,7 @@ mod cgroup;
 mod console;
 mod copy;
 mod device;
+mod label;
 mod mask;
 mod mount;
 mod readonly;
@@ -73,6 +74,7 @@ impl<'a> Builder<'a> {
             Step::Device { path, .. } => self.device(step).during(|| format!("device {path:?}")),
             Step::Symlink { content, path } => self.symlink(content, path).during(|| format!("link {path:?}")),
             Step::Mask(path) => self.mask(path).during(|| format!("mask {path:?}")),
+            Step::Label { path, label } => self.label(path, label).during(|| format!("label {path:?}")),
             Step::Readonly(path) => self.readonly(path).during(|| format!("make {path:?} read-only")),
             Step::Console => self.console().during(|| "console"),
         }

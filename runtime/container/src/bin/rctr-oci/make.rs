@@ -4,12 +4,12 @@
 //! by itself because nobody tells it to wait. `delete` removes both.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup};
-use container::{Host, Shared, compile, prepare};
+use container::{Host, Shared, compile, prepare, rdt};
 use launch::{Created, Gate, Inherited, create_with};
-use oci_spec::runtime::Hooks;
+use oci_spec::runtime::{Hooks, Spec};
 
 use crate::args::{Args, Flag, switch, value};
 use crate::error::{Doing, Failed, Result};
@@ -36,12 +36,14 @@ pub(crate) struct Made {
 
 /// In the order in which it is undone: fields are dropped as they are written.
 struct Undo {
+    rdt: Option<rdt::Made>,
     cgroup: Option<Cgroup>,
     entry: Option<Entry>,
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
+        drop(self.rdt.take());
         drop(self.cgroup.take());
         if let Some(entry) = self.entry.take() {
             let _ = entry.remove();
@@ -52,7 +54,7 @@ impl Drop for Undo {
 impl Undo {
     /// Undoes it now, for a container whose hooks have run, or some of them: those for its end do, too (runtime-spec, "Lifecycle").
     fn stopped(&mut self, context: &Context, record: &Record) {
-        drop(Undo { cgroup: self.cgroup.take(), entry: self.entry.take() });
+        drop(Undo { rdt: self.rdt.take(), cgroup: self.cgroup.take(), entry: self.entry.take() });
         hooks::poststop(&context.log, record);
     }
 }
@@ -63,6 +65,9 @@ impl Made {
         let Made { created, record, hooks, mut undo } = self;
         if let Some(cgroup) = undo.cgroup.take() {
             cgroup.keep();
+        }
+        if let Some(groups) = undo.rdt.take() {
+            groups.keep();
         }
         let entry = undo.entry.take();
         // It is only ever taken here.
@@ -89,13 +94,18 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     let host = host.asked(&spec);
     let mut compiled = compile(&spec, &host)?;
     compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
-    let mut undo = Undo { cgroup: None, entry: Some(store::create(&context.root, id)?) };
+    let mut undo = Undo { rdt: None, cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
     let mut record = record(id, &bundle, &host, &compiled.plan);
+    record.rctr.rdt = groups(id, &spec, &host)?;
     notify::address(compiled.plan.process.seccomp.as_mut(), &record, None);
     entry.write(&record)?;
     if record.rctr.shared {
         entry.keep_shared(&Shared::of(&compiled.plan.process))?;
+    }
+    if let Some(groups) = &record.rctr.rdt {
+        undo.rdt = Some(groups.make()?);
+        groups.enter.iter().for_each(|folder| compiled.enter(folder.clone()));
     }
     let resources = devices::with_defaults(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()));
     let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
@@ -133,6 +143,13 @@ fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record
     record.rctr.shared = Shared::of(&plan.process) != Shared::default();
     record.rctr.hooks = Some(bundle.hooks.clone()).filter(|hooks| hooks.poststart().is_some() || hooks.poststop().is_some());
     record
+}
+
+/// Its groups of Intel RDT, if the configuration has some.
+fn groups(id: &str, spec: &Spec, host: &Host) -> Result<Option<rdt::Groups>> {
+    let asked = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
+    let plan = |(asked, root): (_, &PathBuf)| rdt::plan(root, id, asked);
+    Ok(asked.zip(host.resctrl.as_ref()).map(plan).transpose()?)
 }
 
 /// Where the container is accounted. A relative path is ours to place (runtime-spec, "Cgroups Path").

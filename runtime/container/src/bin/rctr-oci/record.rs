@@ -61,6 +61,9 @@ pub(crate) struct Own {
     pub(crate) folders: Vec<Folder>,
     /// What its processes have in common is in a file beside this one.
     pub(crate) shared: bool,
+    /// Its groups of Intel RDT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rdt: Option<container::rdt::Groups>,
     /// Its filter has a listener.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) listener: bool,

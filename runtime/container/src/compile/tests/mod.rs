@@ -27,6 +27,7 @@ pub(super) fn host(mountinfo: &str) -> Host {
         apparmor: false,
         selinux: false,
         landlock: 6,
+        resctrl: None,
     }
 }
 
@@ -185,8 +186,11 @@ fn what_a_plan_cannot_say_is_refused_by_name() {
         (json!({"hooks": {"poststart": [{"path": "/bin/true"}]}}), "hooks: hooks are not supported"),
         (json!({"vm": {"kernel": {"path": "/k"}}}), "vm: virtual machines are not supported"),
         (json!({"linux": {"uidMappings": id}}), "linux.uidMappings: user namespaces are not supported"),
-        (json!({"linux": {"mountLabel": "system_u"}}), "linux.mountLabel: SELinux is not supported"),
-        (json!({"linux": {"intelRdt": {"closID": "x"}}}), "linux.intelRdt: Intel RDT is not supported"),
+        (
+            json!({"linux": {"mountLabel": "system_u"}}),
+            "linux.mountLabel: \"system_u\" is asked for, and SELinux is not active on this host",
+        ),
+        (json!({"linux": {"intelRdt": {"closID": "x"}}}), "linux.intelRdt: there is no resctrl mounted on this host"),
         (json!({"linux": {"timeOffsets": {"monotonic": {"secs": 1}}}}), "linux.timeOffsets: time namespaces are not supported"),
         (json!({"linux": {"netDevices": {"eth0": {}}}}), "linux.netDevices: moving network devices is not supported"),
         (json!({"linux": {"rootfsPropagation": "upwards"}}), "linux.rootfsPropagation: \"upwards\" is not one of"),

@@ -246,3 +246,34 @@ fn cgroups() {
     assert_eq!(step, Step::Cgroup { target, v1, readonly: true });
     assert_eq!(sources[4..], [Source::CgroupTree(0), Source::CgroupTree(1)]);
 }
+
+#[test]
+fn a_mount_label_is_for_new_file_systems() {
+    let active = Host { selinux: true, ..host(V2) };
+    let own = json!(["context=own"]);
+    let patch = json!({
+        "linux": {"mountLabel": "system_u:object_r:container_file_t:s0:c1,c2"},
+        "mounts": [
+            {"destination": "/proc", "type": "proc"}, {"destination": "/sys", "type": "sysfs"}, {"destination": "/tmp", "type": "tmpfs"},
+            {"destination": "/mnt", "type": "tmpfs", "options": own}, {"destination": "/dev/mqueue", "type": "mqueue"},
+            {"destination": "/data", "type": "bind", "source": "/data", "options": ["bind"]},
+        ],
+    });
+    let steps = compile(&spec(&patch), &active).unwrap().plan.steps;
+    let labels: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Mount { target, options, .. } => {
+                let context = options.iter().find(|(key, _)| key == "context").and_then(|(_, value)| value.as_deref());
+                Some((target.to_str().unwrap(), context.unwrap_or("-")))
+            }
+            Step::Label { path, label } => Some((path.to_str().unwrap(), label.as_str())),
+            _ => None,
+        })
+        .collect();
+    let label = "system_u:object_r:container_file_t:s0:c1,c2";
+    assert_eq!(
+        labels,
+        [("/proc", "-"), ("/sys", "-"), ("/tmp", label), ("/mnt", "own"), ("/dev/mqueue", "-"), ("/dev/mqueue", label)]
+    );
+}

@@ -189,3 +189,12 @@ fn policies_of_the_container() {
         assert_eq!(refused(json!({"linux": linux})), expected);
     }
 }
+
+#[test]
+fn rdt_needs_its_file_system() {
+    let there = Host { resctrl: Some("/sys/fs/resctrl".into()), ..host(V2) };
+    let rdt = |value: Value| compile(&spec(&json!({"linux": {"intelRdt": value}})), &there);
+    assert!(rdt(json!({"closID": "x", "enableMonitoring": true})).unwrap().warnings.is_empty());
+    let error = rdt(json!({"closID": ".."})).unwrap_err().to_string();
+    assert_eq!(error, "linux.intelRdt.closID: \"..\" is no name of a class");
+}

@@ -54,6 +54,9 @@ fn remove_with(context: &Context, entry: &Entry, record: &Record) -> Result<()> 
     for folder in record.rctr.folders.iter().rev() {
         cgroup::remove(&folder.path)?;
     }
+    if let Some(groups) = &record.rctr.rdt {
+        groups.remove()?;
+    }
     forget(&record.config.cgroups.path, record);
     entry.remove()?;
     hooks::poststop(&context.log, record);

@@ -95,7 +95,11 @@ fn target(record: &Record) -> Result<Target> {
         let folders = record.rctr.folders.iter().filter(move |folder| folder.v2 == v2);
         folders.map(|folder| sys::fs::open_dir(&folder.path)).collect::<sys::Result<Vec<OwnedFd>>>()
     };
-    Ok(Target::new(init(record)?, record.rctr.namespaces, open(true)?.pop(), open(false)?))
+    let mut join = open(false)?;
+    for group in record.rctr.rdt.iter().flat_map(|groups| &groups.enter) {
+        join.push(sys::fs::open_dir(group)?);
+    }
+    Ok(Target::new(init(record)?, record.rctr.namespaces, open(true)?.pop(), join))
 }
 
 /// The process that the flags describe.
