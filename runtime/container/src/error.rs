@@ -1,6 +1,6 @@
 //! What keeps a configuration from becoming a plan, and a plan from being prepared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a container cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// The path on the host that it is about, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Error::NoSource(path) => Some(path),
+            Error::Source { path, .. }
+            | Error::NotNamespace { path, .. }
+            | Error::Namespace { path, .. }
+            | Error::CgroupTree { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// A field with a bad value.
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
         Error::Invalid { field: field.into(), why: why.into() }

@@ -1,5 +1,7 @@
 //! What went wrong between clone and exec, as it crosses the border between two processes.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 /// Whose fault a failed start is.
@@ -21,6 +23,37 @@ pub struct Failure {
     pub kind: Kind,
     /// What was being done, and how it failed.
     pub message: String,
+    /// The same in parts.
+    pub parts: Box<Parts>,
+}
+
+/// The parts of a failure that has them, for programs that read logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// What was being done, from the outermost step to the innermost.
+    pub step: Option<String>,
+    /// The system call as it was made.
+    pub call: Option<String>,
+    /// What it was about, in the container or on the host.
+    pub path: Option<String>,
+    /// The symbol of the error number, such as `ENOENT`.
+    pub errno: Option<String>,
+}
+
+impl From<&sys::Error> for Parts {
+    fn from(error: &sys::Error) -> Self {
+        let path = error.path().map(|path| path.display().to_string());
+        Parts { step: None, call: Some(error.call().to_owned()), path, errno: Some(error.name()) }
+    }
+}
+
+impl Parts {
+    /// Says what was being done around what is said already.
+    #[must_use]
+    pub fn during(self, outer: &str) -> Self {
+        let step = self.step.map_or_else(|| outer.to_owned(), |inner| format!("{outer}: {inner}"));
+        Parts { step: Some(step), ..self }
+    }
 }
 
 /// How far [`crate::start`] has come.
@@ -36,18 +69,30 @@ pub enum Stage {
 
 impl Failure {
     /// The fault of the runtime or the host.
-    pub(crate) fn runtime(message: impl Into<String>) -> Self {
-        Failure { kind: Kind::Runtime, message: message.into() }
+    pub fn runtime(message: impl Into<String>) -> Self {
+        Failure { kind: Kind::Runtime, message: message.into(), parts: Box::default() }
     }
 
     /// The program is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Failure { kind: Kind::NotFound, message: message.into() }
+        Failure { kind: Kind::NotFound, ..Failure::runtime(message) }
     }
 
     /// The program is there but cannot be run.
     pub(crate) fn not_executable(message: impl Into<String>) -> Self {
-        Failure { kind: Kind::NotExecutable, message: message.into() }
+        Failure { kind: Kind::NotExecutable, ..Failure::runtime(message) }
+    }
+
+    /// The path it is about, unless a step further inside has named one.
+    pub(crate) fn about(mut self, path: &Path) -> Self {
+        self.parts.path.get_or_insert_with(|| path.display().to_string());
+        self
+    }
+
+    /// The system call behind it.
+    pub(crate) fn because(self, error: &sys::Error) -> Self {
+        let Parts { step, path, .. } = *self.parts;
+        Failure { parts: Box::new(Parts { step, path, ..Parts::from(error) }), ..self }
     }
 }
 
@@ -58,12 +103,16 @@ pub(crate) trait During<T> {
 
 impl<T> During<T> for sys::Result<T> {
     fn during<S: AsRef<str>>(self, step: impl FnOnce() -> S) -> Result<T, Failure> {
-        self.map_err(|error| Failure::runtime(format!("{}: {error}", step().as_ref())))
+        self.map_err(|error| Failure { parts: Box::new(Parts::from(&error)), ..Failure::runtime(error.to_string()) }).during(step)
     }
 }
 
 impl<T> During<T> for Result<T, Failure> {
     fn during<S: AsRef<str>>(self, step: impl FnOnce() -> S) -> Result<T, Failure> {
-        self.map_err(|failure| Failure { message: format!("{}: {}", step().as_ref(), failure.message), ..failure })
+        self.map_err(|Failure { kind, message, parts }| {
+            let step = step();
+            let step = step.as_ref();
+            Failure { kind, message: format!("{step}: {message}"), parts: Box::new(parts.during(step)) }
+        })
     }
 }

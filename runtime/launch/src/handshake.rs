@@ -95,6 +95,9 @@ impl Parent {
     fn failed(&self, mut failure: Failure) {
         let cut = (0..=failure.message.len().min(MAX_REPORT / 2)).rev().find(|&at| failure.message.is_char_boundary(at));
         failure.message.truncate(cut.unwrap_or(0));
+        if postcard::experimental::serialized_size(&failure).unwrap_or(usize::MAX) > MAX_REPORT - 8 {
+            failure.parts = Box::default();
+        }
         let _ = self.send(&Report::Failed(failure), &[]);
     }
 

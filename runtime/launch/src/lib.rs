@@ -53,7 +53,7 @@ mod steps;
 pub use attributes::Attributes;
 pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, create_with};
 pub use exec::{Executed, exec, exec_with};
-pub use failure::{Failure, Kind, Stage};
+pub use failure::{Failure, Kind, Parts, Stage};
 pub use gate::{Gate, start};
 pub use plan::*;
 pub use sealed::seal;

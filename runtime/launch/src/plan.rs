@@ -1,7 +1,7 @@
 //! The plan: a value in which nothing is left to choose. It is made by `container`, printed, compared and tested
 //! without root, sent to the monitor, and executed by the loop in this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,22 @@ pub struct Links {
     pub copy: bool,
     /// A target that is a link is mounted over itself, not where it leads (`dest-nofollow`).
     pub keep_target: bool,
+}
+
+impl Step {
+    /// The place in the container that it is about.
+    pub fn place(&self) -> &Path {
+        match self {
+            Step::Mount { target, .. } | Step::Bind { target, .. } | Step::Remount { target, .. } => target,
+            Step::Cgroup { target, .. } => target,
+            Step::Device { path, .. }
+            | Step::Symlink { path, .. }
+            | Step::Label { path, .. }
+            | Step::Mask(path)
+            | Step::Readonly(path) => path,
+            Step::Console => Path::new("/dev/console"),
+        }
+    }
 }
 
 /// A process of a container, its first or one that joins later.

@@ -68,7 +68,7 @@ fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::R
     let optional = [launch.memory, launch.kill, launch.netfilter].into_iter().flatten();
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
-        return Err(Failure { kind: Kind::Runtime, message: format!("the request names descriptor {missing} of {}", fds.len()) });
+        return Err(Failure::runtime(format!("the request names descriptor {missing} of {}", fds.len())));
     }
     let (stdio, mut streams) = match launch.plan.process.terminal {
         Some(_) => (None, Streams::default()),
@@ -86,7 +86,7 @@ fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::R
 }
 
 fn broken(error: Error) -> Failure {
-    Failure { kind: Kind::Runtime, message: format!("make streams: {error}") }
+    Failure::runtime(format!("make streams: {error}"))
 }
 
 /// Serves the client until it asks for the start. False when it ends before.
@@ -113,7 +113,7 @@ fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std
     let since = now();
     let status = Status::Running { pid: created.pid, start_time: created.start_time, since };
     end::try_record(fds[launch.folder.0 as usize].as_fd(), &status)
-        .map_err(|error| Failure { kind: Kind::Runtime, message: format!("write down that it runs: {error}") })?;
+        .map_err(|error| Failure::runtime(format!("write down that it runs: {error}")))?;
     let Running { pid, pidfd, target, .. } = created.start()?;
     client.tell(&Event::Started);
     Ok((Task { number: INIT, pid, pidfd, started: since, streams }, target))
@@ -121,7 +121,7 @@ fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
 fn failed(launch: &Launch, fds: Vec<OwnedFd>, client: &mut Client, failure: Failure) {
-    let Failure { kind, message } = failure;
+    let Failure { kind, message, .. } = failure;
     let code = match kind {
         Kind::Runtime => 125,
         Kind::NotExecutable => 126,

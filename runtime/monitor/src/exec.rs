@@ -28,12 +28,12 @@ impl Session {
                 client.tell(&Event::Started);
                 self.tasks.push(task);
             }
-            Err(Failure { kind, message }) => self.clients[index].tell(&Event::Failed { kind, message }),
+            Err(Failure { kind, message, .. }) => self.clients[index].tell(&Event::Failed { kind, message }),
         }
     }
 
     fn executed(&mut self, exec: Exec) -> Result<Task, Failure> {
-        let runtime = |message: String| Failure { kind: launch::Kind::Runtime, message };
+        let runtime = |message: String| Failure::runtime(message);
         let Exec { mut process, stdin, detach } = exec;
         let target = self.container.target.as_ref().ok_or_else(|| runtime("the container is not running".to_owned()))?;
         // Or it would have the monitor's.

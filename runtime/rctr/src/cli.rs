@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, prune, ps, pull, push,
-    rm, rmi, run, save, start, stop, tag, version, wait,
+    completion, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, oci, prune, ps, pull,
+    push, rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -71,6 +71,7 @@ pub(crate) enum Verb {
     Prune(prune::Args),
     Login(login::Args),
     Logout(logout::Args),
+    Oci(oci::Args),
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -110,6 +111,7 @@ impl Verb {
             Verb::Container(verb) => Verb::from(verb).run(context),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
+            Verb::Oci(args) => oci::run(args),
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),

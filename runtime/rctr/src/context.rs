@@ -37,7 +37,7 @@ impl Context {
             run: absolute(&global.run)?,
             bridge: global.bridge.clone(),
             cgroup: global.cgroup_parent.clone(),
-            monitor: monitor()?,
+            monitor: program("rctr-monitor")?,
             resolv_conf: resolv_conf(),
         })
     }
@@ -61,12 +61,12 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("find the folder {}", path.display()))
 }
 
-/// `rctr-monitor` beside this program, else where packages put it.
-fn monitor() -> Result<PathBuf> {
-    const INSTALLED: &str = "/usr/libexec/rctr/rctr-monitor";
+/// Another program of this project: beside this one, else where packages put it.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    const INSTALLED: &str = "/usr/libexec/rctr";
     let own = env::current_exe().context("find this program")?;
-    let beside = own.with_file_name("rctr-monitor");
-    Ok(if beside.exists() { beside } else { PathBuf::from(INSTALLED) })
+    let beside = own.with_file_name(name);
+    Ok(if beside.exists() { beside } else { Path::new(INSTALLED).join(name) })
 }
 
 /// The host's real resolvers: systemd-resolved's own list, where `/etc/resolv.conf` names only its stub.

@@ -31,6 +31,11 @@ fn main() {
         }
         std::process::exit(exit::FAILED)
     }));
+    // Before anything is parsed: it has a command line of its own, which costs nothing here.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "oci") {
+        let failed = verbs::oci::become_it(std::env::args_os().skip(2)).map(|never| match never {});
+        std::process::exit(failed.unwrap_or_else(|error| exit::report(&error)));
+    }
     if std::env::args_os().len() < 2 {
         let _ = cli::Cli::command().print_help();
         return;

@@ -1,5 +1,6 @@
 //! An error that remembers the call: `openat2("etc/passwd", O_RDONLY) = ENOENT (No such file or directory)`.
 
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 use rustix::io::Errno;
@@ -10,14 +11,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A system call that failed: the call as it was made, and its errno.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    call: String,
+    // Both small: errors of other crates hold some of these.
+    call: Box<str>,
     errno: i32,
+    path: Option<Box<PathBuf>>,
 }
 
 impl Error {
     /// The failure `errno` of `call`, a rendered call such as `mkdirat(rootfs, "dev")`.
     pub fn new(call: impl Into<String>, errno: Errno) -> Self {
-        Error { call: call.into(), errno: errno.raw_os_error() }
+        Error { call: call.into().into(), errno: errno.raw_os_error(), path: None }
     }
 
     /// The call as it was made.
@@ -30,10 +33,26 @@ impl Error {
         Errno::from_raw_os_error(self.errno)
     }
 
+    /// The symbol of the error number, such as `ENOENT`; the number itself where it has none here.
+    pub fn name(&self) -> String {
+        name(self.errno).map_or_else(|| self.errno.to_string(), str::to_owned)
+    }
+
+    /// The path that the call was about, for who wants it without the words around it. The text has it already.
+    #[must_use]
+    pub fn about(self, path: impl AsRef<Path>) -> Self {
+        Error { path: Some(Box::new(path.as_ref().to_owned())), ..self }
+    }
+
+    /// What [`Error::about`] was told.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref().map(PathBuf::as_path)
+    }
+
     /// What just failed in this thread, from libc's `errno`.
     pub(crate) fn last(call: impl Into<String>) -> Self {
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        Error { call: call.into(), errno }
+        Error { call: call.into().into(), errno, path: None }
     }
 }
 
@@ -70,7 +89,7 @@ impl<T> Call<T> for rustix::io::Result<T> {
 
 impl<T> Call<T> for io::Result<T> {
     fn call<S: Into<String>>(self, call: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|error| Error { call: call().into(), errno: error.raw_os_error().unwrap_or(libc::EIO) })
+        self.map_err(|error| Error { call: call().into().into(), errno: error.raw_os_error().unwrap_or(libc::EIO), path: None })
     }
 }
 

@@ -19,7 +19,10 @@ pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode
     for _ in 0..64 {
         match openat2(&root, path, flags | OFlags::CLOEXEC, mode, resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            other => return other.call(|| format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)")),
+            other => {
+                let call = || format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)");
+                return other.call(call).map_err(|error| error.about(path));
+            }
         }
     }
     Err(Error::new(format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)"), Errno::AGAIN))
@@ -30,6 +33,7 @@ pub fn open_dir(path: impl AsRef<Path>) -> Result<OwnedFd> {
     let path = path.as_ref();
     rustix::fs::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .call(|| format!("open({path:?}, O_DIRECTORY)"))
+        .map_err(|error| error.about(path))
 }
 
 /// Reads at most `limit` bytes of an open file; more is `EFBIG`.

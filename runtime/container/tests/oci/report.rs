@@ -7,6 +7,7 @@ use crate::{Check, Of};
 
 pub const CHECKS: &[Check] = &[
     ("errors_are_lines_of_json_in_the_log", Of::Every, errors_are_lines_of_json_in_the_log),
+    ("errors_have_parts", Of::Ours, errors_have_parts),
     ("list_knows_all", Of::Every, list_knows_all),
     ("ps_shows_processes", Of::Every, ps_shows_processes),
     ("features_are_told", Of::Every, features_are_told),
@@ -29,6 +30,27 @@ fn errors_are_lines_of_json_in_the_log() {
     assert!(last["msg"].as_str().unwrap().contains("does not exist") && last["time"].as_str().unwrap().contains('T'), "{last}");
 }
 
+fn errors_have_parts() {
+    let part = |bundle: &Bundle, words: &[&str]| {
+        let said = bundle.call(&[&["--log", "BUNDLE/log", "--log-format=json"], words].concat());
+        assert_ne!(said.code, Some(0), "{said:?}");
+        let log = std::fs::read_to_string(bundle.path("log")).unwrap();
+        let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        move |name: &str| last[name].as_str().unwrap_or_default().to_owned()
+    };
+    // In the child, whose errors come through a socket.
+    let bundle = Bundle::new(&["wait"]).with(|spec| spec["mounts"][1]["options"] = json!(["size=nonsense"]));
+    let part = part(&bundle, &["create", "ID"]);
+    assert_eq!((part("level").as_str(), part("path").as_str(), part("errno").as_str()), ("error", "/dev", "EINVAL"));
+    assert!(part("step").contains("mount tmpfs") && part("call").starts_with("fsconfig("), "{} {}", part("step"), part("call"));
+    // Here.
+    let bundle = Bundle::new(&["wait"]);
+    let said = bundle.call(&["--log", "BUNDLE/log", "--log-format=json", "create", "--bundle", "/nonsuch", "ID"]);
+    assert_eq!(said.code, Some(1));
+    let last: Value = serde_json::from_str(std::fs::read_to_string(bundle.path("log")).unwrap().trim()).unwrap();
+    assert_eq!((last["path"].as_str(), last["errno"].as_str()), (Some("/nonsuch"), Some("ENOENT")));
+}
+
 fn list_knows_all() {
     let bundle = Bundle::new(&["wait"]);
     bundle.ok(&["create", "ID"]);
@@ -46,6 +68,12 @@ fn ps_shows_processes() {
     assert_eq!(bundle.json(&["ps", "--format", "json", "ID"]), json!([bundle.pid()]));
     let table = bundle.ok(&["ps", "ID"]);
     assert!(table.contains("CMD") && table.contains("/probe wait"), "{table}");
+    if std::process::Command::new("ps").arg("-V").output().is_err() {
+        return println!("skipped in part: needs ps(1)");
+    }
+    let table = bundle.ok(&["ps", "ID", "-o", "pid,stat,args"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("STAT") && lines[1].ends_with("/probe wait"), "{table}");
 }
 
 fn features_are_told() {

@@ -1,7 +1,7 @@
 //! Terminals, descriptors and signals.
 
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
@@ -16,6 +16,7 @@ use crate::{Check, Of};
 pub const CHECKS: &[Check] = &[
     ("a_console_socket_gets_the_terminal", Of::Every, a_console_socket_gets_the_terminal),
     ("exec_sends_its_terminal_too", Of::Every, exec_sends_its_terminal_too),
+    ("a_pidfd_socket_gets_the_process", Of::Ours, a_pidfd_socket_gets_the_process),
     ("a_terminal_needs_a_taker", Of::Every, a_terminal_needs_a_taker),
     ("a_foreground_terminal_is_relayed", Of::Every, a_foreground_terminal_is_relayed),
     ("standard_input_is_passed_on", Of::Every, standard_input_is_passed_on),
@@ -63,6 +64,26 @@ fn exec_sends_its_terminal_too() {
     let listener = UnixListener::bind(bundle.path("console")).unwrap();
     bundle.ok(&["exec", "-t", "-d", "--console-socket", "BUNDLE/console", "ID", "/probe", "say", "hello"]);
     assert_eq!(read(accept(&listener)), "hello\r\n");
+}
+
+/// runc 1.3 and newer.
+fn a_pidfd_socket_gets_the_process() {
+    let bundle = Bundle::new(&["wait"]);
+    let listener = UnixListener::bind(bundle.path("pidfd")).unwrap();
+    let number = |fd: std::fs::File| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).unwrap();
+        info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<u32>().ok()).unwrap()
+    };
+    bundle.ok(&["create", "--pidfd-socket", "BUNDLE/pidfd", "ID"]);
+    assert_eq!(number(accept(&listener)), bundle.pid());
+    bundle.ok(&["start", "ID"]);
+    bundle.ok(&["exec", "-d", "--pid-file", "BUNDLE/pid", "--pidfd-socket", "BUNDLE/pidfd", "ID", "/probe", "wait"]);
+    assert_eq!(number(accept(&listener)).to_string(), std::fs::read_to_string(bundle.path("pid")).unwrap());
+    bundle.ok(&["delete", "--force", "ID"]);
+    // Nobody listens: whoever asked for it would wait for ever, so there is no container.
+    drop(listener);
+    bundle.fails(&["run", "-d", "--pidfd-socket", "BUNDLE/pidfd", "ID"], "ECONNREFUSED");
+    assert_eq!(bundle.left(), Vec::<std::path::PathBuf>::new());
 }
 
 fn a_terminal_needs_a_taker() {

@@ -17,12 +17,13 @@ pub(super) fn enter(folder: &Path) -> sys::Result<()> {
 /// Why it could not go there, in runc's words, which callers look for.
 pub(super) fn failure(folder: &Path, error: &Error) -> Failure {
     let say = |reason: &str| format!("chdir to cwd ({folder:?}) set in config.json failed: {reason}");
-    match error.errno() {
+    let failure = match error.errno() {
         Errno::NOENT => Failure::not_found(say("no such file or directory")),
         Errno::ACCESS => Failure::not_executable(say("permission denied")),
         Errno::NOTDIR => Failure::not_executable(say("not a directory")),
         _ => Failure::runtime(say(&error.to_string())),
-    }
+    };
+    failure.because(error).about(folder)
 }
 
 /// Makes sure that the working folder is inside the container: the kernel's name for one that is not is "(unreachable)…", and for

@@ -70,17 +70,19 @@ fn executable(file: &Path) -> Result<(), Errno> {
 }
 
 fn refused(name: &str, errno: Errno) -> Failure {
-    match errno {
+    let call = Error::new(format!("faccessat2({name:?}, X_OK)"), errno);
+    let failure = match errno {
         Errno::NOENT => Failure::not_found(format!("exec: {name:?}: stat {name}: no such file or directory")),
         Errno::NOTDIR => Failure::not_executable(format!("exec: {name:?}: stat {name}: not a directory")),
         Errno::ISDIR => Failure::not_executable(format!("exec: {name:?}: is a directory")),
         Errno::ACCESS => Failure::not_executable(format!("exec: {name:?}: permission denied")),
-        other => Failure::not_executable(format!("exec: {name:?}: {}", Error::new("faccessat2(X_OK)", other))),
-    }
+        _ => Failure::not_executable(format!("exec: {name:?}: {call}")),
+    };
+    failure.because(&call).about(Path::new(name))
 }
 
 fn unexecuted(path: &str, error: &Error) -> Failure {
-    match error.errno() {
+    let failure = match error.errno() {
         // The file is there: what is not is the interpreter it names.
         Errno::NOENT => Failure::not_found(format!("exec {path}: no such file or directory")),
         Errno::NOEXEC => Failure::not_executable(format!("exec {path}: exec format error")),
@@ -90,7 +92,8 @@ fn unexecuted(path: &str, error: &Error) -> Failure {
             Failure::not_executable(format!("exec {path}: {error}"))
         }
         _ => Failure::runtime(format!("exec {path}: {error}")),
-    }
+    };
+    failure.because(error).about(Path::new(path))
 }
 
 #[cfg(test)]

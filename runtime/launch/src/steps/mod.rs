@@ -64,6 +64,10 @@ impl<'a> Builder<'a> {
             // A mount may cover the remembered folder.
             _ => self.folder = None,
         }
+        self.carry_out(step).map_err(|failure| failure.about(step.place()))
+    }
+
+    fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
         match step {
             Step::Mount { kind, target, .. } => self.mount(step).during(|| format!("mount {kind} on {target:?}")),
             Step::Bind { target, .. } => self.bind(step).during(|| format!("bind on {target:?}")),

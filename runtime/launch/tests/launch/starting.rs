@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use launch::{Created, Failure, Gate, Inherited, Kind, Stage, Stages, create_with, start};
+use launch::{Created, Failure, Gate, Inherited, Kind, Parts, Stage, Stages, create_with, start};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::FdFlags;
@@ -106,8 +106,12 @@ fn a_program_that_is_gone_is_told_to_the_starter() {
     let created = make(&fixture, &scratch);
     let pid = created.pid;
     created.leave().unwrap();
-    let failure = Failure { kind: Kind::NotFound, message: "exec /broken: no such file or directory".into() };
-    assert_eq!(start(folder(&scratch), NAME, pid, None), Err(Stage::Failed(failure)));
+    let Err(Stage::Failed(Failure { kind, message, parts })) = start(folder(&scratch), NAME, pid, None) else {
+        panic!("it starts")
+    };
+    assert_eq!((kind, &*message), (Kind::NotFound, "exec /broken: no such file or directory"));
+    let call = "execve(\"/broken\")".to_owned();
+    assert_eq!(*parts, Parts { step: None, call: Some(call), path: Some("/broken".into()), errno: Some("ENOENT".into()) });
 }
 
 /// Writes down what happens, by a pipe from both processes.

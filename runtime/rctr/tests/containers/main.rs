@@ -6,3 +6,4 @@
 mod host;
 mod lost;
 mod mounts;
+mod oci;

@@ -21,10 +21,19 @@ pub(crate) fn check(terminal: bool, detached: bool, socket: Option<&str>) -> Res
 }
 
 /// Sends a terminal's master to whoever listens at `path`, as runc does: its name as the data.
-pub(crate) fn send(path: &str, master: &OwnedFd) -> Result<()> {
-    let failed = || format!("send the terminal to the console socket {path:?}");
-    let socket = sys::socket::connect_stream(Path::new(path)).doing(failed)?;
-    sys::socket::send(&socket, b"/dev/ptmx", &[master.as_fd()]).doing(failed)
+pub(crate) fn send_terminal(path: &str, master: &OwnedFd) -> Result<()> {
+    send(path, b"/dev/ptmx", master).doing_to(Path::new(path), || format!("send the terminal to the console socket {path:?}"))
+}
+
+/// Sends the descriptor of a process to whoever listens at `path`, with runc's word for what it is.
+pub(crate) fn send_process(path: &str, word: &str, process: &OwnedFd) -> Result<()> {
+    send(path, word.as_bytes(), process).doing_to(Path::new(path), || format!("send the process to the pidfd socket {path:?}"))
+}
+
+/// Sends a descriptor to whoever listens at `path`.
+fn send(path: &str, word: &[u8], fd: &OwnedFd) -> Result<()> {
+    let socket = sys::socket::connect_stream(Path::new(path))?;
+    Ok(sys::socket::send(&socket, word, &[fd.as_fd()])?)
 }
 
 /// Tells a process of sockets that were passed to it as sd_listen_fds(3) says: it is process 1.

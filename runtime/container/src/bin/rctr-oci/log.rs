@@ -23,6 +23,21 @@ struct Line<'a> {
     level: &'a str,
     msg: &'a str,
     time: &'a str,
+    #[serde(flatten)]
+    parts: Option<&'a Fields<'a>>,
+}
+
+/// The parts of an error that are known.
+#[derive(Serialize)]
+struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: &'a Option<String>,
 }
 
 impl Log {
@@ -39,26 +54,25 @@ impl Log {
     }
 
     /// The end: in the log, and for whoever looks at standard error.
-    pub(crate) fn error(&self, message: &str) {
-        if self.file.is_some() {
-            self.write("error", message);
-            self.stderr(message);
-        } else if self.json {
-            self.write("error", message);
-        } else {
+    pub(crate) fn error(&self, Failed { message, parts, .. }: &Failed) {
+        if self.file.is_some() || self.json {
+            let launch::Parts { step, call, path, errno } = &**parts;
+            self.write("error", message, Some(&Fields { step, call, path, errno }));
+        }
+        if self.file.is_some() || !self.json {
             self.stderr(message);
         }
     }
 
     /// What the user should know.
     pub(crate) fn warn(&self, message: &str) {
-        self.write("warning", message);
+        self.write("warning", message, None);
     }
 
     /// What happens, when it was asked for.
     pub(crate) fn debug(&self, message: impl FnOnce() -> String) {
         if self.debug {
-            self.write("debug", &message());
+            self.write("debug", &message(), None);
         }
     }
 
@@ -67,10 +81,10 @@ impl Log {
     }
 
     /// A line is one write, so that two programs can share the file. What cannot be logged has nowhere else to go.
-    fn write(&self, level: &str, message: &str) {
+    fn write(&self, level: &str, message: &str, parts: Option<&Fields<'_>>) {
         let time = time::now();
         let line = match self.json {
-            true => serde_json::to_string(&Line { level, msg: message, time: &time }).unwrap_or_default() + "\n",
+            true => serde_json::to_string(&Line { level, msg: message, time: &time, parts }).unwrap_or_default() + "\n",
             false => format!("time=\"{time}\" level={level} msg={message:?}\n"),
         };
         let _ = match &self.file {

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     match run(&name) {
         Ok(code) => ExitCode::from(code),
         Err((log, failed)) => {
-            log.error(&failed.message);
+            log.error(&failed);
             ExitCode::from(failed.code)
         }
     }

@@ -21,6 +21,7 @@ use crate::{Context, devices, hooks, notify, program, spec};
 /// The flags of `create`, which `run` has too.
 pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the working folder if it is not given");
 pub(crate) const CONSOLE_SOCKET: Flag = value(&["console-socket"], "SOCKET", "send the terminal's master there");
+pub(crate) const PIDFD_SOCKET: Flag = value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process there");
 pub(crate) const PID_FILE: Flag = value(&["pid-file"], "FILE", "write the process number there");
 pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "an error: a root that can be left is no root");
 pub(crate) const NO_KEYRING: Flag = switch(&["no-new-keyring"], "stay in the caller's session keyring");
@@ -185,13 +186,31 @@ pub(crate) fn inherited(args: &Args) -> Result<Inherited> {
     Ok(Inherited { stdio: None, preserved, keyring: args.on("no-new-keyring") })
 }
 
+/// What a caller is given of a process.
+pub(crate) struct Given<'a> {
+    pub(crate) pid: u32,
+    pub(crate) process: &'a OwnedFd,
+    pub(crate) terminal: Option<&'a OwnedFd>,
+    /// runc's word for a container's first process, or a later one.
+    pub(crate) word: &'static str,
+}
+
+impl<'a> Given<'a> {
+    pub(crate) fn init(created: &'a Created) -> Self {
+        Given { pid: created.pid, process: &created.pidfd, terminal: created.terminal.as_ref(), word: "standard" }
+    }
+}
+
 /// Hands out what `create`, `run` and `exec` give to their callers.
-pub(crate) fn hand_out(args: &Args, pid: u32, terminal: Option<&OwnedFd>) -> Result<()> {
-    if let (Some(socket), Some(terminal)) = (args.get("console-socket"), terminal) {
-        crate::console::send(socket, terminal)?;
+pub(crate) fn hand_out(args: &Args, given: &Given<'_>) -> Result<()> {
+    if let (Some(socket), Some(terminal)) = (args.get("console-socket"), given.terminal) {
+        crate::console::send_terminal(socket, terminal)?;
+    }
+    if let Some(socket) = args.get("pidfd-socket") {
+        crate::console::send_process(socket, given.word, given.process)?;
     }
     match args.get("pid-file") {
-        Some(path) => pid_file(Path::new(path), pid).doing(|| format!("write the pid file {path:?}")),
+        Some(path) => pid_file(Path::new(path), given.pid).doing_to(Path::new(path), || format!("write the pid file {path:?}")),
         None => Ok(()),
     }
 }

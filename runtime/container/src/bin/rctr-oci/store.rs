@@ -183,10 +183,14 @@ impl Entry {
 
 /// A path that does not depend on the working folder, links resolved.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|error| match error.kind() {
-        // As callers look for it.
-        std::io::ErrorKind::NotFound => Failed::new(format!("{}: no such file or directory", path.display())),
-        _ => Failed::new(format!("{}: {error}", path.display())),
+    path.canonicalize().map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let mut failed = Err::<(), _>(error).doing_to(path, || path.display().to_string()).unwrap_err();
+        if missing {
+            // As callers look for it.
+            failed.message = format!("{}: no such file or directory", path.display());
+        }
+        failed
     })
 }
 

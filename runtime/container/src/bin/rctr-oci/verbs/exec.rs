@@ -41,13 +41,14 @@ const FLAGS: &[Flag] = &[
     value(&["process-label"], "LABEL", "its SELinux label"),
     value(&["apparmor"], "PROFILE", "its AppArmor profile"),
     make::CONSOLE_SOCKET,
+    make::PIDFD_SOCKET,
     make::PID_FILE,
     make::PRESERVE_FDS,
 ];
 
 fn run(context: &Context, args: &Args) -> Result<u8> {
     // As runc: a process may well end with 1.
-    exec(context, args).map_err(|failed| Failed { message: format!("exec failed: {}", failed.message), code: 255 })
+    exec(context, args).doing(|| "exec failed").map_err(|failed| Failed { code: 255, ..failed })
 }
 
 fn exec(context: &Context, args: &Args) -> Result<u8> {
@@ -79,7 +80,9 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     let signals = if detach { None } else { Some(foreground::prepare(false)?) };
     let target = target(&record)?;
     let mut executed = exec_with(&compiled, &target, make::inherited(args)?)?;
-    if let Err(failed) = make::hand_out(args, executed.pid, executed.terminal.as_ref()) {
+    let terminal = executed.terminal.as_ref();
+    let given = make::Given { pid: executed.pid, process: &executed.pidfd, terminal, word: "setns" };
+    if let Err(failed) = make::hand_out(args, &given) {
         let _ = sys::process::signal(&executed.pidfd, 9);
         return Err(failed);
     }

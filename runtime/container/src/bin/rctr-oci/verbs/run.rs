@@ -6,7 +6,7 @@ use crate::Context;
 use crate::args::{Args, Flag, Order, switch};
 use crate::error::Result;
 use crate::foreground::{self, Foreground};
-use crate::make::{self, hand_out, make};
+use crate::make::{self, Given, hand_out, make};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
@@ -20,6 +20,7 @@ pub(super) const VERB: Verb = Verb {
 const FLAGS: &[Flag] = &[
     make::BUNDLE,
     make::CONSOLE_SOCKET,
+    make::PIDFD_SOCKET,
     make::PID_FILE,
     make::NO_PIVOT,
     make::NO_KEYRING,
@@ -34,7 +35,7 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
     crate::program::seal_self()?;
     let watch = if detach { None } else { Some(foreground::prepare(!args.on("no-subreaper"))?) };
     let made = make(context, args, id, detach)?;
-    hand_out(args, made.created.pid, made.created.terminal.as_ref())?;
+    hand_out(args, &Given::init(&made.created))?;
     let (created, record, _, entry) = made.keep();
     let undo = |failed| {
         let _ = super::delete::remove(context, &entry);
