@@ -11,6 +11,7 @@ mod fields;
 mod fixture;
 mod hooks;
 mod input;
+mod kill;
 mod life;
 mod mounts;
 mod probe;
@@ -51,6 +52,7 @@ fn main() {
         hooks::CHECKS,
         input::CHECKS,
         crash::CHECKS,
+        kill::CHECKS,
         mounts::CHECKS,
     ]
     .concat();
