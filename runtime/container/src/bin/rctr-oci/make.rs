@@ -110,6 +110,7 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     }
     let resources = devices::with_defaults(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()));
     let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
+    refuse_frozen(&cgroup)?;
     note_controllers(&mut record, &cgroup);
     let cgroup = undo.cgroup.insert(cgroup);
     let (plan, fds) = prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?;
@@ -159,6 +160,19 @@ fn cgroup_path(id: &str, asked: Option<&Path>) -> String {
         None => format!("/rctr-oci/{id}"),
         Some(path) if path.starts_with('/') => path.into_owned(),
         Some(path) => format!("/rctr-oci/{path}"),
+    }
+}
+
+/// A process that is born into a frozen cgroup, or below one, never gets anywhere, and whoever waits for it neither.
+fn refuse_frozen(cgroup: &Cgroup) -> Result<()> {
+    let frozen = |folder: &&cgroup::Folder| match folder.v2 {
+        // Said of the folder itself only.
+        true => folder.path.ancestors().any(|above| cgroup::frozen(above, true)),
+        false => folder.controllers.iter().any(|name| name == "freezer") && cgroup::frozen(&folder.path, false),
+    };
+    match cgroup.folders().iter().find(frozen) {
+        Some(folder) => Err(Failed::new(format!("cgroup {} is frozen: a process in it could not start", folder.path.display()))),
+        None => Ok(()),
     }
 }
 

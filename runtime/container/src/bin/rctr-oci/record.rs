@@ -145,3 +145,25 @@ fn upper(kind: LinuxNamespaceType) -> &'static str {
         LinuxNamespaceType::Time => "NEWTIME",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Of a disk that lost something, or of who may write to the folder: an error, and never a panic.
+        #[test]
+        fn a_spoilt_record_never_panics(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..8)) {
+            let record = Record { id: "x".into(), init_process_pid: 7, ..Record::default() };
+            let mut text = serde_json::to_vec(&record).unwrap();
+            let at = at.index(text.len());
+            prop_assert!(serde_json::from_slice::<Record>(&text[..at]).is_err());
+            text.splice(at..at, bytes);
+            let _ = serde_json::from_slice::<Record>(&text);
+        }
+    }
+}

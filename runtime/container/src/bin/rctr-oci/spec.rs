@@ -65,9 +65,11 @@ pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).call(|| format!("open({path:?})"))?;
-    let bytes = sys::fs::read_all(file, LIMIT).doing(|| format!("{}", path.display()))?;
-    parse(&bytes).doing(|| format!("{}", path.display()))
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())
+        .call(|| format!("open({path:?})"))
+        .map_err(|error| error.about(path))?;
+    let bytes = sys::fs::read_all(file, LIMIT).doing_to(path, || format!("{}", path.display()))?;
+    parse(&bytes).doing_to(path, || format!("{}", path.display()))
 }
 
 /// The process of a bundle's configuration, which `exec` changes by its flags.

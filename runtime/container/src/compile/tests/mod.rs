@@ -3,6 +3,7 @@
 mod mounts;
 mod namespaces;
 mod process;
+mod strange;
 
 use launch::Step;
 use serde_json::{Value, json};
