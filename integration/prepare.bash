@@ -52,13 +52,18 @@ rust() {
 	target=${CARGO_TARGET_DIR:-$PWD/target}
 }
 
-# What the fixtures are made with.
-fixtures() {
-	install mmdebstrap=mmdebstrap docker-registry=docker-registry setpriv=util-linux
+# A program that needs no library: what runs in containers made by hand.
+busybox() {
 	dpkg-query -W busybox-static >/dev/null 2>&1 || {
 		say "apt-get install busybox-static"
 		apt-get update -qq && apt-get install -qq -y busybox-static >/dev/null
 	}
+}
+
+# What the fixtures are made with.
+fixtures() {
+	install mmdebstrap=mmdebstrap docker-registry=docker-registry setpriv=util-linux
+	busybox
 	# mmdebstrap checks signatures with Debian's own keys, which another distribution may not have
 	[[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt-get install -qq -y debian-archive-keyring >/dev/null
 }

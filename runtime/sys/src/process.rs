@@ -157,6 +157,34 @@ pub fn wait(pidfd: impl AsFd) -> Result<Ended> {
     }
 }
 
+/// Waits until the child `pid` has ended, and reaps it; also the largest resident set in KiB of it and of those children that it has
+/// reaped itself (wait4(2), `ru_maxrss`).
+///
+/// # Errors
+/// `ECHILD` when it is no child of the caller.
+pub fn wait_usage(pid: Pid) -> Result<(Ended, u64)> {
+    let call = || format!("wait4({})", pid.as_raw_nonzero());
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        // SAFETY: both pointers are valid for writing for the time of the call.
+        if unsafe { libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, 0, usage.as_mut_ptr()) } > 0 {
+            // SAFETY: all zeroes is a value of this structure of integers, and the kernel has filled it in.
+            let usage = unsafe { usage.assume_init() };
+            let ended = if libc::WIFSIGNALED(status) {
+                Ended::Killed(libc::WTERMSIG(status))
+            } else {
+                Ended::Exited(libc::WEXITSTATUS(status) as u8)
+            };
+            return Ok((ended, usage.ru_maxrss as u64));
+        }
+        let error = Error::last(call());
+        if error.errno() != Errno::INTR {
+            return Err(error);
+        }
+    }
+}
+
 /// Sends any signal by number, real-time ones too, to the process behind `pidfd`.
 ///
 /// # Errors
@@ -300,6 +328,16 @@ mod tests {
         let start = start_time(me).unwrap();
         assert!(open(me, start).is_ok());
         assert_eq!(open(me, start + 1).unwrap_err().errno(), Errno::SRCH);
+    }
+
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "the function under test reaps it")]
+    fn a_child_is_reaped_with_what_it_used() {
+        let child = std::process::Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let (ended, used) = wait_usage(pid).unwrap();
+        assert!(ended == Ended::Exited(3) && (100..1 << 20).contains(&used), "{used}");
+        assert_eq!(wait_usage(pid).unwrap_err().errno(), Errno::CHILD);
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use integration::registry::mirror_of_docker_hub;
 
+use crate::measure::Named;
+
 /// One command line. `{n}` in it stands for the number of the sample.
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
-    pub(crate) name: String,
+    name: String,
     words: Vec<String>,
     registries: PathBuf,
 }
@@ -27,11 +29,24 @@ impl Contender {
 
     /// Runs it once more with its outputs, to tell why it failed.
     pub(crate) fn explain(&self, sample: usize) -> String {
-        let line = self.words.join(" ");
-        match self.command(sample).stdout(Stdio::piped()).stderr(Stdio::piped()).output() {
-            Ok(output) => format!("{line}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
-            Err(error) => format!("{line}: {error}"),
-        }
+        explained(&mut self.command(sample))
+    }
+}
+
+impl Named for Contender {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Runs a command that has failed once more with its outputs, to tell why.
+pub(crate) fn explained(command: &mut Command) -> String {
+    let words: Vec<_> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy()).collect();
+    let line = words.join(" ");
+    match command.stdout(Stdio::piped()).stderr(Stdio::piped()).output() {
+        Ok(output) => format!("{line}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => format!("{line}: {error}"),
     }
 }
 
@@ -119,7 +134,8 @@ impl Ground {
     }
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program of this name is installed.
+pub(crate) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -1,7 +1,7 @@
 //! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
 //!
 //! ```text
-//! bench run|pull --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! bench run|pull|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
 //! ```
 //!
 //! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
@@ -12,6 +12,7 @@
 mod contender;
 mod daemon;
 mod measure;
+mod oci;
 mod report;
 
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ struct Args {
 impl Args {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let bench = words.next().context("bench run|pull")?;
+        let bench = words.next().context("bench run|pull|oci")?;
         let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -60,6 +61,10 @@ impl Args {
 
 fn main() -> Result<()> {
     let args = Args::parse()?;
+    if args.bench == "oci" {
+        report::print(&args.bench, &oci::rows(&args)?);
+        return Ok(());
+    }
     // on the disk: /tmp may be memory
     let storage = tempfile::Builder::new().prefix("bench-registry-").tempdir_in("/var/tmp")?;
     let registry = Registry::start_in(storage.path(), false)?;
@@ -75,7 +80,7 @@ fn main() -> Result<()> {
     let known: &[&str] = match args.bench.as_str() {
         "run" => &["docker", "podman"],
         "pull" => &["ctr", "docker", "podman"],
-        other => bail!("{other}: there is run and pull"),
+        other => bail!("{other}: there is run, pull and oci"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
     let mut peers = ground.peers(known, args.peers.as_deref());

@@ -6,11 +6,36 @@ use anyhow::{Result, bail};
 
 use crate::contender::Contender;
 
+/// What samples are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Milliseconds,
+    Kib,
+    MillionInstructions,
+}
+
+impl Unit {
+    /// As in the table and in the names of a JSON object.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::Milliseconds => "ms",
+            Unit::Kib => "kib",
+            Unit::MillionInstructions => "minstr",
+        }
+    }
+}
+
 /// All samples of one piece of work.
 pub(crate) struct Row {
     pub(crate) title: String,
-    /// By contender, ours first: milliseconds, sorted.
+    pub(crate) unit: Unit,
+    /// By contender, ours first: sorted.
     pub(crate) samples: Vec<(String, Vec<f64>)>,
+}
+
+/// Has a name in the table. Ours is called so.
+pub(crate) trait Named {
+    fn name(&self) -> &str;
 }
 
 /// Times each contender `runs` times, in turn, after one round that does not count.
@@ -22,7 +47,7 @@ pub(crate) fn alternate(title: &str, contenders: &[Contender], runs: usize) -> R
         let start = Instant::now();
         let status = command.status()?;
         let time = start.elapsed();
-        if status.success() { Ok(time) } else { bail!("{}", contender.explain(number)) }
+        if status.success() { Ok(vec![milliseconds(time)]) } else { bail!("{}", contender.explain(number)) }
     })
 }
 
@@ -37,11 +62,26 @@ pub(crate) fn at_once(title: &str, contenders: &[Contender], count: usize, runs:
             failed += usize::from(!child.wait()?.success());
         }
         let time = start.elapsed();
-        if failed == 0 { Ok(time) } else { bail!("{failed} of {count} failed; alone: {}", contender.explain(number)) }
+        if failed == 0 {
+            Ok(vec![milliseconds(time)])
+        } else {
+            bail!("{failed} of {count} failed; alone: {}", contender.explain(number))
+        }
     })
 }
 
-fn sample(title: &str, contenders: &[Contender], runs: usize, once: impl Fn(&Contender, usize) -> Result<Duration>) -> Result<Row> {
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// Takes `runs` times what `once` measures of each contender, in turn. Who cannot do it in the round that does not count is left out,
+/// but for ours.
+pub(crate) fn sample<C: Named>(
+    title: &str,
+    contenders: &[C],
+    runs: usize,
+    once: impl Fn(&C, usize) -> Result<Vec<f64>>,
+) -> Result<Row> {
     eprintln!("bench: {title}: {runs} of each");
     let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
     let mut taking_part = Vec::new();
@@ -49,21 +89,21 @@ fn sample(title: &str, contenders: &[Contender], runs: usize, once: impl Fn(&Con
         match once(contender, 0) {
             Ok(_) => {
                 taking_part.push(contender);
-                samples.push((contender.name.clone(), Vec::new()));
+                samples.push((contender.name().to_owned(), Vec::new()));
             }
-            Err(error) if contender.name == "ours" => return Err(error),
-            Err(error) => eprintln!("bench: {} is left out: {error:#}", contender.name),
+            Err(error) if contender.name() == "ours" => return Err(error),
+            Err(error) => eprintln!("bench: {} is left out: {error:#}", contender.name()),
         }
     }
     for number in 1..=runs {
-        for (contender, (_, times)) in taking_part.iter().zip(&mut samples) {
-            times.push(once(contender, number)?.as_secs_f64() * 1000.0);
+        for (contender, (_, values)) in taking_part.iter().zip(&mut samples) {
+            values.extend(once(contender, number)?);
         }
     }
-    for (_, times) in &mut samples {
-        times.sort_by(f64::total_cmp);
+    for (_, values) in &mut samples {
+        values.sort_by(f64::total_cmp);
     }
-    Ok(Row { title: title.to_owned(), samples })
+    Ok(Row { title: title.to_owned(), unit: Unit::Milliseconds, samples })
 }
 
 /// The value below which `share` of the sorted samples lie (nearest rank).
