@@ -59,6 +59,8 @@ pub struct Target {
     /// Its init.
     pub(crate) init: OwnedFd,
     pub(crate) places: Places,
+    /// Its processes are born in exactly the v2 cgroup of `places`.
+    pub(crate) exact: bool,
 }
 
 /// Where a container's processes live.
@@ -168,7 +170,7 @@ impl Created {
     pub fn start(self) -> Result<Running, Failure> {
         let Created { pid, start_time, pidfd, terminal, child, places } = self;
         child.go()?;
-        let target = Target { init: child.wait_executed()?, places };
+        let target = Target { init: child.wait_executed()?, places, exact: false };
         Ok(Running { pid, start_time, pidfd, terminal, target })
     }
 
@@ -186,7 +188,13 @@ impl Target {
     /// The container whose first process is behind `init`: the namespaces in which it differs from the caller (`CLONE_NEW*`), the v2
     /// cgroup to be born in, and the cgroup folders to join.
     pub fn new(init: OwnedFd, namespaces: u64, into: Option<OwnedFd>, join: Vec<OwnedFd>) -> Self {
-        Target { init, places: Places { namespaces, into, join } }
+        Target { init, places: Places { namespaces, into, join }, exact: false }
+    }
+
+    /// For processes that are to be born in exactly this v2 cgroup. Without it one that can hold no processes any more, because the container
+    /// has handed controllers down, stands for the cgroup of init.
+    pub fn exactly(self) -> Self {
+        Target { exact: true, ..self }
     }
 }
 

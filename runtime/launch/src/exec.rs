@@ -8,6 +8,7 @@ use sys::process::Clone;
 use crate::child::join;
 use crate::create::{hide, in_pid_namespace};
 use crate::handshake::Child;
+use crate::home::home;
 use crate::process::starting_on;
 use crate::{Failure, Inherited, Process, Stdio, Target};
 
@@ -42,7 +43,9 @@ pub fn exec(process: &Process, target: &Target, stdio: Option<Stdio>) -> Result<
 /// As [`exec`].
 pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Result<Executed, Failure> {
     hide()?;
-    let clone = Clone { namespaces: 0, cgroup: target.places.into.as_ref().map(|fd| fd.as_fd()), sibling: false };
+    let own = target.places.into.as_ref();
+    let home = own.filter(|_| !target.exact).map(|own| home(own.as_fd(), target.init.as_fd())).transpose()?.flatten();
+    let clone = Clone { namespaces: 0, cgroup: home.as_ref().or(own).map(|fd| fd.as_fd()), sibling: false };
     let spawn = || Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| join::run(process, target, &inherited, parent));
     let child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
         0 => spawn(),

@@ -29,6 +29,7 @@
 //! | `plan`, `status` | the data: what to start, what became of it |
 //! | `create`, `exec` | the parent's side |
 //! | `gate` | where an init waits whose maker has ended |
+//! | `home` | the cgroup of a process that joins |
 //! | `handshake` | clone and the messages between both sides |
 //! | `child` | the child's side, in order |
 //! | `steps`, `attributes` | what is built below the root |
@@ -44,6 +45,7 @@ mod exec;
 mod failure;
 mod gate;
 mod handshake;
+mod home;
 mod plan;
 mod process;
 mod sealed;
