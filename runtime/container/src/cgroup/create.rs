@@ -1,17 +1,18 @@
 //! Making a cgroup: folders, then limits; on any failure nothing of it stays.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
-use rustix::fs::{Mode, OFlags, mkdir, openat, rmdir};
+use rustix::fs::{Mode, mkdir, rmdir};
 use rustix::io::Errno;
-use sys::Call;
 
-use super::hierarchies::{Hierarchies, clean};
+use super::apply::{apply, attach, check_usage};
+use super::files::read;
+use super::hierarchies::{Hierarchies, Hierarchy, clean};
 use super::kill::members;
-use super::limits::{Limit, device_program, limits};
-use super::{Error, v1, v2};
+use super::limits::limits;
+use super::{Error, Kind, v1, v2};
 
 /// A cgroup that is removed when dropped, unless kept.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources)
 /// removes it in any case.
 ///
 /// # Errors
-/// As [`create`]; [`Error::Exists`] when there are processes in it.
+/// As [`create`]; [`Error::NotEmpty`] when there are processes in it, [`Error::Frozen`] when no process would ever run there.
 pub fn create_or_use(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
     make_all(hierarchies, path, resources, true)
 }
@@ -96,25 +97,52 @@ fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, a
     let mut cgroup = Cgroup { folders: Vec::new(), above: Vec::new(), memory: None, unified: hierarchies.unified() };
     cgroup.memory = hierarchies.v1("memory").or(cgroup.unified);
     for hierarchy in hierarchies.all() {
-        let folder = hierarchy.folder(&path);
-        match make(&folder, &mut cgroup.above) {
-            Err(Error::Exists(_)) if adopt && members(&folder)?.is_empty() => {}
-            made => made?,
-        }
-        let fd = sys::fs::open_dir(&folder).map_err(|source| {
-            let _ = rmdir(&folder);
-            Error::Create { folder: folder.clone(), source }
-        })?;
-        cgroup.folders.push(Folder { path: folder, fd, v2: hierarchy.v2, controllers: hierarchy.controllers.clone() });
+        let folder = folder(hierarchy, &path, &mut cgroup.above, adopt)?;
+        cgroup.folders.push(folder);
     }
     if let Some(at) = hierarchies.v1("cpuset") {
         v1::inherit_cpuset(&hierarchies.all()[at].mount, &cgroup.folders[at])?;
+    }
+    if let (Kind::V2, [own]) = (hierarchies.kind(), cgroup.folders.as_slice()) {
+        // Whoever reads what a container uses relies on all controllers, not only on those that have limits.
+        v2::hand_down_all(&hierarchies.all()[0].mount, own, &limits)?;
     }
     apply(hierarchies, &cgroup.folders, &limits)?;
     if let (None, Some(at)) = (hierarchies.v1("devices"), cgroup.unified) {
         attach(&cgroup.folders[at], resources)?;
     }
     Ok(cgroup)
+}
+
+/// Makes one folder, or adopts it.
+fn folder(hierarchy: &Hierarchy, path: &str, above: &mut Vec<PathBuf>, adopt: bool) -> Result<Folder, Error> {
+    let folder = hierarchy.folder(path);
+    let made = match make(&folder, above) {
+        Err(Error::Exists(_)) if adopt => false,
+        made => made.map(|()| true)?,
+    };
+    let opened = hierarchy.open(path).and_then(|opened| if adopt { usable(opened, made) } else { Ok(opened) });
+    if made && opened.is_err() {
+        let _ = rmdir(&folder);
+    }
+    opened
+}
+
+/// A folder that was made by somebody else, or below one that was, may hold processes, or keep its own from running: a frozen init would
+/// never answer.
+fn usable(folder: Folder, made: bool) -> Result<Folder, Error> {
+    if !made {
+        let processes = members(&folder.path)?.len();
+        if processes > 0 {
+            return Err(Error::NotEmpty { folder: folder.path, processes });
+        }
+    }
+    let frozen = match folder.v2 {
+        true => super::kill::event_of(&folder, "frozen"),
+        false if folder.controllers.iter().any(|own| own == "freezer") => read(&folder, "freezer.state")?.trim() != "THAWED",
+        false => false,
+    };
+    if frozen { Err(Error::Frozen(folder.path)) } else { Ok(folder) }
 }
 
 /// Applies limits to the cgroup `path`, which exists. Limits that `resources` does not give stay as they are, and so do rules about
@@ -125,12 +153,10 @@ fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, a
 pub fn update(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<(), Error> {
     let path = clean(path)?;
     let limits = limits(hierarchies, resources)?;
-    let open = |hierarchy: &super::hierarchies::Hierarchy| {
-        let folder = hierarchy.folder(&path);
-        let fd = sys::fs::open_dir(&folder).map_err(|source| Error::Read { path: folder.clone(), source })?;
-        Ok(Folder { path: folder, fd, v2: hierarchy.v2, controllers: hierarchy.controllers.clone() })
-    };
-    let folders = hierarchies.all().iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+    let folders = hierarchies.all().iter().map(|hierarchy| hierarchy.open(&path)).collect::<Result<Vec<_>, Error>>()?;
+    if let (Some(memory), Kind::V2, [own]) = (resources.memory(), hierarchies.kind(), folders.as_slice()) {
+        check_usage(own, memory)?;
+    }
     apply(hierarchies, &folders, &limits)
 }
 
@@ -159,67 +185,6 @@ fn failed(folder: &Path, errno: Errno) -> Error {
     Error::Create { folder: folder.to_owned(), source: sys::Error::new(format!("mkdir({folder:?}, 0755)"), errno) }
 }
 
-/// Writes the limits, each with one open and one write; limits of one file share the open.
-fn apply(hierarchies: &Hierarchies, folders: &[Folder], limits: &[Limit]) -> Result<(), Error> {
-    let mut enabled = false;
-    let mut open: Option<(usize, &str, OwnedFd)> = None;
-    for limit in limits {
-        let folder = &folders[limit.folder];
-        if !matches!(&open, Some((at, file, _)) if *at == limit.folder && *file == limit.file) {
-            let mut file = open_limit(folder, limit);
-            if folder.v2 && matches!(file, Err(Errno::NOENT)) && !enabled {
-                // The parents do not hand this controller down yet: once per boot, for all that is asked for.
-                let mount = &hierarchies.all()[limit.folder].mount;
-                v2::enable(mount, &folder.path, limits.iter().filter(|other| other.folder == limit.folder))?;
-                enabled = true;
-                file = open_limit(folder, limit);
-            }
-            match file {
-                Ok(fd) => open = Some((limit.folder, &limit.file, fd)),
-                Err(Errno::NOENT) if limit.optional => continue,
-                Err(Errno::NOENT) if let Some(instead) = &limit.instead => {
-                    apply(hierarchies, folders, std::slice::from_ref(instead))?;
-                    continue;
-                }
-                Err(errno) => return Err(limit.failed(folder, "openat", errno)),
-            }
-        }
-        if let Some((_, _, fd)) = &open {
-            write(fd, limit.value.as_bytes()).map_err(|errno| limit.failed(folder, "write", errno))?;
-        }
-    }
-    Ok(())
-}
-
-fn open_limit(folder: &Folder, limit: &Limit) -> Result<OwnedFd, Errno> {
-    openat(&folder.fd, limit.file.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// One write: each write to a cgroup file is a command of its own.
-pub(super) fn write(file: impl AsFd, bytes: &[u8]) -> Result<(), Errno> {
-    rustix::io::retry_on_intr(|| rustix::io::write(&file, bytes)).map(|_| ())
-}
-
-/// Puts device rules into force where there is no devices controller.
-fn attach(folder: &Folder, resources: &LinuxResources) -> Result<(), Error> {
-    let Some(program) = device_program(resources) else { return Ok(()) };
-    sys::bpf::load_device_program(&program)
-        .and_then(|program| sys::bpf::attach_device_program(&folder.fd, program))
-        .map_err(|source| Error::Devices { folder: folder.path.clone(), source })
-}
-
-/// Reads a short file of a folder.
-pub(super) fn read(folder: &Folder, file: &str) -> Result<String, Error> {
-    read_at(&folder.fd, &folder.path, file)
-}
-
-/// Reads a short file of an open folder; `path` is for messages.
-pub(super) fn read_at(fd: impl AsFd, path: &Path, file: &str) -> Result<String, Error> {
-    /// Files with a process number a line are the long ones: a million processes.
-    const LIMIT: usize = 8 << 20;
-    openat(fd, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .call(|| format!("openat({file:?})"))
-        .and_then(|fd| sys::fs::read_all(fd, LIMIT))
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .map_err(|source| Error::Read { path: path.join(file), source })
-}
+#[cfg(test)]
+#[path = "create_tests.rs"]
+mod tests;

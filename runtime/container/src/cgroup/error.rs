@@ -40,6 +40,17 @@ pub enum Error {
     /// There is a cgroup of this name: another container's, or left by one that was killed.
     #[error("cgroup {} exists already", .0.display())]
     Exists(PathBuf),
+    /// Processes live in the cgroup that was given for a new container.
+    #[error("container's cgroup is not empty: {processes} process(es) found in {}", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// How many.
+        processes: usize,
+    },
+    /// No process would run in the cgroup that was given for a new container: it is frozen, or one above it is.
+    #[error("container's cgroup unexpectedly frozen: {}", .0.display())]
+    Frozen(PathBuf),
     /// A folder cannot be made.
     #[error("make cgroup {}", folder.display())]
     Create {
@@ -115,6 +126,17 @@ pub enum Error {
         pids: Vec<u32>,
         /// How long was waited.
         seconds: u64,
+    },
+    /// A folder or a file of it cannot be given to the container.
+    #[error("give {} to user {uid}", path.display())]
+    Delegate {
+        /// The folder or file.
+        path: PathBuf,
+        /// The user, as the host numbers it.
+        uid: u32,
+        /// The call that failed.
+        #[source]
+        source: sys::Error,
     },
     /// A folder cannot be removed.
     #[error("remove cgroup {}", folder.display())]

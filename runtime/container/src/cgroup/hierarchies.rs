@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::CWD;
 use sys::Call;
 
-use super::Error;
+use super::{Error, Folder};
 
 /// Magic number of a cgroup2 file system (statfs(2)).
 const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
@@ -137,6 +137,13 @@ impl Hierarchy {
     /// Folder of the cgroup `path` (absolute, clean).
     pub(crate) fn folder(&self, path: &str) -> PathBuf {
         self.mount.join(path.trim_start_matches('/'))
+    }
+
+    /// The folder of the cgroup `path`, opened.
+    pub(crate) fn open(&self, path: &str) -> Result<Folder, Error> {
+        let path = self.folder(path);
+        let fd = sys::fs::open_dir(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Ok(Folder { path, fd, v2: self.v2, controllers: self.controllers.clone() })
     }
 }
 

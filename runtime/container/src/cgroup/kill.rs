@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sys::Call;
 
-use super::create::{read_at, write};
+use super::create::Folder;
+use super::files::{put as write, read_at};
 use super::hierarchies::clean;
 use super::remove::{changed, children, event, gone};
 use super::{Error, Hierarchies};
@@ -153,11 +154,15 @@ fn until(folder: &Path, key: &str, wanted: bool, deadline: Instant) -> bool {
     }
 }
 
+/// What `cgroup.events` says of a folder now. A kernel that does not know the key says no.
+pub(super) fn event_of(folder: &Folder, key: &str) -> bool {
+    let events = openat(&folder.fd, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    events.ok().and_then(|events| event(&events, key)) == Some(true)
+}
+
 /// Writes to a file of the cgroup; false when there is no such file.
 fn put(what: &'static str, folder: &Path, file: &str, value: &str) -> Result<bool, Error> {
-    let done =
-        openat(CWD, folder.join(file), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| write(fd, value.as_bytes()));
-    match done {
+    match write(&folder.join(file), value) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NODEV) => Ok(false),
         Err(errno) => Err(errno).call(|| format!("write({:?}, {value:?})", folder.join(file))).map_err(|source| Error::Signal {

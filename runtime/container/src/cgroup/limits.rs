@@ -22,6 +22,8 @@ pub(super) struct Limit {
     pub(super) asked: String,
     /// A kernel without this file does what is asked anyway.
     pub(super) optional: bool,
+    /// What is in force beside it may stand against it until the limits after it are written.
+    pub(super) depends: bool,
     /// What to write where there is no such file.
     pub(super) instead: Option<Box<Limit>>,
 }
@@ -50,7 +52,7 @@ pub(super) struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// Adds a write; what it returns can be marked optional or given a substitute.
+    /// Adds a write; what it returns can be marked, or given a substitute.
     ///
     /// # Errors
     /// [`Error::NoController`] when no hierarchy of this host can have the controller.
@@ -65,7 +67,7 @@ impl Limits<'_> {
         let Some(folder) = self.folder else {
             return Err(Error::NoController { field, asked, controller: v2::controller(&file).to_owned() });
         };
-        self.all.push(Limit { folder, file, value, field, asked, optional: false, instead: None });
+        self.all.push(Limit { folder, file, value, field, asked, optional: false, depends: false, instead: None });
         let last = self.all.len() - 1;
         Ok(&mut self.all[last])
     }
@@ -111,6 +113,20 @@ pub(super) fn limits(hierarchies: &Hierarchies, resources: &LinuxResources) -> R
         v2::unified(unified, &mut Limits { folder: hierarchies.unified(), all: &mut all.all })?;
     }
     Ok(all.all)
+}
+
+/// Fields that no kernel of today acts on. They are left out, as by runc, and this is what to tell the user.
+pub fn ignored(hierarchies: &Hierarchies, resources: &LinuxResources) -> Vec<String> {
+    let Some(memory) = resources.memory() else { return Vec::new() };
+    let v2 = hierarchies.v1("memory").is_none();
+    [
+        ("kernel", memory.kernel(), "the kernel has no such limit since Linux 5.4"),
+        ("kernelTCP", memory.kernel_tcp().filter(|_| v2), "cgroup v2 has no such limit"),
+    ]
+    .into_iter()
+    .filter(|(_, value, _)| v2::given(*value).is_some())
+    .map(|(field, _, why)| format!("linux.resources.memory.{field} is ignored: {why}"))
+    .collect()
 }
 
 struct Collector<'a> {

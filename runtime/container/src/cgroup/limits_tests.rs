@@ -128,7 +128,6 @@ fn nonsense_names_the_field_and_the_value() {
             "linux.resources.memory.swap 5: the limit on memory and swap is below",
         ),
         (V1, json!({"memory": {"swap": 500}}), "linux.resources.memory.swap 500: a limit on memory and swap needs"),
-        (V1, json!({"memory": {"kernel": 500}}), "linux.resources.memory.kernel 500"),
         (V2, json!({"memory": {"swappiness": 5}}), "linux.resources.memory.swappiness 5"),
         (V2, json!({"cpu": {"realtimeRuntime": 5}}), "linux.resources.cpu.realtimeRuntime 5"),
         (V2, json!({"network": {"classID": 5}}), "linux.resources.network.classID 5"),
@@ -150,4 +149,13 @@ fn nonsense_names_the_field_and_the_value() {
         let error = limits_of(mountinfo, resources.clone()).unwrap_err();
         assert!(error.starts_with(expected), "{resources}: {error}");
     }
+}
+
+#[test]
+fn what_no_kernel_acts_on_is_left_out_and_told() {
+    let resources: LinuxResources = serde_json::from_value(json!({"memory": {"kernel": 500, "kernelTCP": 600}})).unwrap();
+    let told = |mountinfo| ignored(&Hierarchies::parse(mountinfo).unwrap(), &resources);
+    assert_eq!(told(V1), ["linux.resources.memory.kernel is ignored: the kernel has no such limit since Linux 5.4"]);
+    assert_eq!(told(V2).len(), 2);
+    check(json!({"memory": {"kernel": 500, "kernelTCP": 600}}), &["memory.kmem.tcp.limit_in_bytes 600"], &[]);
 }

@@ -9,19 +9,30 @@
 //! On a hybrid host the v2 folder costs one mkdir, and buys a kill that no fork can outrun and an event when the last process
 //! is gone; v1 has neither.
 
+mod apply;
 mod convert;
 mod create;
+mod delegate;
 mod devices;
 mod error;
+mod files;
 mod hierarchies;
 mod kill;
 mod limits;
+mod merge;
+mod oom;
 mod remove;
+mod stats;
 mod v1;
 mod v2;
 
 pub use create::{Cgroup, Folder, create, create_or_use, update};
+pub use delegate::owner;
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Kind, paths};
 pub use kill::{freeze, frozen, kill, processes, thaw};
+pub use limits::ignored;
+pub use merge::merge;
+pub use oom::OutOfMemory;
 pub use remove::remove;
+pub use stats::{Stats, stats};

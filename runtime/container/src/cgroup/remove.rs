@@ -87,11 +87,15 @@ fn when_empty(folder: &Path) -> Result<(), Error> {
 
 /// What `cgroup.events` says, read so that the next change is noticed.
 pub(super) fn event(events: &OwnedFd, key: &str) -> Option<bool> {
-    let mut text = [0; 256];
+    counter(events, key).map(|value| value == 1)
+}
+
+/// A number of a file of events, read so that the next change is noticed.
+pub(super) fn counter(events: &OwnedFd, key: &str) -> Option<u64> {
+    let mut text = [0; 512];
     let length = rustix::io::pread(events, &mut text, 0).ok()?;
     let text = std::str::from_utf8(&text[..length]).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
-    Some(line == "1")
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?.trim().parse().ok()
 }
 
 fn populated(events: &OwnedFd) -> bool {

@@ -5,20 +5,20 @@ use std::path::Path;
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxHugepageLimit, LinuxMemory, LinuxNetwork,
 };
-use rustix::fs::{Mode, OFlags, openat};
 use sys::Call;
 
 use super::Error;
-use super::create::{Folder, read, read_at, write};
+use super::create::Folder;
+use super::files::{put, read, read_at};
 use super::limits::{Limits, access, is_all, nonsense};
 use super::v2::{check_memory, given, page_size, throttles};
 
 pub(super) fn memory(memory: &LinuxMemory, limits: &mut Limits<'_>) -> Result<(), Error> {
     check_memory(memory)?;
     let (limit, swap) = (given(memory.limit()), given(memory.swap()));
-    // This order: a limit on both may not be below that on memory, and a new cgroup has neither.
+    // A limit on both may not be below that on memory: to be raised, it has to be raised first.
     if let Some(limit) = limit {
-        limits.set("memory.limit_in_bytes", limit, "linux.resources.memory.limit", limit)?;
+        limits.set("memory.limit_in_bytes", limit, "linux.resources.memory.limit", limit)?.depends = true;
     }
     // Without a word on swap an unlimited memory means both, as with Docker.
     if let Some(swap) = swap.or(limit.filter(|limit| *limit == -1)) {
@@ -41,20 +41,20 @@ pub(super) fn memory(memory: &LinuxMemory, limits: &mut Limits<'_>) -> Result<()
 
 pub(super) fn cpu(cpu: &LinuxCpu, limits: &mut Limits<'_>) -> Result<(), Error> {
     if let Some(shares) = given(cpu.shares()) {
-        limits.set("cpu.shares", shares, "linux.resources.cpu.shares", shares)?;
+        limits.set("cpu.shares", shares, "linux.resources.cpu.shares", shares)?.depends = true;
     }
-    // This order: the time must fit into the period, and the burst into the time.
+    // The time must fit into the period, in proportion also into that of the folder above, and the burst into the time.
     if let Some(period) = given(cpu.period()) {
-        limits.set("cpu.cfs_period_us", period, "linux.resources.cpu.period", period)?;
+        limits.set("cpu.cfs_period_us", period, "linux.resources.cpu.period", period)?.depends = true;
     }
     if let Some(quota) = given(cpu.quota()) {
-        limits.set("cpu.cfs_quota_us", quota, "linux.resources.cpu.quota", quota)?;
+        limits.set("cpu.cfs_quota_us", quota, "linux.resources.cpu.quota", quota)?.depends = true;
     }
     if let Some(burst) = cpu.burst() {
         limits.set("cpu.cfs_burst_us", burst, "linux.resources.cpu.burst", burst)?;
     }
     if let Some(period) = given(cpu.realtime_period()) {
-        limits.set("cpu.rt_period_us", period, "linux.resources.cpu.realtimePeriod", period)?;
+        limits.set("cpu.rt_period_us", period, "linux.resources.cpu.realtimePeriod", period)?.depends = true;
     }
     if let Some(runtime) = given(cpu.realtime_runtime()) {
         limits.set("cpu.rt_runtime_us", runtime, "linux.resources.cpu.realtimeRuntime", runtime)?;
@@ -200,14 +200,11 @@ fn get(folder: &Path, file: &str) -> Result<String, Error> {
 
 fn set(folder: &Path, file: &str, value: &str) -> Result<(), Error> {
     let path = folder.join(file);
-    openat(rustix::fs::CWD, &path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|fd| write(fd, value.as_bytes()))
-        .call(|| format!("write({value:?})"))
-        .map_err(|source| Error::Write {
-            field: "linux.resources.cpu.cpus",
-            asked: "as its parent".to_owned(),
-            file: path.clone(),
-            value: value.to_owned(),
-            source,
-        })
+    put(&path, value).call(|| format!("write({value:?})")).map_err(|source| Error::Write {
+        field: "linux.resources.cpu.cpus",
+        asked: "as its parent".to_owned(),
+        file: path.clone(),
+        value: value.to_owned(),
+        source,
+    })
 }

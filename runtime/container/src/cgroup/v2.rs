@@ -7,12 +7,12 @@ use std::path::Path;
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxHugepageLimit, LinuxMemory, LinuxNetwork, LinuxPids, LinuxRdma, LinuxThrottleDevice,
 };
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::Error;
 use super::convert::{io_weight, or_max, swap, weight};
-use super::create::write;
+use super::create::Folder;
+use super::files::{put, read, read_at};
 use super::limits::{Limit, Limits, nonsense};
 
 /// No process can be started in less: its page tables and kernel stack alone need more.
@@ -34,19 +34,11 @@ pub(super) fn check_memory(memory: &LinuxMemory) -> Result<(), Error> {
     if (1..LEAST_MEMORY).contains(&limit) {
         return Err(nonsense("linux.resources.memory.limit", limit, "too small to start a process: the least is 65536 bytes"));
     }
-    swap(with_swap, limit).map_err(|why| nonsense("linux.resources.memory.swap", with_swap, why))?;
-    let kernel = given(memory.kernel());
-    match kernel {
-        None => Ok(()),
-        Some(kernel) => Err(nonsense("linux.resources.memory.kernel", kernel, "the kernel has no such limit since 5.4")),
-    }
+    swap(with_swap, limit).map(drop).map_err(|why| nonsense("linux.resources.memory.swap", with_swap, why))
 }
 
 pub(super) fn memory(memory: &LinuxMemory, limits: &mut Limits<'_>) -> Result<(), Error> {
     check_memory(memory)?;
-    if let Some(limit) = given(memory.kernel_tcp()) {
-        return Err(nonsense("linux.resources.memory.kernelTCP", limit, "cgroup v2 has no such limit"));
-    }
     if let Some(swappiness) = memory.swappiness() {
         return Err(nonsense("linux.resources.memory.swappiness", swappiness, "cgroup v2 has no such setting"));
     }
@@ -79,13 +71,13 @@ pub(super) fn cpu(cpu: &LinuxCpu, limits: &mut Limits<'_>) -> Result<(), Error> 
         }
     }
     if let Some(shares) = given(cpu.shares()) {
-        limits.set("cpu.weight", weight(shares), "linux.resources.cpu.shares", shares)?;
+        limits.set("cpu.weight", weight(shares), "linux.resources.cpu.shares", shares)?.depends = true;
     }
     let (quota, period) = (given(cpu.quota()), given(cpu.period()));
     if quota.is_some() || period.is_some() {
         let (time, per) = (or_max(quota.unwrap_or(-1)), period.unwrap_or(100_000));
         let field = if quota.is_some() { "linux.resources.cpu.quota" } else { "linux.resources.cpu.period" };
-        limits.set("cpu.max", format!("{time} {per}"), field, format!("{time} of {per} us"))?;
+        limits.set("cpu.max", format!("{time} {per}"), field, format!("{time} of {per} us"))?.depends = true;
     }
     if let Some(burst) = cpu.burst() {
         limits.set("cpu.max.burst", burst, "linux.resources.cpu.burst", burst)?;
@@ -222,37 +214,56 @@ pub(super) fn unified(unified: &HashMap<String, String>, limits: &mut Limits<'_>
     Ok(())
 }
 
-/// Hands the controllers of `limits` down from `mount` to the folders above `folder`.
-pub(super) fn enable<'a>(mount: &Path, folder: &Path, limits: impl Iterator<Item = &'a Limit>) -> Result<(), Error> {
-    let mut wanted: Vec<&Limit> = Vec::new();
-    for limit in limits {
+/// Hands down all controllers that the mount has and `folder` has not. Those with limits must get there.
+pub(super) fn hand_down_all(mount: &Path, folder: &Folder, limits: &[Limit]) -> Result<(), Error> {
+    let top = sys::fs::open_dir(mount).map_err(|source| Error::Read { path: mount.to_owned(), source })?;
+    let (available, have) = (read_at(top, mount, "cgroup.controllers")?, read(folder, "cgroup.controllers")?);
+    let missing: Vec<&str> =
+        available.split_whitespace().filter(|name| !have.split_whitespace().any(|known| known == *name)).collect();
+    if missing.is_empty() { Ok(()) } else { hand_down(mount, folder, limits.iter(), &missing) }
+}
+
+/// Hands the controllers of the limits that are asked for down from `mount` to `folder`, and others where that works.
+pub(super) fn hand_down<'a>(
+    mount: &Path,
+    folder: &Folder,
+    asked: impl Iterator<Item = &'a Limit>,
+    others: &[&str],
+) -> Result<(), Error> {
+    let mut must: Vec<&Limit> = Vec::new();
+    for limit in asked {
         let name = controller(&limit.file);
-        if name != "cgroup" && !wanted.iter().any(|known| controller(&known.file) == name) {
-            wanted.push(limit);
+        if name != "cgroup" && !must.iter().any(|known| controller(&known.file) == name) {
+            must.push(limit);
         }
     }
-    let mut above: Vec<&Path> = folder.ancestors().skip(1).take_while(|path| path.starts_with(mount)).collect();
+    let names = must.iter().map(|limit| controller(&limit.file));
+    let all: Vec<&str> =
+        names.chain(others.iter().copied().filter(|other| !must.iter().any(|limit| controller(&limit.file) == *other))).collect();
+    let command = all.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    let mut above: Vec<&Path> = folder.path.ancestors().skip(1).take_while(|path| path.starts_with(mount)).collect();
     above.reverse();
     for parent in above {
         let file = parent.join("cgroup.subtree_control");
-        // One by one: a write with several is refused as a whole, and does not say for which. Each is a no-op if it is on.
-        for limit in &wanted {
-            let command = format!("+{}", controller(&limit.file));
-            let done =
-                openat(CWD, &file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| write(fd, command.as_bytes()));
-            match done {
-                Ok(()) => {}
-                Err(Errno::NOENT | Errno::INVAL) => {
-                    let (field, asked, controller) = (limit.field, limit.asked.clone(), controller(&limit.file).to_owned());
-                    return Err(Error::NoController { field, asked, controller });
-                }
-                Err(errno) => {
-                    let source = sys::Error::new(format!("write({command:?})"), errno);
-                    let controller = controller(&limit.file).to_owned();
-                    return Err(Error::Enable { controller, file, busy: errno == Errno::BUSY, source });
-                }
+        if put(&file, &command).is_ok() {
+            continue;
+        }
+        // Such a write is refused as a whole, and does not say for which. Each is a no-op if it is on.
+        for name in &all {
+            let limit = must.iter().find(|limit| controller(&limit.file) == *name);
+            if let (Err(errno), Some(limit)) = (put(&file, &format!("+{name}")), limit) {
+                return Err(refused(limit, &file, errno));
             }
         }
     }
     Ok(())
+}
+
+fn refused(limit: &Limit, file: &Path, errno: Errno) -> Error {
+    let controller = controller(&limit.file).to_owned();
+    if matches!(errno, Errno::NOENT | Errno::INVAL) {
+        return Error::NoController { field: limit.field, asked: limit.asked.clone(), controller };
+    }
+    let source = sys::Error::new(format!("write({:?})", format!("+{controller}")), errno);
+    Error::Enable { controller, file: file.to_owned(), busy: errno == Errno::BUSY, source }
 }

@@ -114,7 +114,7 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let process = spec.process().as_ref().ok_or_else(|| Error::invalid("process", "missing"))?;
     let mut build = Build { mount_label: labels::mount_label(spec, host)?, ..Build::default() };
     let rootfs = build.slot(Source::Rootfs);
-    let cgroup = cgroup(host, &mut build);
+    let cgroup = cgroup(host, linux, &mut build);
     let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
     let terminal = process.terminal() == Some(true);
     let context = mounts::Context { host, container: idmap::Container::of(linux) };
@@ -168,11 +168,17 @@ fn rdt(asked: &LinuxIntelRdt, host: &Host) -> Result<(), Error> {
 }
 
 /// The container is born in the v2 folder; into the v1 ones it has to be put.
-fn cgroup(host: &Host, build: &mut Build) -> CgroupPlan {
+fn cgroup(host: &Host, linux: &Linux, build: &mut Build) -> CgroupPlan {
     let mut plan = CgroupPlan::default();
+    // A full cgroup lets nobody be born in it, but whoever comes from outside is let in. The second one is who holds a unit open.
+    let full = linux
+        .resources()
+        .as_ref()
+        .and_then(|resources| resources.pids().as_ref())
+        .is_some_and(|pids| (0..2).contains(&pids.limit()));
     for (at, hierarchy) in host.cgroup.all().iter().enumerate() {
         let slot = build.slot(Source::Cgroup(at));
-        match hierarchy.v2 {
+        match hierarchy.v2 && !full {
             true => plan.into = Some(slot),
             false => plan.join.push(slot),
         }

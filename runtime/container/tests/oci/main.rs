@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
 #![allow(unreachable_pub)]
 
+mod cgroups;
 mod confine;
 mod crash;
 mod exec;
@@ -51,6 +52,7 @@ fn main() {
         report::CHECKS,
         hooks::CHECKS,
         input::CHECKS,
+        cgroups::CHECKS,
         crash::CHECKS,
         kill::CHECKS,
         mounts::CHECKS,

@@ -40,6 +40,15 @@ pub fn main(words: &[String]) {
                 ruleset.map_or_else(|error| format!("errno {}", error.errno().raw_os_error()), |_| "done".into())
             );
         }
+        ["thread"] => {
+            let thread = std::thread::Builder::new().spawn(|| {});
+            println!("{}", if thread.is_ok() { "started" } else { "refused" });
+        }
+        ["eat", megabytes] => {
+            let mut eaten = vec![0u8; megabytes.parse::<usize>().unwrap() << 20];
+            eaten.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+            println!("{}", eaten.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+        }
         ["fd", number] => {
             println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use container::cgroup::{self, Cgroup};
 use container::{Host, Shared, compile, prepare, rdt};
 use launch::{Created, Gate, Inherited, create_with};
-use oci_spec::runtime::{Hooks, Spec};
+use oci_spec::runtime::{Hooks, LinuxResources, Spec};
 
 use crate::args::{Args, Flag, switch, value};
 use crate::error::{Doing, Failed, Result};
@@ -108,11 +108,16 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
         undo.rdt = Some(groups.make()?);
         groups.enter.iter().for_each(|folder| compiled.enter(folder.clone()));
     }
-    let resources = devices::with_defaults(spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()));
+    let asked = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    cgroup::ignored(&host.cgroup, asked.unwrap_or(&LinuxResources::default())).iter().for_each(|warning| context.log.warn(warning));
+    let resources = devices::with_defaults(asked);
     let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
     refuse_frozen(&cgroup)?;
     note_controllers(&mut record, &cgroup);
     let cgroup = undo.cgroup.insert(cgroup);
+    if let Some(owner) = cgroup::owner(&spec) {
+        cgroup.delegate(&host.cgroup, owner)?;
+    }
     let (plan, fds) = prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?;
     let gate = detached.then(|| Gate::new(&entry.folder, GATE)).transpose()?;
     let staged = hooks::Staged { hooks: &bundle.hooks, record: &record };
@@ -137,6 +142,7 @@ fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record
     let v1 = folders.len().saturating_sub(usize::from(host.cgroup.kind() != cgroup::Kind::V1));
     record.rctr.folders = folders.into_iter().enumerate().map(|(at, path)| Folder { path, v2: at >= v1 }).collect();
     record.config.cgroups.path = path;
+    record.rctr.resources = limits(bundle);
     record.rctr.namespaces = plan.join.iter().fold(plan.unshare, |all, (which, _)| all | which);
     record.rctr.listener = plan.process.seccomp.as_ref().is_some_and(|filter| filter.listener.is_some());
     let seccomp = bundle.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
@@ -152,6 +158,13 @@ fn groups(id: &str, spec: &Spec, host: &Host) -> Result<Option<rdt::Groups>> {
     let asked = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
     let plan = |(asked, root): (_, &PathBuf)| rdt::plan(root, id, asked);
     Ok(asked.zip(host.resctrl.as_ref()).map(plan).transpose()?)
+}
+
+/// The limits that a later `update` starts from.
+fn limits(bundle: &Bundle) -> Option<LinuxResources> {
+    let mut limits = bundle.spec.linux().as_ref()?.resources().clone()?;
+    limits.set_devices(None);
+    Some(limits)
 }
 
 /// Where the container is accounted. A relative path is ours to place (runtime-spec, "Cgroups Path").

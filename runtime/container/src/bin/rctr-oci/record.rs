@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use oci_spec::runtime::{Hooks, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Hooks, LinuxNamespaceType, LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
 /// Written twice: before anything is made, and when init waits.
@@ -57,6 +57,9 @@ pub(crate) struct Own {
     pub(crate) namespaces: u64,
     /// It has a pid namespace of its own, with which all its processes end.
     pub(crate) own_pids: bool,
+    /// Its limits as they are now, without rules about devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resources: Option<LinuxResources>,
     /// Its cgroup folders, v1 before v2.
     pub(crate) folders: Vec<Folder>,
     /// What its processes have in common is in a file beside this one.

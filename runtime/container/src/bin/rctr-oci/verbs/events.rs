@@ -1,11 +1,12 @@
-//! `events`: what a container uses, once or again and again, as runc prints it.
+//! `events`: what a container uses, once or again and again, and when it runs out of memory, as runc prints it.
 
-use std::path::Path;
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
+use container::cgroup::{self, OutOfMemory};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Verb;
 use super::status::{Status, init, of};
@@ -13,140 +14,80 @@ use crate::args::{Args, Order, switch, value};
 use crate::error::{Failed, Result};
 use crate::record::Record;
 use crate::store::open;
-use crate::{Context, output};
+use crate::{Context, output, time};
 
 pub(super) const VERB: Verb = Verb {
     name: "events",
     usage: "[FLAGS] ID",
-    about: "print what a container uses, as JSON",
-    flags: &[switch(&["stats"], "once"), value(&["interval"], "TIME", "how often, such as 5s")],
+    about: "print what a container uses, and when it runs out of memory, as JSON",
+    flags: &[switch(&["stats"], "once"), value(&["interval"], "TIME", "how often, such as 5s or 1m30s")],
     flags_come: Order::Anywhere,
     run,
 };
 
 fn run(context: &Context, args: &Args) -> Result<u8> {
     let (entry, record) = open(&context.root, args.only("container id")?)?;
-    let interval = duration(args.get("interval").unwrap_or("5s"))?;
+    let interval = args.get("interval").unwrap_or("5s");
+    let interval = time::duration(interval).ok_or_else(|| Failed::new(format!("invalid value {interval:?} for flag -interval")))?;
+    if interval.is_zero() {
+        return Err(Failed::new("duration interval must be greater than 0"));
+    }
     if matches!(of(&entry, &record), Status::Stopped | Status::Creating) {
         return Err(Failed::not_running(&record.id));
     }
-    let process = init(&record)?;
+    if args.on("stats") {
+        return print(&record);
+    }
+    stream(context, &record, &init(&record)?, interval).map(|()| 0)
+}
+
+/// Until the container's end.
+fn stream(context: &Context, record: &Record, process: &OwnedFd, interval: Duration) -> Result<()> {
+    let mut memory = watch(record).inspect_err(|failed| context.log.warn(&failed.message)).ok().flatten();
+    let mut due = Instant::now();
     loop {
-        output::line(&json!({"type": "stats", "id": record.id, "data": stats(&record)}))?;
-        // Until the next is due, or the container's end.
-        if args.on("stats") || ended(&process, interval)? {
-            return Ok(0);
+        if due <= Instant::now() {
+            print(record)?;
+            due = Instant::now() + interval;
+        }
+        let ended = wait(process, memory.as_ref(), due)?;
+        for _ in 0..memory.as_mut().map_or(0, OutOfMemory::count) {
+            output::line(&json!({"type": "oom", "id": record.id}))?;
+        }
+        if ended {
+            return Ok(());
         }
     }
 }
 
-fn ended(process: &std::os::fd::OwnedFd, within: Duration) -> Result<bool> {
-    let limit = Timespec::try_from(within).map_err(|_| Failed::new("--interval: too long"))?;
-    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&limit)) {
-        Ok(ready) => Ok(ready > 0),
+/// Waits for the time, for memory that runs out, or for the end; whether that has come.
+fn wait(process: &OwnedFd, memory: Option<&OutOfMemory>, due: Instant) -> Result<bool> {
+    let left = due.saturating_duration_since(Instant::now());
+    let limit = Timespec::try_from(left).map_err(|_| Failed::new("--interval: too long"))?;
+    let mut all = vec![PollFd::new(process, PollFlags::IN)];
+    all.extend(memory.map(|memory| {
+        let (fd, flags) = memory.poll();
+        PollFd::from_borrowed_fd(fd, flags)
+    }));
+    match poll(&mut all, Some(&limit)) {
+        Ok(_) => Ok(!all[0].revents().is_empty()),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(sys::Error::new("poll()", errno).into()),
     }
 }
 
-/// `500ms`, `5s`, `1m`: what Go's durations are mostly.
-fn duration(text: &str) -> Result<Duration> {
-    let wrong = || Failed::new(format!("--interval: {text:?} is not a time above zero such as 5s"));
-    let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
-    let number: u64 = text[..at].parse().map_err(|_| wrong())?;
-    let millis = match &text[at..] {
-        "ms" => number,
-        "s" => number.saturating_mul(1000),
-        "m" => number.saturating_mul(60_000),
-        "h" => number.saturating_mul(3_600_000),
-        _ => return Err(wrong()),
+/// `None` where nobody counts memory.
+fn watch(record: &Record) -> Result<Option<OutOfMemory>> {
+    let folder = match (record.cgroup_paths.get("memory"), record.cgroup_paths.get("")) {
+        (Some(folder), _) => Some((folder, false)),
+        (None, unified) => unified.filter(|folder| folder.join("memory.events").exists()).map(|folder| (folder, true)),
     };
-    if millis == 0 { Err(wrong()) } else { Ok(Duration::from_millis(millis)) }
+    Ok(folder.map(|(folder, v2)| OutOfMemory::watch(folder, v2)).transpose()?)
 }
 
-fn stats(record: &Record) -> Value {
-    let folder = |controller: &str| record.cgroup_paths.get(controller).or_else(|| record.cgroup_paths.get(""));
-    let v2 = |controller: &str| !record.cgroup_paths.contains_key(controller);
-    let with = |controller: &str, old: fn(&Path) -> Value, new: fn(&Path) -> Value| match folder(controller) {
-        Some(folder) if v2(controller) => new(folder),
-        Some(folder) => old(folder),
-        None => json!({}),
-    };
-    json!({
-        "cpu": with("cpuacct", cpu_v1, cpu_v2),
-        "cpuset": {},
-        "memory": with("memory", memory_v1, memory_v2),
-        "pids": with("pids", pids, pids),
-        "blkio": {},
-        "hugetlb": {},
-        "intel_rdt": {},
-        "network_interfaces": null,
-    })
-}
-
-/// A file with one number; `max` is all of them.
-fn number(folder: &Path, file: &str) -> u64 {
-    let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-    if text.trim() == "max" { u64::MAX } else { text.trim().parse().unwrap_or(0) }
-}
-
-/// A file of keys and numbers.
-fn keyed(folder: &Path, file: &str) -> Map<String, Value> {
-    let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-    let pair = |line: &str| {
-        let (key, value) = line.split_once(' ')?;
-        Some((key.to_owned(), value.trim().parse::<u64>().ok()?.into()))
-    };
-    text.lines().filter_map(pair).collect()
-}
-
-fn at(map: &Map<String, Value>, key: &str) -> u64 {
-    map.get(key).and_then(Value::as_u64).unwrap_or(0)
-}
-
-fn pids(folder: &Path) -> Value {
-    let limit = number(folder, "pids.max");
-    json!({"current": number(folder, "pids.current"), "limit": if limit == u64::MAX { 0 } else { limit }})
-}
-
-fn cpu_v1(folder: &Path) -> Value {
-    let (stat, throttled) = (keyed(folder, "cpuacct.stat"), keyed(folder, "cpu.stat"));
-    let percpu = std::fs::read_to_string(folder.join("cpuacct.usage_percpu")).unwrap_or_default();
-    let percpu: Vec<u64> = percpu.split_whitespace().filter_map(|one| one.parse().ok()).collect();
-    // cpuacct.stat counts in hundredths of a second.
-    let ticks = |key: &str| at(&stat, key) * 10_000_000;
-    json!({
-        "usage": {"total": number(folder, "cpuacct.usage"), "percpu": percpu, "kernel": ticks("system"), "user": ticks("user")},
-        "throttling": {"periods": at(&throttled, "nr_periods"), "throttledPeriods": at(&throttled, "nr_throttled"), "throttledTime": at(&throttled, "throttled_time")},
-    })
-}
-
-fn cpu_v2(folder: &Path) -> Value {
-    let stat = keyed(folder, "cpu.stat");
-    let nanos = |key: &str| at(&stat, key) * 1000;
-    json!({
-        "usage": {"total": nanos("usage_usec"), "kernel": nanos("system_usec"), "user": nanos("user_usec")},
-        "throttling": {"periods": at(&stat, "nr_periods"), "throttledPeriods": at(&stat, "nr_throttled"), "throttledTime": nanos("throttled_usec")},
-    })
-}
-
-fn memory_v1(folder: &Path) -> Value {
-    let raw = keyed(folder, "memory.stat");
-    let usage = |prefix: &str| {
-        let number = |name: &str| number(folder, &format!("{prefix}.{name}"));
-        json!({"limit": number("limit_in_bytes"), "usage": number("usage_in_bytes"), "max": number("max_usage_in_bytes"), "failcnt": number("failcnt")})
-    };
-    json!({
-        "cache": at(&raw, "cache"), "usage": usage("memory"), "swap": usage("memory.memsw"), "kernel": usage("memory.kmem"),
-        "kernelTCP": usage("memory.kmem.tcp"), "raw": raw,
-    })
-}
-
-fn memory_v2(folder: &Path) -> Value {
-    let raw = keyed(folder, "memory.stat");
-    let usage = |prefix: &str| {
-        let number = |name: &str| number(folder, &format!("{prefix}.{name}"));
-        json!({"limit": number("max"), "usage": number("current"), "max": number("peak"), "failcnt": at(&keyed(folder, &format!("{prefix}.events")), "max")})
-    };
-    json!({"cache": at(&raw, "file"), "usage": usage("memory"), "swap": usage("memory.swap"), "kernel": {"failcnt": 0}, "kernelTCP": {"failcnt": 0}, "raw": raw})
+fn print(record: &Record) -> Result<u8> {
+    let mut data = serde_json::to_value(cgroup::stats(&record.cgroup_paths))?;
+    data["intel_rdt"] = json!({});
+    data["network_interfaces"] = Value::Null;
+    output::line(&json!({"type": "stats", "id": record.id, "data": data}))
 }

@@ -14,7 +14,7 @@ use super::status::{Status, init, of};
 use crate::args::{Args, Flag, Order, switch, value};
 use crate::error::{Doing, Failed, Result};
 use crate::foreground::{self, Foreground};
-use crate::record::Record;
+use crate::record::{Folder, Record};
 use crate::store::open;
 use crate::{Context, make, notify, program, spec};
 
@@ -40,6 +40,7 @@ const FLAGS: &[Flag] = &[
     switch(&["ignore-paused"], "let it wait in a paused container"),
     value(&["process-label"], "LABEL", "its SELinux label"),
     value(&["apparmor"], "PROFILE", "its AppArmor profile"),
+    value(&["cgroup"], "[CONTROLLER,…:]PATH", "put it into this cgroup below the container's, which exists"),
     make::CONSOLE_SOCKET,
     make::PIDFD_SOCKET,
     make::PID_FILE,
@@ -78,7 +79,7 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
         compiled.terminal = Some((size.ws_row, size.ws_col));
     }
     let signals = if detach { None } else { Some(foreground::prepare(false)?) };
-    let target = target(&record)?;
+    let target = target(args, &record)?;
     let mut executed = exec_with(&compiled, &target, make::inherited(args)?)?;
     let terminal = executed.terminal.as_ref();
     let given = make::Given { pid: executed.pid, process: &executed.pidfd, terminal, word: "setns" };
@@ -92,17 +93,42 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     }
 }
 
-/// The container as it was made.
-fn target(record: &Record) -> Result<Target> {
+/// The container as it was made, with the cgroups that the flags choose.
+fn target(args: &Args, record: &Record) -> Result<Target> {
+    let asked: Vec<&str> = args.all("cgroup").collect();
+    let below = |folder: &Folder| below(&asked, folder, record).map(|below| folder.path.join(below));
     let open = |v2: bool| {
         let folders = record.rctr.folders.iter().filter(move |folder| folder.v2 == v2);
-        folders.map(|folder| sys::fs::open_dir(&folder.path)).collect::<sys::Result<Vec<OwnedFd>>>()
+        folders.map(|folder| Ok(sys::fs::open_dir(below(folder)?)?)).collect::<Result<Vec<OwnedFd>>>()
     };
-    let mut join = open(false)?;
+    let mut join = open(false).doing(|| "--cgroup")?;
     for group in record.rctr.rdt.iter().flat_map(|groups| &groups.enter) {
         join.push(sys::fs::open_dir(group)?);
     }
-    Ok(Target::new(init(record)?, record.rctr.namespaces, open(true)?.pop(), join))
+    let into = open(true).doing(|| "--cgroup")?.pop();
+    let target = Target::new(init(record)?, record.rctr.namespaces, into, join);
+    Ok(if asked.is_empty() { target } else { target.exactly() })
+}
+
+/// What the flags `--cgroup` say about one folder: a path below it. Those with controllers are about their hierarchies (v1), others about all.
+fn below<'a>(asked: &[&'a str], folder: &Folder, record: &Record) -> Result<&'a str> {
+    let mut below = "";
+    for word in asked {
+        let (controllers, path) = word.split_once(':').map_or((None, *word), |(controllers, path)| (Some(controllers), path));
+        let mut about = controllers.is_none();
+        for controller in controllers.into_iter().flat_map(|controllers| controllers.split(',')) {
+            let own = record.cgroup_paths.get(controller).filter(|_| !controller.is_empty());
+            about |= own.ok_or_else(|| Failed::new(format!("{word:?}: unknown controller {controller:?}")))? == &folder.path;
+        }
+        let path = path.trim_start_matches('/');
+        if path.split('/').any(|part| part == "..") {
+            return Err(Failed::new(format!("bad sub cgroup path {path:?}: it must stay below the container's cgroup")));
+        }
+        if about {
+            below = path;
+        }
+    }
+    Ok(below)
 }
 
 /// The process that the flags describe.

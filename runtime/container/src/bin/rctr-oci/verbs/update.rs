@@ -40,16 +40,23 @@ const FLAGS: &[Flag] = &[
 ];
 
 fn run(context: &Context, args: &Args) -> Result<u8> {
-    let (_entry, record) = lock(&context.root, args.only("container id")?)?;
+    let (entry, mut record) = lock(&context.root, args.only("container id")?)?;
     if locked(&record) == Status::Stopped {
         return Err(Failed::not_running(&record.id));
     }
-    let resources = match args.get("resources") {
+    let asked = match args.get("resources") {
         Some("-") => spec::json(Path::new("/dev/stdin"))?,
         Some(file) => spec::json(Path::new(file))?,
         None => resources(args)?,
     };
-    cgroup::update(&Hierarchies::detect()?, &record.config.cgroups.path, &resources)?;
+    let hierarchies = Hierarchies::detect()?;
+    cgroup::ignored(&hierarchies, &asked).iter().for_each(|warning| context.log.warn(warning));
+    let mut known = record.rctr.resources.take().unwrap_or_default();
+    let change = cgroup::merge(&mut known, &asked)?;
+    cgroup::update(&hierarchies, &record.config.cgroups.path, &change)?;
+    // Only what is in force.
+    record.rctr.resources = Some(known);
+    entry.write(&record)?;
     Ok(0)
 }
 
@@ -81,8 +88,6 @@ fn resources(args: &Args) -> Result<LinuxResources> {
         block.set_weight(Some(weight));
         all.set_block_io(Some(block));
     }
-    // What is not given stays: the default has a rule about devices.
-    all.set_devices(None);
     Ok(all)
 }
 
