@@ -154,6 +154,28 @@ pub enum Error {
         /// The failed call.
         source: sys::Error,
     },
+    /// Another process serves this folder.
+    #[error("{} is served by another process", folder.display())]
+    Served {
+        /// The registry's folder.
+        folder: PathBuf,
+    },
+    /// The registry cannot be reached where it was told to listen.
+    #[error("listen on {address}")]
+    Listen {
+        /// As it was asked for.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that a registry is served with is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    ServeFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A layer's blob is not kept, and nobody is known who has it.
     #[error("the blob of layer {digest} is not kept here, and no registry is known to have it: pull the image again")]
     NotKept {
@@ -183,6 +205,17 @@ pub enum Error {
     /// The download cannot be set up.
     #[error("network runtime")]
     Runtime(#[source] std::io::Error),
+}
+
+impl Error {
+    /// A failed write below `folder`, which says so if its file system is full.
+    pub(crate) fn written(folder: &std::path::Path, source: sys::Error, what: impl Into<String>) -> Self {
+        use rustix::io::Errno;
+        match source.errno() {
+            Errno::NOSPC | Errno::DQUOT => Error::NoSpace { folder: folder.to_owned(), source },
+            _ => Error::Store { what: what.into(), source },
+        }
+    }
 }
 
 /// The outcome of what this crate does.

@@ -12,6 +12,7 @@ pub mod pull;
 mod push;
 mod reference;
 mod registry;
+pub mod serve;
 mod store;
 mod unpack;
 

@@ -47,6 +47,18 @@ pub(crate) struct Descriptor {
     pub size: u64,
 }
 
+impl Descriptor {
+    /// Whether it must not be given to others (image-spec, "Non-distributable layers").
+    pub(crate) fn is_foreign(&self) -> bool {
+        is_foreign(&self.media_type)
+    }
+}
+
+/// Whether a layer with this media type must not be given to others.
+pub(crate) fn is_foreign(media_type: &str) -> bool {
+    media_type.contains("nondistributable") || media_type.contains("foreign")
+}
+
 /// A manifest that an index names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -190,6 +202,50 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
     match foreign.into_iter().flatten().next() {
         Some(member) => Err(InvalidManifest::Member { media_type, member }),
         None => Ok((kind, media_type)),
+    }
+}
+
+/// What a document says about itself and others beside its blobs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct About {
+    subject: Option<Subject>,
+    artifact_type: Option<String>,
+    config: Option<Config>,
+    #[serde(default)]
+    annotations: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Subject {
+    digest: Digest,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    media_type: Option<String>,
+}
+
+impl About {
+    /// Of a document that [`parse`] takes.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, InvalidManifest> {
+        serde_json::from_slice(bytes).map_err(InvalidManifest::Malformed)
+    }
+
+    /// The manifest that this one is about.
+    pub(crate) fn subject(&self) -> Option<&Digest> {
+        self.subject.as_ref().map(|subject| &subject.digest)
+    }
+
+    /// What kind of thing it is, if it is no image (image-spec, "Guidelines for Artifact Usage").
+    pub(crate) fn artifact_type(&self) -> Option<&str> {
+        let config = || self.config.as_ref().and_then(|config| config.media_type.as_deref());
+        self.artifact_type.as_deref().filter(|own| !own.is_empty()).or_else(config)
+    }
+
+    pub(crate) fn annotations(&self) -> Option<&serde_json::Map<String, serde_json::Value>> {
+        self.annotations.as_ref()
     }
 }
 

@@ -158,7 +158,7 @@ fn split(name: &str) -> (&str, &str) {
     }
 }
 
-fn check_tag(tag: &str) -> Result<(), &'static str> {
+pub(crate) fn check_tag(tag: &str) -> Result<(), &'static str> {
     let mut bytes = tag.bytes();
     let Some(first) = bytes.next() else { return Err("the tag is empty") };
     if tag.len() > TAG_LIMIT {

@@ -182,5 +182,5 @@ impl Push<'_> {
 
 /// Whether a layer may be given to others (image-spec, "Non-distributable layers").
 fn is_ours(layer: &Layer) -> bool {
-    !layer.media_type.contains("nondistributable") && !layer.media_type.contains("foreign")
+    !manifest::is_foreign(&layer.media_type)
 }

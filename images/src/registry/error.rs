@@ -132,6 +132,17 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the registry answered that there is no such thing.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Error::Failed { source, .. } | Error::To { source, .. } => matches!(source, Failure::Unknown { .. }),
+            Error::Endpoints { tried, .. } => matches!(tried.last(), Some((_, Failure::Unknown { .. }))),
+            _ => false,
+        }
+    }
+}
+
 fn joined(tried: &[(String, Failure)]) -> String {
     let mut text = String::new();
     for (host, failure) in tried {

@@ -50,7 +50,6 @@ use self::auth::Access;
 use self::blob::Download;
 pub use self::credentials::Credentials;
 use self::endpoint::Endpoint;
-#[cfg(test)]
 pub(crate) use self::error::chain;
 pub use self::error::{Error, Failure};
 use self::http::Http;
@@ -143,6 +142,18 @@ impl<'a> Registry<'a> {
         digest.to_str().ok()?.parse().ok()
     }
 
+    /// Bytes of a blob.
+    pub(crate) async fn blob_size(&self, digest: &Digest) -> Result<u64, Error> {
+        let what = format!("blob {} of {}", digest.short(), self.inner.reference.familiar());
+        let mut attempts = Attempts::new(self.inner.clone(), what, true);
+        loop {
+            match self.inner.blob_size(attempts.endpoint(), digest).await {
+                Ok(size) => return Ok(size),
+                Err(failure) => attempts.failed(failure).await?,
+            }
+        }
+    }
+
     /// A blob from `offset` on, `size` bytes in all and never more. Its digest is not verified.
     pub(crate) async fn blob(
         &self,
@@ -160,6 +171,17 @@ impl<'a> Registry<'a> {
 }
 
 impl Inner<'_> {
+    async fn blob_size(&self, endpoint: &Endpoint, digest: &Digest) -> Result<u64, Failure> {
+        let response = endpoint.request(&self.http, Method::HEAD, &format!("blobs/{digest}"), &HeaderMap::new()).await?;
+        match response.status() {
+            StatusCode::OK => {
+                let missing = || Failure::Protocol("it does not say how large a blob is".into());
+                http::length(response.headers()).ok_or_else(missing)
+            }
+            _ => Err(endpoint.refusal(&self.http, response, &format!("no blob {digest}")).await),
+        }
+    }
+
     async fn manifest(&self, endpoint: &Endpoint, what: &str, expected: Option<&Digest>) -> Result<Fetched, Failure> {
         let response = endpoint.request(&self.http, Method::GET, &format!("manifests/{what}"), &accept()).await?;
         if response.status() != StatusCode::OK {

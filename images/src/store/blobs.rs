@@ -50,11 +50,7 @@ impl Store {
 
     /// A failed write, which says so if the store's file system is full.
     pub(crate) fn full_or<S: Into<String>>(&self, source: sys::Error, what: impl FnOnce() -> S) -> Error {
-        use rustix::io::Errno;
-        match source.errno() {
-            Errno::NOSPC | Errno::DQUOT => Error::NoSpace { folder: self.root.clone(), source },
-            _ => Error::Store { what: what().into(), source },
-        }
+        Error::written(&self.root, source, what())
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) use layers::{LayerFile, Staged, boot_id};
 pub use leases::Lease;
 pub(crate) use locks::Lock;
 pub(crate) use publish::Publication;
-pub(crate) use refs::Record;
+pub(crate) use refs::{Record, list};
 pub use remove::Removed;
 
 use crate::error::{Doing, Result};
@@ -104,7 +104,7 @@ impl Store {
 }
 
 /// Makes a folder and those above it.
-fn create(folder: &Path) -> Result<()> {
+pub(crate) fn create(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.call(|| format!("mkdir({folder:?}, 0700)")).doing(|| "open")
 }

@@ -125,7 +125,7 @@ fn walk(refs: &Path, below: PathBuf, names: &mut Vec<(Reference, PathBuf)>) -> R
 
 /// The entries of a folder but those that begin with a dot, which are being written. A folder that is not there, or is a
 /// file, has none.
-pub(super) fn list(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).call(|| format!("getdents64({folder:?})")),

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::context::Context;
 use crate::verbs::{
     completion, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, oci, prune, ps, pull,
-    push, rm, rmi, run, save, start, stop, tag, version, wait,
+    push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -69,6 +69,8 @@ pub(crate) enum Verb {
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
+    #[command(subcommand)]
+    Registry(registry::Registry),
     Login(login::Args),
     Logout(logout::Args),
     Oci(oci::Args),
@@ -109,6 +111,7 @@ impl Verb {
             Verb::Prune(args) => prune::run(context, args),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
+            Verb::Registry(verb) => registry::run(context, verb),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Oci(args) => oci::run(args),

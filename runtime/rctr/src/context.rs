@@ -30,10 +30,15 @@ impl Context {
         Ok(Engine::open(self.config()?)?)
     }
 
+    /// Where images and containers are kept.
+    pub(crate) fn root(&self) -> Result<PathBuf> {
+        absolute(&self.global.root)
+    }
+
     fn config(&self) -> Result<Config> {
         let global = &self.global;
         Ok(Config {
-            root: absolute(&global.root)?,
+            root: self.root()?,
             run: absolute(&global.run)?,
             bridge: global.bridge.clone(),
             cgroup: global.cgroup_parent.clone(),

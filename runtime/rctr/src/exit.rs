@@ -15,8 +15,13 @@ pub(crate) fn report(error: &anyhow::Error) -> i32 {
 
 /// `what: why: why`, each link once and on one line.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
+    links(error.as_ref())
+}
+
+/// The same for the error of a library.
+pub(crate) fn links(error: &(dyn std::error::Error + 'static)) -> String {
     let mut links: Vec<String> = Vec::new();
-    for link in error.chain() {
+    for link in std::iter::successors(Some(error), |error| error.source()) {
         let text = link.to_string().trim_end().replace('\n', " ");
         // A transparent wrapper says the same as what it wraps.
         if links.last() != Some(&text) {

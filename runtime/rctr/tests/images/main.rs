@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod registry;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

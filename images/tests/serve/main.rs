@@ -1,0 +1,8 @@
+//! The registry over real sockets: what the distribution specification asks for, what strangers may try, and what is left on disk.
+
+mod conformance;
+mod host;
+mod hostile;
+mod keeping;
+mod mirror;
+mod peers;

@@ -1,0 +1,74 @@
+//! `rctr registry serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Subcommand;
+use images::serve::{Limits, Options, Server, Upstream};
+use rustix::process::Signal;
+
+use crate::context::{Context, absolute};
+use crate::exit;
+
+/// Serve images to others
+#[derive(Debug, Subcommand)]
+pub(crate) enum Registry {
+    Serve(Args),
+}
+
+/// Serve a registry, until it is told to end
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address to listen on; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// Folder of the registry [default: registry below --root of rctr]
+    #[arg(long = "root", value_name = "DIR", id = "registry_root")]
+    root: Option<PathBuf>,
+    /// Refuse pushes and deletions
+    #[arg(long)]
+    read_only: bool,
+    /// Users and passwords, as htpasswd -B writes them
+    #[arg(long, value_name = "FILE")]
+    htpasswd: Option<PathBuf>,
+    /// Certificate chain (PEM); without it the registry speaks plain http
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Serve the images of this registry, such as docker.io, and keep them
+    #[arg(long, value_name = "HOST[:PORT]")]
+    mirror: Option<String>,
+}
+
+pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
+    let Registry::Serve(args) = registry;
+    // Before the first thread, which inherits it.
+    let stop = sys::signal::signalfd(&[Signal::TERM.as_raw(), Signal::INT.as_raw()])?;
+    let mirror = args.mirror.map(|registry| upstream(context, registry)).transpose()?;
+    let root = match args.root {
+        Some(root) => absolute(&root)?,
+        None => context.root()?.join("registry"),
+    };
+    let server = Server::bind(Options {
+        listen: args.listen,
+        root,
+        read_only: args.read_only,
+        htpasswd: args.htpasswd,
+        tls: args.tls_cert.zip(args.tls_key),
+        mirror,
+        limits: Limits::default(),
+        notice: Arc::new(|asked, error| eprintln!("rctr: {asked}: {}", exit::links(error))),
+    })?;
+    println!("{}", server.address());
+    server.run(stop)?;
+    Ok(0)
+}
+
+fn upstream(context: &Context, registry: String) -> Result<Upstream> {
+    let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
+    Ok(Upstream { registry, registries, credentials })
+}
