@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use oci_spec::runtime::{Process, Spec};
+use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, capabilities, capability_is_in_bounding_set, secure_computing_mode};
 
 use crate::cgroup::Hierarchies;
@@ -18,6 +19,9 @@ pub struct Host {
     pub last_cap: u32,
     /// Capabilities that this process has and so can give, bit N for capability N.
     pub grantable: caps::Set,
+    /// Effective user and group of this process, when it may not take others on: then it maps only itself into a user namespace, or
+    /// needs newuidmap(1).
+    pub identity: Option<(u32, u32)>,
     /// The kernel filters system calls.
     pub seccomp: bool,
     /// AppArmor is active.
@@ -36,16 +40,24 @@ impl Host {
     /// # Errors
     /// No cgroup file system is mounted, or mountinfo cannot be read.
     pub fn gather() -> Result<Host, Error> {
+        let grantable = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
+        let anybody = grantable.contains(CapabilitySet::SETUID | CapabilitySet::SETGID);
         Ok(Host {
             cgroup: Hierarchies::detect()?,
             last_cap: last_cap(),
-            grantable: capabilities(None).map_or(0, |sets| sets.permitted.bits()),
+            grantable: grantable.bits(),
+            identity: (!anybody).then(|| (geteuid().as_raw(), getegid().as_raw())),
             seccomp: secure_computing_mode().is_ok(),
             apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
             selinux: false,
             landlock: 0,
             resctrl: None,
         })
+    }
+
+    /// The same for a container with a user namespace, in which its processes begin with all capabilities (user_namespaces(7)).
+    pub fn in_user_namespace(&self) -> Host {
+        Host { grantable: u64::MAX >> (63 - self.last_cap.min(63)), ..self.clone() }
     }
 
     /// Asks also what only few configurations need to know, if this is one that does.

@@ -7,10 +7,10 @@ use sys::Call;
 use sys::ns::{self, kind};
 use sys::process::Clone;
 
-use crate::child::init;
+use crate::child::{init, stem};
 use crate::failure::During;
 use crate::handshake::Child;
-use crate::{Failure, Gate, Plan, Slot};
+use crate::{Failure, Gate, Plan, Slot, network, users};
 
 /// A process's three standard streams. Both sides of create and exec take them whole: the caller's copies are closed.
 #[derive(Debug)]
@@ -127,39 +127,59 @@ pub fn create_with(
     stages: Option<&dyn Stages>,
 ) -> Result<Created, Failure> {
     let table = Table::new(plan, fds)?;
-    if plan.unshare & kind::MOUNT == 0 {
+    let joined = plan.join.iter().fold(0, |all, (which, _)| all | which);
+    if (plan.unshare | joined) & kind::MOUNT == 0 {
         return Err(Failure::runtime("the plan has no mount namespace of its own"));
     }
-    if plan.unshare & kind::USER != 0 {
-        return Err(Failure::runtime("the plan asks for a user namespace, but has no id mappings"));
-    }
     hide()?;
-    let clone = Clone {
-        // A new cgroup namespace is rooted where its maker is: even with CLONE_INTO_CGROUP that is the parent's cgroup (copy_cgroup_ns
-        // looks at current), so the child unshares it once it has arrived.
-        namespaces: plan.unshare & !kind::CGROUP,
-        cgroup: plan.cgroup.into.map(|slot| table.get(slot)),
-        sibling: false,
-    };
+    let stem = joined & kind::USER != 0 || (plan.unshare & kind::USER != 0 && joined & !stem::LATE != 0);
+    let clone = Clone { namespaces: born_into(plan, stem), cgroup: plan.cgroup.into.map(|slot| table.get(slot)), sibling: stem };
+    let plain = Clone::default();
     let spawn = || {
-        Child::spawn(&clone, gate, plan.process.seccomp.as_ref(), |parent| {
-            init::run(&init::Task { plan, table: &table, inherited: &inherited, parent, stages })
+        Child::spawn(if stem { &plain } else { &clone }, gate, plan.process.seccomp.as_ref(), |parent| {
+            let task = init::Task { plan, table: &table, inherited: &inherited, parent, stages, stem };
+            if stem { stem::run(&task, &clone) } else { init::run(&task).map(|never| match never {}) }
         })
     };
-    let mut child = match plan.join.iter().find(|(which, _)| *which == kind::PID) {
+    let mut child = match plan.join.iter().find(|(which, _)| *which == kind::PID && !stem) {
         Some((_, slot)) => in_pid_namespace(table.get(*slot), spawn)?,
         None => spawn()?,
     };
+    if plan.unshare & kind::USER != 0 {
+        child.wait_unmapped()?;
+        users::settle(child.pid(), plan)?;
+        child.go()?;
+    }
+    if stem {
+        child.wait_heir()?;
+    }
     drop(inherited);
-    if let Some(stages) = stages {
+    if init::stops(plan, stages) {
         child.wait_born()?;
-        stages.made(child.pid()).map_err(Failure::runtime)?;
+        if !plan.devices.is_empty() {
+            network::move_all(&plan.devices, child.pid())?;
+        }
+        stages.map_or(Ok(()), |stages| stages.made(child.pid())).map_err(Failure::runtime)?;
         child.go()?;
     }
     let terminal = child.wait_ready()?;
     let pidfd = own(child.pidfd()).during(|| "keep init")?;
     let places = Places::new(plan, &table)?;
     Ok(Created { pid: child.pid(), start_time: child.start_time(), pidfd, terminal, child, places })
+}
+
+/// The new namespaces that init is cloned into.
+fn born_into(plan: &Plan, stem: bool) -> u64 {
+    // A new cgroup namespace is rooted where its maker is: even with CLONE_INTO_CGROUP that is the parent's cgroup (copy_cgroup_ns looks
+    // at current), so the child unshares it once it has arrived.
+    let mut late = kind::CGROUP;
+    if !plan.clocks.is_empty() {
+        late |= kind::TIME;
+    }
+    if stem {
+        late |= kind::USER;
+    }
+    plan.unshare & !late
 }
 
 impl Created {

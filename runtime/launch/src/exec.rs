@@ -46,7 +46,11 @@ pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Re
     let own = target.places.into.as_ref();
     let home = own.filter(|_| !target.exact).map(|own| home(own.as_fd(), target.init.as_fd())).transpose()?.flatten();
     let clone = Clone { namespaces: 0, cgroup: home.as_ref().or(own).map(|fd| fd.as_fd()), sibling: false };
-    let spawn = || Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| join::run(process, target, &inherited, parent));
+    let spawn = || {
+        Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| {
+            join::run(process, target, &inherited, parent).map(|never| match never {})
+        })
+    };
     let child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
         0 => spawn(),
         _ => in_pid_namespace(target.init.as_fd(), spawn),

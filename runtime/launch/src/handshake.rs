@@ -19,6 +19,10 @@ const MAX_REPORT: usize = 16 << 10;
 enum Report {
     /// The master of the terminal it has opened travels along.
     Terminal,
+    /// It is in a user namespace that has no users yet; it waits for the word to go on.
+    Unmapped,
+    /// Another process, of this number, goes on in its place and waits for the word. Its descriptor travels along.
+    Heir(u32),
     /// Its namespaces are made and its root is not; it waits for the word to go on.
     Born,
     /// All is built; it waits for the word to go on.
@@ -46,6 +50,34 @@ impl Parent {
     /// Hands the terminal's master to the parent.
     pub(crate) fn terminal(&self, master: BorrowedFd<'_>) -> Result<(), Failure> {
         self.send(&Report::Terminal, &[master]).during(|| "send the terminal")
+    }
+
+    /// Says that its user namespace has no users yet and waits for the word to go on.
+    pub(crate) fn unmapped(&self) -> Result<(), Failure> {
+        self.send(&Report::Unmapped, &[]).during(|| "report the user namespace")?;
+        self.word().map(drop)
+    }
+
+    /// Names another process that goes on in the place of this one. It must wait for the word before it says anything: both use one
+    /// socket.
+    pub(crate) fn heir(&self, pid: u32, pidfd: BorrowedFd<'_>) -> Result<(), Failure> {
+        self.send(&Report::Heir(pid), &[pidfd]).during(|| "name init")
+    }
+
+    /// Waits for the word to go on.
+    pub(crate) fn inherit(&self) -> Result<(), Failure> {
+        self.word().map(drop)
+    }
+
+    /// Runs a child's `body` and reports its failure; the exit status.
+    pub(crate) fn run(&self, body: impl FnOnce(&Self) -> Result<(), Failure>) -> u8 {
+        body(self).map_or_else(
+            |failure| {
+                self.failed(failure);
+                1
+            },
+            |()| 0,
+        )
     }
 
     /// Says that its namespaces are made and waits for the word to go on.
@@ -120,12 +152,12 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Makes a child that runs `body`, which ends in exec or in a failure.
+    /// Makes a child that runs `body`, which ends in exec, in a failure, or when another process has taken its place.
     pub(crate) fn spawn(
         clone: &Clone<'_>,
         gate: Option<Gate>,
         filter: Option<&Seccomp>,
-        body: impl FnOnce(&Parent) -> Result<std::convert::Infallible, Failure>,
+        body: impl FnOnce(&Parent) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
         let (ours, theirs) = sys::socket::pair().during(|| "make a process")?;
         let parent = Parent { socket: theirs, gate, starter: OnceCell::new() };
@@ -133,9 +165,7 @@ impl Child {
         let made = clone3(clone, || {
             // The child's copy of it: or the parent's end would not be the end of the socket.
             drop(ours.take());
-            let Err(failure) = body(&parent);
-            parent.failed(failure);
-            1
+            parent.run(body)
         });
         let ours = ours.ok_or_else(|| Failure::runtime("make a process: this is the child"))?;
         // The child's end must live in the child alone, or its end would never be seen.
@@ -160,11 +190,37 @@ impl Child {
         self.pidfd.as_ref().map_or(self.socket.as_fd(), |fd| fd.as_fd())
     }
 
+    /// Waits until it is in a user namespace without users.
+    pub(crate) fn wait_unmapped(&mut self) -> Result<(), Failure> {
+        match self.next()? {
+            Some(Report::Unmapped) => Ok(()),
+            Some(_) => Err(stray()),
+            None => Err(self.ended()),
+        }
+    }
+
+    /// Waits until another process has taken its place, and lets that one go on.
+    pub(crate) fn wait_heir(&mut self) -> Result<(), Failure> {
+        match receive(&self.socket)? {
+            Some((Report::Heir(pid), mut fds)) => {
+                let heir = fds.pop().ok_or_else(stray)?;
+                if let Some(before) = self.pidfd.replace(heir) {
+                    sys::process::wait(before).during(|| "reap")?;
+                }
+                self.pid = pid;
+                self.start_time = sys::process::start_time(pid).unwrap_or(0);
+                self.go()
+            }
+            Some(_) => Err(stray()),
+            None => Err(self.ended()),
+        }
+    }
+
     /// Waits until its namespaces are made.
     pub(crate) fn wait_born(&mut self) -> Result<(), Failure> {
         match self.next()? {
             Some(Report::Born) => Ok(()),
-            Some(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+            Some(_) => Err(stray()),
             None => Err(self.ended()),
         }
     }
@@ -173,7 +229,7 @@ impl Child {
     pub(crate) fn wait_ready(&mut self) -> Result<Option<OwnedFd>, Failure> {
         match self.next()? {
             Some(Report::Ready) => Ok(self.terminal.take()),
-            Some(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+            Some(_) => Err(stray()),
             None => Err(self.ended()),
         }
     }
@@ -203,7 +259,7 @@ impl Child {
 
     fn executed(&mut self) -> Result<OwnedFd, Failure> {
         if self.next()?.is_some() {
-            return Err(Failure::runtime("the child has sent what does not belong here"));
+            return Err(stray());
         }
         // The socket has also ended when the child was killed on the way, as by a memory limit that is too small. execve clears the flag
         // before it closes descriptors, and a dead process keeps it.
@@ -242,6 +298,11 @@ impl Child {
     }
 }
 
+/// A report that has no place where it comes.
+fn stray() -> Failure {
+    Failure::runtime("the child has sent what does not belong here")
+}
+
 /// A report and its descriptors; `None` when the socket has ended.
 fn receive(socket: &OwnedFd) -> Result<Option<(Report, Vec<OwnedFd>)>, Failure> {
     let mut buffer = [0; MAX_REPORT];
@@ -252,7 +313,7 @@ fn receive(socket: &OwnedFd) -> Result<Option<(Report, Vec<OwnedFd>)>, Failure> 
     match postcard::from_bytes(&buffer[..length]) {
         Ok(Report::Failed(failure)) => Err(failure),
         Ok(report) => Ok(Some((report, fds))),
-        Err(_) => Err(Failure::runtime("the child has sent what does not belong here")),
+        Err(_) => Err(stray()),
     }
 }
 

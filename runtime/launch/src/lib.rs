@@ -31,6 +31,8 @@
 //! | `gate` | where an init waits whose maker has ended |
 //! | `home` | the cgroup of a process that joins |
 //! | `handshake` | clone and the messages between both sides |
+//! | `network`, `netlink` | network devices that are moved into a container |
+//! | `users` | who is who in a new user namespace |
 //! | `child` | the child's side, in order |
 //! | `steps`, `attributes` | what is built below the root |
 //! | `process` | the tail common to both: from mounts done to execve |
@@ -46,11 +48,14 @@ mod failure;
 mod gate;
 mod handshake;
 mod home;
+mod netlink;
+mod network;
 mod plan;
 mod process;
 mod sealed;
 mod status;
 mod steps;
+mod users;
 
 pub use attributes::Attributes;
 pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, create_with};

@@ -9,20 +9,29 @@ use crate::Attributes;
 
 /// A place in the table of descriptors that travels with a plan. They are opened before the clone: the child never
 /// looks anything up on the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Slot(pub u32);
 
 /// One container's start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Namespaces made by clone3, as `CLONE_NEW*` flags.
+    /// Namespaces that are made, as `CLONE_NEW*` flags.
     pub unshare: u64,
-    /// Namespaces joined: the `CLONE_NEW*` flag of each, and its descriptor.
+    /// Namespaces joined: the `CLONE_NEW*` flag of each, and its descriptor. With a mount namespace among them the root is that
+    /// namespace's own: `rootfs` and `steps` are not looked at.
     pub join: Vec<(u64, Slot)>,
+    /// Who is who in the user namespace. Written for a new one; one that is joined must say the same.
+    pub users: Option<Users>,
+    /// Clocks of a new time namespace, set before anybody enters it.
+    pub clocks: Vec<ClockOffset>,
+    /// Network devices of the host that become the container's.
+    pub devices: Vec<NetDevice>,
     /// Where the process is accounted.
     pub cgroup: CgroupPlan,
     /// The root file system: a detached mount tree.
     pub rootfs: Slot,
+    /// Leave the host's root by chroot(2) instead of pivot_root(2), which an initramfs refuses.
+    pub no_pivot: bool,
     /// Make the root read-only once everything is mounted.
     pub rootfs_readonly: bool,
     /// Propagation of the container's mounts (`MS_PRIVATE`, `MS_SLAVE` …, always recursive).
@@ -53,6 +62,61 @@ impl Plan {
         let cgroup = self.cgroup.into.iter().chain(&self.cgroup.join).copied();
         [self.rootfs].into_iter().chain(joined).chain(cgroup).chain(steps)
     }
+}
+
+/// Users and groups of a user namespace (user_namespaces(7)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Users {
+    /// Users.
+    pub uids: Vec<IdRange>,
+    /// Groups.
+    pub gids: Vec<IdRange>,
+    /// Who writes them down.
+    pub mapper: Mapper,
+}
+
+/// Ids of a user namespace and what they are outside. Reads like a line of `/proc/PID/uid_map`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IdRange {
+    /// The first inside.
+    pub inside: u32,
+    /// The first outside.
+    pub outside: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// Who may write the maps of a new user namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mapper {
+    /// The caller, who has CAP_SETUID and CAP_SETGID.
+    #[default]
+    Caller,
+    /// The caller, who maps itself alone. Groups cannot be changed in such a namespace: or who is kept out of a file by being in a group
+    /// could leave that group (CVE-2014-8989).
+    Itself,
+    /// newuidmap(1) and newgidmap(1), which know what `/etc/subuid` and `/etc/subgid` grant.
+    Helpers,
+}
+
+/// How far a clock of a time namespace is from the host's (time_namespaces(7)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// `monotonic` or `boottime`.
+    pub clock: String,
+    /// Whole seconds.
+    pub seconds: i64,
+    /// And nanoseconds.
+    pub nanoseconds: u32,
+}
+
+/// A network device that is moved into the container's network namespace, with its addresses (runtime-spec, "Network devices").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetDevice {
+    /// Its name in the caller's network namespace.
+    pub outside: String,
+    /// Its name in the container.
+    pub inside: String,
 }
 
 /// Descriptors of the container's own cgroup folders.

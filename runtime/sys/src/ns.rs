@@ -20,6 +20,7 @@ pub mod kind {
         USER = CLONE_NEWUSER, "Users and groups.";
         PID = CLONE_NEWPID, "Process numbers.";
         NET = CLONE_NEWNET, "Network.";
+        TIME = CLONE_NEWTIME, "Clocks. A process enters a new one by setns, or with its next child.";
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use launch::IdRange;
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Mount};
 
 use super::options::Options;
@@ -9,6 +10,8 @@ use crate::Error;
 
 /// The kernel takes no more (user_namespaces(7), Linux 4.15).
 const MAX_RANGES: usize = 340;
+/// And no longer text than fits into a page of it, which many ranges of high ids do not.
+const MAX_TEXT: usize = 4095;
 
 /// An id mapping of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +34,6 @@ pub enum Users {
     },
     /// The file of a user namespace, the one that the container joins.
     Namespace(PathBuf),
-}
-
-/// Ids as they are stored, and as whose the mount shows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdRange {
-    /// The first stored.
-    pub inside: u32,
-    /// The first on the host.
-    pub outside: u32,
-    /// How many.
-    pub size: u32,
 }
 
 /// The container's user namespace.
@@ -121,7 +113,8 @@ fn implied(container: Container<'_>) -> Option<Users> {
     }
 }
 
-fn ranges(mappings: &[LinuxIdMapping]) -> Result<Vec<IdRange>, String> {
+/// The ranges of a configuration.
+pub(super) fn ranges(mappings: &[LinuxIdMapping]) -> Result<Vec<IdRange>, String> {
     let range = |one: &LinuxIdMapping| IdRange { inside: one.container_id(), outside: one.host_id(), size: one.size() };
     checked(mappings.iter().map(range).collect())
 }
@@ -133,6 +126,10 @@ fn checked(ranges: Vec<IdRange>) -> Result<Vec<IdRange>, String> {
     }
     if ranges.len() > MAX_RANGES {
         return Err(format!("{} ranges are more than the kernel's {MAX_RANGES}", ranges.len()));
+    }
+    let text: usize = ranges.iter().map(|one| format!("{} {} {}\n", one.inside, one.outside, one.size).len()).sum();
+    if text > MAX_TEXT {
+        return Err(format!("{} ranges take {text} bytes of text, the kernel reads {MAX_TEXT}", ranges.len()));
     }
     for (at, IdRange { inside, outside, size }) in ranges.iter().enumerate() {
         if *size == 0 || inside.checked_add(*size).is_none() || outside.checked_add(*size).is_none() {

@@ -8,14 +8,17 @@ mod lists;
 mod masks;
 mod mounts;
 mod namespaces;
+mod network;
 mod options;
 mod process;
 mod refuse;
 mod scheduling;
 mod sysctl;
+mod users;
 
-pub use idmap::{IdMap, IdRange, Users};
+pub use idmap::{IdMap, Users};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
+pub use launch::IdRange;
 pub(crate) use namespaces::name as namespace_name;
 pub use options::known as mount_options;
 
@@ -115,13 +118,23 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let mut build = Build { mount_label: labels::mount_label(spec, host)?, ..Build::default() };
     let rootfs = build.slot(Source::Rootfs);
     let cgroup = cgroup(host, linux, &mut build);
-    let namespaces = namespaces::namespaces(spec, linux, &mut build)?;
+    let namespaces = namespaces::namespaces(spec, linux, host, &mut build)?;
     let terminal = process.terminal() == Some(true);
     let context = mounts::Context { host, container: idmap::Container::of(linux) };
-    mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), &context, &mut build)?;
-    devices::devices(spec, linux, terminal, &mut build)?;
-    masks::masks(linux, &mut build)?;
+    let furnished = namespaces.join.iter().any(|(flag, _)| *flag == namespaces::MOUNT);
+    if furnished {
+        build.warnings.push(
+            "linux.namespaces: the mount namespace is another's: root, mounts, devices and paths stay as they are".to_owned(),
+        );
+    } else {
+        mounts::mounts(spec.mounts().as_deref().unwrap_or_default(), &context, &mut build)?;
+        devices::devices(spec, linux, terminal, &mut build)?;
+        masks::masks(linux, &mut build)?;
+    }
     linux.intel_rdt().iter().try_for_each(|asked| rdt(asked, host))?;
+    let users = users::users(linux, process.user(), host)?;
+    let within = context.container.separate().then(|| host.in_user_namespace());
+    let host = within.as_ref().unwrap_or(host);
     let mut process = process::process(process, linux.seccomp().as_ref(), host, &mut build.warnings)?;
     // It is for processes that join (runtime-spec, `execCPUAffinity`).
     process.affinity = None;
@@ -132,6 +145,10 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
         unshare: namespaces.unshare,
         loopback: namespaces.unshare & namespaces::NETWORK != 0,
         join: namespaces.join,
+        users,
+        clocks: namespaces.clocks,
+        devices: namespaces.devices,
+        no_pivot: false,
         cgroup,
         rootfs,
         rootfs_readonly: root.readonly() == Some(true),

@@ -1,6 +1,6 @@
 //! Parts of a configuration that a plan cannot express.
 
-use oci_spec::runtime::{Hooks, Linux, Spec};
+use oci_spec::runtime::{Hooks, Spec};
 
 use crate::Error;
 
@@ -21,7 +21,7 @@ pub(super) fn spec(spec: &Spec) -> Result<(), Error> {
             return Err(Error::unsupported(field, what));
         }
     }
-    spec.linux().as_ref().map_or(Ok(()), linux)
+    Ok(())
 }
 
 fn any_hook(hooks: &Hooks) -> bool {
@@ -34,19 +34,4 @@ fn any_hook(hooks: &Hooks) -> bool {
         hooks.poststop(),
     ];
     all.iter().any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()))
-}
-
-fn linux(linux: &Linux) -> Result<(), Error> {
-    let mapped = |mappings: &Option<Vec<_>>| mappings.as_ref().is_some_and(|mappings| !mappings.is_empty());
-    for (present, field, what) in [
-        (mapped(linux.uid_mappings()), "linux.uidMappings", "user namespaces are"),
-        (mapped(linux.gid_mappings()), "linux.gidMappings", "user namespaces are"),
-        (linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices", "moving network devices is"),
-        (linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty()), "linux.timeOffsets", "time namespaces are"),
-    ] {
-        if present {
-            return Err(Error::unsupported(field, what));
-        }
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::Linux;
 
-use super::namespaces::{IPC, NETWORK, UTS};
+use super::namespaces::{IPC, NETWORK, USER, UTS};
 use crate::Error;
 
 /// Settings of System V and POSIX IPC (ipc_namespaces(7)).
@@ -33,6 +33,7 @@ pub(super) fn sysctls(linux: &Linux) -> Result<Vec<(String, String, u64)>, Error
             "kernel.domainname" => UTS,
             name if IN_IPC.contains(&name) || name.starts_with("fs.mqueue.") => IPC,
             name if name.starts_with("net.") => NETWORK,
+            name if name.starts_with("user.") => USER,
             _ => return Err(Error::invalid(field(), "is a setting of the whole host, not of a namespace")),
         };
         all.push((key.clone(), value.clone(), flag));

@@ -37,6 +37,9 @@ pub fn knows(version: &str) -> bool {
     known
 }
 
+/// The root of a [`Bundle::mapped`] container on the host.
+pub const HOST_ID: u32 = 100_000;
+
 /// A container to be, or one that is. It is removed at the end.
 pub struct Bundle {
     pub dir: TempDir,
@@ -68,6 +71,20 @@ impl Bundle {
     pub fn with(mut self, change: impl FnOnce(&mut Value)) -> Bundle {
         change(&mut self.spec);
         self
+    }
+
+    /// In a user namespace, with its root file system handed over to the root of that.
+    pub fn mapped(self) -> Bundle {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        // runc looks the root up as that user.
+        std::fs::set_permissions(self.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        chown(self.path("rootfs"), Some(HOST_ID), Some(HOST_ID)).unwrap();
+        self.with(|spec| {
+            spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+            for field in ["uidMappings", "gidMappings"] {
+                spec["linux"][field] = json!([{"containerID": 0, "hostID": HOST_ID, "size": 65536}]);
+            }
+        })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -144,7 +144,6 @@ fn command_lines_that_make_no_sense() {
         &["run", "--preserve-fds", "4000000000", "ID"],
         &["run", "--preserve-fds", "900", "ID"],
         &["run", "--pid-file", "/nonsuch/pid", "ID"],
-        &["run", "--no-pivot", "ID"],
         &["state"],
         &["kill"],
         &["kill", "ID", "NOSUCH"],

@@ -15,9 +15,11 @@ mod input;
 mod kill;
 mod life;
 mod mounts;
+mod namespaces;
 mod probe;
 mod report;
 mod streams;
+mod users;
 
 use std::panic::catch_unwind;
 
@@ -56,6 +58,8 @@ fn main() {
         crash::CHECKS,
         kill::CHECKS,
         mounts::CHECKS,
+        users::CHECKS,
+        namespaces::CHECKS,
     ]
     .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Where it is in the container.
 pub const PATH: &str = "/probe";
@@ -58,6 +59,20 @@ pub fn main(words: &[String]) {
             let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
             println!("{path}: {}", outcome(opened.map(drop)));
         }),
+        ["dev", path] => {
+            let meta = std::fs::metadata(path).unwrap();
+            println!("{} {}:{}", meta.uid(), rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
+        }
+        ["setuid", id] => {
+            let id = rustix::process::Uid::from_raw(id.parse().unwrap());
+            println!("{}", outcome(rustix::thread::set_thread_res_uid(id, id, id).map_err(Into::into)));
+        }
+        ["setgroups"] => println!("{}", outcome(rustix::thread::set_thread_groups(&[]).map_err(Into::into))),
+        ["uptime"] => {
+            println!("{}", rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec);
+            println!("{}", rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec);
+        }
+        ["escape"] => escape(),
         ["tty"] => {
             let size = rustix::termios::tcgetwinsize(rustix::stdio::stdin()).unwrap();
             println!("{} {}", size.ws_row, size.ws_col);
@@ -83,7 +98,6 @@ fn mounted(target: &str) -> String {
 
 /// What is below `path`: name, type and permissions, owner, length or content of a link.
 fn tree(path: &std::path::Path) {
-    use std::os::unix::fs::MetadataExt;
     let meta = path.symlink_metadata().unwrap();
     let content = match () {
         () if meta.is_symlink() => format!("-> {}", std::fs::read_link(path).unwrap().display()),
@@ -100,6 +114,19 @@ fn tree(path: &std::path::Path) {
 
 fn me() -> std::os::fd::OwnedFd {
     sys::process::open(std::process::id(), sys::process::start_time(std::process::id()).unwrap()).unwrap()
+}
+
+/// The way out of a chroot: another one below, and up from there. Prints what is at the top.
+fn escape() {
+    let _ = std::fs::create_dir("/cell");
+    rustix::process::chroot("/cell").unwrap();
+    for _ in 0..64 {
+        rustix::process::chdir("..").unwrap();
+    }
+    rustix::process::chroot(".").unwrap();
+    let mut names: Vec<_> = std::fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    println!("{names:?}");
 }
 
 /// Ends with 42 when it is told to.

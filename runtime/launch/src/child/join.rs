@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::Call;
 use sys::ns::{kind, setns};
 
-use super::{cgroup, labels, procfs, terminal};
+use super::{cgroup, labels, procfs, terminal, users};
 use crate::failure::During;
 use crate::handshake::Parent;
 use crate::process::{self, Streams};
@@ -20,12 +20,16 @@ pub(crate) fn run(process: &Process, target: &Target, inherited: &Inherited, par
     cgroup::enter(target.places.join.iter().map(|fd| fd.as_fd()))?;
     process::restrict(process.affinity.as_ref())?;
     // While /proc is the host's.
-    procfs::adjust_oom_score(process.oom_score_adj)?;
+    procfs::adjust_oom_score("self", process.oom_score_adj)?;
     let labels = labels::open(&process.labels, !inherited.keyring)?;
-    // All at once: either everything is entered or nothing. With the mount namespace come its root and, as folder, that root.
-    // The pid namespace was entered by being born there, users are not separated.
-    let namespaces = target.places.namespaces & !(kind::PID | kind::USER);
+    // Before the mount namespace: /proc of a container is not to be trusted.
+    let proc = (target.places.namespaces & kind::USER != 0).then(procfs::host).transpose().during(|| "join the container")?;
+    // All at once: either everything is entered or nothing, and the kernel judges by the host's rights even what the container's user
+    // namespace has none for. With the mount namespace come its root and, as folder, that root. The pid namespace was entered by being
+    // born there.
+    let namespaces = target.places.namespaces & !kind::PID;
     setns(&target.init, namespaces as i32).during(|| "join the container")?;
+    let groups_denied = proc.map(|proc| users::settle(&proc, process)).transpose()?.unwrap_or(false);
     process::new_session()?;
     let terminal = match process.terminal {
         Some(size) => {
@@ -36,5 +40,5 @@ pub(crate) fn run(process: &Process, target: &Target, inherited: &Inherited, par
         None => None,
     };
     let streams = Streams::of(terminal, inherited.stdio.as_ref());
-    process::execute(process, process::Given { streams, inherited, parent, labels: &labels }, None)
+    process::execute(process, process::Given { streams, inherited, parent, labels: &labels, groups_denied }, None)
 }

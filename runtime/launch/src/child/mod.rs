@@ -7,8 +7,10 @@ pub(crate) mod join;
 pub(crate) mod labels;
 mod loopback;
 mod namespaces;
-mod procfs;
+pub(crate) mod procfs;
 mod root;
+pub(crate) mod stem;
 pub(crate) mod terminal;
+mod users;
 
 pub(crate) use root::attach_at;

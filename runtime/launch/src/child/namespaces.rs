@@ -8,16 +8,18 @@ use crate::create::Table;
 use crate::failure::During;
 use crate::{Failure, Plan};
 
-/// Joins the plan's namespaces and makes the cgroup namespace.
-pub(crate) fn enter(plan: &Plan, table: &Table<'_>) -> Result<(), Failure> {
+/// Joins those of the plan's namespaces that are in `these`, and makes the ones that come late.
+pub(crate) fn enter(plan: &Plan, table: &Table<'_>, these: u64) -> Result<(), Failure> {
     if plan.unshare & kind::CGROUP != 0 {
         unshare(kind::CGROUP as i32).during(|| "make the cgroup namespace")?;
     }
-    for (which, slot) in &plan.join {
-        // A pid namespace is entered by being born there: the parent has seen to it.
-        if *which != kind::PID {
-            setns(table.get(*slot), *which as i32).during(|| "join a namespace")?;
-        }
+    if !plan.clocks.is_empty() {
+        // Clocks can be set as long as nobody is in it.
+        unshare(kind::TIME as i32).during(|| "make the time namespace")?;
+        procfs::enter_clocks(&plan.clocks)?;
+    }
+    for (which, slot) in plan.join.iter().filter(|(which, _)| which & these != 0) {
+        setns(table.get(*slot), *which as i32).during(|| "join a namespace")?;
     }
     Ok(())
 }

@@ -10,15 +10,16 @@ use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, ope
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use sys::mount::Filesystem;
+use sys::ns::{kind, setns};
 use sys::{Call, Error};
 
-use crate::Failure;
 use crate::failure::During;
+use crate::{ClockOffset, Failure};
 
-/// Writes the caller's `oom_score_adj`, which its children inherit.
-pub(crate) fn adjust_oom_score(score: Option<i32>) -> Result<(), Failure> {
+/// Writes the `oom_score_adj` of a process, by its name in procfs. Its children inherit it.
+pub(crate) fn adjust_oom_score(process: &str, score: Option<i32>) -> Result<(), Failure> {
     let Some(score) = score else { return Ok(()) };
-    writable("self/oom_score_adj")
+    writable(&format!("{process}/oom_score_adj"))
         .and_then(|file| sys::fs::write_all(file, score.to_string().as_bytes()))
         .during(|| format!("set oom_score_adj to {score} (lowering it needs CAP_SYS_RESOURCE)"))
 }
@@ -60,8 +61,29 @@ fn path(key: &str) -> String {
     if dotted { key.chars().map(swap).collect() } else { key.to_owned() }
 }
 
+/// Sets the clocks of the time namespace that the caller's next child would be born in, and enters it itself.
+pub(crate) fn enter_clocks(clocks: &[ClockOffset]) -> Result<(), Failure> {
+    let proc = host().during(|| "set the clocks")?;
+    let lines: String = clocks.iter().map(|one| format!("{} {} {}\n", one.clock, one.seconds, one.nanoseconds)).collect();
+    open(&proc, "self/timens_offsets")
+        .and_then(|file| sys::fs::write_all(file, lines.as_bytes()))
+        .during(|| format!("set the clocks: {}", lines.trim_end().replace('\n', ", ")))?;
+    // A link that jumps is just what this is.
+    openat(&proc, "self/ns/time_for_children", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .call(|| "openat(procfs, \"self/ns/time_for_children\")")
+        .and_then(|namespace| setns(namespace, kind::TIME as i32))
+        .during(|| "enter the time namespace")
+}
+
+/// Reads a short file of a procfs.
+pub(crate) fn read(at: impl AsFd, path: &str) -> sys::Result<Vec<u8>> {
+    openat2(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty(), RESOLVE)
+        .call(|| format!("openat2(procfs, {path:?}, O_RDONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV)"))
+        .and_then(|file| sys::fs::read_all(file, 64 << 10))
+}
+
 /// The host's procfs, verified.
-fn host() -> sys::Result<OwnedFd> {
+pub(crate) fn host() -> sys::Result<OwnedFd> {
     let proc =
         openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/proc\")")?;
     if fstatfs(&proc).call(|| "fstatfs(\"/proc\")")?.f_type == PROC_SUPER_MAGIC {
@@ -95,7 +117,7 @@ fn folder(proc: &OwnedFd) -> sys::Result<OwnedFd> {
 }
 
 /// Opens a file of a procfs for writing.
-fn open(at: impl AsFd, path: &str) -> sys::Result<OwnedFd> {
+pub(crate) fn open(at: impl AsFd, path: &str) -> sys::Result<OwnedFd> {
     openat2(at, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), RESOLVE)
         .call(|| format!("openat2(procfs, {path:?}, O_WRONLY, RESOLVE_BENEATH | RESOLVE_NO_XDEV)"))
 }

@@ -3,9 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 use sys::Call;
 use sys::mount::{Attr, mount_setattr, propagation};
+use sys::ns::{kind, setns};
 
 use super::init::Task;
 use super::terminal::{self, Terminal};
@@ -16,6 +18,9 @@ use crate::steps::{Builder, target};
 /// Puts the root in place with everything in it, and leaves the host's.
 pub(crate) fn build(task: &Task<'_>) -> Result<Option<Terminal>, Failure> {
     let Task { plan, table, parent, stages, .. } = *task;
+    if let Some((_, slot)) = plan.join.iter().find(|(which, _)| *which == kind::MOUNT) {
+        return join(task, table.get(*slot));
+    }
     let root = table.get(plan.rootfs);
     attach(root)?;
     let mut builder = Builder::new(plan, table, root, parent);
@@ -37,12 +42,28 @@ pub(crate) fn build(task: &Task<'_>) -> Result<Option<Terminal>, Failure> {
     if let Some(stages) = stages {
         stages.inside().map_err(Failure::runtime)?;
     }
-    pivot(root)?;
+    if plan.no_pivot {
+        move_root(root)?
+    } else {
+        pivot(root)?
+    }
     if plan.propagation & (propagation::SHARED | propagation::UNBINDABLE) != 0 {
         // pivot_root(2) refuses a shared root, so this comes after.
         mount_setattr(root, Attr { propagation: plan.propagation, ..Attr::default() }, false).during(|| "propagation")?;
     }
     Ok(terminal)
+}
+
+/// Enters a mount namespace that somebody else has furnished. With it come its root and, as folder, that root (setns(2)).
+fn join(task: &Task<'_>, namespace: BorrowedFd<'_>) -> Result<Option<Terminal>, Failure> {
+    let Task { plan, parent, stages, .. } = *task;
+    if let Some(stages) = stages {
+        stages.inside().map_err(Failure::runtime)?;
+    }
+    setns(namespace, kind::MOUNT as i32).during(|| "join the mount namespace")?;
+    let Some(size) = plan.process.terminal else { return Ok(None) };
+    let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/\", O_PATH)");
+    terminal::open(root.during(|| "terminal")?.as_fd(), size, parent).map(Some)
 }
 
 /// Attaches the detached root on top of this namespace's own. The host's tree stays reachable by absolute paths until the
@@ -60,6 +81,22 @@ fn attach(root: BorrowedFd<'_>) -> Result<(), Failure> {
 pub(crate) fn attach_at(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> sys::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", target, "", flags).call(|| "move_mount()")
+}
+
+/// Makes `root` the root without pivot_root(2). It already covers the host's root in this namespace, where a way out of the chroot ends,
+/// too: `..` of the topmost folder is what is mounted there. What stays is the host's tree below it. Its procfs and sysfs must not: a
+/// container that may mount gets new ones as far as the old ones are visible (`mount_too_revealing` in the kernel).
+fn move_root(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    for path in ["/proc", "/sys"] {
+        match unmount(path, UnmountFlags::DETACH) {
+            // Not mounted, or locked in place by a user namespace, which then has nothing to gain: it sees what it saw before.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            other => other.call(|| format!("umount2({path:?}, MNT_DETACH)")).during(|| "leave the host's root")?,
+        }
+    }
+    rustix::process::fchdir(root).call(|| "fchdir(root)").during(|| "enter")?;
+    rustix::process::chroot(".").call(|| "chroot(\".\")").during(|| "enter")?;
+    rustix::process::chdir("/").call(|| "chdir(\"/\")").during(|| "enter")
 }
 
 /// Makes `root` the root, and lets go of the host's.

@@ -36,11 +36,13 @@ pub(crate) struct Given<'a> {
     pub(crate) inherited: &'a Inherited,
     pub(crate) parent: &'a Parent,
     pub(crate) labels: &'a Pending,
+    /// Its user namespace forbids setgroups(2).
+    pub(crate) groups_denied: bool,
 }
 
 /// Becomes the process's program. With `starting` it first reports that all is ready and waits for the word.
 pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Starting<'_>>) -> Result<Infallible, Failure> {
-    let Given { streams, inherited, parent, labels } = given;
+    let Given { streams, inherited, parent, labels, groups_denied } = given;
     streams.install(process.uid)?;
     let kept: Vec<_> = parent.fds().into_iter().chain(labels.fds()).collect();
     // Nothing of the host may be open from here on: the working folder could lead there through /proc/self/fd (CVE-2024-21626), and
@@ -64,7 +66,7 @@ pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Star
     capabilities::limit(process.capabilities.as_ref())?;
     // As root first, who may enter folders that the user may not: images with a private WORKDIR of another user start with runc.
     let entered = folder::enter(&process.cwd);
-    user::switch(process)?;
+    user::switch(process, groups_denied)?;
     // Last of the credentials: changing the user clears sets.
     capabilities::set(process.capabilities.as_ref())?;
     // As the user, where root was refused: on NFS root is nobody.

@@ -205,17 +205,11 @@ fn plan(words: &[&str]) -> Plan {
     let all = Capabilities { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES, inheritable: 0, ambient: 0 };
     Plan {
         unshare: kind::MOUNT | kind::PID | kind::UTS | kind::IPC | kind::NET | kind::CGROUP,
-        join: Vec::new(),
-        cgroup: Default::default(),
-        rootfs: Slot(0),
-        rootfs_readonly: false,
         propagation: propagation::PRIVATE,
-        steps: Vec::new(),
         hostname: Some("box".into()),
-        domainname: None,
         loopback: true,
-        sysctls: Vec::new(),
         process: process(words, all),
+        ..Plan::default()
     }
 }
 

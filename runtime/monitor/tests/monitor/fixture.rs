@@ -294,17 +294,10 @@ fn plan(args: &[&str]) -> Plan {
     }
     Plan {
         unshare: kind::MOUNT | kind::PID | kind::UTS | kind::IPC,
-        join: Vec::new(),
-        cgroup: Default::default(),
-        rootfs: Slot(0),
-        rootfs_readonly: false,
         propagation: sys::mount::propagation::PRIVATE,
         steps,
-        hostname: None,
-        domainname: None,
-        loopback: false,
-        sysctls: Vec::new(),
         process: process(args),
+        ..Plan::default()
     }
 }
 

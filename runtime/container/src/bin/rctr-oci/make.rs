@@ -23,7 +23,7 @@ pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the 
 pub(crate) const CONSOLE_SOCKET: Flag = value(&["console-socket"], "SOCKET", "send the terminal's master there");
 pub(crate) const PIDFD_SOCKET: Flag = value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process there");
 pub(crate) const PID_FILE: Flag = value(&["pid-file"], "FILE", "write the process number there");
-pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "an error: a root that can be left is no root");
+pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "change the root without pivot_root(2), as an initramfs needs it");
 pub(crate) const NO_KEYRING: Flag = switch(&["no-new-keyring"], "stay in the caller's session keyring");
 pub(crate) const PRESERVE_FDS: Flag = value(&["preserve-fds"], "N", "hand N descriptors from 3 on to the process");
 
@@ -80,9 +80,6 @@ impl Made {
 pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> Result<Made> {
     store::check_id(id)?;
     program::seal_self()?;
-    if args.on("no-pivot") {
-        return Err(Failed::new("--no-pivot is not supported: without pivot_root the host's root stays within reach"));
-    }
     let bundle = spec::bundle(args.get("bundle"))?;
     hooks::check(&bundle.hooks).map_err(Failed::new)?;
     let terminal = bundle.spec.process().as_ref().is_some_and(|process| process.terminal() == Some(true));
@@ -94,6 +91,7 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     let host = Host::gather()?;
     let host = host.asked(&spec);
     let mut compiled = compile(&spec, &host)?;
+    compiled.plan.no_pivot = args.on("no-pivot");
     compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
     let mut undo = Undo { rdt: None, cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;

@@ -8,6 +8,7 @@ use launch::{Target, exec_with};
 use oci_spec::runtime::{Process, User};
 use rustix::stdio::stdin;
 use rustix::termios::tcgetwinsize;
+use sys::ns::kind::USER;
 
 use super::Verb;
 use super::status::{Status, init, of};
@@ -68,7 +69,9 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     }
     let (process, detach) = (process(context, args, &record)?, args.on("detach"));
     crate::console::check(process.terminal() == Some(true), detach, args.get("console-socket"))?;
-    let mut compiled = compile_process(&process, None, &Host::gather()?.asked_process(&process))?;
+    let host = Host::gather()?.asked_process(&process);
+    let host = if record.rctr.namespaces & USER == 0 { host } else { host.in_user_namespace() };
+    let mut compiled = compile_process(&process, None, &host)?;
     if record.rctr.shared {
         entry.shared()?.give(&mut compiled);
         notify::address(compiled.seccomp.as_mut(), &record, Some(record.init_process_pid));

@@ -18,7 +18,7 @@ pub(super) const VERB: Verb = Verb {
     run,
 };
 
-const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mount", "network", "pid", "uts"];
+const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 const HOOKS: [&str; 6] = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 const MEMORY_MODES: [&str; 7] = [
     "MPOL_BIND",
@@ -32,7 +32,7 @@ const MEMORY_MODES: [&str; 7] = [
 const MEMORY_FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
 /// Mounts with mappings of their own.
 const ID_MAPPED: bool = true;
-const NET_DEVICES: bool = false;
+const NET_DEVICES: bool = true;
 
 fn run(_: &Context, _: &Args) -> Result<u8> {
     output::pretty(&document())
@@ -99,6 +99,7 @@ mod tests {
             cgroup: Hierarchies::parse("1 1 0:1 / /c rw - cgroup2 none rw\n").unwrap(),
             last_cap: 40,
             grantable: capabilities::all(),
+            identity: None,
             seccomp: true,
             apparmor: true,
             selinux: true,

@@ -1,0 +1,54 @@
+//! The process before init, where init can only be born into what it needs: a user namespace that is joined, with a pid namespace of its
+//! or made in it; or a new one beside namespaces of somebody else, which must be joined while that is still permitted.
+//!
+//! It joins in three passes, as runc and nsenter(1) do: what the host's rights allow, then the user namespace, then what its rights allow.
+//! All that makes it still the host's user: it changes no id, so that its cgroup takes init in.
+
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use sys::ns::{kind, setns, unshare};
+use sys::process::{Clone, clone3};
+
+use super::init::{self, Task};
+use super::{procfs, users};
+use crate::failure::During;
+use crate::{Failure, Slot};
+
+/// What init joins by itself: its mounts, with which the host is out of reach, and the cgroup namespace, which hides where it comes from.
+pub(crate) const LATE: u64 = kind::MOUNT | kind::CGROUP;
+
+/// From clone to the clone of init.
+pub(crate) fn run(task: &Task<'_>, init: &Clone<'_>) -> Result<(), Failure> {
+    let Task { plan, parent, .. } = *task;
+    procfs::adjust_oom_score("self", plan.process.oom_score_adj)?;
+    enter(task)?;
+    if plan.unshare & kind::USER != 0 {
+        unshare(kind::USER as i32).during(|| "make the user namespace")?;
+        users::wait(plan.users.as_ref(), parent)?;
+    }
+    let heir = clone3(init, || parent.run(|_| init::run(task).map(|never| match never {}))).during(|| "make init")?;
+    parent.heir(heir.pid.as_raw_nonzero().get() as u32, heir.pidfd.as_fd())
+}
+
+/// The three passes.
+fn enter(task: &Task<'_>) -> Result<(), Failure> {
+    let Task { plan, table, .. } = *task;
+    let join = |which: u64, slot| setns(table.get(slot), which as i32);
+    let mut rest: Vec<(u64, Slot)> = plan.join.iter().copied().filter(|(which, _)| which & (kind::USER | LATE) == 0).collect();
+    if let Some((_, slot)) = plan.join.iter().find(|(which, _)| *which == kind::USER) {
+        // Before /proc/self is that of another user.
+        let proc = procfs::host().during(|| "look at the user namespace")?;
+        let mut refused = Vec::new();
+        for (which, slot) in rest {
+            match join(which, slot) {
+                Err(error) if error.errno() == Errno::PERM => refused.push((which, slot)),
+                done => done.during(|| "join a namespace")?,
+            }
+        }
+        rest = refused;
+        join(kind::USER, *slot).during(|| "join the user namespace")?;
+        plan.users.as_ref().map_or(Ok(()), |users| users::compare(&proc, users))?;
+    }
+    rest.into_iter().try_for_each(|(which, slot)| join(which, slot).during(|| "join a namespace"))
+}
