@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
 #![allow(unreachable_pub)]
 
+mod attacks;
 mod cgroups;
 mod confine;
 mod crash;
@@ -11,6 +12,7 @@ mod exec;
 mod fields;
 mod fixture;
 mod hooks;
+mod idmap;
 mod input;
 mod kill;
 mod life;
@@ -40,6 +42,9 @@ fn main() {
     if args[0].ends_with("probe") {
         return probe::main(&args[1..]);
     }
+    if args.get(1).is_some_and(|word| word == fixture::WITHOUT) {
+        return fixture::run_without(&args[2..]);
+    }
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");
         return;
@@ -60,6 +65,8 @@ fn main() {
         mounts::CHECKS,
         users::CHECKS,
         namespaces::CHECKS,
+        idmap::CHECKS,
+        attacks::CHECKS,
     ]
     .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

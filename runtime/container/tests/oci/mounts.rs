@@ -23,6 +23,7 @@ pub const CHECKS: &[Check] = &[
     ("targets_may_be_relative_or_links", Of::Every, targets_may_be_relative_or_links),
     ("links_can_be_kept", Of::Ours, links_can_be_kept),
     ("nothing_is_mounted_twice", Of::Ours, nothing_is_mounted_twice),
+    ("a_bound_proc_is_masked", Of::Every, a_bound_proc_is_masked),
     ("bad_mounts_are_refused", Of::Every, bad_mounts_are_refused),
     ("contradicting_mounts_are_refused", Of::Ours, contradicting_mounts_are_refused),
 ];
@@ -377,6 +378,22 @@ fn nothing_is_mounted_twice() {
     for target in ["/dev", "/dev/pts", "/new", "/new/below"] {
         assert!(!line(&out, target).contains('|') && flags(line(&out, target)).contains(&"ro"), "{target}: {out}");
     }
+}
+
+/// Also where something is mounted on what was there before.
+fn a_bound_proc_is_masked() {
+    let bundle = Bundle::new(&["write", "/proc/sys/kernel/core_pattern"]).with(|spec| {
+        spec["mounts"][0] = bind(Path::new("/proc"), "/proc", &["rbind", "rslave"]);
+        spec["linux"]["maskedPaths"] = json!(["/proc/keys"]);
+        spec["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
+    });
+    assert_eq!(bundle.ok(&["run", "ID"]), "/proc/sys/kernel/core_pattern: errno 30\n");
+    let bundle = bundle.with(|spec| spec["process"]["args"] = json!(["/probe", "tree", "/proc/keys"]));
+    assert!(bundle.ok(&["run", "ID"]).starts_with("/proc/keys 20"));
+    let sys = |kind: &str| json!({"destination": "/sys", "type": kind, "source": kind});
+    let bundle = with_mounts(Bundle::new(&["write", "/sys/new"]), json!([sys("sysfs"), sys("tmpfs")]));
+    let bundle = bundle.with(|spec| spec["linux"]["readonlyPaths"] = json!(["/sys"]));
+    assert_eq!(bundle.ok(&["run", "ID"]), "/sys/new: errno 30\n");
 }
 
 fn refused(mounts: Value, text: &str) {

@@ -8,6 +8,7 @@ use sys::Call;
 
 use super::Builder;
 use super::target::{self, Last, Want, is_proc, mount_point};
+use super::walk::names;
 use crate::child::attach_at;
 use crate::failure::During;
 use crate::{Attributes, Failure, Step};
@@ -30,7 +31,12 @@ impl Builder<'_> {
         // namespace and is a peer of the host's mount until its propagation says otherwise.
         let propagation = self.propagation(attributes.propagation);
         Attributes { propagation, ..*attributes }.apply(tree).during(|| "set its attributes")?;
-        attach_at(tree, point.as_fd()).during(|| "attach it")
+        attach_at(tree, point.as_fd()).during(|| "attach it")?;
+        let system = names(target).eq(["proc"]) || names(target).eq(["sys"]);
+        let copy = || rustix::io::fcntl_dupfd_cloexec(tree, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)").during(|| "keep it");
+        let system = system.then(copy).transpose()?;
+        self.mounted(target, system);
+        Ok(())
     }
 
     /// Makes the link `source` anew. What is there already must say the same.

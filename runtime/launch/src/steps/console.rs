@@ -16,7 +16,8 @@ impl Builder<'_> {
         let opened = terminal::open(self.root, size, self.parent)?;
         // Both by descriptor: neither /dev/pts/0 nor /dev/console is looked up again (CVE-2025-52565).
         let tree = clone_of(opened.peer.as_fd()).during(|| "copy the terminal")?;
-        let point = mount_point(self.root, Path::new("/dev/console"), Want::File, Last::Followed)?;
+        // A link is covered rather than followed: nothing but /dev/console is ever the console.
+        let point = mount_point(self.root, Path::new("/dev/console"), Want::File, Last::Link)?;
         attach_at(tree.as_fd(), point.as_fd()).during(|| "attach it")?;
         self.terminal = Some(opened);
         Ok(())

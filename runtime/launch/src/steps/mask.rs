@@ -18,7 +18,7 @@ use crate::failure::During;
 impl Builder<'_> {
     pub(super) fn mask(&mut self, path: &Path) -> Result<(), Failure> {
         // Not every kernel has every path, as /proc/acpi.
-        let Some(target) = target::existing(self.root, path).during(|| "find it")? else { return Ok(()) };
+        let Some(target) = self.existing(path).during(|| "find it")? else { return Ok(()) };
         let cover = match target::kind(&target).during(|| "look at it")? {
             FileType::Directory => self.empty_folder()?,
             _ => clone_of(self.null_device()?).during(|| "copy /dev/null")?,

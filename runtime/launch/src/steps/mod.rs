@@ -13,7 +13,7 @@ mod readonly;
 pub(crate) mod target;
 mod walk;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::symlinkat;
@@ -37,6 +37,9 @@ pub(crate) struct Builder<'a> {
     cover: Option<OwnedFd>,
     /// The null device that covers masked files.
     null: Option<OwnedFd>,
+    /// Where procfs and sysfs are, and their mounts: what is hidden in them is found from there. A path could lead elsewhere by now, in a
+    /// root that somebody else changes meanwhile, and back again later.
+    systems: Vec<(PathBuf, OwnedFd)>,
     /// The folder in which the step before made something: nodes and links come in rows.
     folder: Option<(PathBuf, OwnedFd)>,
     terminal: Option<Terminal>,
@@ -44,7 +47,25 @@ pub(crate) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(plan: &'a Plan, table: &'a Table<'a>, root: BorrowedFd<'a>, parent: &'a Parent) -> Self {
-        Builder { plan, table, root, parent, cover: None, null: None, folder: None, terminal: None }
+        Builder { plan, table, root, parent, cover: None, null: None, systems: Vec::new(), folder: None, terminal: None }
+    }
+
+    /// What is at `path`, if anything is.
+    fn existing(&self, path: &Path) -> sys::Result<Option<OwnedFd>> {
+        for (target, mount) in &self.systems {
+            match path.strip_prefix(target) {
+                Ok(rest) if rest == Path::new("") => return target::existing(mount.as_fd(), Path::new(".")),
+                Ok(rest) => return target::existing(mount.as_fd(), rest),
+                Err(_) => {}
+            }
+        }
+        target::existing(self.root, path)
+    }
+
+    /// Remembers what has been mounted on `target`: procfs or sysfs, or something else over them.
+    fn mounted(&mut self, target: &Path, system: Option<OwnedFd>) {
+        self.systems.retain(|(known, _)| !known.starts_with(target));
+        self.systems.extend(system.map(|mount| (target.to_owned(), mount)));
     }
 
     /// The propagation of a mount that has `own`, or 0. An unbindable root is about the root alone: its mounts must be copied for

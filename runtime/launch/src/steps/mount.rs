@@ -25,15 +25,18 @@ impl Builder<'_> {
             return Err(Failure::runtime("only procfs may be mounted there"));
         }
         let like_target = self.mode_of_target(kind, target, options)?;
-        // A link in the image would have procfs and sysfs elsewhere than where masks and settings look for them (CVE-2023-27561).
-        let last = if matches!(kind.as_str(), "proc" | "sysfs") { Last::Refused } else { Last::Followed };
+        // A link in the image would have procfs and sysfs elsewhere than where the container looks for them (CVE-2023-27561).
+        let system = matches!(kind.as_str(), "proc" | "sysfs");
+        let last = if system { Last::Refused } else { Last::Followed };
         let point = mount_point(self.root, target, Want::Folder, last)?;
         let mount = filesystem(kind, source, like_target.iter().chain(options), *attributes).during(|| "make it")?;
         if *copy_up {
             copy::tree(point.as_fd(), mount.as_fd()).during(|| "copy what is there")?;
         }
         attach_at(mount.as_fd(), point.as_fd()).during(|| "attach it")?;
-        self.propagate(&mount, *propagation)
+        self.propagate(&mount, *propagation)?;
+        self.mounted(target, system.then_some(mount));
+        Ok(())
     }
 
     /// A tmpfs over a folder that is there has its mode, unless it is given one (as with runc).

@@ -17,7 +17,7 @@ const READONLY: Attr = Attr { set: MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u
 
 impl Builder<'_> {
     pub(super) fn readonly(&mut self, path: &Path) -> Result<(), Failure> {
-        let Some(target) = target::existing(self.root, path).during(|| "find it")? else { return Ok(()) };
+        let Some(target) = self.existing(path).during(|| "find it")? else { return Ok(()) };
         // A bind on itself would double what is mounted below.
         if target::is_root(&target::look(&target).during(|| "look at it")?) {
             return mount_setattr(&target, READONLY, false).during(|| "set its attributes");

@@ -1,6 +1,6 @@
 //! What hostile images, volumes and configs try. Each check fails when its defence is taken away.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use launch::{Kind, Step};
@@ -23,6 +23,7 @@ pub const CHECKS: &[Check] = &[
     ("no_working_folder_through_a_descriptor", no_working_folder_through_a_descriptor),
     ("a_working_folder_through_init_is_refused", a_working_folder_through_init_is_refused),
     ("racing_links_do_not_lead_out", racing_links_do_not_lead_out),
+    ("a_racing_console_covers_nothing_else", a_racing_console_covers_nothing_else),
     ("who_starts_containers_cannot_be_traced", who_starts_containers_cannot_be_traced),
     ("a_fake_terminal_device_is_refused", a_fake_terminal_device_is_refused),
     ("labels_are_not_written_to_a_fake_procfs", labels_are_not_written_to_a_fake_procfs),
@@ -167,13 +168,7 @@ fn racing_links_do_not_lead_out() {
     let (canary, volume) = (Scratch::new("canary"), Scratch::new("volume"));
     std::fs::create_dir(volume.0.join("a")).unwrap();
     std::os::unix::fs::symlink(&canary.0, volume.0.join("b")).unwrap();
-    let (a, b) = (volume.0.join("a"), volume.0.join("b"));
-    let racer = clone3(&Clone::default(), || {
-        loop {
-            let _ = renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE);
-        }
-    });
-    let racer = racer.unwrap();
+    let _racer = Racer::new(&volume.0.join("a"), &volume.0.join("b"));
     for _ in 0..150 {
         let fixture = Fixture::bare(&["exit", "0"]).bind(&volume.0, "/vol");
         let fixture = fixture.step(mount("tmpfs", "/vol/a/deep/er", 0, &[])).step(mount("tmpfs", "/vol/a", 0, &[]));
@@ -185,8 +180,50 @@ fn racing_links_do_not_lead_out() {
         }
         assert!(canary.names().is_empty(), "{:?}", canary.names());
     }
-    sys::process::signal(&racer.pidfd, 9).unwrap();
-    wait(racer.pidfd.as_fd()).unwrap();
+}
+
+/// A process that exchanges two names as fast as it can, until it is dropped.
+struct Racer(OwnedFd);
+
+impl Racer {
+    fn new(a: &Path, b: &Path) -> Racer {
+        let child = clone3(&Clone::default(), || {
+            loop {
+                let _ = renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE);
+            }
+        });
+        Racer(child.unwrap().pidfd)
+    }
+}
+
+impl Drop for Racer {
+    fn drop(&mut self) {
+        let _ = sys::process::signal(&self.0, 9);
+        let _ = wait(&self.0);
+    }
+}
+
+/// A `/dev` of somebody else's, in which the console, or the folder of terminals, is a link into procfs now and then (CVE-2025-52565).
+fn a_racing_console_covers_nothing_else() {
+    for name in ["console", "pts"] {
+        let dev = Scratch::new("dev");
+        std::fs::create_dir(dev.0.join("pts")).unwrap();
+        std::fs::write(dev.0.join("console"), "").unwrap();
+        std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", dev.0.join("link")).unwrap();
+        let _racer = Racer::new(&dev.0.join(name), &dev.0.join("link"));
+        let mut done = 0;
+        for _ in 0..100 {
+            let fixture = Fixture::bare(&["mounts"]).step(mount("proc", "/proc", 0, &[])).bind(&dev.0, "/dev");
+            let fixture = fixture.step(mount("devpts", "/dev/pts", 0, &[("ptmxmode", "0666")])).step(Step::Console);
+            let fixture = fixture.process(|process| process.terminal = Some((24, 80)));
+            let Ok(running) = launch::create(&fixture.plan, &fixture.fds, None).and_then(launch::Created::start) else { continue };
+            let text = crate::terminal::read(running.terminal.as_ref().unwrap());
+            wait(&running.pidfd).unwrap();
+            assert!(text.contains(" - devpts ") && !text.lines().any(|line| line.contains(" /proc/")), "{text}");
+            done += 1;
+        }
+        assert!(done > 0, "none has run with a racing {name}");
+    }
 }
 
 fn a_fake_terminal_device_is_refused() {

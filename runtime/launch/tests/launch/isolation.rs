@@ -6,6 +6,7 @@ use launch::{Attributes, Links, Step};
 use rustix::mount::{UnmountFlags, unmount};
 use sys::mount::{Attr, mount_setattr, propagation};
 use sys::ns::{kind, unshare};
+use sys::process::{Clone, clone3, wait};
 
 use crate::Check;
 use crate::fixture::{Fixture, READONLY, Scratch, mount, tree};
@@ -22,6 +23,8 @@ pub const CHECKS: &[Check] = &[
     ("names_and_loopback", names_and_loopback),
     ("the_host_root_is_gone", the_host_root_is_gone),
     ("binds_have_their_attributes", binds_have_their_attributes),
+    ("what_the_host_has_locked_stays", what_the_host_has_locked_stays),
+    ("what_the_kernel_has_locked_stays", what_the_kernel_has_locked_stays),
     ("propagation_is_as_planned", propagation_is_as_planned),
     ("the_host_keeps_its_mounts", the_host_keeps_its_mounts),
     ("a_dangling_link_becomes_a_file_inside", a_dangling_link_becomes_a_file_inside),
@@ -129,6 +132,77 @@ fn binds_have_their_attributes() {
     let step = Step::Bind { tree: ro, target: "/ro".into(), attributes, links: Links::default() };
     let facts = fixture.bind(&scratch.0, "/rw").step(step).facts();
     assert_eq!((facts.get("/rw/x"), facts.get("/ro/x")), ("done", "errno 30"));
+}
+
+/// What a bind over a read-only mount without programs becomes: its flags, or why it is none.
+fn over_locked(source: &Path, attributes: Attributes) -> Result<String, String> {
+    let mut fixture = Fixture::bare(&["mounts"]).step(mount("proc", "/proc", 0, &[]));
+    let tree = fixture.fd(tree(source));
+    let step = Step::Bind { tree, target: "/vol".into(), attributes, links: Links::default() };
+    let (_, text) = fixture.step(step).run().map_err(|failure| failure.message)?;
+    let line = text.lines().find(|line| line.contains(" /vol ")).unwrap_or_default();
+    Ok(line.split(' ').nth(5).unwrap_or_default().to_owned())
+}
+
+/// A read-only mount without programs.
+fn strict(scratch: &Scratch) {
+    tmpfs(&scratch.0);
+    let set = READONLY | NOEXEC | NOATIME;
+    mount_setattr(sys::fs::open_dir(&scratch.0).unwrap(), Attr { set, clear: ATIME, propagation: 0 }, false).unwrap();
+}
+
+const NOSUID: u64 = 2;
+const NOEXEC: u64 = 8;
+const NOATIME: u64 = 0x10;
+const ATIME: u64 = 0x70;
+
+fn locked_stays(path: &Path, locked: bool) {
+    let asked = Attributes { locked, ..Attributes::default() };
+    let bound = |attributes| over_locked(path, attributes);
+    // What nobody asked to lose stays, what is asked for in vain is an error.
+    let more = Attributes { set: NOSUID, rest: READONLY | NOEXEC, ..asked };
+    assert_eq!(bound(more).as_deref(), Ok("ro,nosuid,noexec,noatime"));
+    let error = bound(Attributes { clear: READONLY, rest: NOSUID | NOEXEC, ..asked }).unwrap_err();
+    assert!(error.contains("the host's ro is locked") && error.contains("EPERM"), "{error}");
+    let error = bound(Attributes { clear: ATIME, rest: NOSUID, ..asked }).unwrap_err();
+    assert!(error.contains("access time setting is locked"), "{error}");
+    assert_eq!(bound(Attributes { set: NOATIME, clear: ATIME, rest: NOEXEC, ..asked }).as_deref(), Ok("ro,noexec,noatime"));
+    let error = bound(Attributes { tree_clear: NOEXEC, ..asked }).unwrap_err();
+    assert!(error.contains("EPERM"), "{error}");
+}
+
+/// A container with a user namespace keeps what the host's mounts have, although its caller may do anything.
+fn what_the_host_has_locked_stays() {
+    unshare(kind::MOUNT as i32).unwrap();
+    let scratch = Scratch::new("locked");
+    strict(&scratch);
+    locked_stays(&scratch.0, true);
+    let free = Attributes { set: NOSUID, rest: READONLY | NOEXEC, ..Attributes::default() };
+    assert_eq!(over_locked(&scratch.0, free).as_deref(), Ok("rw,nosuid,noatime"));
+    unmount(&scratch.0, UnmountFlags::DETACH).unwrap();
+}
+
+/// A caller in a user namespace of its own may not, and finds out by trying.
+fn what_the_kernel_has_locked_stays() {
+    unshare(kind::MOUNT as i32).unwrap();
+    let scratch = Scratch::new("locked-user");
+    strict(&scratch);
+    let (wait_for, go) = rustix::pipe::pipe().unwrap();
+    let mut go = Some(go);
+    let inside = Clone { namespaces: kind::USER | kind::MOUNT, ..Clone::default() };
+    let child = clone3(&inside, || {
+        drop(go.take());
+        let _ = rustix::io::read(&wait_for, &mut [0; 1]);
+        locked_stays(&scratch.0, false);
+        0
+    });
+    let child = child.unwrap();
+    for map in ["gid_map", "uid_map"] {
+        std::fs::write(format!("/proc/{}/{map}", child.pid.as_raw_nonzero()), "0 0 65536").unwrap();
+    }
+    drop(go);
+    assert_eq!(wait(child.pidfd).unwrap().code(), 0);
+    unmount(&scratch.0, UnmountFlags::DETACH).unwrap();
 }
 
 /// A mount namespace of our own, with a shared tmpfs.

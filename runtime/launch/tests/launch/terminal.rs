@@ -17,7 +17,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// All that comes out of a terminal until its last user has closed it.
-fn read(master: &OwnedFd) -> String {
+pub fn read(master: &OwnedFd) -> String {
     let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         match rustix::io::read(master, &mut buffer) {
