@@ -55,6 +55,11 @@ impl Host {
         })
     }
 
+    /// Whether this process may open trees to mount. Who may not does so in the container's user namespace.
+    pub fn mounts(&self) -> bool {
+        CapabilitySet::from_bits_retain(self.grantable).contains(CapabilitySet::SYS_ADMIN)
+    }
+
     /// The same for a container with a user namespace, in which its processes begin with all capabilities (user_namespaces(7)).
     pub fn in_user_namespace(&self) -> Host {
         Host { grantable: u64::MAX >> (63 - self.last_cap.min(63)), ..self.clone() }

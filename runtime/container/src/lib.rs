@@ -41,5 +41,5 @@ mod shared;
 pub use compile::{Compiled, IdMap, IdRange, Source, Users, compile, compile_process, mount_options};
 pub use error::Error;
 pub use host::Host;
-pub use prepare::prepare;
+pub use prepare::{Late, prepare, prepare_late};
 pub use shared::Shared;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use launch::Plan;
+use launch::{Plan, Slot};
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -11,7 +11,7 @@ use sys::Call;
 
 use crate::cgroup::{Cgroup, Folder};
 use crate::compile::namespace_name;
-use crate::{Compiled, Error, Source, idmap};
+use crate::{Compiled, Error, IdMap, Source, idmap};
 
 /// Magic number of the file system that namespaces are files of (statfs(2)).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -23,34 +23,91 @@ const NSFS_MAGIC: u64 = 0x6e73_6673;
 pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>), Error> {
     let mut rootfs = Some(rootfs);
     let mut maps = idmap::Maps::default();
-    let mut fds = Vec::with_capacity(compiled.sources.len());
-    for source in &compiled.sources {
-        fds.push(match source {
-            Source::Rootfs => rootfs.take().ok_or_else(|| Error::invalid("root", "given to two slots"))?,
-            Source::Tree { path, recursive, follow, idmap, procfs } => {
-                let flags = tree_flags(*recursive, *follow);
-                let tree = match idmap {
-                    Some(map) => maps.open(path, flags, map)?,
-                    None => open_tree(CWD, path, flags)
-                        .call(|| format!("open_tree({path:?}, {flags:?})"))
-                        .map_err(|source| no_source(path, source))?,
-                };
-                checked(path, tree, *procfs)?
-            }
-            Source::Namespace { path, flag, foreign } => namespace(path, *flag, *foreign)?,
-            Source::Folder(path) => sys::fs::open_dir(path).map_err(|source| Error::Source { path: path.clone(), source })?,
-            Source::Cgroup(at) => {
-                let folder = folder(cgroup, *at)?;
-                let copy = rustix::io::fcntl_dupfd_cloexec(&folder.fd, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)");
-                copy.map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
-            }
-            Source::CgroupTree(at) => {
-                let folder = folder(cgroup, *at)?;
-                clone(&folder.fd).map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })?
-            }
-        });
-    }
+    let open = |source: &Source| match source {
+        Source::Rootfs => rootfs.take().ok_or_else(|| Error::invalid("root", "given to two slots")),
+        other => open(other, cgroup, &mut maps),
+    };
+    let fds = compiled.sources.iter().map(open).collect::<Result<_, _>>()?;
     Ok((compiled.plan, fds))
+}
+
+/// [`prepare`] for a caller who may not mount: what that takes is opened in the container, by [`Late::open`], and until then only known to be
+/// there. `rootfs` is where the root file system is.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_late(compiled: Compiled, rootfs: &Path, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>, Late), Error> {
+    let mut maps = idmap::Maps::default();
+    let open = |source: &Source| match source {
+        Source::Rootfs => there(rootfs, true),
+        Source::Tree { path, follow, .. } => there(path, *follow),
+        other => open(other, cgroup, &mut maps),
+    };
+    let fds = compiled.sources.iter().map(open).collect::<Result<_, _>>()?;
+    Ok((compiled.plan, fds, Late(compiled.sources)))
+}
+
+/// What has to be opened in the container.
+#[derive(Debug)]
+pub struct Late(Vec<Source>);
+
+impl Late {
+    /// Opens it, with the root file system as `rootfs` opens it.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn open<E: From<Error>>(&self, rootfs: impl Fn() -> Result<OwnedFd, E>) -> Result<Vec<(Slot, OwnedFd)>, E> {
+        let mut maps = idmap::Maps::default();
+        let open = |(at, source): (usize, &Source)| {
+            let tree = match source {
+                Source::Rootfs => rootfs(),
+                Source::Tree { path, recursive, follow, idmap, procfs } => {
+                    tree(path, tree_flags(*recursive, *follow), idmap.as_ref(), *procfs, &mut maps).map_err(E::from)
+                }
+                _ => return None,
+            };
+            Some(tree.map(|tree| (Slot(at as u32), tree)))
+        };
+        self.0.iter().enumerate().filter_map(open).collect()
+    }
+}
+
+/// Something that will be opened again where it can be mounted from.
+fn there(path: &Path, follow: bool) -> Result<OwnedFd, Error> {
+    let follow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | follow, Mode::empty())
+        .call(|| format!("open({path:?}, O_PATH)"))
+        .map_err(|source| no_source(path, source))
+}
+
+fn open(source: &Source, cgroup: &Cgroup, maps: &mut idmap::Maps) -> Result<OwnedFd, Error> {
+    match source {
+        Source::Rootfs => Err(Error::invalid("root", "not given")),
+        Source::Tree { path, recursive, follow, idmap, procfs } => {
+            tree(path, tree_flags(*recursive, *follow), idmap.as_ref(), *procfs, maps)
+        }
+        Source::Namespace { path, flag, foreign } => namespace(path, *flag, *foreign),
+        Source::Folder(path) => sys::fs::open_dir(path).map_err(|source| Error::Source { path: path.clone(), source }),
+        Source::Cgroup(at) => {
+            let folder = folder(cgroup, *at)?;
+            let copy = rustix::io::fcntl_dupfd_cloexec(&folder.fd, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)");
+            copy.map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })
+        }
+        Source::CgroupTree(at) => {
+            let folder = folder(cgroup, *at)?;
+            clone(&folder.fd).map_err(|source| Error::CgroupTree { path: folder.path.clone(), source })
+        }
+    }
+}
+
+fn tree(path: &Path, flags: OpenTreeFlags, map: Option<&IdMap>, procfs: bool, maps: &mut idmap::Maps) -> Result<OwnedFd, Error> {
+    let tree = match map {
+        Some(map) => maps.open(path, flags, map)?,
+        None => open_tree(CWD, path, flags)
+            .call(|| format!("open_tree({path:?}, {flags:?})"))
+            .map_err(|source| no_source(path, source))?,
+    };
+    checked(path, tree, procfs)
 }
 
 fn folder(cgroup: &Cgroup, at: usize) -> Result<&Folder, Error> {

@@ -87,6 +87,14 @@ pub struct Inherited {
 
 /// What else is done while a container is made; OCI hooks are. What goes wrong keeps the container from being made or started.
 pub trait Stages {
+    /// In init, in its namespaces and as their root, before its root is built: descriptors that the caller had not the rights to open. They
+    /// take the place of those in the table.
+    ///
+    /// # Errors
+    /// One line.
+    fn open(&self) -> Result<Vec<(Slot, OwnedFd)>, String> {
+        Ok(Vec::new())
+    }
     /// In the caller, when the namespaces of init, whose number is `pid`, are made and its root is not.
     ///
     /// # Errors
@@ -235,19 +243,29 @@ fn own(fd: BorrowedFd<'_>) -> sys::Result<OwnedFd> {
 }
 
 /// The descriptors of a plan, each slot known to be there.
-pub(crate) struct Table<'a>(&'a [OwnedFd]);
+pub(crate) struct Table<'a> {
+    fds: &'a [OwnedFd],
+    /// What was opened late, by [`Stages::open`].
+    late: Vec<(Slot, OwnedFd)>,
+}
 
 impl<'a> Table<'a> {
     fn new(plan: &Plan, fds: &'a [OwnedFd]) -> Result<Self, Failure> {
         match plan.slots().find(|slot| slot.0 as usize >= fds.len()) {
             Some(Slot(missing)) => Err(Failure::runtime(format!("the plan names descriptor {missing} of {}", fds.len()))),
-            None => Ok(Table(fds)),
+            None => Ok(Table { fds, late: Vec::new() }),
         }
     }
 
+    /// The same with others in some places.
+    pub(crate) fn with(&self, late: Vec<(Slot, OwnedFd)>) -> Self {
+        Table { fds: self.fds, late }
+    }
+
     /// The descriptor in `slot`, which is one of the plan's.
-    pub(crate) fn get(&self, slot: Slot) -> BorrowedFd<'a> {
-        self.0[slot.0 as usize].as_fd()
+    pub(crate) fn get(&self, slot: Slot) -> BorrowedFd<'_> {
+        let late = self.late.iter().find(|(other, _)| *other == slot).map(|(_, fd)| fd);
+        late.unwrap_or_else(|| &self.fds[slot.0 as usize]).as_fd()
     }
 }
 

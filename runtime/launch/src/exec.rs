@@ -2,10 +2,11 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::thread::{CapabilitySet, capabilities};
 use sys::ns::kind;
 use sys::process::Clone;
 
-use crate::child::join;
+use crate::child::{join, stem};
 use crate::create::{hide, in_pid_namespace};
 use crate::handshake::Child;
 use crate::home::home;
@@ -46,17 +47,28 @@ pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Re
     let own = target.places.into.as_ref();
     let home = own.filter(|_| !target.exact).map(|own| home(own.as_fd(), target.init.as_fd())).transpose()?.flatten();
     let clone = Clone { namespaces: 0, cgroup: home.as_ref().or(own).map(|fd| fd.as_fd()), sibling: false };
+    let stem = target.places.namespaces & kind::USER != 0 && !may_join();
     let spawn = || {
-        Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| {
-            join::run(process, target, &inherited, parent).map(|never| match never {})
+        Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| match stem {
+            true => stem::join(process, target, &inherited, parent),
+            false => join::run(process, target, &inherited, parent, false).map(|never| match never {}),
         })
     };
-    let child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
+    let mut child = starting_on(process.affinity.as_ref(), || match target.places.namespaces & kind::PID {
+        _ if stem => spawn(),
         0 => spawn(),
         _ => in_pid_namespace(target.init.as_fd(), spawn),
     })?;
+    if stem {
+        child.wait_heir()?;
+    }
     drop(inherited);
     let (pid, start_time) = (child.pid(), child.start_time());
     let (pidfd, terminal) = child.wait_joined()?;
     Ok(Executed { pid, start_time, pidfd, terminal })
+}
+
+/// Whether the caller has the right to join namespaces of its own user namespace and those below.
+fn may_join() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }

@@ -256,6 +256,9 @@ pub struct Process {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+    /// The caller's own user namespace forbids setgroups(2): the caller's groups stay, and say nothing there. Init and processes that join
+    /// find out by themselves about the container's.
+    pub groups_denied: bool,
     /// File mode creation mask.
     pub umask: Option<u32>,
     /// Capabilities; `None` leaves them as they are (privileged callers never want that).

@@ -1,9 +1,9 @@
 //! Giving a cgroup to the user that a container's root is on the host (runtime-spec, "Cgroup ownership").
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use rustix::fs::{AtFlags, Uid, chownat};
+use rustix::fs::{Access, AtFlags, Uid, access, chownat};
 use rustix::io::Errno;
 
 use super::create::{Cgroup, Folder};
@@ -26,6 +26,23 @@ impl Cgroup {
             [folder] if hierarchies.kind() == Kind::V2 => give(folder, uid, &list()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Hierarchies {
+    /// What a user without privileges may use for the cgroup `path`: v2, where it is delegated (cgroups(7)), which takes the right to make
+    /// folders above it, and to move a process there from the caller's cgroup `own`. v1 is never safe to delegate. Perhaps none is left.
+    pub fn delegated(self, path: &str, own: &str) -> Self {
+        let Some(mount) = self.unified().map(|at| self.all()[at].mount.clone()) else { return self.only(path, |_| false) };
+        let common: PathBuf =
+            Path::new(path).components().zip(Path::new(own).components()).map_while(|(a, b)| (a == b).then_some(a)).collect();
+        let below = |path: &Path| mount.join(path.strip_prefix("/").unwrap_or(path));
+        let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+        let usable = |folder: &Path| {
+            let above = folder.ancestors().skip(1).find(|above| above.is_dir());
+            above.is_some_and(writable) && writable(&below(&common).join("cgroup.procs"))
+        };
+        self.only(path, |folder| folder.starts_with(&mount) && usable(folder))
     }
 }
 

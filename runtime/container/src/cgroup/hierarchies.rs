@@ -99,6 +99,12 @@ impl Hierarchies {
         if all.is_empty() { Err(Error::NotMounted) } else { Ok(Hierarchies { all }) }
     }
 
+    /// Only those in which `has` says that there is the folder of the cgroup `path`; perhaps none.
+    pub fn only(mut self, path: &str, has: impl Fn(&Path) -> bool) -> Self {
+        self.all.retain(|hierarchy| has(&hierarchy.folder(path)));
+        self
+    }
+
     /// How this host mounts its cgroups.
     pub fn kind(&self) -> Kind {
         match (self.all.first().is_some_and(|first| first.v2), self.all.last().is_some_and(|last| last.v2)) {

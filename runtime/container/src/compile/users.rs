@@ -12,6 +12,9 @@ pub(super) fn users(linux: &Linux, user: &User, host: &Host) -> Result<Option<Us
     let gids = linux.gid_mappings().as_deref().unwrap_or_default();
     let given = [("linux.uidMappings", uids), ("linux.gidMappings", gids)];
     match Container::of(linux) {
+        Container::Host if !host.mounts() => {
+            return Err(Error::invalid("linux.namespaces", "without privileges a container needs a user namespace"));
+        }
         Container::Host => {
             return match given.iter().find(|(_, mappings)| !mappings.is_empty()) {
                 Some((field, _)) => Err(Error::invalid(*field, "needs a user namespace of the container's own")),

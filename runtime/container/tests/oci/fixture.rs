@@ -45,6 +45,8 @@ pub struct Bundle {
     pub dir: TempDir,
     pub id: String,
     pub spec: Value,
+    /// Words before the runtime's: what runs it as somebody else.
+    pub before: Vec<String>,
 }
 
 /// What a runtime has said.
@@ -64,7 +66,7 @@ impl Bundle {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let id = format!("oci-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Bundle { dir, spec: spec(words, &id), id }
+        Bundle { dir, spec: spec(words, &id), id, before: Vec::new() }
     }
 
     /// Changes the configuration.
@@ -94,8 +96,9 @@ impl Bundle {
     /// The runtime with `words`; `ID` stands for the container's id, `BUNDLE` for its folder.
     pub fn command(&self, words: &[&str]) -> Command {
         std::fs::write(self.path("config.json"), self.spec.to_string()).unwrap();
-        let mut command = Command::new(runtime());
-        command.arg("--root").arg(self.path("root"));
+        let mut all = self.before.iter().map(std::ffi::OsString::from).chain([runtime().into_os_string()]);
+        let mut command = Command::new(all.next().unwrap());
+        command.args(all).arg("--root").arg(self.path("root"));
         let bundle = self.dir.path().to_str().unwrap();
         command.args(words.iter().map(|word| word.replace("BUNDLE", bundle).replace("ID", &self.id)));
         command.current_dir(self.dir.path()).stdin(Stdio::null());

@@ -20,6 +20,7 @@ mod mounts;
 mod namespaces;
 mod probe;
 mod report;
+mod rootless;
 mod streams;
 mod users;
 
@@ -67,6 +68,7 @@ fn main() {
         namespaces::CHECKS,
         idmap::CHECKS,
         attacks::CHECKS,
+        rootless::CHECKS,
     ]
     .concat();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

@@ -64,7 +64,8 @@ pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
         parent.born()?;
     }
     // The host is out of reach from here on.
-    let terminal = root::build(task).during(|| "root file system")?;
+    let late = stages.map_or(Ok(Vec::new()), |stages| stages.open()).map_err(Failure::runtime)?;
+    let terminal = root::build(&Task { table: &table.with(late), ..*task }).during(|| "root file system")?;
     let streams = Streams::of(terminal, inherited.stdio.as_ref());
     let starting = || stages.map_or(Ok(()), |stages| stages.starting());
     let given = process::Given { streams, inherited, parent, labels: &labels, groups_denied };

@@ -7,13 +7,17 @@
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use sys::Call;
 use sys::ns::{kind, setns, unshare};
 use sys::process::{Clone, clone3};
 
 use super::init::{self, Task};
-use super::{procfs, users};
+use super::{join, procfs, users};
+use crate::create::hide;
 use crate::failure::During;
-use crate::{Failure, Slot};
+use crate::handshake::Parent;
+use crate::{Failure, Inherited, Process, Slot, Target};
 
 /// What init joins by itself: its mounts, with which the host is out of reach, and the cgroup namespace, which hides where it comes from.
 pub(crate) const LATE: u64 = kind::MOUNT | kind::CGROUP;
@@ -28,6 +32,25 @@ pub(crate) fn run(task: &Task<'_>, init: &Clone<'_>) -> Result<(), Failure> {
         users::wait(plan.users.as_ref(), parent)?;
     }
     let heir = clone3(init, || parent.run(|_| init::run(task).map(|never| match never {}))).during(|| "make init")?;
+    parent.heir(heir.pid.as_raw_nonzero().get() as u32, heir.pidfd.as_fd())
+}
+
+/// From clone to the clone of a process that joins a container, for a caller without rights in the host's user namespace: only who is in the
+/// container's may join its other namespaces.
+pub(crate) fn join(process: &Process, target: &Target, inherited: &Inherited, parent: &Parent) -> Result<(), Failure> {
+    if process.oom_score_adj.is_some() {
+        // As in `users::wait`: its own files are only its own while it can be dumped, and it has not entered anything yet.
+        set_dumpable_behavior(DumpableBehavior::Dumpable).call(|| "prctl(PR_SET_DUMPABLE, 1)").during(|| "join the container")?;
+        procfs::adjust_oom_score("self", process.oom_score_adj)?;
+        hide()?;
+    }
+    setns(&target.init, kind::USER as i32).during(|| "join the user namespace")?;
+    if target.places.namespaces & kind::PID != 0 {
+        setns(&target.init, kind::PID as i32).during(|| "join the pid namespace")?;
+    }
+    let clone = Clone { sibling: true, ..Clone::default() };
+    let body = |parent: &Parent| join::run(process, target, inherited, parent, true).map(|never| match never {});
+    let heir = clone3(&clone, || parent.run(body)).during(|| "make the process")?;
     parent.heir(heir.pid.as_raw_nonzero().get() as u32, heir.pidfd.as_fd())
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn execute(process: &Process, given: Given<'_>, starting: Option<Star
     capabilities::limit(process.capabilities.as_ref())?;
     // As root first, who may enter folders that the user may not: images with a private WORKDIR of another user start with runc.
     let entered = folder::enter(&process.cwd);
-    user::switch(process, groups_denied)?;
+    user::switch(process, groups_denied || process.groups_denied)?;
     // Last of the credentials: changing the user clears sets.
     capabilities::set(process.capabilities.as_ref())?;
     // As the user, where root was refused: on NFS root is nobody.

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -26,11 +26,14 @@ use serde_json::json;
 
 use crate::log::Log;
 use crate::record::Record;
+use crate::rootless::Trees;
 
 /// Hooks of a container on its way up.
 pub(crate) struct Staged<'a> {
     pub(crate) hooks: &'a Hooks,
     pub(crate) record: &'a Record,
+    /// Trees that this process may not open.
+    pub(crate) trees: Option<&'a Trees<'a>>,
 }
 
 /// The hooks that the specification deprecates.
@@ -46,6 +49,10 @@ pub(crate) fn before_start(hooks: &Hooks) -> bool {
 }
 
 impl launch::Stages for Staged<'_> {
+    fn open(&self) -> Result<Vec<(launch::Slot, OwnedFd)>, String> {
+        self.trees.map_or(Ok(Vec::new()), Trees::open)
+    }
+
     fn made(&self, pid: u32) -> Result<(), String> {
         let state = state(self.record, pid, "creating");
         run_all("prestart", prestart(self.hooks).as_deref(), &state)?;

@@ -27,6 +27,7 @@ mod notify;
 mod output;
 mod program;
 mod record;
+mod rootless;
 mod spec;
 mod store;
 mod time;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 use args::{Args, Flag, Order, switch, value};
 use error::{Failed, Result};
 use log::Log;
+use rootless::Rootless;
 
 /// What holds for all verbs.
 #[derive(Debug)]
@@ -45,6 +47,7 @@ struct Context {
     /// Where containers are.
     root: PathBuf,
     log: Log,
+    rootless: Rootless,
 }
 
 const FLAGS: &[Flag] = &[
@@ -53,7 +56,7 @@ const FLAGS: &[Flag] = &[
     value(&["log-format"], "FORMAT", "text or json"),
     switch(&["debug"], "log what is done"),
     switch(&["systemd-cgroup"], "let systemd make cgroups (not supported yet: an error)"),
-    value(&["rootless"], "BOOL", "true, false or auto; true is an error for now"),
+    value(&["rootless"], "BOOL", "true, false or auto: use cgroups only as far as this user may"),
     switch(&["help", "h"], "show this text"),
     switch(&["version", "v"], "show the version"),
 ];
@@ -75,7 +78,10 @@ fn run(name: &str) -> std::result::Result<u8, (Log, Failed)> {
     let global = Args::parse(&words, FLAGS, Order::First).map_err(early)?;
     let log = Log::open(name, global.get("log"), global.get("log-format"), global.on("debug")).map_err(early)?;
     let root = global.get("root").map_or_else(|| program::default_root(name), PathBuf::from);
-    let context = Context { root, log };
+    let context = match Rootless::parse(global.get("rootless")) {
+        Ok(rootless) => Context { root, log, rootless },
+        Err(failed) => return Err((log, failed)),
+    };
     verb(name, &context, &global).map_err(|failed| (context.log, failed))
 }
 
@@ -91,11 +97,6 @@ fn verb(name: &str, context: &Context, global: &Args) -> Result<u8> {
     };
     if global.on("systemd-cgroup") {
         return Err(Failed::new("--systemd-cgroup: cgroups made by systemd are not supported yet"));
-    }
-    match global.get("rootless").unwrap_or("auto") {
-        "auto" | "false" => {}
-        "true" => return Err(Failed::new("--rootless=true: running without root is not supported yet")),
-        other => return Err(Failed::new(format!("--rootless: {other:?} is not true, false or auto"))),
     }
     if words.first().is_some_and(|word| matches!(word.as_str(), "--help" | "-help" | "-h")) {
         return output::print(&format!(

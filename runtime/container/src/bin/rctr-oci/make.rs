@@ -7,13 +7,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup};
-use container::{Host, Shared, compile, prepare, rdt};
+use container::{Host, Shared, compile, prepare, prepare_late, rdt};
 use launch::{Created, Gate, Inherited, create_with};
 use oci_spec::runtime::{Hooks, LinuxResources, Spec};
 
 use crate::args::{Args, Flag, switch, value};
 use crate::error::{Doing, Failed, Result};
 use crate::record::{Folder, Record};
+use crate::rootless::{self, Rootless, Trees};
 use crate::spec::Bundle;
 use crate::store::{self, Entry, GATE};
 use crate::{Context, devices, hooks, notify, program, spec};
@@ -78,6 +79,13 @@ impl Made {
 
 /// Makes the container `id` from a bundle. Its record is complete; init waits for a word.
 pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> Result<Made> {
+    match make_as(context, context.rootless, args, id, detached) {
+        Err(failed) if context.rootless.after(&failed) => make_as(context, Rootless::Yes, args, id, detached),
+        made => made,
+    }
+}
+
+fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detached: bool) -> Result<Made> {
     store::check_id(id)?;
     program::seal_self()?;
     let bundle = spec::bundle(args.get("bundle"))?;
@@ -89,13 +97,20 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     crate::console::listen_environment(&mut spec, inherited.preserved);
     bundle.warnings.iter().for_each(|warning| context.log.warn(warning));
     let host = Host::gather()?;
-    let host = host.asked(&spec);
+    let mut host = host.asked(&spec);
+    let rootless = rootless.now(&host);
+    let place = cgroup_path(id, &spec, rootless);
+    if rootless {
+        host.cgroup = host.cgroup.delegated(&place, &rootless::own_cgroup());
+    }
     let mut compiled = compile(&spec, &host)?;
     compiled.plan.no_pivot = args.on("no-pivot");
+    compiled.plan.process.groups_denied = rootless && rootless::groups_denied();
     compiled.warnings.iter().for_each(|warning| context.log.warn(warning));
     let mut undo = Undo { rdt: None, cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
-    let mut record = record(id, &bundle, &host, &compiled.plan);
+    let mut record = record(id, &bundle, &host, &compiled.plan, place);
+    record.rootless = rootless;
     record.rctr.rdt = groups(id, &spec, &host)?;
     notify::address(compiled.plan.process.seccomp.as_mut(), &record, None);
     entry.write(&record)?;
@@ -108,18 +123,26 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     }
     let asked = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     cgroup::ignored(&host.cgroup, asked.unwrap_or(&LinuxResources::default())).iter().for_each(|warning| context.log.warn(warning));
-    let resources = devices::with_defaults(asked);
-    let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources)?;
+    let resources = if rootless { rootless::limits(asked) } else { devices::with_defaults(asked) };
+    let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources);
+    let cgroup = if rootless { cgroup.doing(|| "as far as cgroups are delegated to this user")? } else { cgroup? };
     refuse_frozen(&cgroup)?;
     note_controllers(&mut record, &cgroup);
     let cgroup = undo.cgroup.insert(cgroup);
-    if let Some(owner) = cgroup::owner(&spec) {
+    if let Some(owner) = cgroup::owner(&spec).filter(|_| !rootless) {
         cgroup.delegate(&host.cgroup, owner)?;
     }
-    let (plan, fds) = prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?;
+    let mut trees = None;
+    let (plan, fds) = if host.mounts() {
+        prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?
+    } else {
+        let (plan, fds, late) = prepare_late(compiled, &bundle.rootfs, cgroup)?;
+        trees = Some(Trees { late, rootfs: bundle.rootfs.clone(), spec: &spec });
+        (plan, fds)
+    };
     let gate = detached.then(|| Gate::new(&entry.folder, GATE)).transpose()?;
-    let staged = hooks::Staged { hooks: &bundle.hooks, record: &record };
-    let stages = hooks::before_start(&bundle.hooks).then_some(&staged as &dyn launch::Stages);
+    let staged = hooks::Staged { hooks: &bundle.hooks, record: &record, trees: trees.as_ref() };
+    let stages = (trees.is_some() || hooks::before_start(&bundle.hooks)).then_some(&staged as &dyn launch::Stages);
     let created = match create_with(&plan, &fds, inherited, gate, stages) {
         Ok(created) => created,
         Err(failure) => {
@@ -133,9 +156,8 @@ pub(crate) fn make(context: &Context, args: &Args, id: &str, detached: bool) -> 
     Ok(Made { created, record, hooks: bundle.hooks, undo })
 }
 
-fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan) -> Record {
+fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan, path: String) -> Record {
     let mut record = Record::new(id, bundle.path.clone(), bundle.rootfs.clone(), &bundle.spec);
-    let path = cgroup_path(id, bundle.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref()));
     let folders = cgroup::paths(&host.cgroup, &path);
     let v1 = folders.len().saturating_sub(usize::from(host.cgroup.kind() != cgroup::Kind::V1));
     record.rctr.folders = folders.into_iter().enumerate().map(|(at, path)| Folder { path, v2: at >= v1 }).collect();
@@ -166,7 +188,11 @@ fn limits(bundle: &Bundle) -> Option<LinuxResources> {
 }
 
 /// Where the container is accounted. A relative path is ours to place (runtime-spec, "Cgroups Path").
-fn cgroup_path(id: &str, asked: Option<&Path>) -> String {
+fn cgroup_path(id: &str, spec: &Spec, rootless: bool) -> String {
+    let asked = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
+    if rootless {
+        return rootless::cgroup_path(id, asked, &rootless::own_cgroup());
+    }
     match asked.map(|path| path.to_string_lossy()).filter(|path| !path.is_empty()) {
         None => format!("/rctr-oci/{id}"),
         Some(path) if path.starts_with('/') => path.into_owned(),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use launch::seal;
 use rustix::fs::statfs;
+use rustix::process::geteuid;
 use sys::process::Exec;
 
 use crate::error::{Doing, Failed, Result};
@@ -25,9 +26,13 @@ pub(crate) fn words() -> Result<Vec<String>> {
     std::env::args_os().skip(1).map(text).collect()
 }
 
-/// Called runc, it is one.
+/// Called runc, it is one. Who is not root has a folder of its own (XDG Base Directory Specification), and so has who is root only in a user
+/// namespace, which podman(1) sets `USER` for.
 pub(crate) fn default_root(name: &str) -> PathBuf {
-    PathBuf::from(if name == "runc" { "/run/runc" } else { "/run/rctr-oci" })
+    let name = if name == "runc" { "runc" } else { "rctr-oci" };
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
+    let other = || !geteuid().is_root() || std::env::var_os("USER").is_some_and(|user| !user.is_empty() && user != "root");
+    own.filter(|_| other()).map_or_else(|| PathBuf::from("/run"), PathBuf::from).join(name)
 }
 
 /// Three lines, as callers parse them.

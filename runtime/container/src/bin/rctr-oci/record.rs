@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use container::cgroup::Hierarchies;
 use oci_spec::runtime::{Hooks, LinuxNamespaceType, LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Failed, Result};
 
 /// Written twice: before anything is made, and when init waits.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -115,6 +118,18 @@ impl Record {
             },
             ..Record::default()
         }
+    }
+
+    /// The hierarchies that it has a cgroup in.
+    pub(crate) fn hierarchies(&self) -> Result<Hierarchies> {
+        let all = Hierarchies::detect()?;
+        if !self.rootless {
+            return Ok(all);
+        }
+        if self.rctr.folders.is_empty() {
+            return Err(Failed::new(format!("container {:?} has no cgroup: none was delegated to who made it", self.id)));
+        }
+        Ok(all.only(&self.config.cgroups.path, |folder| self.rctr.folders.iter().any(|own| own.path == folder)))
     }
 
     /// Notes the process.

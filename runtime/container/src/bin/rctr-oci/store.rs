@@ -43,7 +43,12 @@ pub(crate) fn create(root: &Path, id: &str) -> Result<Entry> {
     check_id(id)?;
     let taken = || Failed::new(format!("container {id:?}: container with given ID already exists"));
     if !root.is_dir() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root).doing(|| format!("make {}", root.display()))?;
+        // The sticky bit keeps a user's runtime folder from being tidied up (XDG Base Directory Specification).
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o1700)
+            .create(root)
+            .doing(|| format!("make {}, where containers are kept (--root)", root.display()))?;
     }
     let parent = sys::fs::open_dir(root)?;
     match mkdirat(&parent, id, Mode::from_raw_mode(0o700)) {

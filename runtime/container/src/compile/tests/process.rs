@@ -58,7 +58,7 @@ fn capability_sets() {
         }}})
     };
     let (chown, kill) = (parse("CHOWN").unwrap(), parse("KILL").unwrap());
-    let poor = Host { grantable: DEFAULT, ..host(V2) };
+    let poor = Host { grantable: DEFAULT | parse("SYS_ADMIN").unwrap(), ..host(V2) };
     let compiled = compile(&spec(&sets(&["CAP_CHOWN"], &["CAP_KILL"])), &poor).unwrap();
     let own = compiled.plan.process.capabilities.unwrap();
     assert_eq!((own.bounding, own.permitted, own.effective), (chown, chown | kill, chown));

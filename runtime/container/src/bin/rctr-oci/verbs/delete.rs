@@ -75,10 +75,11 @@ fn end(record: &Record) -> Result<()> {
             return Ok(());
         }
     }
-    if record.rctr.own_pids {
+    // Without a cgroup there is nobody else that is known to be its.
+    if record.rctr.own_pids || record.rctr.folders.is_empty() {
         return Ok(());
     }
-    Ok(cgroup::kill(&Hierarchies::detect()?, &record.config.cgroups.path)?)
+    Ok(cgroup::kill(&record.hierarchies()?, &record.config.cgroups.path)?)
 }
 
 /// A v1 freezer keeps even killed processes; v2 lets them go.

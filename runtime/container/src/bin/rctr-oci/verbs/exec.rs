@@ -17,7 +17,7 @@ use crate::error::{Doing, Failed, Result};
 use crate::foreground::{self, Foreground};
 use crate::record::{Folder, Record};
 use crate::store::open;
-use crate::{Context, make, notify, program, spec};
+use crate::{Context, make, notify, program, rootless, spec};
 
 pub(super) const VERB: Verb = Verb {
     name: "exec",
@@ -72,6 +72,7 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     let host = Host::gather()?.asked_process(&process);
     let host = if record.rctr.namespaces & USER == 0 { host } else { host.in_user_namespace() };
     let mut compiled = compile_process(&process, None, &host)?;
+    compiled.groups_denied = record.rootless && rootless::groups_denied();
     if record.rctr.shared {
         entry.shared()?.give(&mut compiled);
         notify::address(compiled.seccomp.as_mut(), &record, Some(record.init_process_pid));

@@ -1,6 +1,6 @@
 //! `kill`: a signal for init, or for all.
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 
 use super::Verb;
 use super::status::init;
@@ -48,7 +48,7 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
 
 /// Sends it to all. Nobody left to send it to is fine, as with runc.
 pub(super) fn all(record: &Record, number: i32) -> Result<()> {
-    let (hierarchies, path) = (Hierarchies::detect()?, &record.config.cgroups.path);
+    let (hierarchies, path) = (record.hierarchies()?, &record.config.cgroups.path);
     if number == KILL {
         return Ok(cgroup::kill(&hierarchies, path)?);
     }

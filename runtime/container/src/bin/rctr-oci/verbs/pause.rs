@@ -1,6 +1,6 @@
 //! `pause` and `resume`: all processes of a container, frozen and let go.
 
-use container::cgroup::{Hierarchies, freeze, thaw};
+use container::cgroup::{freeze, thaw};
 
 use super::Verb;
 use super::status::{Status, locked};
@@ -30,7 +30,7 @@ pub(super) const RESUME: Verb = Verb {
 fn pause(context: &Context, args: &Args) -> Result<u8> {
     let (_entry, record) = lock(&context.root, args.only("container id")?)?;
     match locked(&record) {
-        Status::Running | Status::Created => freeze(&Hierarchies::detect()?, &record.config.cgroups.path)?,
+        Status::Running | Status::Created => freeze(&record.hierarchies()?, &record.config.cgroups.path)?,
         _ => return Err(Failed::not_running(&record.id)),
     }
     Ok(0)
@@ -39,7 +39,7 @@ fn pause(context: &Context, args: &Args) -> Result<u8> {
 fn resume(context: &Context, args: &Args) -> Result<u8> {
     let (_entry, record) = lock(&context.root, args.only("container id")?)?;
     match locked(&record) {
-        Status::Paused => thaw(&Hierarchies::detect()?, &record.config.cgroups.path)?,
+        Status::Paused => thaw(&record.hierarchies()?, &record.config.cgroups.path)?,
         _ => return Err(Failed::new(format!("container {:?}: container not paused", record.id))),
     }
     Ok(0)

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use container::cgroup::{Hierarchies, processes};
+use container::cgroup::processes;
 
 use super::Verb;
 use crate::args::{Args, Order, value};
@@ -22,7 +22,7 @@ pub(super) const VERB: Verb = Verb {
 fn run(context: &Context, args: &Args) -> Result<u8> {
     let id = args.rest.first().ok_or_else(|| Failed::new("container id is missing"))?;
     let (_, record) = open(&context.root, id)?;
-    let pids = processes(&Hierarchies::detect()?, &record.config.cgroups.path)?;
+    let pids = processes(&record.hierarchies()?, &record.config.cgroups.path)?;
     match args.get("format").unwrap_or("table") {
         "json" => output::line(&pids),
         "table" if args.rest.len() > 1 => output::print(&by_ps(&args.rest[1..], &pids)?),

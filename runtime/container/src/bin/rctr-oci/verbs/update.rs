@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 
 use super::Verb;
@@ -49,7 +49,7 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
         Some(file) => spec::json(Path::new(file))?,
         None => resources(args)?,
     };
-    let hierarchies = Hierarchies::detect()?;
+    let hierarchies = record.hierarchies()?;
     cgroup::ignored(&hierarchies, &asked).iter().for_each(|warning| context.log.warn(warning));
     let mut known = record.rctr.resources.take().unwrap_or_default();
     let change = cgroup::merge(&mut known, &asked)?;
