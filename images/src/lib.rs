@@ -27,7 +27,7 @@ pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::{InvalidReference, Reference};
 pub use registry::{
-    Credentials, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Registries, login, logout,
+    Credentials, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries, login, logout,
 };
 pub use store::{Damage, Lease, Listing, Removed, Store};
 pub use unpack::Error as UnpackError;

@@ -6,6 +6,7 @@
 //!
 //! Tokens are kept until shortly before they expire, and requests of one repository wait for one token together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Login};
 use super::error::Failure;
-use super::http::{self, Http, Peer};
+use super::http::{self, Http, Known, Peer};
 
 /// Tokens live this long unless their registry says otherwise (distribution's token specification).
 const LIFETIME: u64 = 60;
@@ -45,6 +46,7 @@ pub(super) struct Auth {
     repository: String,
     access: Access,
     pub(super) peer: Peer,
+    known: Option<Arc<Known>>,
     credentials: Credentials,
     state: Mutex<State>,
 }
@@ -60,7 +62,14 @@ struct State {
 }
 
 impl Auth {
-    pub(super) fn new(registry: &str, repository: &str, access: &Access, peer: Peer, credentials: &Credentials) -> Self {
+    pub(super) fn new(
+        registry: &str,
+        repository: &str,
+        access: &Access,
+        peer: Peer,
+        known: Option<Arc<Known>>,
+        credentials: &Credentials,
+    ) -> Self {
         // The Hub always asks for a token of this service: asking for it at once saves a round trip.
         let hub = || Challenge::Bearer {
             realm: "https://auth.docker.io/token".into(),
@@ -73,6 +82,7 @@ impl Auth {
             repository: repository.to_owned(),
             access: access.clone(),
             peer,
+            known,
             credentials: credentials.clone(),
             state: Mutex::new(state),
         }
@@ -139,7 +149,10 @@ impl Auth {
                 let scopes = self.access.scopes(&self.repository, scope.as_deref());
                 let realm = self.realm(realm)?;
                 let host = host(&realm);
-                let ask = Ask { peer: self.peer_of(&host), realm, service: service.as_deref(), scopes, login };
+                // Our certificate is for the registry, and for nobody else whom it may name.
+                let known = self.known.as_deref().filter(|known| known.is(&host));
+                let peer = if known.is_some() { self.peer } else { self.peer_of(&host) };
+                let ask = Ask { peer, known, realm, service: service.as_deref(), scopes, login };
                 let token = ask.token(http).await.map_err(|source| Failure::Token { host, source: Box::new(source) })?;
                 state.header = Some(bearer(token.text()?)?);
                 state.expires = Some(token.expires());
@@ -174,6 +187,7 @@ impl Auth {
 struct Ask<'a> {
     realm: Url,
     peer: Peer,
+    known: Option<&'a Known>,
     service: Option<&'a str>,
     scopes: Vec<String>,
     login: Option<&'a Login>,
@@ -182,7 +196,7 @@ struct Ask<'a> {
 impl Ask<'_> {
     /// As Docker does it: a password goes in a GET, a refresh token in a POST, and nothing at all for the public.
     async fn token(&self, http: &Http) -> Result<Token, Failure> {
-        let client = http.client(self.peer)?;
+        let client = http.client(self.peer, self.known)?;
         let response = match self.login {
             Some(Login::Identity(token)) => {
                 let form = self.form(token);

@@ -1,15 +1,17 @@
 //! One place where a repository may be, and authenticated requests to it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::auth::{Access, Auth};
 use super::challenge::challenges;
 use super::credentials::Credentials;
 use super::error::Failure;
-use super::http::{Http, Peer, is_html, is_loopback, is_unknown_name, may_lead};
+use super::hosts::own_host;
+use super::http::{Http, Known, Peer, is_html, is_loopback, is_unknown_name, may_lead};
 use super::registries::{Place, PullFrom};
 
 /// A request with a body.
@@ -29,6 +31,14 @@ pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) repository: String,
     peer: Peer,
+    /// Its own certificates, or ours for it.
+    known: Option<Arc<Known>>,
+    /// The path before the repository.
+    base: String,
+    /// The registry that a mirror stands in for.
+    namespace: Option<String>,
+    /// Sent with each request.
+    headers: HeaderMap,
     pub(super) pull: PullFrom,
     pub(super) auth: Auth,
     /// It could not be reached: do not try again for this image.
@@ -38,19 +48,32 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// How to reach a place: this host over plain http, an insecure one over TLS with any certificate and then plain http.
     pub(super) fn of(place: &Place, access: &Access, credentials: &Credentials) -> Vec<Endpoint> {
-        let ways: &[(&'static str, Peer)] = match (is_loopback(&place.registry), place.insecure) {
-            (true, _) => &[("http", Peer::Loopback)],
-            (false, true) => &[("https", Peer::Unverified), ("http", Peer::Unverified)],
-            (false, false) => &[("https", Peer::Remote)],
+        let reach = &place.reach;
+        let local = is_loopback(&place.registry);
+        let ways: &[(&'static str, Peer)] = match (reach.scheme, local, place.insecure) {
+            (Some("http"), true, _) => &[("http", Peer::Loopback)],
+            (Some("http"), false, _) => &[("http", Peer::Unverified)],
+            (Some(_), _, true) => &[("https", Peer::Unverified)],
+            (Some(_), _, false) => &[("https", Peer::Remote)],
+            // Who has certificates for it has them because it speaks TLS.
+            (None, true, false) if !reach.identity.is_empty() => &[("https", Peer::Remote)],
+            (None, true, _) => &[("http", Peer::Loopback)],
+            (None, false, true) => &[("https", Peer::Unverified), ("http", Peer::Unverified)],
+            (None, false, false) => &[("https", Peer::Remote)],
         };
-        let host = if place.registry == "docker.io" { "registry-1.docker.io" } else { &place.registry };
+        let host = own_host(&place.registry);
+        let known = Known::of(host, &reach.identity).map(Arc::new);
         let endpoint = |(scheme, peer): &(&'static str, Peer)| Endpoint {
             scheme,
             host: host.to_owned(),
             repository: place.repository.clone(),
             peer: *peer,
             pull: place.pull,
-            auth: Auth::new(&place.registry, &place.repository, access, *peer, credentials),
+            auth: Auth::new(&place.registry, &place.repository, access, *peer, known.clone(), credentials),
+            known: known.clone(),
+            base: reach.path.clone().unwrap_or_else(|| "/v2".to_owned()),
+            namespace: reach.namespace.clone(),
+            headers: headers(&reach.headers),
             down: AtomicBool::new(false),
         };
         ways.iter().map(endpoint).collect()
@@ -74,11 +97,11 @@ impl Endpoint {
     /// Sends a request for `path` below the repository, logging in if it has to.
     pub(super) async fn request(&self, http: &Http, method: Method, path: &str, headers: &HeaderMap) -> Result<Response, Failure> {
         let url = self.url(path);
-        let client = http.client(self.peer)?;
+        let client = http.client(self.peer, self.known.as_deref())?;
         let mut header = self.auth.header(http).await?;
         let mut again = true;
         loop {
-            let mut request = client.request(method.clone(), &url).headers(headers.clone());
+            let mut request = client.request(method.clone(), &url).headers(self.headers.clone()).headers(headers.clone());
             // Some servers compress what they send: the digest is that of the bytes as they were stored.
             request = request.header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             if let Some(header) = &header {
@@ -102,7 +125,12 @@ impl Endpoint {
         let Outgoing { method, url, headers, size, body } = request;
         let ours = self.is_here(&url);
         let header = if ours { self.auth.header(http).await? } else { None };
-        let mut request = http.client(self.peer)?.request(method, url).headers(headers).header(CONTENT_LENGTH, size).body(body);
+        let mut request = http
+            .client(self.peer, self.known.as_deref())?
+            .request(method, url)
+            .headers(headers)
+            .header(CONTENT_LENGTH, size)
+            .body(body);
         if let Some(header) = &header {
             request = request.header(AUTHORIZATION, header);
         }
@@ -118,10 +146,14 @@ impl Endpoint {
 
     /// The address of `path` below the repository.
     pub(super) fn url(&self, path: &str) -> String {
-        match self.repository.as_str() {
-            "" => format!("{}://{}/v2/{path}", self.scheme, self.host),
-            repository => format!("{}://{}/v2/{repository}/{path}", self.scheme, self.host),
+        let Endpoint { scheme, host, base, repository, .. } = self;
+        let between = if repository.is_empty() { "" } else { "/" };
+        let mut url = format!("{scheme}://{host}{base}/{repository}{between}{path}");
+        if let Some(namespace) = &self.namespace {
+            url += if url.contains('?') { "&ns=" } else { "?ns=" };
+            url += namespace;
         }
+        url
     }
 
     /// Where to go on with an upload: `Location` of an answer, which may be relative.
@@ -141,7 +173,7 @@ impl Endpoint {
     }
 
     fn is_here(&self, url: &Url) -> bool {
-        self.url("").parse::<Url>().is_ok_and(|here| here.origin() == url.origin())
+        format!("{}://{}/", self.scheme, self.host).parse::<Url>().is_ok_and(|here| here.origin() == url.origin())
     }
 
     /// Whether a redirect led to another host: nobody there gets our credentials, whatever it asks for.
@@ -168,4 +200,14 @@ impl Endpoint {
             self.down.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Headers from a file; those that are none are left out.
+fn headers(pairs: &[(String, String)]) -> HeaderMap {
+    let valid = pairs.iter().filter_map(|(name, value)| {
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(name).ok()?, value))
+    });
+    valid.collect()
 }

@@ -74,6 +74,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A file with a certificate cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// A file with registries is not what it should be.
     #[error("{}", path.display())]
     Registries {
@@ -197,8 +205,10 @@ pub enum Failure {
         user: String,
     },
     /// Too many requests were made.
-    #[error("429: rate limit reached: {}", again(*after))]
+    #[error("429: rate limit reached{}: {}", allowed(*limit), again(*after))]
     RateLimited {
+        /// So many requests are allowed in so much time, if the registry says so.
+        limit: Option<(u64, Duration)>,
         /// What the registry asks to wait, if it says so.
         after: Option<Duration>,
     },
@@ -315,7 +325,7 @@ impl Failure {
     /// How long the registry asks to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Failure::RateLimited { after } | Failure::Status { after, .. } => *after,
+            Failure::RateLimited { after, .. } | Failure::Status { after, .. } => *after,
             Failure::Token { source, .. } => source.retry_after(),
             _ => None,
         }
@@ -326,6 +336,10 @@ fn said(status: u16, message: &str) -> String {
     let reason = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let name = reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"));
     if message.is_empty() { name } else { format!("{name}: {message}") }
+}
+
+fn allowed(limit: Option<(u64, Duration)>) -> String {
+    limit.map(|(most, window)| format!(" ({most} pulls in {})", Seconds(window))).unwrap_or_default()
 }
 
 fn again(after: Option<Duration>) -> String {

@@ -15,6 +15,8 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::dns::{self, NoAnswer, NoSuchHost, Resolver};
 use super::error::Failure;
+use super::hosts::Identity;
+use super::proxies::Proxies;
 use super::tls::{self, Trust};
 
 /// Time for a connection.
@@ -43,22 +45,47 @@ pub(super) struct Http {
     clients: [OnceLock<Client>; 3],
     /// How long nothing may come before a request is given up.
     stall: Duration,
+    proxies: Proxies,
     pub(super) trust: Trust,
 }
 
-impl Http {
-    pub(super) fn new(stall: Duration) -> Self {
-        Http { stall, ..Http::default() }
+/// A registry for which there are certificates, and its client.
+pub(super) struct Known {
+    /// With the port.
+    host: String,
+    identity: Identity,
+    client: OnceLock<Client>,
+}
+
+impl Known {
+    /// `None`: there are none.
+    pub(super) fn of(host: &str, identity: &Identity) -> Option<Self> {
+        let known = || Known { host: host.to_owned(), identity: identity.clone(), client: OnceLock::new() };
+        (!identity.is_empty()).then(known)
     }
 
-    pub(super) fn client(&self, peer: Peer) -> Result<&Client, Failure> {
-        let cell = &self.clients[peer as usize];
+    pub(super) fn is(&self, host: &str) -> bool {
+        self.host == host
+    }
+}
+
+impl Http {
+    pub(super) fn new(stall: Duration, proxies: Proxies) -> Self {
+        Http { stall, proxies, ..Http::default() }
+    }
+
+    /// The client for such a peer, or for this one registry.
+    pub(super) fn client<'a>(&'a self, peer: Peer, known: Option<&'a Known>) -> Result<&'a Client, Failure> {
+        let cell = known.map_or(&self.clients[peer as usize], |known| &known.client);
         if let Some(client) = cell.get() {
             return Ok(client);
         }
         let setup = |error: &dyn StdError| Failure::Connect(format!("set up the client: {}", innermost(error)));
         let trust = if peer == Peer::Unverified { Trust::Anybody } else { self.trust.clone() };
-        let tls = tls::config(trust).map_err(|error| setup(&error))?;
+        let tls = match known {
+            None => tls::config(trust).map_err(|error| setup(&error))?,
+            Some(Known { host, identity, .. }) => tls::config_for(trust, name(host), identity).map_err(Failure::Tls)?,
+        };
         let builder = Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(self.resolver.clone())
@@ -66,7 +93,8 @@ impl Http {
             .referer(false)
             .connect_timeout(CONNECT)
             .user_agent(AGENT);
-        let builder = if peer == Peer::Loopback { builder.no_proxy() } else { builder };
+        let local = peer == Peer::Loopback || known.is_some_and(|known| is_loopback(&known.host));
+        let builder = if local { builder.no_proxy() } else { self.proxies.add(builder)? };
         let client = builder.build().map_err(|error| setup(&error))?;
         Ok(cell.get_or_init(|| client))
     }
@@ -123,7 +151,7 @@ impl Http {
         let status = response.status();
         let after = retry_after(response.headers(), SystemTime::now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Failure::RateLimited { after };
+            return Failure::RateLimited { limit: limit(response.headers()), after };
         }
         let html = is_html(response.headers());
         let body = self.small_body(response).await;
@@ -132,12 +160,17 @@ impl Http {
     }
 }
 
-/// Whether a host is this machine. `host` may have a port.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+/// A host's name or address without its port.
+fn name(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
-    };
+    }
+}
+
+/// Whether a host is this machine. `host` may have a port.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let name = name(host);
     name.parse::<IpAddr>().map_or_else(|_| dns::is_local(name), |address| address.is_loopback())
 }
 
@@ -170,6 +203,13 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 
 pub(super) fn is_html(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/html"))
+}
+
+/// `RateLimit-Limit` as Docker Hub sends it: `100;w=21600` are 100 pulls in six hours.
+fn limit(headers: &HeaderMap) -> Option<(u64, Duration)> {
+    let (most, window) = headers.get("ratelimit-limit")?.to_str().ok()?.split_once(';')?;
+    let window = window.trim().strip_prefix("w=")?.parse().ok()?;
+    Some((most.trim().parse().ok()?, Duration::from_secs(window)))
 }
 
 /// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). Docker Hub gives the seconds since 1970.
@@ -295,6 +335,16 @@ mod tests {
         assert_eq!(after("Tue, 14 Nov 2000 22:14:20 GMT"), Some(0));
         assert_eq!((after("soon"), after("-1")), (None, None));
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn how_many_pulls_are_allowed() {
+        let said = |text: &str| limit(&HeaderMap::from_iter([("ratelimit-limit".parse().unwrap(), text.parse().unwrap())]));
+        assert_eq!(said("100;w=21600"), Some((100, Duration::from_secs(21600))));
+        assert_eq!((said("100"), said("x;w=1"), said("1;w=x"), said("1;x=1")), (None, None, None, None));
+        let limited = Failure::RateLimited { limit: said("100;w=21600"), after: None };
+        let text = "429: rate limit reached (100 pulls in 6 h): log in for a higher limit, or try again later";
+        assert_eq!(limited.to_string(), text);
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::auth::Access;
 use super::credentials::{Login, normal, server};
 use super::endpoint::Endpoint;
 use super::error::Failure;
-use super::registries::{Place, PullFrom};
+use super::hosts;
+use super::registries::Place;
 use super::retry::Patience;
 use super::{Credentials, Error, Registries, Registry, helper};
 use crate::reference::check_registry;
@@ -97,10 +98,11 @@ pub(super) async fn verify(
 ) -> Result<bool, Error> {
     let problem = "it is not the name of a registry";
     let whole = format!("{key}/any").parse().map_err(|_| Error::Server { server: key.to_owned(), problem })?;
-    let insecure = registries.places(&whole)?.last().is_some_and(|place| place.insecure);
-    let place = Place { registry: key.to_owned(), repository: String::new(), insecure, pull: PullFrom::All };
+    let known = registries.places(&whole)?.pop();
+    let own = known.filter(|place| place.registry == hosts::own_host(key) || place.registry == key);
+    let place = own.map(|place| Place { repository: String::new(), ..place }).unwrap_or_else(|| Place::plain(key, ""));
     let credentials = Credentials::only(key, Login::new(user.to_owned(), secret.to_owned()));
-    let registry = Registry::at(&whole, Endpoint::of(&place, &Access::Enter, &credentials), &(), patience);
+    let registry = Registry::at(&whole, Endpoint::of(&place, &Access::Enter, &credentials), &registries.proxies, &(), patience);
     let mut attempts = Attempts::writing(registry.inner.clone(), "log in".to_owned());
     loop {
         match enter(&registry, attempts.endpoint(), user).await {

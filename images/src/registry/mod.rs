@@ -12,7 +12,8 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `registries`, `credentials`, `login`, `helper` | the user's files, and programs that keep passwords |
+//! | `registries`, `hosts`, `proxies` | the administrator's files: where registries are, and how to reach them |
+//! | `credentials`, `login`, `helper` | the user's files, and programs that keep passwords |
 //! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
 //! | `attempts`, `retry` | when to try again, and where |
@@ -28,8 +29,10 @@ mod dns;
 mod endpoint;
 mod error;
 mod helper;
+mod hosts;
 mod http;
 mod login;
+mod proxies;
 mod registries;
 mod retry;
 mod tls;
@@ -54,6 +57,7 @@ pub(crate) use self::error::chain;
 pub use self::error::{Error, Failure};
 use self::http::Http;
 pub use self::login::{LoggedIn, login, logout};
+pub use self::proxies::Proxies;
 pub use self::registries::{Invalid, Registries};
 use self::retry::Patience;
 pub(crate) use self::upload::{Content, Upload, Uploaded};
@@ -106,11 +110,17 @@ impl<'a> Registry<'a> {
     ) -> Result<Self, Error> {
         let places = registries.places(reference)?;
         let endpoints = places.iter().flat_map(|place| Endpoint::of(place, &Access::Pull, credentials)).collect();
-        Ok(Self::at(reference, endpoints, progress, patience))
+        Ok(Self::at(reference, endpoints, &registries.proxies, progress, patience))
     }
 
-    fn at(reference: &Reference, endpoints: Vec<Endpoint>, progress: &'a dyn Progress, patience: Patience) -> Self {
-        let http = Http::new(patience.stall);
+    fn at(
+        reference: &Reference,
+        endpoints: Vec<Endpoint>,
+        proxies: &Proxies,
+        progress: &'a dyn Progress,
+        patience: Patience,
+    ) -> Self {
+        let http = Http::new(patience.stall, proxies.clone());
         Registry { inner: Arc::new(Inner { reference: reference.clone(), endpoints, http, patience, progress }) }
     }
 

@@ -1,5 +1,6 @@
 //! `registries.conf` (containers-registries.conf(5), version 2): mirrors, insecure and blocked registries.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,20 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::error::Error;
-use crate::Reference;
+use super::hosts::{self, Reach};
+use super::proxies::Proxies;
 use crate::reference::{check_registry, check_repository};
+use crate::{InvalidReference, Reference};
 
-/// Where registries really are. The default knows no mirrors.
+/// Where registries really are, and how to reach them. The default knows no mirrors, certificates or proxies.
 #[derive(Debug, Clone, Default)]
 pub struct Registries {
     tables: Vec<Table>,
+    /// What short names stand for.
+    aliases: BTreeMap<String, String>,
+    /// `certs.d` folders, which may have `hosts.toml` too.
+    folders: Vec<PathBuf>,
+    pub(super) proxies: Proxies,
 }
 
 /// A `[[registry]]`.
@@ -58,6 +66,7 @@ pub(super) struct Place {
     pub(super) repository: String,
     pub(super) insecure: bool,
     pub(super) pull: PullFrom,
+    pub(super) reach: Reach,
 }
 
 /// What is wrong with a file.
@@ -83,6 +92,29 @@ pub enum Invalid {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A host in `hosts.toml` is wrong.
+    #[error("host {name:?}: {problem}")]
+    Host {
+        /// As the file has it.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A short name stands for something that is no name of a repository.
+    #[error("[aliases] {name:?}: {problem}")]
+    Alias {
+        /// The short name.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+impl Invalid {
+    pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        Invalid::Toml { line: before.matches('\n').count() + 1, message: error.message().replace('\n', " ") }
+    }
 }
 
 impl Registries {
@@ -95,12 +127,36 @@ impl Registries {
             folder.push(".d");
             for file in [file.clone()].into_iter().chain(drop_ins(Path::new(&folder))?) {
                 if let Some(text) = read(&file)? {
-                    let tables = parse(&text, &file).map_err(|source| Error::Registries { path: file.clone(), source })?;
+                    let (tables, aliases) =
+                        parse(&text, &file).map_err(|source| Error::Registries { path: file.clone(), source })?;
                     registries.add(tables);
+                    registries.aliases.extend(aliases);
                 }
             }
         }
         Ok(registries)
+    }
+
+    /// With `certs.d` folders: certificates of registries (docker-registry's "certs.d", containers-certs.d(5)), and containerd's `hosts.toml`,
+    /// which counts where no `[[registry]]` table does. They are looked at when a registry is asked.
+    pub fn with_folders(self, folders: Vec<PathBuf>) -> Self {
+        Registries { folders, ..self }
+    }
+
+    /// With proxies.
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Registries { proxies, ..self }
+    }
+
+    /// Reads the name of an image, which may be a short name of `[aliases]`.
+    pub fn reference(&self, text: &str) -> Result<Reference, InvalidReference> {
+        self.alias(text)?.map_or_else(|| text.parse(), Ok)
+    }
+
+    /// What a short name of `[aliases]` stands for, with the tag or digest behind it; `None` if it is none.
+    pub fn alias(&self, text: &str) -> Result<Option<Reference>, InvalidReference> {
+        let (name, rest) = text.split_at(text.find(['@', ':']).unwrap_or(text.len()));
+        self.aliases.get(name).map(|long| format!("{long}{rest}").parse()).transpose()
     }
 
     fn add(&mut self, tables: Vec<Table>) {
@@ -112,13 +168,26 @@ impl Registries {
 
     /// Where to look for an image, in this order; the last place is the registry itself.
     pub(super) fn places(&self, reference: &Reference) -> Result<Vec<Place>, Error> {
+        let mut places = match self.configured(reference)? {
+            Some(places) => places,
+            None => match hosts::places(&self.folders, reference)? {
+                Some(places) => places,
+                None => vec![Place::plain(reference.registry(), reference.repository())],
+            },
+        };
+        for place in &mut places {
+            let certificates = hosts::certificates(&self.folders, &place.registry)?;
+            place.reach.identity.extend(certificates);
+        }
+        Ok(places)
+    }
+
+    /// The same as `[[registry]]` tables have it; `None` if they have nothing about it.
+    fn configured(&self, reference: &Reference) -> Result<Option<Vec<Place>>, Error> {
         let name = format!("{}/{}", reference.registry(), reference.repository());
         let full = reference.to_string();
         let matching = self.tables.iter().filter_map(|table| Some((table, matched(&table.prefix, &full)?)));
-        let Some((table, length)) = matching.max_by_key(|(table, _)| table.prefix.len()) else {
-            let (registry, repository) = (reference.registry().to_owned(), reference.repository().to_owned());
-            return Ok(vec![Place { registry, repository, insecure: false, pull: PullFrom::All }]);
-        };
+        let Some((table, length)) = matching.max_by_key(|(table, _)| table.prefix.len()) else { return Ok(None) };
         if table.blocked {
             return Err(Error::Blocked { prefix: table.prefix.clone(), file: table.file.clone() });
         }
@@ -129,7 +198,15 @@ impl Registries {
                 .map_err(|problem| Error::Registries { path: table.file.clone(), source: Invalid::Table { name: at, problem } })
         };
         let mirrors = table.mirrors.iter().map(|mirror| place(&mirror.location, mirror.insecure, mirror.pull));
-        mirrors.chain([place(&table.location, table.insecure, PullFrom::All)]).collect()
+        mirrors.chain([place(&table.location, table.insecure, PullFrom::All)]).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+impl Place {
+    /// A registry that is where its name says.
+    pub(super) fn plain(registry: &str, repository: &str) -> Self {
+        let (registry, repository) = (registry.to_owned(), repository.to_owned());
+        Place { registry, repository, insecure: false, pull: PullFrom::All, reach: Reach::default() }
     }
 }
 
@@ -141,7 +218,7 @@ fn place(at: &str, insecure: bool, pull: PullFrom) -> Result<Place, &'static str
     };
     check_registry(registry)?;
     check_repository(&repository)?;
-    Ok(Place { registry: registry.to_owned(), repository, insecure, pull })
+    Ok(Place { insecure, pull, ..Place::plain(registry, &repository) })
 }
 
 /// How much of `name` the prefix is; `None` if it is not its beginning.
@@ -162,6 +239,8 @@ struct File {
     #[serde(default)]
     registry: Vec<RegistryTable>,
     registries: Option<IgnoredAny>,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -191,15 +270,24 @@ struct MirrorTable {
     pull_from_mirror: PullFrom,
 }
 
-fn parse(text: &str, file: &Path) -> Result<Vec<Table>, Invalid> {
-    let parsed: File = toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        Invalid::Toml { line: before.matches('\n').count() + 1, message: error.message().replace('\n', " ") }
-    })?;
+type Parsed = (Vec<Table>, BTreeMap<String, String>);
+
+fn parse(text: &str, file: &Path) -> Result<Parsed, Invalid> {
+    let parsed: File = toml::from_str(text).map_err(|error| Invalid::toml(text, &error))?;
     if parsed.registries.is_some() {
         return Err(Invalid::Version1);
     }
-    parsed.registry.into_iter().map(|table| checked(table, file)).collect()
+    for (name, long) in &parsed.aliases {
+        let wrong = |problem| Err(Invalid::Alias { name: name.clone(), problem });
+        match long.parse::<Reference>() {
+            // What is behind a short name, tag or digest, comes from the user.
+            Ok(reference) if reference.name() == *long => {}
+            Ok(_) => return wrong("it stands for HOST/REPOSITORY, without tag or digest"),
+            Err(_) => return wrong("it does not stand for the name of a repository"),
+        }
+    }
+    let tables = parsed.registry.into_iter().map(|table| checked(table, file)).collect::<Result<_, _>>()?;
+    Ok((tables, parsed.aliases))
 }
 
 fn checked(table: RegistryTable, file: &Path) -> Result<Table, Invalid> {

@@ -97,7 +97,7 @@ impl<'a> Registry<'a> {
         let places = registries.places(reference)?;
         let access = Access::Push { from };
         let endpoints = places.last().map(|place| Endpoint::of(place, &access, credentials)).unwrap_or_default();
-        Ok(Self::at(reference, endpoints, progress, patience))
+        Ok(Self::at(reference, endpoints, &registries.proxies, progress, patience))
     }
 
     /// Whether the repository has a manifest.

@@ -49,9 +49,15 @@ impl Context {
 
     /// Where to pull from and with whose credentials.
     pub(crate) fn pull_options(&self, platform: Option<images::Platform>) -> Result<images::PullOptions> {
-        let registries = images::Registries::load(&registry_files())?;
+        let registries = self.registries()?;
         let credentials = images::Credentials::load(&credential_files())?;
         Ok(images::PullOptions { platform, registries, credentials, keep_blobs: self.global.keep_blobs })
+    }
+
+    /// Where registries are, and how to reach them.
+    pub(crate) fn registries(&self) -> Result<images::Registries> {
+        let registries = images::Registries::load(&registry_files())?;
+        Ok(registries.with_folders(certificate_folders()).with_proxies(proxies()))
     }
 
     /// Where to push to and with whose credentials.
@@ -87,6 +93,24 @@ fn registry_files() -> Vec<PathBuf> {
     let host =
         env::var_os("CONTAINERS_REGISTRIES_CONF").map_or_else(|| PathBuf::from("/etc/containers/registries.conf"), PathBuf::from);
     vec![host, PathBuf::from("/etc/rctr/registries.conf")]
+}
+
+/// Folders with certificates of registries, Docker's, Podman's and containerd's; the last ones have `hosts.toml` too.
+fn certificate_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        ["docker", "containers", "containerd"].iter().map(|of| Path::new("/etc").join(of).join("certs.d")).collect();
+    folders.extend(env::home_dir().map(|home| home.join(".config/containers/certs.d")));
+    folders
+}
+
+/// Proxies, under the names that curl reads them by.
+fn proxies() -> images::Proxies {
+    let first = |names: &[&str]| names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
+    images::Proxies {
+        http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+        https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+        none_for: first(&["no_proxy", "NO_PROXY"]),
+    }
 }
 
 /// Where a login is kept: where it is looked for first.

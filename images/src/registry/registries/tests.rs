@@ -2,7 +2,9 @@ use super::*;
 
 fn registries(text: &str) -> Registries {
     let mut registries = Registries::default();
-    registries.add(parse(text, Path::new("test.conf")).unwrap());
+    let (tables, aliases) = parse(text, Path::new("test.conf")).unwrap();
+    registries.add(tables);
+    registries.aliases = aliases;
     registries
 }
 
@@ -20,7 +22,7 @@ fn problem(text: &str) -> String {
 #[test]
 fn without_a_file() {
     assert_eq!(places("", "busybox"), ["docker.io/library/busybox"]);
-    assert_eq!(places("unqualified-search-registries = ['x']\n[aliases]\na = 'b'", "busybox"), ["docker.io/library/busybox"]);
+    assert_eq!(places("unqualified-search-registries = ['x']", "busybox"), ["docker.io/library/busybox"]);
 }
 
 #[test]
@@ -142,4 +144,23 @@ fn files_and_drop_ins() {
     fs::write(&file, "[[registry]]\nlocation = 1").unwrap();
     let error = Registries::load(std::slice::from_ref(&file)).unwrap_err();
     assert!(error.to_string().ends_with("registries.conf"), "{error}");
+}
+
+#[test]
+fn short_names() {
+    let known = registries("[aliases]\nubi = 'r.example:5000/u/ubi'\n'a/b' = 'docker.io/c/d'");
+    let read = |text: &str| known.reference(text).unwrap().to_string();
+    assert_eq!(read("ubi"), "r.example:5000/u/ubi:latest");
+    assert_eq!(read("ubi:9"), "r.example:5000/u/ubi:9");
+    assert_eq!(read("a/b"), "docker.io/c/d:latest");
+    for text in ["ubi/x", "x/ubi", "docker.io/ubi", "localhost:5000/ubi"] {
+        assert_eq!(read(text), text.parse::<Reference>().unwrap().to_string());
+    }
+    assert!(known.reference("UBI").is_err());
+    for (long, said) in
+        [("r.example/a:1", "without tag"), ("A", "does not stand for"), ("", "does not stand for"), ("b", "without tag")]
+    {
+        let error = problem(&format!("[aliases]\na = '{long}'"));
+        assert!(error.starts_with("[aliases] \"a\": ") && error.contains(said), "{long}: {error}");
+    }
 }

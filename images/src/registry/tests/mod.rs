@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod hosts;
 mod login;
 mod manifests;
 mod mirrors;

@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         );
     }
     let (user, password) = ask(&args)?;
-    let registries = context.pull_options(None)?.registries;
+    let registries = context.registries()?;
     let done = images::login(&args.server, &user, &password, &registries, &file)?;
     if !done.checked {
         eprintln!("rctr: WARNING: {} lets everybody in: nobody has looked at the password", args.server);

@@ -36,7 +36,7 @@ pub(crate) enum When {
 /// Pulls the image and prints what became of it.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let reference: Reference = args.image.parse()?;
+    let reference = context.registries()?.reference(&args.image)?;
     let pulled = pull(context, &engine, &reference, args.platform, args.quiet)?;
     if args.quiet {
         println!("{reference}");
@@ -58,7 +58,15 @@ pub(crate) fn present(
     platform: Option<Platform>,
     quiet: bool,
 ) -> Result<Image> {
-    let found = engine.images().image(name);
+    let mut found = engine.images().image(name);
+    let mut alias = None;
+    if let Err(images::Error::NotFound { .. }) = &found {
+        // Only now is it worth to read what short names there are.
+        alias = context.registries()?.alias(name)?;
+        if let Some(long) = &alias {
+            found = engine.images().image(&long.to_string());
+        }
+    }
     match (found, when) {
         (Ok(image), When::Missing | When::Never) if fits(&image, platform.as_ref()) => return Ok(image),
         (Err(error), _) if !matches!(error, images::Error::NotFound { .. }) => return Err(error.into()),
@@ -66,7 +74,7 @@ pub(crate) fn present(
         (Err(error), When::Never) => return Err(anyhow::Error::from(error).context("--pull never")),
         _ => {}
     }
-    let reference: Reference = name.parse()?;
+    let reference = alias.map_or_else(|| name.parse(), Ok)?;
     if !quiet {
         eprintln!("Pulling {}", reference.familiar());
     }

@@ -44,6 +44,7 @@ impl Host {
     fn fed(&self, arguments: &[&str], input: &[u8]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
         command.args(arguments).env("RCTR_ROOT", self.path("root")).env("RCTR_RUN", self.path("run"));
+        command.env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"));
         command.env("DOCKER_CONFIG", self.path("docker")).env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It may end without having read all.

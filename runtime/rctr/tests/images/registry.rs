@@ -54,6 +54,19 @@ fn pushed_and_pulled() {
 }
 
 #[test]
+fn short_names() {
+    let Some(host) = Host::new() else { return };
+    let registry = Registry::serve(&host, &[]);
+    let name = format!("{}/a/b:1", registry.address);
+    host.load(&name);
+    host.out(&["push", "-q", &name]);
+    host.out(&["rmi", &name]);
+    std::fs::write(host.path("registries.conf"), format!("[aliases]\nshort = '{}/a/b'\n", registry.address)).unwrap();
+    assert_eq!(host.out(&["pull", "-q", "short:1"]), format!("{name}\n"));
+    assert!(host.rctr(&["pull", "short:2"]).err.contains("404: no tag \"2\""));
+}
+
+#[test]
 fn what_cannot_be_served() {
     let Some(host) = Host::new() else { return };
     let registry = Registry::serve(&host, &[]);
