@@ -3,6 +3,7 @@
 
 mod archive;
 mod config;
+mod copy;
 mod digest;
 mod error;
 mod image;
@@ -18,6 +19,7 @@ mod unpack;
 
 pub use archive::{InvalidArchive, LoadOptions, Loaded, SaveOptions, load, save};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
+pub use copy::{Copied, CopyOptions, copy};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};
 pub use image::{Image, Layer};

@@ -18,6 +18,7 @@
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
 //! | `attempts`, `retry` | when to try again, and where |
 //! | `blob`, `upload` | downloads, and the other way |
+//! | `referrers` | what is about a manifest |
 //! | `error` | one line for people |
 
 mod attempts;
@@ -33,6 +34,7 @@ mod hosts;
 mod http;
 mod login;
 mod proxies;
+mod referrers;
 mod registries;
 mod retry;
 mod tls;

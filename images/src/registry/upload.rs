@@ -27,6 +27,7 @@ use super::endpoint::{Endpoint, Outgoing};
 use super::error::Failure;
 use super::retry::Patience;
 use super::{Credentials, DIGEST, Error, Inner, Registries, Registry};
+use crate::manifest::About;
 use crate::pull::{Event, Progress};
 use crate::{Digest, Reference};
 
@@ -111,12 +112,22 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Writes a manifest or index under a tag or its digest.
+    /// Writes a manifest or index under a tag or its digest, and lists it with what it is about.
     pub(crate) async fn put_manifest(&self, what: &str, digest: &Digest, media_type: &str, bytes: &[u8]) -> Result<(), Error> {
+        let listed = self.put_document(what, digest, media_type, bytes).await?;
+        let subject = About::read(bytes).ok().and_then(|about| about.subject().cloned());
+        match subject {
+            Some(subject) if !listed => self.refer(&subject, digest, media_type, bytes).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The same without a look into it. Answers whether the registry lists referrers by itself.
+    pub(super) async fn put_document(&self, what: &str, digest: &Digest, media_type: &str, bytes: &[u8]) -> Result<bool, Error> {
         let mut attempts = self.writing(format!("manifest {what}"));
         loop {
             match self.inner.put_manifest(attempts.endpoint(), what, digest, media_type, bytes).await {
-                Ok(()) => return Ok(()),
+                Ok(listed) => return Ok(listed),
                 Err(failure) => attempts.failed(failure).await?,
             }
         }
@@ -161,7 +172,7 @@ impl Inner<'_> {
         digest: &Digest,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let request = Outgoing {
             method: Method::PUT,
             url: parse(&endpoint.url(&format!("manifests/{what}")))?,
@@ -173,13 +184,14 @@ impl Inner<'_> {
         if !response.status().is_success() {
             return Err(endpoint.refusal(&self.http, response, &format!("no manifest {what}")).await);
         }
+        let listed = response.headers().contains_key("oci-subject");
         let said = response.headers().get(DIGEST).and_then(|said| said.to_str().ok()?.parse::<Digest>().ok());
         match said {
             // Another algorithm is no contradiction.
             Some(found) if found != *digest && found.algorithm() == digest.algorithm() => {
                 Err(Failure::DigestMismatch { expected: digest.clone(), found })
             }
-            _ => Ok(()),
+            _ => Ok(listed),
         }
     }
 

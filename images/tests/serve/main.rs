@@ -1,6 +1,8 @@
 //! The registry over real sockets: what the distribution specification asks for, what strangers may try, and what is left on disk.
 
 mod conformance;
+mod copying;
+mod debian;
 mod host;
 mod hostile;
 mod keeping;

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, oci, prune, ps, pull,
-    push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
+    completion, copy, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, oci, prune, ps,
+    pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -56,6 +56,7 @@ pub(crate) enum Verb {
     Inspect(inspect::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Copy(copy::Args),
     Save(save::Args),
     Load(load::Args),
     Images(images::Args),
@@ -102,6 +103,7 @@ impl Verb {
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
             Verb::Push(args) => push::run(context, args),
+            Verb::Copy(args) => copy::run(context, args),
             Verb::Save(args) => save::run(context, args),
             Verb::Load(args) => load::run(context, args),
             Verb::Images(args) => images::run(context, args),

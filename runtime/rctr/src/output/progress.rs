@@ -20,6 +20,7 @@ pub(crate) struct Words {
 pub(crate) const PULL: Words = Words { going: "Pulling", exists: "Already exists", done: "Pull complete" };
 pub(crate) const PUSH: Words = Words { going: "Pushing", exists: "Layer already exists", done: "Pushed" };
 
+pub(crate) const COPY: Words = Words { going: "Copying", exists: "Already exists", done: "Copied" };
 pub(crate) const LOAD: Words = Words { going: "Loading", exists: "Already exists", done: "Loaded" };
 pub(crate) const SAVE: Words = Words { going: "Saving", exists: "Already saved", done: "Saved" };
 

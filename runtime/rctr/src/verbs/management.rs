@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    create, exec, history, images, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop, tag, wait,
+    copy, create, exec, history, images, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop, tag,
+    wait,
 };
 use crate::cli::Verb;
 
@@ -20,6 +21,7 @@ pub(crate) enum Image {
     History(history::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Copy(copy::Args),
     Save(save::Args),
     Load(load::Args),
 }
@@ -35,6 +37,7 @@ impl From<Image> for Verb {
             Image::History(args) => Verb::History(args),
             Image::Pull(args) => Verb::Pull(args),
             Image::Push(args) => Verb::Push(args),
+            Image::Copy(args) => Verb::Copy(args),
             Image::Save(args) => Verb::Save(args),
             Image::Load(args) => Verb::Load(args),
         }

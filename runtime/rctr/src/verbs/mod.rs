@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and one function that returns the exit code.
 
 pub(crate) mod completion;
+pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod exec;
 pub(crate) mod history;

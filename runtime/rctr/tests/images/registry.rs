@@ -81,3 +81,22 @@ fn what_cannot_be_served() {
     let done = host.rctr(&["registry", "serve", "--root", other.to_str().unwrap(), "--htpasswd", "/no/such"]);
     assert!(done.err.starts_with("rctr: /no/such: No such file"), "{}", done.err);
 }
+
+#[test]
+fn copied_between_registries() {
+    let Some(host) = Host::new() else { return };
+    let one = Registry::serve(&host, &[]);
+    let other = Registry::serve(&host, &["--root", host.path("other").to_str().unwrap()]);
+    let (from, to) = (format!("{}/a:1", one.address), format!("{}/b/c:2", other.address));
+    host.load(&from);
+    host.out(&["push", "-q", &from]);
+    let said = host.out(&["copy", &from, &to]);
+    assert!(said.starts_with(&format!("{to}: digest: sha256:")), "{said}");
+    assert_eq!(host.out(&["image", "copy", "-q", &from, &to]).split('@').next().unwrap(), to.trim_end_matches(":2"));
+    let id = host.out(&["image", "inspect", "-f", "{{.Id}}", &from]);
+    host.out(&["rmi", &from]);
+    host.out(&["pull", "-q", &to]);
+    assert_eq!(host.out(&["image", "inspect", "-f", "{{.Id}}", &to]), id);
+    let done = host.rctr(&["copy", &from, "A"]);
+    assert!(done.code == Some(125) && done.err.contains("invalid reference \"A\""), "{}", done.err);
+}

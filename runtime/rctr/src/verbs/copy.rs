@@ -1,0 +1,39 @@
+//! `rctr copy`.
+
+use anyhow::Result;
+use images::{CopyOptions, Platform};
+
+use crate::context::Context;
+use crate::output::progress;
+
+/// Copy an image from one registry to another, with all its platforms
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Copy only this platform: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// Copy also what refers to the image, such as signatures
+    #[arg(long)]
+    referrers: bool,
+    /// Print only the new name with its digest
+    #[arg(short, long)]
+    quiet: bool,
+    /// [HOST[:PORT]/]NAME[:TAG|@DIGEST]
+    source: String,
+    /// [HOST[:PORT]/]NAME[:TAG]
+    target: String,
+}
+
+/// Copies the image and prints what its new name means.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let images::PullOptions { platform, registries, credentials, .. } = context.pull_options(args.platform)?;
+    let (from, to) = (registries.reference(&args.source)?, args.target.parse()?);
+    let options = CopyOptions { platform, referrers: args.referrers, registries, credentials };
+    let progress = progress::shown(progress::COPY, args.quiet);
+    let copied = images::copy(&from, &to, &options, progress.as_ref())?;
+    match args.quiet {
+        true => println!("{}", to.with_digest(&copied.digest)),
+        false => println!("{}: digest: {} size: {}", to.familiar(), copied.digest, copied.size),
+    }
+    Ok(0)
+}
