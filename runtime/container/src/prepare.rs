@@ -38,13 +38,20 @@ pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(
 /// As [`prepare`].
 pub fn prepare_late(compiled: Compiled, rootfs: &Path, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>, Late), Error> {
     let mut maps = idmap::Maps::default();
+    let mut sources = compiled.sources;
+    for source in &mut sources {
+        if let Source::CgroupTree(at) = source {
+            let path = folder(cgroup, *at)?.path.clone();
+            *source = Source::Tree { path, recursive: false, follow: false, idmap: None, procfs: false };
+        }
+    }
     let open = |source: &Source| match source {
         Source::Rootfs => there(rootfs, true),
         Source::Tree { path, follow, .. } => there(path, *follow),
         other => open(other, cgroup, &mut maps),
     };
-    let fds = compiled.sources.iter().map(open).collect::<Result<_, _>>()?;
-    Ok((compiled.plan, fds, Late(compiled.sources)))
+    let fds = sources.iter().map(open).collect::<Result<_, _>>()?;
+    Ok((compiled.plan, fds, Late(sources)))
 }
 
 /// What has to be opened in the container.

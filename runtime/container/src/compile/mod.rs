@@ -120,7 +120,8 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     let cgroup = cgroup(host, linux, &mut build);
     let namespaces = namespaces::namespaces(spec, linux, host, &mut build)?;
     let terminal = process.terminal() == Some(true);
-    let context = mounts::Context { host, container: idmap::Container::of(linux) };
+    let context =
+        mounts::Context { host, container: idmap::Container::of(linux), cgroups_apart: namespaces.has(namespaces::CGROUP) };
     let furnished = namespaces.join.iter().any(|(flag, _)| *flag == namespaces::MOUNT);
     if furnished {
         build.warnings.push(

@@ -2,9 +2,10 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use launch::{PROC_FILES, Step};
+use launch::{Attributes, Links, PROC_FILES, Step};
 use oci_spec::runtime::Mount;
 use rustix::mount::MountAttrFlags as Attribute;
+use sys::mount::propagation;
 
 use super::idmap::{self, Container, IdMap};
 use super::options::Options;
@@ -15,6 +16,8 @@ use crate::{Error, Host};
 pub(super) struct Context<'a> {
     pub(super) host: &'a Host,
     pub(super) container: Container<'a>,
+    /// It has a cgroup namespace that is not its maker's.
+    pub(super) cgroups_apart: bool,
 }
 
 /// Compiles `mounts`.
@@ -38,7 +41,7 @@ pub(super) fn mounts(mounts: &[Mount], context: &Context<'_>, build: &mut Build)
         let procfs = proc_rule(&target, kind, &field("destination"))?;
         match kind {
             "bind" => bind(mount, target, &options, &Bound { idmap, procfs, context }, &field, build)?,
-            "cgroup" => cgroup(target, &options, context.host, build, &field("options"))?,
+            "cgroup" => cgroup(target, &options, context, build, &field("options"))?,
             "" => return Err(Error::invalid(field("type"), "missing")),
             _ => late.extend(new(mount, kind, target, &options, build)),
         }
@@ -161,11 +164,26 @@ fn bind(
     Ok(())
 }
 
-fn cgroup(target: PathBuf, options: &Options, host: &Host, build: &mut Build, field: &str) -> Result<(), Error> {
+/// The container's own cgroups and no others. In a cgroup namespace of its own a new mount of v2 begins there; without one it would begin at
+/// the top of the host, writable (CVE-2023-25809), so the container's folder is bound instead, as with v1.
+fn cgroup(target: PathBuf, options: &Options, context: &Context<'_>, build: &mut Build, field: &str) -> Result<(), Error> {
     if let Some((key, _)) = options.data.first() {
         return Err(Error::unsupported(field, format!("the option {key:?} of a cgroup mount is")));
     }
-    let v1 = host.cgroup.all().iter().enumerate().filter(|(_, hierarchy)| !hierarchy.v2);
+    let all = context.host.cgroup.all();
+    if let ([own], false) = (all, context.cgroups_apart)
+        && own.v2
+    {
+        let tree = build.slot(Source::CgroupTree(0));
+        let mut set = Attribute::MOUNT_ATTR_NOSUID | Attribute::MOUNT_ATTR_NODEV | Attribute::MOUNT_ATTR_NOEXEC;
+        set.set(Attribute::MOUNT_ATTR_RDONLY, options.readonly());
+        let locked = context.container.separate();
+        let attributes =
+            Attributes { set: u64::from(set.bits()), propagation: propagation::PRIVATE, locked, ..Attributes::default() };
+        build.steps.push(Step::Bind { tree, target, attributes, links: Links::default() });
+        return Ok(());
+    }
+    let v1 = all.iter().enumerate().filter(|(_, hierarchy)| !hierarchy.v2);
     let v1 = v1.map(|(at, hierarchy)| (hierarchy.name(), build.slot(Source::CgroupTree(at)))).collect();
     build.steps.push(Step::Cgroup { target, v1, readonly: options.readonly() });
     Ok(())

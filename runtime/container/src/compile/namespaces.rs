@@ -16,6 +16,8 @@ pub(super) const UTS: u64 = LinuxNamespaceType::Uts as u64;
 pub(super) const USER: u64 = LinuxNamespaceType::User as u64;
 /// `CLONE_NEWNS`.
 pub(super) const MOUNT: u64 = LinuxNamespaceType::Mount as u64;
+/// `CLONE_NEWCGROUP`.
+pub(super) const CGROUP: u64 = LinuxNamespaceType::Cgroup as u64;
 /// `CLONE_NEWTIME`.
 const TIME: u64 = LinuxNamespaceType::Time as u64;
 /// `CLONE_NEWIPC`.
@@ -31,6 +33,13 @@ pub(super) struct Namespaces {
     pub(super) sysctls: Vec<(String, String)>,
     pub(super) clocks: Vec<ClockOffset>,
     pub(super) devices: Vec<NetDevice>,
+}
+
+impl Namespaces {
+    /// Whether the container has one of this type that is not simply its maker's.
+    pub(super) fn has(&self, flag: u64) -> bool {
+        self.unshare & flag != 0 || self.join.iter().any(|(joined, _)| *joined == flag)
+    }
 }
 
 /// The name of a namespace type, as in a configuration.

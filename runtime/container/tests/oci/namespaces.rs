@@ -16,6 +16,7 @@ pub const CHECKS: &[Check] = &[
     ("a_pid_namespace_is_joined", Of::Every, a_pid_namespace_is_joined),
     ("no_pivot_is_another_way_in", Of::Every, no_pivot_is_another_way_in),
     ("no_pivot_lets_nobody_out", Of::Every, no_pivot_lets_nobody_out),
+    ("the_hosts_cgroups_are_not_shown", Of::Ours, the_hosts_cgroups_are_not_shown),
     ("network_devices_move", Of::Every, network_devices_move),
     ("network_devices_that_cannot_move_stay", Of::Ours, network_devices_that_cannot_move_stay),
     ("network_devices_that_make_no_sense", Of::Ours, network_devices_that_make_no_sense),
@@ -244,4 +245,20 @@ fn network_devices_that_make_no_sense() {
         add(spec, hosts);
     });
     bundle.fails(&["run", "ID"], "is the host's own network namespace");
+}
+
+/// Without a cgroup namespace a container sees its own cgroup, not the host's (CVE-2023-25809).
+fn the_hosts_cgroups_are_not_shown() {
+    let bundle = Bundle::new(&["mkdir", "/sys/fs/cgroup/made-inside"]).with(|spec| {
+        for set in ["bounding", "effective", "permitted"] {
+            spec["process"]["capabilities"][set] = json!(["CAP_DAC_OVERRIDE"]);
+        }
+        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
+        spec["mounts"].as_array_mut().unwrap().push(mount);
+    });
+    bundle.ok(&["run", "ID"]);
+    let above = ["/sys/fs/cgroup/made-inside", "/sys/fs/cgroup/unified/made-inside"].map(std::path::Path::new);
+    let reached: Vec<_> = above.iter().filter(|path| path.exists()).collect();
+    reached.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    assert!(reached.is_empty(), "{reached:?}");
 }

@@ -219,9 +219,22 @@ fn rootless_delegated_cgroup() {
     assert_eq!(bundle.json(&["ps", "--format", "json", "ID"]), json!([bundle.pid()]));
     bundle.ok(&["delete", "--force", "ID"]);
     assert!(!events.exists());
+    no_way_up(&bundle);
     for folder in [&caller, &own] {
         crate::fixture::eventually("an empty cgroup", || std::fs::remove_dir(folder).is_ok());
     }
+}
+
+/// Without a cgroup namespace of its own a container sees its own cgroup all the same, and no other (CVE-2023-25809).
+fn no_way_up(bundle: &Bundle) {
+    let mut other = own(&["tree", "/sys/fs/cgroup"]);
+    other.before = bundle.before.clone();
+    let other = other.with(|spec| {
+        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]});
+        spec["mounts"].as_array_mut().unwrap().push(mount);
+    });
+    let tree = other.ok(&["run", "ID"]);
+    assert!(tree.contains("/sys/fs/cgroup/cgroup.procs ") && !tree.contains("caller"), "{tree}");
 }
 
 fn rootless_finds_its_folder() {

@@ -24,7 +24,7 @@ pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the 
 pub(crate) const CONSOLE_SOCKET: Flag = value(&["console-socket"], "SOCKET", "send the terminal's master there");
 pub(crate) const PIDFD_SOCKET: Flag = value(&["pidfd-socket"], "SOCKET", "send a descriptor of the process there");
 pub(crate) const PID_FILE: Flag = value(&["pid-file"], "FILE", "write the process number there");
-pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "change the root without pivot_root(2), as an initramfs needs it");
+pub(crate) const NO_PIVOT: Flag = switch(&["no-pivot"], "change the root by chroot(2), which is less safe; for an initramfs");
 pub(crate) const NO_KEYRING: Flag = switch(&["no-new-keyring"], "stay in the caller's session keyring");
 pub(crate) const PRESERVE_FDS: Flag = value(&["preserve-fds"], "N", "hand N descriptors from 3 on to the process");
 

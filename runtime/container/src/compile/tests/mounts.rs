@@ -235,13 +235,19 @@ fn proc_is_procfs() {
 #[test]
 fn cgroups() {
     let cgroup = json!({"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid", "relatime"]}]});
-    let on = |mountinfo| {
-        let compiled = compile(&spec(&cgroup), &host(mountinfo)).unwrap();
+    let mut apart = cgroup.clone();
+    merge(&mut apart, &json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "cgroup"}]}}));
+    let on = |mountinfo, patch| {
+        let compiled = compile(&spec(patch), &host(mountinfo)).unwrap();
         (compiled.plan.steps[0].clone(), compiled.sources)
     };
     let target = std::path::PathBuf::from("/sys/fs/cgroup");
-    assert_eq!(on(V2).0, Step::Cgroup { target: target.clone(), v1: vec![], readonly: true });
-    let (step, sources) = on(HYBRID);
+    assert_eq!(on(V2, &apart).0, Step::Cgroup { target: target.clone(), v1: vec![], readonly: true });
+    // Never the host's.
+    let (step, sources) = on(V2, &cgroup);
+    assert!(matches!(step, Step::Bind { tree: Slot(2), .. }), "{step:?}");
+    assert_eq!(sources[2..], [Source::CgroupTree(0)]);
+    let (step, sources) = on(HYBRID, &cgroup);
     let v1 = vec![("memory".to_owned(), Slot(4)), ("cpu,cpuacct".to_owned(), Slot(5))];
     assert_eq!(step, Step::Cgroup { target, v1, readonly: true });
     assert_eq!(sources[4..], [Source::CgroupTree(0), Source::CgroupTree(1)]);
