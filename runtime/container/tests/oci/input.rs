@@ -204,6 +204,8 @@ fn a_frozen_cgroup_is_refused() {
         found += 1;
         let said = bundle.call(&["run", "ID"]);
         assert!(said.err.contains("frozen"), "{said:?}");
+        // It is who has frozen it that it belongs to.
+        std::fs::remove_dir(&folder).unwrap();
         clean(&bundle, &said);
     }
     assert!(found > 0);

@@ -126,7 +126,6 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let resources = if rootless { rootless::limits(asked) } else { devices::with_defaults(asked) };
     let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources);
     let cgroup = if rootless { cgroup.doing(|| "as far as cgroups are delegated to this user")? } else { cgroup? };
-    refuse_frozen(&cgroup)?;
     note_controllers(&mut record, &cgroup);
     let cgroup = undo.cgroup.insert(cgroup);
     if let Some(owner) = cgroup::owner(&spec).filter(|_| !rootless) {
@@ -197,19 +196,6 @@ fn cgroup_path(id: &str, spec: &Spec, rootless: bool) -> String {
         None => format!("/rctr-oci/{id}"),
         Some(path) if path.starts_with('/') => path.into_owned(),
         Some(path) => format!("/rctr-oci/{path}"),
-    }
-}
-
-/// A process that is born into a frozen cgroup, or below one, never gets anywhere, and whoever waits for it neither.
-fn refuse_frozen(cgroup: &Cgroup) -> Result<()> {
-    let frozen = |folder: &&cgroup::Folder| match folder.v2 {
-        // Said of the folder itself only.
-        true => folder.path.ancestors().any(|above| cgroup::frozen(above, true)),
-        false => folder.controllers.iter().any(|name| name == "freezer") && cgroup::frozen(&folder.path, false),
-    };
-    match cgroup.folders().iter().find(frozen) {
-        Some(folder) => Err(Failed::new(format!("cgroup {} is frozen: a process in it could not start", folder.path.display()))),
-        None => Ok(()),
     }
 }
 
