@@ -17,6 +17,9 @@
 //! exec(process, target, stdio)             the same tail, in the namespaces of a running container
 //! ```
 //!
+//! A new user namespace adds one exchange, right after the clone: the caller writes who is who, and only then init goes on as root there. Where
+//! namespaces are joined that init must be born into, a process between both joins them and makes init as the caller's child.
+//!
 //! The child is the caller's own copy: no second program, no runtime to boot. It is single-threaded, it never returns, and it never
 //! looks anything up on the host: descriptors come with the plan. Whatever fails there comes back as a [`Failure`].
 //!

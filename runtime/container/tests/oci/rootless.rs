@@ -70,6 +70,10 @@ fn rootless_life() {
             std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap()
         );
     }
+    let process = json!({"args": ["/probe", "read", "/proc/self/oom_score_adj"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+        "oomScoreAdj": 654, "noNewPrivileges": true});
+    std::fs::write(bundle.path("process.json"), process.to_string()).unwrap();
+    assert_eq!(bundle.ok(&["exec", "--process", "BUNDLE/process.json", "ID"]), "654\n");
     bundle.ok(&["kill", "ID", "KILL"]);
     bundle.until("stopped");
     bundle.ok(&["delete", "ID"]);

@@ -25,7 +25,7 @@ pub(crate) const LATE: u64 = kind::MOUNT | kind::CGROUP;
 /// From clone to the clone of init.
 pub(crate) fn run(task: &Task<'_>, init: &Clone<'_>) -> Result<(), Failure> {
     let Task { plan, parent, .. } = *task;
-    procfs::adjust_oom_score("self", plan.process.oom_score_adj)?;
+    adjust_oom_score(&plan.process)?;
     enter(task)?;
     if plan.unshare & kind::USER != 0 {
         unshare(kind::USER as i32).during(|| "make the user namespace")?;
@@ -38,12 +38,7 @@ pub(crate) fn run(task: &Task<'_>, init: &Clone<'_>) -> Result<(), Failure> {
 /// From clone to the clone of a process that joins a container, for a caller without rights in the host's user namespace: only who is in the
 /// container's may join its other namespaces.
 pub(crate) fn join(process: &Process, target: &Target, inherited: &Inherited, parent: &Parent) -> Result<(), Failure> {
-    if process.oom_score_adj.is_some() {
-        // As in `users::wait`: its own files are only its own while it can be dumped, and it has not entered anything yet.
-        set_dumpable_behavior(DumpableBehavior::Dumpable).call(|| "prctl(PR_SET_DUMPABLE, 1)").during(|| "join the container")?;
-        procfs::adjust_oom_score("self", process.oom_score_adj)?;
-        hide()?;
-    }
+    adjust_oom_score(process)?;
     setns(&target.init, kind::USER as i32).during(|| "join the user namespace")?;
     if target.places.namespaces & kind::PID != 0 {
         setns(&target.init, kind::PID as i32).during(|| "join the pid namespace")?;
@@ -52,6 +47,16 @@ pub(crate) fn join(process: &Process, target: &Target, inherited: &Inherited, pa
     let body = |parent: &Parent| join::run(process, target, inherited, parent, true).map(|never| match never {});
     let heir = clone3(&clone, || parent.run(body)).during(|| "make the process")?;
     parent.heir(heir.pid.as_raw_nonzero().get() as u32, heir.pidfd.as_fd())
+}
+
+/// As in `users::wait`: who is not root owns its files in procfs only while it can be dumped. It has not entered anything yet.
+fn adjust_oom_score(process: &Process) -> Result<(), Failure> {
+    if process.oom_score_adj.is_none() {
+        return Ok(());
+    }
+    set_dumpable_behavior(DumpableBehavior::Dumpable).call(|| "prctl(PR_SET_DUMPABLE, 1)").during(|| "set oom_score_adj")?;
+    procfs::adjust_oom_score("self", process.oom_score_adj)?;
+    hide()
 }
 
 /// The three passes.
