@@ -193,6 +193,9 @@ pub enum Error {
     /// A file is no archive of images.
     #[error("image archive")]
     Archive(#[from] crate::archive::InvalidArchive),
+    /// An image cannot be changed so.
+    #[error(transparent)]
+    Change(#[from] crate::InvalidChange),
     /// An archive cannot be read.
     #[error("read the archive")]
     ReadArchive(#[source] std::io::Error),

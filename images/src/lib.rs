@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod change;
 mod config;
 mod copy;
 mod digest;
@@ -17,7 +18,8 @@ pub mod serve;
 mod store;
 mod unpack;
 
-pub use archive::{InvalidArchive, LoadOptions, Loaded, SaveOptions, load, save};
+pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, save};
+pub use change::{Change, InvalidChange};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use copy::{Copied, CopyOptions, copy};
 pub use digest::{Digest, InvalidDigest};

@@ -47,7 +47,7 @@ pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Pr
     loaded
 }
 
-async fn one(store: &Store, packed: &Packed, progress: &dyn Progress) -> Result<Loaded> {
+pub(super) async fn one(store: &Store, packed: &Packed, progress: &dyn Progress) -> Result<Loaded> {
     let (id, config_bytes) = &packed.config;
     let config = parse_config(id, config_bytes)?;
     let layers = layers_of(id, &packed.layers, &config)?;

@@ -167,12 +167,15 @@ fn invalid(error: ReadError, after: usize) -> Error {
 }
 
 /// The archive as a file that can be read anywhere, without compression.
-fn plain(store: &Store, mut input: File) -> Result<File> {
+pub(super) fn plain(store: &Store, mut input: File) -> Result<File> {
     let is_file = input.metadata().is_ok_and(|metadata| metadata.is_file());
     let mut start = [0; 4];
     let length = read_start(&mut input, &mut start).call(|| "read()").doing(|| "read the archive")?;
     let start = start[..length].to_vec();
     let magic = start.as_slice();
+    if let Some(format) = foreign(magic) {
+        return Err(InvalidArchive::Compressed { format }.into());
+    }
     let compressed = magic.starts_with(&[0x1f, 0x8b]) || magic == [0x28, 0xb5, 0x2f, 0xfd];
     if is_file && !compressed {
         return Ok(input);
@@ -200,6 +203,15 @@ fn plain(store: &Store, mut input: File) -> Result<File> {
     }
     file.rewind().call(|| "lseek(0)").doing(|| "read the archive")?;
     Ok(file)
+}
+
+/// Compression that is not read here.
+fn foreign(magic: &[u8]) -> Option<&'static str> {
+    match magic {
+        [0xfd, b'7', b'z', b'X'] => Some("xz"),
+        [b'B', b'Z', b'h', b'1'..=b'9'] => Some("bzip2"),
+        _ => None,
+    }
 }
 
 fn read_start(input: &mut File, start: &mut [u8]) -> io::Result<usize> {

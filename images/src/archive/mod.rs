@@ -10,6 +10,7 @@
 //! by older versions (`HEX/layer.tar`, with links between them), all of it plain, gzip or zstd. Nothing in an archive becomes a
 //! path here: members are looked up by name in a list of what there is and where its bytes are.
 
+mod import;
 mod load;
 mod members;
 mod read;
@@ -18,6 +19,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 
+pub use import::{ImportOptions, import};
 pub use load::{LoadOptions, Loaded, load};
 pub use save::{SaveOptions, save};
 
@@ -35,6 +37,12 @@ pub enum InvalidArchive {
         after: usize,
         /// What is wrong.
         problem: &'static str,
+    },
+    /// It is compressed with a format that is not read here.
+    #[error("it is compressed with {format}: gzip and zstd can be read, anything else has to be unpacked first")]
+    Compressed {
+        /// Its name.
+        format: &'static str,
     },
     /// It names something that it has not.
     #[error("{name} is missing")]

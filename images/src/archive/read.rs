@@ -18,7 +18,7 @@ use crate::{Digest, Platform, Reference};
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(super) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// An image in an archive.
 pub(super) struct Packed {
@@ -160,17 +160,21 @@ fn docker(members: &Members, listed: &Listed) -> Result<Packed> {
         parts.insert(layer.digest.clone(), part.clone());
         layers.push(layer);
     }
+    let made = manifest(&id, bytes.len(), &layers);
+    Ok(Packed { names: names(listed)?, target: made.clone(), manifest: made, config: (id, bytes), layers, parts })
+}
+
+/// The manifest for an image that came without one.
+pub(super) fn manifest(config: &Digest, size: usize, layers: &[Descriptor]) -> (Digest, Bytes) {
     let entry = |media_type: &str, digest: &Digest, size: u64| json!({"mediaType": media_type, "digest": digest, "size": size});
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": entry(OCI_CONFIG, &id, bytes.len() as u64),
+        "config": entry(OCI_CONFIG, config, size as u64),
         "layers": layers.iter().map(|layer| entry(&layer.media_type, &layer.digest, layer.size)).collect::<Vec<_>>(),
     });
-    let manifest = Bytes::from(manifest.to_string());
-    let digest = Digest::sha256(&manifest);
-    let target = (digest.clone(), manifest.clone());
-    Ok(Packed { names: names(listed)?, target, manifest: (digest, manifest), config: (id, bytes), layers, parts })
+    let bytes = Bytes::from(manifest.to_string());
+    (Digest::sha256(&bytes), bytes)
 }
 
 /// Most layers in such archives are not compressed: then the config knows the digest already.

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, copy, create, exec, history, images, info, inspect, kill, load, login, logout, logs, management, oci, prune, ps,
-    pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
+    completion, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout, logs, management, oci,
+    prune, ps, pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -59,6 +59,7 @@ pub(crate) enum Verb {
     Copy(copy::Args),
     Save(save::Args),
     Load(load::Args),
+    Import(import::Args),
     Images(images::Args),
     Rmi(rmi::Args),
     Tag(tag::Args),
@@ -106,6 +107,7 @@ impl Verb {
             Verb::Copy(args) => copy::run(context, args),
             Verb::Save(args) => save::run(context, args),
             Verb::Load(args) => load::run(context, args),
+            Verb::Import(args) => import::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Rmi(args) => rmi::run(context, args),
             Verb::Tag(args) => tag::run(context, args),

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    copy, create, exec, history, images, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop, tag,
-    wait,
+    copy, create, exec, history, images, import, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop,
+    tag, wait,
 };
 use crate::cli::Verb;
 
@@ -24,6 +24,7 @@ pub(crate) enum Image {
     Copy(copy::Args),
     Save(save::Args),
     Load(load::Args),
+    Import(import::Args),
 }
 
 impl From<Image> for Verb {
@@ -40,6 +41,7 @@ impl From<Image> for Verb {
             Image::Copy(args) => Verb::Copy(args),
             Image::Save(args) => Verb::Save(args),
             Image::Load(args) => Verb::Load(args),
+            Image::Import(args) => Verb::Import(args),
         }
     }
 }

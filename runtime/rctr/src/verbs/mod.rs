@@ -6,6 +6,7 @@ pub(crate) mod create;
 pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod images;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod kill;

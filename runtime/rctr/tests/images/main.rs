@@ -166,6 +166,40 @@ fn saved_and_loaded_through_pipes() {
 }
 
 #[test]
+fn imported_root_file_systems() {
+    let Some(host) = Host::new() else { return };
+    let root = tar(&[("etc-name", b"x"), ("large", &[b'y'; 3000])]);
+    let file = host.path("root.tar");
+    fs::write(&file, &root).unwrap();
+    let file = file.to_str().unwrap();
+    let changes = ["-c", "ENV A=1", "-c", "CMD [\"/x\", \"$A\"]", "-c", "WORKDIR /w"];
+    let id = host.out(&[&["import", "-q", "-m", "note"], &changes[..], &[file, "a/b:1"]].concat());
+    assert_eq!(host.out(&["images", "-q", "--no-trunc"]), id);
+    let shown = |format: &str| host.out(&["image", "inspect", "-f", format, "a/b:1"]);
+    assert_eq!(shown("{{.Config.Env}} {{.Config.Cmd}} {{.Config.WorkingDir}}"), "[A=1] [/x $A] /w\n");
+    assert_eq!(host.out(&["history", "--format", "{{.Comment}}", "a/b:1"]), "note\n");
+    // From a pipe, without a name, and saved again.
+    let done = host.fed(&["image", "import", "-q", "-"], &root);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    host.out(&["save", "-o", host.path("saved.tar").to_str().unwrap(), done.out.trim()]);
+    let left = host.out(&["images", "-q"]);
+    for (arguments, input, said) in [
+        (&["import", "-c", "RUN x", file][..], &b""[..], "use one of CMD"),
+        (&["import", "-c", "EXPOSE x", file], b"", "rctr: invalid change \"EXPOSE x\": a port is a number from 1 to 65535"),
+        (&["import", "/no/such"], b"", "rctr: open /no/such: No such file"),
+        (&["import", "https://x/y"], b"", "addresses are not fetched"),
+        (&["import", file, "A"], b"", "invalid reference \"A\""),
+        (&["import", "-"], b"no archive", "unpack layer"),
+        (&["import", "-"], b"\xfd7zXZ\0", "rctr: image archive: it is compressed with xz"),
+        (&["load"], b"BZh9", "rctr: image archive: it is compressed with bzip2"),
+    ] {
+        let done = host.fed(arguments, input);
+        assert!(done.code == Some(125) && done.out.is_empty() && done.err.contains(said), "{arguments:?}: {}", done.err);
+    }
+    assert_eq!(host.out(&["images", "-q"]), left);
+}
+
+#[test]
 fn a_login_that_nobody_verified_is_not_kept() {
     let Some(host) = Host::new() else { return };
     // Nothing listens on this port: it belongs to a socket that does not.
