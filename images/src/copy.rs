@@ -50,17 +50,20 @@ pub struct Copied {
 /// Copies the image `from` to the name `to`. Blocks until it is there.
 pub fn copy(from: &Reference, to: &Reference, options: &CopyOptions, progress: &dyn Progress) -> Result<Copied> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    let copied = runtime.block_on(async {
-        let same = from.registry() == to.registry();
-        let mounts: Vec<String> = if same { vec![from.repository().to_owned()] } else { Vec::new() };
-        let (registries, credentials) = (&options.registries, &options.credentials);
-        let source = Registry::new(from, registries, credentials, progress)?;
-        let target = Registry::to_push(to, registries, credentials, mounts.clone(), progress)?;
-        let mounts = if from.repository() == to.repository() { Vec::new() } else { mounts };
-        Copy { from, to, options, source: &source, target: &target, mounts, progress }.run().await
-    });
+    let copied = runtime.block_on(bring(from, to, options, progress));
     runtime.shutdown_background();
     copied
+}
+
+/// The same within a runtime.
+pub(crate) async fn bring(from: &Reference, to: &Reference, options: &CopyOptions, progress: &dyn Progress) -> Result<Copied> {
+    let same = from.registry() == to.registry();
+    let mounts: Vec<String> = if same { vec![from.repository().to_owned()] } else { Vec::new() };
+    let (registries, credentials) = (&options.registries, &options.credentials);
+    let source = Registry::new(from, registries, credentials, progress)?;
+    let target = Registry::to_push(to, registries, credentials, mounts.clone(), progress)?;
+    let mounts = if from.repository() == to.repository() { Vec::new() } else { mounts };
+    Copy { from, to, options, source: &source, target: &target, mounts, progress }.run().await
 }
 
 /// One copy.
@@ -91,8 +94,7 @@ impl Content for Passed<'_> {
 
 impl Copy<'_> {
     async fn run(&self) -> Result<Copied> {
-        let what = name(self.from);
-        let mut top = self.source.manifest(&what).await?;
+        let mut top = self.source.manifest(&self.from.what()).await?;
         if let Some(platform) = &self.options.platform {
             // An entry without a platform may be an index again.
             for _ in 0..DEPTH {
@@ -109,7 +111,7 @@ impl Copy<'_> {
         }
         // The one with the name last: nothing is named before it is there.
         for document in documents.iter().filter(|document| document.digest == digest) {
-            self.document(&name(self.to), document).await?;
+            self.document(&self.to.what(), document).await?;
         }
         Ok(Copied { digest, size })
     }
@@ -189,14 +191,6 @@ impl Copy<'_> {
     fn other_platforms(&self, wanted: &Platform, entries: &[Entry]) -> Error {
         let have = entries.iter().filter(|entry| !entry.attestation).filter_map(|entry| entry.platform.clone()).collect();
         Error::WrongPlatform { reference: self.from.familiar(), wanted: wanted.clone(), have }
-    }
-}
-
-/// What a reference asks its repository for.
-fn name(reference: &Reference) -> String {
-    match reference.digest() {
-        Some(digest) => digest.to_string(),
-        None => reference.tag().unwrap_or("latest").to_owned(),
     }
 }
 

@@ -193,6 +193,26 @@ pub enum Error {
     /// A file is no archive of images.
     #[error("image archive")]
     Archive(#[from] crate::archive::InvalidArchive),
+    /// There is no such list of images.
+    #[error("no such manifest list: {name}: make it with manifest create")]
+    NoList {
+        /// As it was asked for.
+        name: String,
+    },
+    /// There is such a list already.
+    #[error("manifest list {name} is there already: continue it with --amend, or remove it")]
+    ListExists {
+        /// As it was asked for.
+        name: String,
+    },
+    /// A list has not this image.
+    #[error("manifest list {name} has no {image}")]
+    NotInList {
+        /// The list.
+        name: String,
+        /// The image.
+        image: String,
+    },
     /// An image cannot be changed so.
     #[error(transparent)]
     Change(#[from] crate::InvalidChange),

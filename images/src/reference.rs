@@ -80,6 +80,14 @@ impl Reference {
         if split(short) == (HUB, short) { short.to_owned() } else { self.name() }
     }
 
+    /// What its repository is asked for: the digest, or the tag.
+    pub(crate) fn what(&self) -> String {
+        match &self.version {
+            Version::Tag(tag) => tag.clone(),
+            Version::Digest(digest) => digest.to_string(),
+        }
+    }
+
     /// Registry and repository.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)

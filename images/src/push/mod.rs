@@ -130,10 +130,7 @@ impl Push<'_> {
 
     /// Manifest and index, the one with the name last.
     async fn documents(&self) -> Result<Pushed> {
-        let what = match self.reference.digest() {
-            Some(digest) => digest.to_string(),
-            None => self.reference.tag().unwrap_or("latest").to_owned(),
-        };
+        let what = self.reference.what();
         let manifest = self.store.manifest_bytes(self.image)?;
         let (id, target) = (&self.image.manifest, &self.image.target);
         let mut without = Vec::new();

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout, logs, management, oci,
-    prune, ps, pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
+    completion, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest,
+    oci, prune, ps, pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     #[command(skip)]
     Prune(prune::Args),
     #[command(subcommand)]
+    Manifest(manifest::Manifest),
+    #[command(subcommand)]
     Registry(registry::Registry),
     Login(login::Args),
     Logout(logout::Args),
@@ -115,6 +117,7 @@ impl Verb {
             Verb::Prune(args) => prune::run(context, args),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
+            Verb::Manifest(verb) => manifest::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),

@@ -15,6 +15,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod management;
+pub(crate) mod manifest;
 pub(crate) mod oci;
 pub(crate) mod prune;
 pub(crate) mod ps;

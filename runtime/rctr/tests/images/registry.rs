@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::{Value, json};
+
 use super::Host;
 
 /// A served registry.
@@ -99,4 +101,52 @@ fn copied_between_registries() {
     assert_eq!(host.out(&["image", "inspect", "-f", "{{.Id}}", &to]), id);
     let done = host.rctr(&["copy", &from, "A"]);
     assert!(done.code == Some(125) && done.err.contains("invalid reference \"A\""), "{}", done.err);
+}
+
+#[test]
+fn lists_of_platforms() {
+    let Some(host) = Host::new() else { return };
+    let registry = Registry::serve(&host, &[]);
+    let name = |rest: &str| format!("{}/{rest}", registry.address);
+    let file = host.path("root.tar");
+    std::fs::write(&file, super::tar(&[("file", b"x")])).unwrap();
+    for (platform, tag) in [("linux/amd64", "m/one:amd64"), ("linux/arm64", "m/two:arm64")] {
+        host.out(&["import", "-q", "--platform", platform, file.to_str().unwrap(), &name(tag)]);
+        host.out(&["push", "-q", &name(tag)]);
+    }
+    let (list, one, two) = (name("m/all:1"), name("m/one:amd64"), name("m/two:arm64"));
+    assert_eq!(host.out(&["manifest", "create", &list, &one]), format!("Created manifest list {list}\n"));
+    let done = host.rctr(&["manifest", "create", &list, &two]);
+    assert_eq!(done.err, format!("rctr: manifest list {list} is there already: continue it with --amend, or remove it\n"));
+    host.out(&["manifest", "create", "--amend", &list, &two]);
+    host.out(&["manifest", "annotate", "--variant", "v8", "--annotation", "a=b", &list, &two]);
+    let shown: Value = serde_json::from_str(&host.out(&["manifest", "inspect", &list])).unwrap();
+    let platforms: Vec<&Value> = shown["manifests"].as_array().unwrap().iter().map(|entry| &entry["platform"]).collect();
+    assert_eq!(
+        platforms,
+        [&json!({"architecture": "amd64", "os": "linux"}), &json!({"architecture": "arm64", "os": "linux", "variant": "v8"})]
+    );
+    assert_eq!(shown["manifests"][1]["annotations"], json!({"a": "b"}));
+    let digest = host.out(&["manifest", "push", "-q", "--purge", &list]);
+    assert!(host.rctr(&["manifest", "rm", &list]).err.contains("no such manifest list"));
+    assert!(!host.path("root/images/lists").exists(), "no folder is left");
+    // What the registry has is what was shown, and both platforms can be pulled from it.
+    assert_eq!(serde_json::from_str::<Value>(&host.out(&["manifest", "inspect", &list])).unwrap(), shown);
+    host.out(&["rmi", &one, &two]);
+    host.out(&["pull", "-q", "--platform", "linux/arm64/v8", &list]);
+    assert_eq!(host.out(&["image", "inspect", "-f", "{{.Architecture}}", &list]), "arm64\n");
+    // An index is taken apart.
+    host.out(&["manifest", "create", &name("m/again:1"), &format!("{}@{}", name("m/all"), digest.trim())]);
+    let again: Value = serde_json::from_str(&host.out(&["manifest", "inspect", &name("m/again:1")])).unwrap();
+    assert_eq!(again["manifests"].as_array().unwrap().len(), 2);
+    for (arguments, said) in [
+        (&["manifest", "annotate", &name("m/again:1"), "none"][..], "has no none"),
+        (&["manifest", "annotate", "none", "none"], "no such manifest list: none"),
+        (&["manifest", "push", "none"], "no such manifest list: none"),
+        (&["manifest", "create", "x", &name("m/none")], "404"),
+        (&["manifest", "inspect", &name("m/none")], "404"),
+    ] {
+        let done = host.rctr(arguments);
+        assert!(done.code == Some(125) && done.err.contains(said), "{arguments:?}: {}", done.err);
+    }
 }
