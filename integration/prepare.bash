@@ -60,9 +60,12 @@ busybox() {
 	}
 }
 
+# A registry that is not ours.
+peer_registry() { install docker-registry=docker-registry setpriv=util-linux; }
+
 # What the fixtures are made with.
 fixtures() {
-	install mmdebstrap=mmdebstrap docker-registry=docker-registry setpriv=util-linux
+	install mmdebstrap=mmdebstrap
 	busybox
 	# mmdebstrap checks signatures with Debian's own keys, which another distribution may not have
 	[[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt-get install -qq -y debian-archive-keyring >/dev/null

@@ -70,23 +70,12 @@ impl Registry {
         Ok(Self { address, child, _config: config })
     }
 
-    /// Pushes a bundle as `name` (`repository:tag`) unless the tag already names the same bytes.
+    /// [`push`]es a bundle here.
     ///
     /// # Errors
     /// When the registry refuses.
     pub fn push(&self, name: &str, bundle: &Bundle) -> Result<()> {
-        let (repository, tag) = name.split_once(':').with_context(|| format!("{name} has no tag"))?;
-        let push = Push { address: &self.address, repository };
-        if push.has(tag, bundle.top())? {
-            return Ok(());
-        }
-        for blob in &bundle.blobs {
-            push.blob(blob).with_context(|| format!("push {name}: {}", blob.digest))?;
-        }
-        for document in &bundle.documents {
-            push.document(&document.digest, document)?;
-        }
-        push.document(tag, bundle.top())
+        push(&self.address, name, bundle)
     }
 }
 
@@ -95,6 +84,25 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Pushes a bundle to the registry at `address` as `name` (`repository:tag`) unless the tag already names the same bytes.
+///
+/// # Errors
+/// When the registry refuses.
+pub fn push(address: &str, name: &str, bundle: &Bundle) -> Result<()> {
+    let (repository, tag) = name.split_once(':').with_context(|| format!("{name} has no tag"))?;
+    let push = Push { address, repository };
+    if push.has(tag, bundle.top())? {
+        return Ok(());
+    }
+    for blob in &bundle.blobs {
+        push.blob(blob).with_context(|| format!("push {name}: {}", blob.digest))?;
+    }
+    for document in &bundle.documents {
+        push.document(&document.digest, document)?;
+    }
+    push.document(tag, bundle.top())
 }
 
 fn configuration(storage: &Path, folder: &Path, login: bool) -> Result<String> {

@@ -3,6 +3,7 @@
 //! ```text
 //! fixture serve [--small]          builds and pushes the images, prints the registry's address and the path of a
 //!                                  registries.conf, and serves until its standard input ends
+//! fixture push ADDRESS             builds the images, pushes them to a registry that is there, and prints a registries.conf
 //! fixture refuse CALL COMMAND…     runs COMMAND where the system call CALL fails with ENODEV, as it would on a kernel
 //!                                  without what it asks for
 //! fixture snapshot NAME ROOT OUT   (called by mmdebstrap) writes what changed below ROOT as a layer
@@ -16,7 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use integration::registry::{Registry, mirror_of_docker_hub};
+use integration::registry::{self, Registry, mirror_of_docker_hub};
 use integration::{catalog, debian};
 
 fn main() -> Result<()> {
@@ -24,26 +25,36 @@ fn main() -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => serve(true),
         ["serve", "--small"] => serve(false),
+        ["push", address] => {
+            push(address, true)?;
+            print!("{}", mirror_of_docker_hub(address));
+            Ok(())
+        }
         ["snapshot", name, root, out] => debian::snapshot(name, Path::new(root), Path::new(out)),
         ["refuse", call, command, ref rest @ ..] => refuse(call, command, rest),
-        _ => bail!("usage: fixture serve [--small] | refuse CALL COMMAND… | snapshot NAME ROOT OUT"),
+        _ => bail!("usage: fixture serve [--small] | push ADDRESS | refuse CALL COMMAND… | snapshot NAME ROOT OUT"),
     }
 }
 
 fn serve(applications: bool) -> Result<()> {
     let registry = Registry::start(false)?;
-    for (name, bundle) in catalog::small()? {
-        registry.push(name, &bundle)?;
-    }
-    if applications {
-        for (name, bundle) in catalog::applications()? {
-            registry.push(name, &bundle)?;
-        }
-    }
+    push(&registry.address, applications)?;
     let mut file = tempfile::Builder::new().prefix("registries-").suffix(".conf").tempfile()?;
     file.write_all(mirror_of_docker_hub(&registry.address).as_bytes())?;
     println!("{} {}", registry.address, file.path().display());
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn push(address: &str, applications: bool) -> Result<()> {
+    for (name, bundle) in catalog::small()? {
+        registry::push(address, name, &bundle)?;
+    }
+    if applications {
+        for (name, bundle) in catalog::applications()? {
+            registry::push(address, name, &bundle)?;
+        }
+    }
     Ok(())
 }
 
