@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 /// # Errors
 /// Where the text is no JSON, or which field has a value of the wrong kind.
 pub fn spec(bytes: &[u8]) -> serde_json::Result<(Spec, Vec<String>)> {
-    read(bytes, |value, warnings| {
+    let (mut spec, warnings) = read(bytes, |value, warnings| {
         if let Some(own) = value.get_mut("process") {
             process_of(own, warnings);
         }
@@ -24,7 +24,24 @@ pub fn spec(bytes: &[u8]) -> serde_json::Result<(Spec, Vec<String>)> {
                 linux.remove("seccomp");
             }
         }
-    })
+    })?;
+    unlimited(&mut spec);
+    Ok((spec, warnings))
+}
+
+/// Before 1.3 of the specification runtimes took a limit of 0 processes for none, and engines of that time say so (podman 4 with
+/// `--pids-limit -1`). Since then it is a limit.
+fn unlimited(spec: &mut Spec) {
+    let mut numbers = spec.version().split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    if (numbers.next(), numbers.next()) >= (Some(1), Some(3)) {
+        return;
+    }
+    let resources = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut());
+    if let Some(pids) = resources.and_then(|resources| resources.pids_mut().as_mut())
+        && pids.limit() == 0
+    {
+        pids.set_limit(-1);
+    }
 }
 
 /// Reads a process, as `exec --process` takes it.
@@ -139,6 +156,17 @@ mod tests {
         assert_eq!(twice.cwd().to_str(), Some("/b"));
         let (read, _) = spec(br#"{"ociVersion": "1.0.0", "linux": {"seccomp": {}}, "process": {"cwd": "/"}}"#).unwrap();
         assert!(read.linux().as_ref().unwrap().seccomp().is_none() && read.process().is_some());
+    }
+
+    #[test]
+    fn no_processes_at_all_is_a_limit_since_1_3() {
+        for (version, limit, wanted) in [("1.0.2-dev", 0, -1), ("1.2.1", 0, -1), ("1.2.1", 5, 5), ("1.3.0", 0, 0), ("2.0.0", 0, 0)]
+        {
+            let text = json!({"ociVersion": version, "linux": {"resources": {"pids": {"limit": limit}}}}).to_string();
+            let (read, _) = spec(text.as_bytes()).unwrap();
+            let resources = read.linux().as_ref().unwrap().resources().as_ref().unwrap();
+            assert_eq!(resources.pids().as_ref().unwrap().limit(), wanted, "{text}");
+        }
     }
 
     #[test]
