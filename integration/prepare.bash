@@ -70,3 +70,13 @@ fixtures() {
 	# mmdebstrap checks signatures with Debian's own keys, which another distribution may not have
 	[[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || apt-get install -qq -y debian-archive-keyring >/dev/null
 }
+
+# Programs that call a runtime, and other runtimes. Their packages must not start daemons here: each test starts its own.
+callers() {
+	local policy=/usr/sbin/policy-rc.d ours=
+	[[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1; }
+	install containerd=containerd podman=podman conmon=conmon dockerd=docker.io runc=runc crun=crun setsid=util-linux || true
+	# newer releases have the command line apart
+	install docker=docker-cli || true
+	[[ -z $ours ]] || rm -f "$policy"
+}

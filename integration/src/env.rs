@@ -311,7 +311,7 @@ impl Env {
 }
 
 /// Whether it comes true in time.
-fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + time;
     loop {
         if is_so() {

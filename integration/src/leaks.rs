@@ -32,6 +32,27 @@ impl Host {
     }
 }
 
+/// What is left of the containers of a caller with these folders: their mounts, their cgroups below `cgroup`, their states below the
+/// runtime's folder `states`, which may have those of others too, and processes of ours.
+#[must_use]
+pub fn of_caller(folders: &[&Path], cgroup: &str, states: &Path) -> Vec<String> {
+    let mut left = mounts(folders);
+    for point in hierarchies() {
+        let mut found = BTreeSet::new();
+        collect_folders(&point.join(cgroup), &mut found);
+        // podman's monitors have one of their own, which it never removes
+        left.extend(found.into_iter().filter(|folder| !folder.ends_with("/conmon")));
+    }
+    let ours = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        folders.iter().any(|folder| text.contains(&folder.display().to_string()))
+    };
+    let records = files(states, &|path| !path.ends_with("state.json") || !ours(&states.join(path)));
+    left.extend(records.into_iter().map(|path| format!("state {path}")));
+    left.extend(processes(folders));
+    left
+}
+
 fn mounts(folders: &[&Path]) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
@@ -108,6 +129,35 @@ fn processes(folders: &[&Path]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Ends what a test of a caller has left, if it has failed: processes with one of its folders on their command line, those in its
+/// cgroups, mounts, and the cgroups themselves.
+pub fn clear_caller(folders: &[&Path], cgroup: &str) {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<i32> = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.retain(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let (line, groups) = (String::from_utf8_lossy(&line).into_owned(), fs::read_to_string(format!("/proc/{pid}/cgroup")));
+        folders.iter().any(|folder| line.contains(&folder.display().to_string()))
+            || groups.is_ok_and(|groups| groups.contains(&format!("/{cgroup}/")))
+    });
+    for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    for point in mounts(folders) {
+        let point = point.trim_start_matches("mount ");
+        let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+    }
+    for point in hierarchies() {
+        let mut found = BTreeSet::new();
+        collect_folders(&point.join(cgroup), &mut found);
+        // those inside others come later
+        for folder in found.iter().rev() {
+            let _ = fs::remove_dir(folder.trim_start_matches("cgroup "));
+        }
+    }
+    remove_cgroup(cgroup);
 }
 
 /// Files below `folder` whose path a rule does not allow, with the folder's own path cut off.

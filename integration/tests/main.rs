@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use integration::runner;
 
 mod apps;
+mod callers;
 mod cli;
 mod concurrency;
 mod create_start;
@@ -28,7 +29,7 @@ mod users;
 mod volumes;
 
 fn main() -> ExitCode {
-    runner::main(&[
+    let ours = [
         fixtures::TESTS,
         cli::TESTS,
         pull::TESTS,
@@ -49,5 +50,6 @@ fn main() -> ExitCode {
         concurrency::TESTS,
         kill9::TESTS,
         apps::TESTS,
-    ])
+    ];
+    runner::main(&[ours.as_slice(), callers::TESTS].concat())
 }
