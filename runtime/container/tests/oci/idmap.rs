@@ -19,6 +19,8 @@ pub const CHECKS: &[Check] = &[
     ("ranges_may_be_in_the_option", Of::Ours, ranges_may_be_in_the_option),
     ("a_mapped_source_is_mapped_again", Of::Ours, a_mapped_source_is_mapped_again),
     ("older_kernels_map_in_two_steps", Of::Ours, older_kernels_map_in_two_steps),
+    ("the_containers_own_ids_are_mapped", Of::Every, the_containers_own_ids_are_mapped),
+    ("ids_of_a_joined_namespace_are_mapped", Of::Every, ids_of_a_joined_namespace_are_mapped),
     ("bad_id_mappings_are_refused", Of::Every, bad_id_mappings_are_refused),
 ];
 
@@ -142,6 +144,39 @@ fn older_kernels_map_in_two_steps() {
         let before = bundle.call_without(&[OPEN_TREE_ATTR], &["run", "ID"]);
         assert_eq!((before.code, &before.out), (Some(0), &now), "{before:?}");
     }
+}
+
+fn implied(source: &Path) -> Value {
+    json!([{"destination": "/vol", "type": "bind", "source": source, "options": ["rbind", "idmap"]}])
+}
+
+const OWN: [(&str, &str); 4] = [("/vol/a", "0:1"), ("/vol/b", "3:4"), ("/vol/below/x", "65534:65534"), ("/vol/c", "20:21")];
+
+/// Without ranges the files are whose they are stored as, in the container's own words.
+fn the_containers_own_ids_are_mapped() {
+    let (bundle, volume) = volume();
+    let out = with_mounts(bundle.mapped(), implied(&volume.0)).ok(&["run", "ID"]);
+    assert_eq!(owners(&out), OWN);
+    // Relative to the container, as with crun: stored as 3, shown as the container's 7.
+    if !foreign() {
+        let (bundle, volume) = self::volume();
+        let mounts = json!([{"destination": "/vol", "type": "bind", "source": volume.0, "options": ["idmap=uids=@3-7-1;gids=@4-8-1", "bind"]}]);
+        assert_eq!(owners(&with_mounts(bundle.mapped(), mounts).ok(&["run", "ID"]))[1], ("/vol/b", "7:8"));
+    }
+}
+
+fn ids_of_a_joined_namespace_are_mapped() {
+    let first = Bundle::new(&["wait"]).mapped();
+    first.ok(&["run", "-d", "ID"]);
+    let (bundle, volume) = volume();
+    let bundle = with_mounts(bundle.mapped(), implied(&volume.0)).with(|spec| {
+        let user = spec["linux"]["namespaces"].as_array_mut().unwrap().iter_mut().find(|one| one["type"] == "user").unwrap();
+        user["path"] = json!(format!("/proc/{}/ns/user", first.pid()));
+        for ids in ["uidMappings", "gidMappings"] {
+            spec["linux"].as_object_mut().unwrap().remove(ids);
+        }
+    });
+    assert_eq!(owners(&bundle.ok(&["run", "ID"])), OWN);
 }
 
 fn bad_id_mappings_are_refused() {

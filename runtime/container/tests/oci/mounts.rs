@@ -6,12 +6,14 @@ use rustix::fs::{CWD, Mode, mkfifoat, symlinkat};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::{Value, json};
 
-use crate::fixture::{Bundle, foreign};
+use crate::fixture::{Bundle, HOST_ID, foreign};
 use crate::{Check, Of};
 
 pub const CHECKS: &[Check] = &[
     ("new_mounts_have_their_options", Of::Every, new_mounts_have_their_options),
     ("a_bind_has_the_options_it_is_given", Of::Every, a_bind_has_the_options_it_is_given),
+    ("what_the_host_has_locked_stays", Of::Every, what_the_host_has_locked_stays),
+    ("mapped_containers_mount_too", Of::Every, mapped_containers_mount_too),
     ("access_times_of_binds", Of::Every, access_times_of_binds),
     ("recursive_options_reach_below", Of::Every, recursive_options_reach_below),
     ("a_mount_is_changed", Of::Every, a_mount_is_changed),
@@ -123,6 +125,50 @@ fn a_bind_has_the_options_it_is_given() {
         let found: Vec<&str> = flags(line(&out, "/vol")).into_iter().filter(|flag| names.contains(flag)).collect();
         assert_eq!(found, has, "{options:?}: {out}");
     }
+}
+
+/// In a user namespace: what nobody asked to lose stays, and what is asked for in vain is an error.
+fn what_the_host_has_locked_stays() {
+    let all = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NOATIME;
+    for (options, has) in [
+        (vec![], Some("ro,nosuid,noexec,noatime")),
+        (vec!["dev"], Some("ro,nosuid,noexec,noatime")),
+        (vec!["ro", "nodev", "symfollow"], Some("ro,nosuid,nodev,noexec,noatime")),
+        (vec!["noatime"], Some("ro,nosuid,noexec,noatime")),
+        (vec!["rw"], None),
+        (vec!["exec"], None),
+        (vec!["relatime"], None),
+        (vec!["rrw"], None),
+    ] {
+        let bundle = looking(&["/vol"], json!([])).mapped();
+        let volume = Volume::new(&bundle, all);
+        let options: Vec<&str> = ["rbind"].into_iter().chain(options).collect();
+        let said = with_mounts(bundle, json!([bind(&volume.0, "/vol", &options)])).call(&["run", "ID"]);
+        match has {
+            Some(has) => assert_eq!(line(&said.out, "/vol").split(' ').next(), Some(has), "{options:?}: {said:?}"),
+            None => assert!(
+                said.code != Some(0) && said.err.to_lowercase().contains("operation not permitted"),
+                "{options:?}: {said:?}"
+            ),
+        }
+    }
+}
+
+fn mapped_containers_mount_too() {
+    let bundle = with_mounts(
+        Bundle::new(&["tree", "/some"]).mapped(),
+        json!([{"destination": "/some", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "mode=711", "ro"]}]),
+    );
+    furnish(&bundle);
+    for (name, id) in [("", 0), ("/file", 0), ("/inner", 0), ("/inner/deep", 0), ("/inner/deep/suid", 5), ("/link", 0)] {
+        let path = bundle.path(&format!("rootfs/some{name}"));
+        std::os::unix::fs::lchown(&path, Some(HOST_ID + id), Some(HOST_ID + id + u32::from(id > 0))).unwrap();
+    }
+    let suid = bundle.path("rootfs/some/inner/deep/suid");
+    rustix::fs::chmodat(CWD, &suid, Mode::from_raw_mode(0o4755), rustix::fs::AtFlags::empty()).unwrap();
+    assert_eq!(bundle.ok(&["run", "ID"]), format!("/some 40711 0:0 \n{FURNISHED}"));
+    let bundle = bundle.with(|spec| spec["process"]["args"] = json!(["/probe", "write", "/some/file"]));
+    assert_eq!(bundle.ok(&["run", "ID"]), "/some/file: errno 30\n");
 }
 
 fn access_times_of_binds() {

@@ -104,7 +104,10 @@ fn step(at: BorrowedFd<'_>, name: &OsStr, want: Want) -> sys::Result<OwnedFd> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -167,5 +170,49 @@ pub(super) mod tests {
         let scratch = Scratch::new("dots");
         scratch.make("/../../../escaped/dir", Want::Folder).ok().unwrap();
         assert!(scratch.root().join("escaped/dir").is_dir() && !scratch.0.join("escaped").exists());
+    }
+
+    /// Where an open file is, as the kernel says.
+    fn place(file: &OwnedFd) -> std::path::PathBuf {
+        std::fs::read_link(format!("/proc/thread-self/fd/{}", file.as_raw_fd())).unwrap()
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "..", "d"]), 1..6).prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever links an image has: what is found or made is inside, and is what the kernel finds there afterwards.
+        #[test]
+        fn no_tree_of_links_leads_out(
+            links in prop::collection::vec((path(), any::<bool>(), path()), 0..6),
+            folders in prop::collection::vec(path(), 0..4),
+            target in path(),
+            file in any::<bool>(),
+        ) {
+            let scratch = Scratch::new("links");
+            let want = if file { Want::File } else { Want::Folder };
+            for folder in &folders {
+                let _ = scratch.make(folder, Want::Folder);
+            }
+            for (at, absolute, to) in &links {
+                let (parent, name) = at.rsplit_once('/').unwrap_or(("", at));
+                if let Ok((folder, _)) = scratch.make(parent, Want::Folder) {
+                    let content = if *absolute { format!("/{to}") } else { to.clone() };
+                    let _ = rustix::fs::symlinkat(content, folder, name);
+                }
+            }
+            let made = scratch.make(&target, want);
+            // All there is beside the root is the root.
+            prop_assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), 1);
+            if let Ok((found, _)) = made {
+                prop_assert!(place(&found).starts_with(scratch.root().canonicalize().unwrap()));
+                let root = sys::fs::open_dir(scratch.root()).unwrap();
+                let again = open_existing(root.as_fd(), Path::new(&target), OFlags::PATH).unwrap();
+                prop_assert_eq!(again.map(|again| place(&again)), Some(place(&found)));
+            }
+        }
     }
 }
