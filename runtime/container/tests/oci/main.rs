@@ -22,6 +22,7 @@ mod probe;
 mod report;
 mod rootless;
 mod streams;
+mod targets;
 mod users;
 
 use std::panic::catch_unwind;
@@ -64,6 +65,7 @@ fn main() {
         crash::CHECKS,
         kill::CHECKS,
         mounts::CHECKS,
+        targets::CHECKS,
         users::CHECKS,
         namespaces::CHECKS,
         idmap::CHECKS,
