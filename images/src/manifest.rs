@@ -47,6 +47,16 @@ pub(crate) struct Descriptor {
     pub size: u64,
 }
 
+impl Document {
+    /// The digests of all that it names.
+    pub(crate) fn names(self) -> Vec<Digest> {
+        match self {
+            Document::Index(entries) => entries.into_iter().map(|entry| entry.digest).collect(),
+            Document::Manifest { config, layers } => [config].into_iter().chain(layers).map(|blob| blob.digest).collect(),
+        }
+    }
+}
+
 impl Descriptor {
     /// Whether it must not be given to others (image-spec, "Non-distributable layers").
     pub(crate) fn is_foreign(&self) -> bool {

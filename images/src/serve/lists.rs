@@ -36,7 +36,7 @@ impl Shared {
     /// `GET _catalog`.
     pub(super) async fn catalog(&self, query: &Query) -> Outcome {
         let (most, last) = page(query, PAGE)?;
-        let found = self.blocking(move |storage| storage.repository_page(&last, most.saturating_add(1))).await?;
+        let found = self.blocking(move |storage| storage.catalog(&last, most.saturating_add(1))).await?;
         let (repositories, next) = cut(found, most);
         let reply = Reply::json(&json!({"repositories": repositories}));
         linked(reply, next.map(|last| format!("/v2/_catalog?n={most}&last={}", last.replace('/', "%2F"))))

@@ -67,6 +67,8 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Another registry, whose images are served and kept. It makes the registry read-only.
     pub mirror: Option<Upstream>,
+    /// Whether blobs are removed at the start that no manifest names, and that have been left alone for this time.
+    pub prune: Option<Duration>,
     /// How much is too much.
     pub limits: Limits,
     /// Hears about failures.
@@ -123,6 +125,7 @@ impl Server {
         let accounts = options.htpasswd.as_deref().map(Accounts::load).transpose()?;
         let tls = options.tls.as_ref().map(|(chain, key)| tls::acceptor(chain, key)).transpose()?;
         let storage = Arc::new(Storage::open(&options.root)?);
+        options.prune.map_or(Ok(()), |age| storage.prune(age))?;
         let failed = |source| Error::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;

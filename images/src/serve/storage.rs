@@ -16,12 +16,13 @@
 //! comes last, by rename and sync, so whoever got the answer 201 has it after a power cut. A process killed at any instruction leaves a file
 //! in `uploads`, or one in `blobs` with no other link: the next start removes both.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 use sys::Call;
@@ -86,6 +87,32 @@ impl Storage {
         for algorithm in list(&blobs)? {
             for hex in list(&blobs.join(&algorithm))? {
                 drop_if_unused(&blobs.join(&algorithm).join(hex))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes blobs that no manifest of their repository names, and whose links have not changed for `age`: a push may be about to
+    /// name them.
+    pub(super) fn prune(&self, age: Duration) -> Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let old = |path: &Path| {
+            let changed = fs::symlink_metadata(path).map(|metadata| metadata.ctime()).unwrap_or(i64::MAX);
+            u64::try_from(changed).is_ok_and(|changed| now.saturating_sub(age).as_secs() >= changed)
+        };
+        for name in self.repository_page("", usize::MAX, &['+'])? {
+            let Ok(repository) = Repository::parse(&name) else { continue };
+            let names = list(&self.folder(&repository))?;
+            let digests = |sigil: char| names.iter().filter_map(move |name| name.strip_prefix(sigil)?.parse::<Digest>().ok());
+            let mut needed = BTreeSet::new();
+            for manifest in digests(Kind::Manifest.sigil()) {
+                let bytes = self.manifest(&repository, &manifest)?.unwrap_or_default();
+                needed.extend(manifest::parse(&bytes, "")?.names());
+            }
+            for blob in digests(Kind::Blob.sigil()).filter(|blob| !needed.contains(blob)) {
+                if old(&self.member(&repository, Kind::Blob, &blob)) {
+                    self.remove_blob(&repository, &blob)?;
+                }
             }
         }
         Ok(())
@@ -255,20 +282,25 @@ impl Storage {
         Ok(Some(page.sorted()))
     }
 
-    /// At most `most` repositories behind `last` in order.
-    pub(super) fn repository_page(&self, last: &str, most: usize) -> Result<Vec<String>> {
+    /// At most `most` repositories behind `last` in order, of those that have something beginning with one of `sigils`.
+    fn repository_page(&self, last: &str, most: usize, sigils: &[char]) -> Result<Vec<String>> {
         let refs = self.root.join("refs");
         let mut page = Page::new(last, most);
         let mut left = vec![String::new()];
         while let Some(name) = left.pop() {
             let names = list(&refs.join(&name))?;
-            if names.iter().any(|name| name.starts_with([':', '@'])) {
+            if names.iter().any(|name| name.starts_with(sigils)) {
                 page.offer(&name);
             }
             let below = names.iter().filter(|name| !name.starts_with([':', '@', '+', '^']));
             left.extend(below.map(|below| if name.is_empty() { below.clone() } else { format!("{name}/{below}") }));
         }
         Ok(page.sorted())
+    }
+
+    /// At most `most` repositories with images behind `last` in order.
+    pub(super) fn catalog(&self, last: &str, most: usize) -> Result<Vec<String>> {
+        self.repository_page(last, most, &[':', '@'])
     }
 
     /// Links content into a repository. The lock is held.

@@ -165,6 +165,7 @@ pub(crate) fn options(root: &Path) -> Options {
         htpasswd: None,
         tls: None,
         mirror: None,
+        prune: None,
         limits: Limits::default(),
         notice: Arc::new(|_, _| ()),
     }

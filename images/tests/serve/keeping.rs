@@ -1,7 +1,8 @@
 //! What stays on disk, who may come in, and how it ends.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -42,6 +43,25 @@ fn garbage_goes_at_the_next_start() {
     let host = Host::over(host.end(), |_| ());
     assert_eq!(host.files(), expected);
     assert_eq!(host.get(&open).refusal(), (404, "BLOB_UPLOAD_UNKNOWN".into()));
+}
+
+#[test]
+fn blobs_that_no_manifest_names() {
+    let host = Host::new();
+    let gone = host.push("a", "old", b"old layer");
+    host.push("a", "new", b"new layer");
+    host.push("b", "old", b"old layer");
+    host.push_blob("c", b"never named");
+    assert_eq!(host.send("DELETE", &format!("/v2/a/manifests/{gone}"), &[], b"").status, 202);
+    let before = host.files();
+    let host = Host::over(host.end(), |options| options.prune = Some(Duration::from_secs(3600)));
+    assert_eq!(host.files(), before, "a push may be about to name them");
+    let host = Host::over(host.end(), |options| options.prune = Some(Duration::ZERO));
+    let (old, never) = (Digest::sha256(b"old layer"), Digest::sha256(b"never named"));
+    let left: Vec<String> =
+        before.iter().filter(|file| !file.contains(never.hex()) && **file != format!("refs/a/+{old}")).cloned().collect();
+    assert_eq!(host.files(), left);
+    assert_eq!(host.get(&format!("/v2/b/blobs/{old}")).status, 200);
 }
 
 #[test]
@@ -107,7 +127,7 @@ fn certificates() {
     let mut stream = host.connect();
     stream.write_all(b"GET /v2/ HTTP/1.1\r\nhost: r\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
+    let _ = stream.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"));
     for (chain, key, said) in [(&key, &key, "there is no certificate"), (&chain, &chain, "no PEM private key")] {
         let mut wrong = options(folder.path());
@@ -117,23 +137,42 @@ fn certificates() {
     }
 }
 
-/// What is under way may end; what does not end is cut off.
-#[test]
-fn how_it_ends() {
-    let host = Host::with(|options| options.limits.grace = Duration::from_millis(500));
+/// A PUT that the registry waits for.
+fn under_way(host: &Host, digest: &Digest) -> TcpStream {
     let location = host.send("POST", "/v2/a/blobs/uploads/", &[], b"").header("location").to_owned();
-    let digest = Digest::sha256(b"0123456789");
-    let mut slow = host.connect();
-    write!(slow, "PUT {location}?digest={digest} HTTP/1.1\r\nhost: r\r\ncontent-length: 10\r\n\r\n01234").unwrap();
+    let mut stream = host.connect();
+    let head = "host: r\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    stream.write_all(format!("PUT {location}?digest={digest} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+#[test]
+fn what_is_under_way_may_end() {
+    let host = Host::new();
+    let mut slow = under_way(&host, &Digest::sha256(b"0123456789"));
     let mut idle = host.connect();
     let address = host.address;
-    let began = Instant::now();
     let ending = std::thread::spawn(move || host.end());
     // It closes what is idle, and takes nobody new.
-    let _ = std::io::Read::read(&mut idle, &mut [0; 1]);
-    slow.write_all(b"56789").unwrap();
+    let _ = idle.read(&mut [0; 1]);
+    slow.write_all(b"0123456789").unwrap();
     assert_eq!(receive(&mut slow, false).status, 201);
     let _folder = ending.join().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5));
-    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_does_not_end_is_cut_off() {
+    let host = Host::with(|options| options.limits.grace = Duration::from_millis(300));
+    let mut slow = under_way(&host, &Digest::sha256(b"0123456789"));
+    let began = Instant::now();
+    let folder = host.end();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(slow.read_to_end(&mut Vec::new()).unwrap_or_default(), 0);
+    // The half upload goes at the next start.
+    assert_eq!(crate::host::files(folder.path()).len(), 1);
+    assert_eq!(Host::over(folder, |_| ()).files(), [] as [String; 0]);
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// Serve the images of this registry, such as docker.io, and keep them
     #[arg(long, value_name = "HOST[:PORT]")]
     mirror: Option<String>,
+    /// Remove at the start what no manifest has named for a day
+    #[arg(long)]
+    prune: bool,
 }
 
 pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
@@ -60,6 +64,7 @@ pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
         htpasswd: args.htpasswd,
         tls: args.tls_cert.zip(args.tls_key),
         mirror,
+        prune: args.prune.then_some(Duration::from_secs(24 * 3600)),
         limits: Limits::default(),
         notice: Arc::new(|asked, error| eprintln!("rctr: {asked}: {}", exit::links(error))),
     })?;
