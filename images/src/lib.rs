@@ -1,4 +1,20 @@
-//! reference -> registry -> layers -> a list of folders to mount.
+//! reference -> registry -> layers -> a list of folders to mount; and the other ways between registries, archives and the store.
+//!
+//! ```text
+//!            pull ─────────────────────┐                ┌─ load, import <── archives
+//! registries <──── copy, lists ────>   ├──> store ──────┤
+//!            push ─────────────────────┘                └─ save ──────────> archives
+//! serve: a registry of our own
+//! ```
+//!
+//! | module | |
+//! |---|---|
+//! | `reference`, `digest`, `platform`, `manifest`, `config` | names and documents |
+//! | `registry` | the client: where registries are, how to get in, what moves |
+//! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
+//! | `unpack`, `store` | layers as folders, and what keeps them |
+//! | `archive`, `change` | images in files, and root file systems that become images |
+//! | [`serve`] | the other end of the protocol |
 #![forbid(unsafe_code)]
 
 mod archive;

@@ -51,11 +51,7 @@ impl Shared {
         body: Source,
     ) -> Outcome {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let mut tags = query.all("tag").map(|tag| match What::parse(tag)? {
-            What::Tag(tag) => Ok(tag),
-            What::Digest(_) => Err(Refusal::new(Code::ManifestInvalid, "a tag has no colon")),
-        });
-        let mut tags: Vec<String> = tags.by_ref().collect::<std::result::Result<_, _>>()?;
+        let mut tags = query.all("tag").map(tag).collect::<std::result::Result<Vec<_>, _>>()?;
         let bytes = body.all(manifest::LIMIT, Code::ManifestTooLarge).await?;
         let document = checked(&bytes, &content_type).map_err(refused)?;
         let about = About::read(&bytes).map_err(refused)?;
@@ -119,6 +115,14 @@ impl Shared {
             What::Digest(digest) => storage.remove_manifest(&repository, digest),
         });
         if removed.await? { Ok(Reply::empty(StatusCode::ACCEPTED)) } else { Err(Code::ManifestUnknown.into()) }
+    }
+}
+
+/// A further tag for a manifest.
+fn tag(text: &str) -> std::result::Result<String, Refusal> {
+    match What::parse(text)? {
+        What::Tag(tag) => Ok(tag),
+        What::Digest(_) => Err(Refusal::new(Code::ManifestInvalid, "a tag has no colon")),
     }
 }
 

@@ -238,11 +238,15 @@ impl Download {
         Err(Refusal::new(Code::Upstream, format!("what the upstream sent has the digest {found}")))
     }
 
-    /// So many bytes may be read, but for the last one of all.
     fn hand_on(&self, written: u64, size: u64) {
-        let ready = written.min(size.saturating_sub(1));
+        let ready = unverified(written, size);
         self.state.send_if_modified(|coming| std::mem::replace(&mut coming.ready, ready) != ready);
     }
+}
+
+/// So many bytes of a blob may be handed on before its digest is known: never all.
+fn unverified(written: u64, size: u64) -> u64 {
+    written.min(size.saturating_sub(1))
 }
 
 /// Bytes `start` to `end` of a file that is being written.
@@ -274,4 +278,14 @@ fn follow(coming: watch::Receiver<Coming>, file: Arc<File>, start: u64, end: u64
 fn upstream(error: &RegistryError, unknown: Code) -> Refusal {
     let code = if error.is_unknown() { unknown } else { Code::Upstream };
     Refusal::new(code, chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_waits_for_the_digest() {
+        assert_eq!((unverified(0, 10), unverified(9, 10), unverified(10, 10), unverified(0, 0)), (0, 9, 9, 0));
+    }
 }

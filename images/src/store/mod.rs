@@ -13,6 +13,7 @@
 //!   layers/sha256/HEX.gone/               being removed
 //!   layers/sha256/HEX.lock                held by whoever unpacks, completes or removes the layer
 //!   leases/NAME.lease                     digests that a running pull relies on; its lock is held while it runs
+//!   lists/docker.io/a/b/:v1               a list of platforms that is not pushed yet (see `list`)
 //!   leases/publish.lock                   held for the few file operations that publish or remove an image
 //! ```
 //!

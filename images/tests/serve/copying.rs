@@ -146,6 +146,15 @@ fn where_no_lists_are_kept() {
     copy(&tagged, &name(&back, "d:list"), &options(None, false), &()).unwrap();
     let list: Value = back.get("/v2/d/manifests/list").json();
     assert_eq!(list["manifests"].as_array().unwrap().len(), 1, "noted once");
+    // A list that says that an image is about another one does not make it so.
+    let other = from.push("a/b", "other", b"other");
+    let size = from.get("/v2/a/b/manifests/other").body.len();
+    let lie =
+        json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{"mediaType": MANIFEST, "digest": other, "size": size}]});
+    assert_eq!(from.put_manifest("a/b", "lie", &lie).status, 201);
+    copy(&name(&from, "a/b:lie"), &tagged, &options(None, false), &()).unwrap();
+    copy(&there, &name(&back, "e:signed"), &options(None, true), &()).unwrap();
+    assert_eq!(back.get(&format!("/v2/e/manifests/{other}")).status, 404);
 }
 
 #[test]

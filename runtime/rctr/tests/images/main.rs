@@ -42,7 +42,10 @@ impl Host {
 
     /// With bytes on standard input.
     fn fed(&self, arguments: &[&str], input: &[u8]) -> Done {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
+        self.run(Command::new(env!("CARGO_BIN_EXE_rctr")), arguments, input)
+    }
+
+    fn run(&self, mut command: Command, arguments: &[&str], input: &[u8]) -> Done {
         command.args(arguments).env("RCTR_ROOT", self.path("root")).env("RCTR_RUN", self.path("run"));
         command.env("CONTAINERS_REGISTRIES_CONF", self.path("registries.conf"));
         command.env("DOCKER_CONFIG", self.path("docker")).env_remove("REGISTRY_AUTH_FILE").env_remove("XDG_RUNTIME_DIR");

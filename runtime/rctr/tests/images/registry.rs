@@ -68,6 +68,28 @@ fn short_names() {
     assert!(host.rctr(&["pull", "short:2"]).err.contains("404: no tag \"2\""));
 }
 
+/// A registry answers what is asked through a proxy just as well.
+#[test]
+fn through_a_proxy() {
+    let Some(host) = Host::new() else { return };
+    let registry = Registry::serve(&host, &[]);
+    let name = format!("{}/a/b:1", registry.address);
+    host.load(&name);
+    host.out(&["push", "-q", &name]);
+    let config = "[[registry]]\nlocation = 'r.invalid'\ninsecure = true\n";
+    std::fs::write(host.path("registries.conf"), config).unwrap();
+    let pull = |variable: &str, none: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
+        command.env(variable, format!("http://{}", registry.address)).env("no_proxy", none);
+        host.run(command, &["pull", "-q", "r.invalid/a/b:1"], b"")
+    };
+    for variable in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        let done = pull(variable, "");
+        assert_eq!((done.code, done.out.as_str()), (Some(0), "r.invalid/a/b:1\n"), "{variable}: {}", done.err);
+    }
+    assert_eq!(pull("http_proxy", "r.invalid").code, Some(125));
+}
+
 #[test]
 fn what_cannot_be_served() {
     let Some(host) = Host::new() else { return };

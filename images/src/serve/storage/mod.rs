@@ -16,20 +16,21 @@
 //! comes last, by rename and sync, so whoever got the answer 201 has it after a power cut. A process killed at any instruction leaves a file
 //! in `uploads`, or one in `blobs` with no other link: the next start removes both.
 
-use std::collections::{BTreeSet, BinaryHeap};
+mod lists;
+mod remove;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 use sys::Call;
 
 use super::route::{Repository, UploadId};
 use crate::error::{Doing, Error, Result};
-use crate::store::{create, list};
+use crate::store::create;
 use crate::{Digest, manifest};
 
 /// What a repository may have under a digest.
@@ -76,46 +77,6 @@ impl Storage {
         let storage = Storage { root: root.to_owned(), links: Mutex::new(()), _served: served };
         storage.sweep()?;
         Ok(storage)
-    }
-
-    /// Removes uploads that nobody goes on with, and content that no repository has.
-    fn sweep(&self) -> Result<()> {
-        for name in list(&self.root.join("uploads"))? {
-            unlink(&self.root.join("uploads").join(name))?;
-        }
-        let blobs = self.root.join("blobs");
-        for algorithm in list(&blobs)? {
-            for hex in list(&blobs.join(&algorithm))? {
-                drop_if_unused(&blobs.join(&algorithm).join(hex))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes blobs that no manifest of their repository names, and whose links have not changed for `age`: a push may be about to
-    /// name them.
-    pub(super) fn prune(&self, age: Duration) -> Result<()> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let old = |path: &Path| {
-            let changed = fs::symlink_metadata(path).map(|metadata| metadata.ctime()).unwrap_or(i64::MAX);
-            u64::try_from(changed).is_ok_and(|changed| now.saturating_sub(age).as_secs() >= changed)
-        };
-        for name in self.repository_page("", usize::MAX, &['+'])? {
-            let Ok(repository) = Repository::parse(&name) else { continue };
-            let names = list(&self.folder(&repository))?;
-            let digests = |sigil: char| names.iter().filter_map(move |name| name.strip_prefix(sigil)?.parse::<Digest>().ok());
-            let mut needed = BTreeSet::new();
-            for manifest in digests(Kind::Manifest.sigil()) {
-                let bytes = self.manifest(&repository, &manifest)?.unwrap_or_default();
-                needed.extend(manifest::parse(&bytes, "")?.names());
-            }
-            for blob in digests(Kind::Blob.sigil()).filter(|blob| !needed.contains(blob)) {
-                if old(&self.member(&repository, Kind::Blob, &blob)) {
-                    self.remove_blob(&repository, &blob)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// A new file for what comes in.
@@ -226,108 +187,10 @@ impl Storage {
         self.sync(&self.folder(repository))
     }
 
-    /// Those manifests that are about `subject`, in order.
-    pub(super) fn referring(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Digest>> {
-        let mut found: Vec<Digest> =
-            list(&self.referrers(repository, subject))?.iter().filter_map(|name| name.parse().ok()).collect();
-        found.sort();
-        Ok(found)
-    }
-
-    /// Removes a tag. Answers whether it was there.
-    pub(super) fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<bool> {
-        let _links = self.links();
-        let removed = unlink(&self.tag_file(repository, tag))?;
-        self.tidy(&self.folder(repository));
-        Ok(removed)
-    }
-
-    /// Removes a blob from a repository. Answers whether it was there.
-    pub(super) fn remove_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool> {
-        let _links = self.links();
-        self.take(repository, Kind::Blob, digest)
-    }
-
-    /// Removes a manifest with the tags that mean it. Answers whether it was there.
-    pub(super) fn remove_manifest(&self, repository: &Repository, digest: &Digest) -> Result<bool> {
-        let Some(bytes) = self.manifest(repository, digest)? else { return Ok(false) };
-        let _links = self.links();
-        for tag in self.tags(repository)? {
-            if self.tag(repository, &tag)?.as_ref() == Some(digest) {
-                unlink(&self.tag_file(repository, &tag))?;
-            }
-        }
-        if let Some(subject) = manifest::About::read(&bytes).ok().and_then(|about| about.subject().cloned()) {
-            let folder = self.referrers(repository, &subject);
-            unlink(&folder.join(digest.as_str()))?;
-            let _ = fs::remove_dir(folder);
-        }
-        self.take(repository, Kind::Manifest, digest)
-    }
-
-    /// The tags of a repository, in no order.
-    fn tags(&self, repository: &Repository) -> Result<Vec<String>> {
-        let names = list(&self.folder(repository))?;
-        Ok(names.into_iter().filter_map(|name| name.strip_prefix(':').map(str::to_owned)).collect())
-    }
-
-    /// At most `most` tags behind `last` in order; `None`: there is no such repository.
-    pub(super) fn tag_page(&self, repository: &Repository, last: &str, most: usize) -> Result<Option<Vec<String>>> {
-        let names = list(&self.folder(repository))?;
-        if !names.iter().any(|name| name.starts_with([':', '@', '+'])) {
-            return Ok(None);
-        }
-        let mut page = Page::new(last, most);
-        names.iter().filter_map(|name| name.strip_prefix(':')).for_each(|tag| page.offer(tag));
-        Ok(Some(page.sorted()))
-    }
-
-    /// At most `most` repositories behind `last` in order, of those that have something beginning with one of `sigils`.
-    fn repository_page(&self, last: &str, most: usize, sigils: &[char]) -> Result<Vec<String>> {
-        let refs = self.root.join("refs");
-        let mut page = Page::new(last, most);
-        let mut left = vec![String::new()];
-        while let Some(name) = left.pop() {
-            let names = list(&refs.join(&name))?;
-            if names.iter().any(|name| name.starts_with(sigils)) {
-                page.offer(&name);
-            }
-            let below = names.iter().filter(|name| !name.starts_with([':', '@', '+', '^']));
-            left.extend(below.map(|below| if name.is_empty() { below.clone() } else { format!("{name}/{below}") }));
-        }
-        Ok(page.sorted())
-    }
-
-    /// At most `most` repositories with images behind `last` in order.
-    pub(super) fn catalog(&self, last: &str, most: usize) -> Result<Vec<String>> {
-        self.repository_page(last, most, &[':', '@'])
-    }
-
     /// Links content into a repository. The lock is held.
     fn give(&self, repository: &Repository, kind: Kind, digest: &Digest) -> Result<()> {
         create(&self.folder(repository))?;
         self.link(&self.content(digest), &self.member(repository, kind, digest))
-    }
-
-    /// Removes content from a repository, and altogether if nobody else has it. The lock is held.
-    fn take(&self, repository: &Repository, kind: Kind, digest: &Digest) -> Result<bool> {
-        if !unlink(&self.member(repository, kind, digest))? {
-            return Ok(false);
-        }
-        drop_if_unused(&self.content(digest))?;
-        self.tidy(&self.folder(repository));
-        Ok(true)
-    }
-
-    /// Removes a repository's folder and those above it, as far as they are empty.
-    fn tidy(&self, folder: &Path) {
-        let refs = self.root.join("refs");
-        let above = folder.ancestors().take_while(|folder| folder.starts_with(&refs) && **folder != refs);
-        for folder in above {
-            if fs::remove_dir(folder).is_err() {
-                break;
-            }
-        }
     }
 
     fn link(&self, from: &Path, to: &Path) -> Result<()> {
@@ -385,42 +248,6 @@ impl Storage {
 
     fn referrers(&self, repository: &Repository, subject: &Digest) -> PathBuf {
         self.folder(repository).join(format!("^{subject}"))
-    }
-}
-
-/// The first names behind one of them, however many there are.
-struct Page<'a> {
-    last: &'a str,
-    most: usize,
-    names: BinaryHeap<String>,
-}
-
-impl<'a> Page<'a> {
-    fn new(last: &'a str, most: usize) -> Self {
-        Page { last, most, names: BinaryHeap::new() }
-    }
-
-    fn offer(&mut self, name: &str) {
-        if name > self.last {
-            self.names.push(name.to_owned());
-            if self.names.len() > self.most {
-                self.names.pop();
-            }
-        }
-    }
-
-    fn sorted(self) -> Vec<String> {
-        self.names.into_sorted_vec()
-    }
-}
-
-/// Removes content that has no link but its own.
-fn drop_if_unused(path: &Path) -> Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.nlink() == 1 => unlink(path).map(drop),
-        Ok(_) => Ok(()),
-        Err(error) if is_missing(&error) => Ok(()),
-        Err(error) => Err(error).call(|| format!("lstat({path:?})")).doing(|| "remove content"),
     }
 }
 
