@@ -11,7 +11,8 @@ use super::apply::{apply, attach, check_usage};
 use super::files::read;
 use super::hierarchies::{Hierarchies, Hierarchy, clean};
 use super::kill::members;
-use super::limits::limits;
+use super::limits::{Limit, limits};
+use super::systemd::Scope;
 use super::{Error, Kind, v1, v2};
 
 /// A cgroup that is removed when dropped, unless kept.
@@ -22,6 +23,20 @@ pub struct Cgroup {
     above: Vec<PathBuf>,
     memory: Option<usize>,
     unified: Option<usize>,
+    path: String,
+    /// The unit of systemd that it belongs to: stopped if the cgroup is not kept.
+    scope: Option<Scope>,
+}
+
+/// What to do with folders that exist.
+#[derive(Clone, Copy, PartialEq)]
+enum Existing {
+    /// They are somebody else's.
+    Refuse,
+    /// They are used if nobody else does.
+    Adopt,
+    /// Systemd has made them, and keeps them with a process.
+    Scope,
 }
 
 /// One folder of a cgroup.
@@ -53,15 +68,24 @@ impl Cgroup {
         self.unified
     }
 
-    /// The folders, which stay from now on; whoever has them removes them.
+    /// Its path below the root of each hierarchy.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The folders, which stay from now on; whoever has them removes them. Those of a unit need a process by now.
     pub fn keep(mut self) -> Vec<Folder> {
         self.above.clear();
+        if let Some(scope) = self.scope.take() {
+            scope.keep();
+        }
         std::mem::take(&mut self.folders)
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
+        drop(self.scope.take());
         for folder in self.folders.drain(..).rev() {
             let _ = super::remove(&folder.path);
         }
@@ -79,7 +103,7 @@ impl Drop for Cgroup {
 /// [`Error::Exists`] when it exists; an error names the field of the configuration, what was asked, and the file that refused it.
 /// After an error nothing of the cgroup is left.
 pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
-    make_all(hierarchies, path, resources, false)
+    make_all(hierarchies, path, resources, Existing::Refuse)
 }
 
 /// [`create`], or the use of one that exists and is empty: made ahead by the caller, or left by a process that was killed. Dropping it
@@ -88,26 +112,45 @@ pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources)
 /// # Errors
 /// As [`create`]; [`Error::NotEmpty`] when there are processes in it, [`Error::Frozen`] when no process would ever run there.
 pub fn create_or_use(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
-    make_all(hierarchies, path, resources, true)
+    make_all(hierarchies, path, resources, Existing::Adopt)
 }
 
-fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, adopt: bool) -> Result<Cgroup, Error> {
-    let path = clean(path)?;
+fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, existing: Existing) -> Result<Cgroup, Error> {
+    // What cannot be is an error before anything is made.
     let limits = limits(hierarchies, resources)?;
-    let mut cgroup = Cgroup { folders: Vec::new(), above: Vec::new(), memory: None, unified: hierarchies.unified() };
-    cgroup.memory = hierarchies.v1("memory").or(cgroup.unified);
-    for hierarchy in hierarchies.all() {
-        let folder = folder(hierarchy, &path, &mut cgroup.above, adopt)?;
-        cgroup.folders.push(folder);
+    let cgroup = Cgroup::folders_of(hierarchies, clean(path)?, existing, None)?;
+    finish(hierarchies, cgroup, &limits, resources)
+}
+
+/// Puts limits into force in the cgroup of a scope, where systemd has made some of its folders.
+pub(super) fn of_scope(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, scope: Scope) -> Result<Cgroup, Error> {
+    let limits = limits(hierarchies, resources)?;
+    let cgroup = Cgroup::folders_of(hierarchies, clean(path)?, Existing::Scope, Some(scope))?;
+    finish(hierarchies, cgroup, &limits, resources)
+}
+
+impl Cgroup {
+    fn folders_of(hierarchies: &Hierarchies, path: String, existing: Existing, scope: Option<Scope>) -> Result<Cgroup, Error> {
+        let unified = hierarchies.unified();
+        let memory = hierarchies.v1("memory").or(unified);
+        let mut cgroup = Cgroup { folders: Vec::new(), above: Vec::new(), memory, unified, path, scope };
+        for hierarchy in hierarchies.all() {
+            let folder = folder(hierarchy, &cgroup.path, &mut cgroup.above, existing)?;
+            cgroup.folders.push(folder);
+        }
+        Ok(cgroup)
     }
+}
+
+fn finish(hierarchies: &Hierarchies, cgroup: Cgroup, limits: &[Limit], resources: &LinuxResources) -> Result<Cgroup, Error> {
     if let Some(at) = hierarchies.v1("cpuset") {
         v1::inherit_cpuset(&hierarchies.all()[at].mount, &cgroup.folders[at])?;
     }
     if let (Kind::V2, [own]) = (hierarchies.kind(), cgroup.folders.as_slice()) {
         // Whoever reads what a container uses relies on all controllers, not only on those that have limits.
-        v2::hand_down_all(&hierarchies.all()[0].mount, own, &limits)?;
+        v2::hand_down_all(&hierarchies.all()[0].mount, own, limits)?;
     }
-    apply(hierarchies, &cgroup.folders, &limits)?;
+    apply(hierarchies, &cgroup.folders, limits)?;
     if let (None, Some(at)) = (hierarchies.v1("devices"), cgroup.unified) {
         attach(&cgroup.folders[at], resources)?;
     }
@@ -115,13 +158,15 @@ fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, a
 }
 
 /// Makes one folder, or adopts it.
-fn folder(hierarchy: &Hierarchy, path: &str, above: &mut Vec<PathBuf>, adopt: bool) -> Result<Folder, Error> {
+fn folder(hierarchy: &Hierarchy, path: &str, above: &mut Vec<PathBuf>, existing: Existing) -> Result<Folder, Error> {
     let folder = hierarchy.folder(path);
     let made = match make(&folder, above) {
-        Err(Error::Exists(_)) if adopt => false,
+        Err(Error::Exists(_)) if existing != Existing::Refuse => false,
         made => made.map(|()| true)?,
     };
-    let opened = hierarchy.open(path).and_then(|opened| if adopt { usable(opened, made) } else { Ok(opened) });
+    let opened = hierarchy.open(path).and_then(|opened| {
+        if existing == Existing::Refuse { Ok(opened) } else { usable(opened, made || existing == Existing::Scope) }
+    });
     if made && opened.is_err() {
         let _ = rmdir(&folder);
     }
@@ -130,8 +175,8 @@ fn folder(hierarchy: &Hierarchy, path: &str, above: &mut Vec<PathBuf>, adopt: bo
 
 /// A folder that was made by somebody else, or below one that was, may hold processes, or keep its own from running: a frozen init would
 /// never answer.
-fn usable(folder: Folder, made: bool) -> Result<Folder, Error> {
-    if !made {
+fn usable(folder: Folder, ours: bool) -> Result<Folder, Error> {
+    if !ours {
         let processes = members(&folder.path)?.len();
         if processes > 0 {
             return Err(Error::NotEmpty { folder: folder.path, processes });
@@ -151,13 +196,19 @@ fn usable(folder: Folder, made: bool) -> Result<Folder, Error> {
 /// # Errors
 /// As [`create`]; the limits before the one that failed are in force.
 pub fn update(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<(), Error> {
+    let (folders, limits) = check(hierarchies, path, resources)?;
+    apply(hierarchies, &folders, &limits)
+}
+
+/// The folders of a cgroup and what is to be written to them, if that can be.
+pub(super) fn check(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<(Vec<Folder>, Vec<Limit>), Error> {
     let path = clean(path)?;
     let limits = limits(hierarchies, resources)?;
     let folders = hierarchies.all().iter().map(|hierarchy| hierarchy.open(&path)).collect::<Result<Vec<_>, Error>>()?;
     if let (Some(memory), Kind::V2, [own]) = (resources.memory(), hierarchies.kind(), folders.as_slice()) {
         check_usage(own, memory)?;
     }
-    apply(hierarchies, &folders, &limits)
+    Ok((folders, limits))
 }
 
 /// Makes a folder that must be new, with the ones above it.

@@ -138,6 +138,17 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// Systemd does not do what it is asked for.
+    #[error("{what} the systemd unit {unit}")]
+    Systemd {
+        /// `start`, `change`, `stop`.
+        what: &'static str,
+        /// The unit.
+        unit: String,
+        /// Why.
+        #[source]
+        source: super::systemd::Failure,
+    },
     /// A folder cannot be removed.
     #[error("remove cgroup {}", folder.display())]
     Remove {

@@ -8,6 +8,9 @@
 //!
 //! On a hybrid host the v2 folder costs one mkdir, and buys a kill that no fork can outrun and an event when the last process
 //! is gone; v1 has neither.
+//!
+//! [`create`] makes the folders itself; [`systemd`] lets systemd make them. Limits are the same data for both: which file gets which value
+//! (`limits`, `v1`, `v2`), written by `apply`.
 
 mod apply;
 mod convert;
@@ -23,6 +26,7 @@ mod merge;
 mod oom;
 mod remove;
 mod stats;
+pub mod systemd;
 mod v1;
 mod v2;
 

@@ -14,7 +14,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// Starts `verb` and kills it after `wait`; how long it took if it was faster.
-fn killed(bundle: &Bundle, verb: &str, wait: Duration) -> Option<Duration> {
+pub fn killed(bundle: &Bundle, verb: &str, wait: Duration) -> Option<Duration> {
     let begin = Instant::now();
     let mut child = bundle.command(&[verb, "ID"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while begin.elapsed() < wait {

@@ -47,6 +47,8 @@ pub struct Bundle {
     pub spec: Value,
     /// Words before the runtime's: what runs it as somebody else.
     pub before: Vec<String>,
+    /// Systemd makes its cgroup.
+    pub systemd: bool,
 }
 
 /// What a runtime has said.
@@ -66,7 +68,21 @@ impl Bundle {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
         let id = format!("oci-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Bundle { dir, spec: spec(words, &id), id, before: Vec::new() }
+        let bundle = Bundle { dir, spec: spec(words, &id), id, before: Vec::new(), systemd: false };
+        // Every check can be made with either.
+        if std::env::var_os("SYSTEMD").is_some() { bundle.in_slice("oci-test.slice") } else { bundle }
+    }
+
+    /// Lets systemd make its cgroup, in this slice.
+    pub fn in_slice(mut self, slice: &str) -> Bundle {
+        self.systemd = true;
+        self.spec["linux"]["cgroupsPath"] = json!(format!("{slice}:oci:{}", self.id));
+        self
+    }
+
+    /// The unit that systemd makes for it.
+    pub fn unit(&self) -> String {
+        format!("oci-{}.scope", self.id)
     }
 
     /// Changes the configuration.
@@ -99,6 +115,9 @@ impl Bundle {
         let mut all = self.before.iter().map(std::ffi::OsString::from).chain([runtime().into_os_string()]);
         let mut command = Command::new(all.next().unwrap());
         command.args(all).arg("--root").arg(self.path("root"));
+        if self.systemd {
+            command.arg("--systemd-cgroup");
+        }
         let bundle = self.dir.path().to_str().unwrap();
         command.args(words.iter().map(|word| word.replace("BUNDLE", bundle).replace("ID", &self.id)));
         command.current_dir(self.dir.path()).stdin(Stdio::null());
@@ -162,10 +181,19 @@ impl Bundle {
         eventually(&format!("{status}, not {}", self.status()), || self.status() == status);
     }
 
+    /// As [`Bundle::until`], for a container that somebody else makes now.
+    pub fn until_there(&self, status: &str) {
+        eventually(status, || {
+            let said = self.call(&["state", "ID"]);
+            said.code == Some(0) && said.out.contains(&format!("\"status\": \"{status}\""))
+        });
+    }
+
     /// What is left of it on the host.
     pub fn left(&self) -> Vec<PathBuf> {
         let mut left = Vec::new();
         find(Path::new("/sys/fs/cgroup"), &self.id, 4, &mut left);
+        find(Path::new("/sys/fs/cgroup"), &self.unit(), 5, &mut left);
         find(&self.path("root"), &self.id, 1, &mut left);
         left
     }

@@ -185,6 +185,9 @@ fn a_root_that_is_no_folder() {
 /// runc says so too, but only since 1.0; crun waits for ever.
 fn a_frozen_cgroup_is_refused() {
     let bundle = Bundle::new(&["exit", "0"]);
+    if bundle.systemd {
+        return println!("skipped: systemd makes the cgroups");
+    }
     let places = [
         ("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN"),
         ("/sys/fs/cgroup/unified", "cgroup.freeze", "1"),

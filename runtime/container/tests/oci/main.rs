@@ -1,5 +1,5 @@
 //! The command line of an OCI runtime, from outside. `RUNTIME=/usr/sbin/runc` runs the same checks against another one; those that only
-//! this project promises are left out then. Words choose checks by name. Needs root.
+//! this project promises are left out then. Words choose checks by name. `SYSTEMD=1` lets systemd make all cgroups. Needs root.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
 #![allow(unreachable_pub)]
@@ -22,6 +22,7 @@ mod probe;
 mod report;
 mod rootless;
 mod streams;
+mod systemd;
 mod targets;
 mod users;
 
@@ -62,6 +63,7 @@ fn main() {
         hooks::CHECKS,
         input::CHECKS,
         cgroups::CHECKS,
+        systemd::CHECKS,
         crash::CHECKS,
         kill::CHECKS,
         mounts::CHECKS,

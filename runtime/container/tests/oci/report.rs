@@ -139,7 +139,6 @@ fn one_dash_is_enough() {
 
 fn what_cannot_be_done_is_refused() {
     let bundle = Bundle::new(&["exit", "0"]);
-    bundle.fails(&["--systemd-cgroup", "run", "ID"], "systemd");
     bundle.fails(&["checkpoint", "--image-path", "x", "ID"], "not supported");
     bundle.fails(&["restore", "ID"], "not supported");
 }

@@ -48,6 +48,15 @@ struct Context {
     root: PathBuf,
     log: Log,
     rootless: Rootless,
+    /// Cgroups of new containers are made by systemd.
+    systemd: Option<Systemd>,
+}
+
+/// Which systemd.
+#[derive(Debug)]
+struct Systemd {
+    /// The runtime folder of the user whose manager it is; the system's if there is none.
+    user: Option<PathBuf>,
 }
 
 const FLAGS: &[Flag] = &[
@@ -55,7 +64,7 @@ const FLAGS: &[Flag] = &[
     value(&["log"], "FILE", "where to write messages, instead of standard error"),
     value(&["log-format"], "FORMAT", "text or json"),
     switch(&["debug"], "log what is done"),
-    switch(&["systemd-cgroup"], "let systemd make cgroups (not supported yet: an error)"),
+    switch(&["systemd-cgroup"], "let systemd make cgroups; linux.cgroupsPath is slice:prefix:name then"),
     value(&["rootless"], "BOOL", "true, false or auto: use cgroups only as far as this user may"),
     switch(&["help", "h"], "show this text"),
     switch(&["version", "v"], "show the version"),
@@ -78,8 +87,9 @@ fn run(name: &str) -> std::result::Result<u8, (Log, Failed)> {
     let global = Args::parse(&words, FLAGS, Order::First).map_err(early)?;
     let log = Log::open(name, global.get("log"), global.get("log-format"), global.on("debug")).map_err(early)?;
     let root = global.get("root").map_or_else(|| program::default_root(name), PathBuf::from);
+    let systemd = global.on("systemd-cgroup").then(|| Systemd { user: program::user() });
     let context = match Rootless::parse(global.get("rootless")) {
-        Ok(rootless) => Context { root, log, rootless },
+        Ok(rootless) => Context { root, log, rootless, systemd },
         Err(failed) => return Err((log, failed)),
     };
     verb(name, &context, &global).map_err(|failed| (context.log, failed))
@@ -95,9 +105,6 @@ fn verb(name: &str, context: &Context, global: &Args) -> Result<u8> {
     let Some(verb) = verbs::ALL.iter().find(|verb| verb.name == word) else {
         return Err(Failed::new(format!("no verb {word:?}: {name} --help lists them")));
     };
-    if global.on("systemd-cgroup") {
-        return Err(Failed::new("--systemd-cgroup: cgroups made by systemd are not supported yet"));
-    }
     if words.first().is_some_and(|word| matches!(word.as_str(), "--help" | "-help" | "-h")) {
         return output::print(&format!(
             "{} - {}\n\nusage: {name} {0} {}\n\n{}",

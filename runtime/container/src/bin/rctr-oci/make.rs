@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use container::cgroup::systemd::{self, Unit};
 use container::cgroup::{self, Cgroup};
 use container::{Host, Shared, compile, prepare, prepare_late, rdt};
 use launch::{Created, Gate, Inherited, create_with};
@@ -17,7 +18,7 @@ use crate::record::{Folder, Record};
 use crate::rootless::{self, Rootless, Trees};
 use crate::spec::Bundle;
 use crate::store::{self, Entry, GATE};
-use crate::{Context, devices, hooks, notify, program, spec};
+use crate::{Context, Systemd, devices, hooks, notify, program, spec};
 
 /// The flags of `create`, which `run` has too.
 pub(crate) const BUNDLE: Flag = value(&["bundle", "b"], "DIR", "the bundle; the working folder if it is not given");
@@ -99,8 +100,10 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let host = Host::gather()?;
     let mut host = host.asked(&spec);
     let rootless = rootless.now(&host);
-    let place = cgroup_path(id, &spec, rootless);
-    if rootless {
+    let unit = context.systemd.as_ref().map(|systemd| unit(id, &spec, systemd)).transpose()?;
+    let place = unit.as_ref().map_or_else(|| Ok(cgroup_path(id, &spec, rootless)), Unit::path)?;
+    // A unit of a user's is delegated as a whole.
+    if rootless && unit.is_none() {
         host.cgroup = host.cgroup.delegated(&place, &rootless::own_cgroup());
     }
     let mut compiled = compile(&spec, &host)?;
@@ -110,6 +113,7 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let mut undo = Undo { rdt: None, cgroup: None, entry: Some(store::create(&context.root, id)?) };
     let entry = undo.entry.as_ref().ok_or_else(|| Failed::missing(id))?;
     let mut record = record(id, &bundle, &host, &compiled.plan, place);
+    record.rctr.unit = unit;
     record.rootless = rootless;
     record.rctr.rdt = groups(id, &spec, &host)?;
     notify::address(compiled.plan.process.seccomp.as_mut(), &record, None);
@@ -124,9 +128,12 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let asked = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     cgroup::ignored(&host.cgroup, asked.unwrap_or(&LinuxResources::default())).iter().for_each(|warning| context.log.warn(warning));
     let resources = if rootless { rootless::limits(asked) } else { devices::with_defaults(asked) };
-    let cgroup = cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources);
+    let cgroup = match &record.rctr.unit {
+        None => cgroup::create_or_use(&host.cgroup, &record.config.cgroups.path, &resources).map_err(Failed::from),
+        Some(unit) => scope(&description(context, id), &host, unit, &resources, &bundle),
+    };
     let cgroup = if rootless { cgroup.doing(|| "as far as cgroups are delegated to this user")? } else { cgroup? };
-    note_controllers(&mut record, &cgroup);
+    note_cgroup(&mut record, &cgroup);
     let cgroup = undo.cgroup.insert(cgroup);
     if let Some(owner) = cgroup::owner(&spec).filter(|_| !rootless) {
         cgroup.delegate(&host.cgroup, owner)?;
@@ -172,6 +179,24 @@ fn record(id: &str, bundle: &Bundle, host: &Host, plan: &launch::Plan, path: Str
     record
 }
 
+/// The unit that the configuration asks for.
+fn unit(id: &str, spec: &Spec, systemd: &Systemd) -> Result<Unit> {
+    let asked = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref()).map(|path| path.to_string_lossy());
+    Ok(Unit::new(asked.as_deref(), "rctr-oci", id, systemd.user.clone())?)
+}
+
+/// What no other container's unit is said to be.
+pub(crate) fn description(context: &Context, id: &str) -> String {
+    format!("container {id} of {}", context.root.display())
+}
+
+/// A cgroup that systemd makes.
+fn scope(description: &str, host: &Host, unit: &Unit, resources: &LinuxResources, bundle: &Bundle) -> Result<Cgroup> {
+    let annotations = bundle.spec.annotations().iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    let extra = systemd::annotations(annotations)?;
+    Ok(systemd::create(&host.cgroup, unit, description, resources, &extra)?)
+}
+
 /// Its groups of Intel RDT, if the configuration has some.
 fn groups(id: &str, spec: &Spec, host: &Host) -> Result<Option<rdt::Groups>> {
     let asked = spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
@@ -199,7 +224,10 @@ fn cgroup_path(id: &str, spec: &Spec, rootless: bool) -> String {
     }
 }
 
-fn note_controllers(record: &mut Record, cgroup: &Cgroup) {
+/// Where it really is, which systemd decides.
+fn note_cgroup(record: &mut Record, cgroup: &Cgroup) {
+    record.config.cgroups.path = cgroup.path().to_owned();
+    record.rctr.folders = cgroup.folders().iter().map(|folder| Folder { path: folder.path.clone(), v2: folder.v2 }).collect();
     for folder in cgroup.folders() {
         let names = if folder.v2 { vec![String::new()] } else { folder.controllers.clone() };
         record.cgroup_paths.extend(names.into_iter().map(|name| (name, folder.path.clone())));

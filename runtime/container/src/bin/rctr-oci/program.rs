@@ -35,6 +35,13 @@ pub(crate) fn default_root(name: &str) -> PathBuf {
     own.filter(|_| other()).map_or_else(|| PathBuf::from("/run"), PathBuf::from).join(name)
 }
 
+/// The runtime folder of the user, unless that is root (pam_systemd(8)).
+pub(crate) fn user() -> Option<PathBuf> {
+    let uid = rustix::process::geteuid();
+    let usual = || PathBuf::from(format!("/run/user/{}", uid.as_raw()));
+    (!uid.is_root()).then(|| std::env::var_os("XDG_RUNTIME_DIR").map_or_else(usual, PathBuf::from))
+}
+
 /// Three lines, as callers parse them.
 pub(crate) fn version(name: &str) -> String {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("RCTR_COMMIT").unwrap_or("unknown"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use container::cgroup::Hierarchies;
+use container::cgroup::systemd::Unit;
 use oci_spec::runtime::{Hooks, LinuxNamespaceType, LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,9 @@ pub(crate) struct Own {
     pub(crate) namespaces: u64,
     /// It has a pid namespace of its own, with which all its processes end.
     pub(crate) own_pids: bool,
+    /// The unit of systemd that its cgroup belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
     /// Its limits as they are now, without rules about devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resources: Option<LinuxResources>,

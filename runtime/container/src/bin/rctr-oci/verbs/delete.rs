@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup::{self, Hierarchies, systemd};
 
 use super::Verb;
 use super::status::{Status, init, locked};
@@ -10,7 +10,7 @@ use crate::args::{Args, Order, switch};
 use crate::error::{Failed, Result};
 use crate::record::Record;
 use crate::store::{self, Entry};
-use crate::{Context, hooks};
+use crate::{Context, hooks, make};
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",
@@ -51,6 +51,11 @@ pub(super) fn remove(context: &Context, entry: &Entry) -> Result<()> {
 
 fn remove_with(context: &Context, entry: &Entry, record: &Record) -> Result<()> {
     end(record)?;
+    match (&record.rctr.unit, record.init_process_pid) {
+        (Some(unit), 0) => systemd::abandon(unit, &make::description(context, &record.id))?,
+        (Some(unit), _) => systemd::stop(unit)?,
+        (None, _) => {}
+    }
     for folder in record.rctr.folders.iter().rev() {
         cgroup::remove(&folder.path)?;
     }

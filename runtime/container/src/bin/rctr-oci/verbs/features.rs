@@ -49,7 +49,7 @@ fn document() -> Value {
         "linux": {
             "namespaces": NAMESPACES,
             "capabilities": capabilities::names(capabilities::all()),
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+            "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true},
             "seccomp": filters(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},

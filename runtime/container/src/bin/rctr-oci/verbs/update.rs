@@ -53,7 +53,11 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
     cgroup::ignored(&hierarchies, &asked).iter().for_each(|warning| context.log.warn(warning));
     let mut known = record.rctr.resources.take().unwrap_or_default();
     let change = cgroup::merge(&mut known, &asked)?;
-    cgroup::update(&hierarchies, &record.config.cgroups.path, &change)?;
+    let path = &record.config.cgroups.path;
+    match &record.rctr.unit {
+        None => cgroup::update(&hierarchies, path, &change)?,
+        Some(unit) => cgroup::systemd::update(&hierarchies, unit, path, &change)?,
+    }
     // Only what is in force.
     record.rctr.resources = Some(known);
     entry.write(&record)?;
