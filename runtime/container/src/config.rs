@@ -37,10 +37,10 @@ fn unlimited(spec: &mut Spec) {
         return;
     }
     let resources = spec.linux_mut().as_mut().and_then(|linux| linux.resources_mut().as_mut());
-    if let Some(pids) = resources.and_then(|resources| resources.pids_mut().as_mut())
-        && pids.limit() == 0
+    if let Some(resources) = resources
+        && resources.pids().as_ref().is_some_and(|pids| pids.limit() == 0)
     {
-        pids.set_limit(-1);
+        resources.set_pids(None);
     }
 }
 
@@ -160,12 +160,13 @@ mod tests {
 
     #[test]
     fn no_processes_at_all_is_a_limit_since_1_3() {
-        for (version, limit, wanted) in [("1.0.2-dev", 0, -1), ("1.2.1", 0, -1), ("1.2.1", 5, 5), ("1.3.0", 0, 0), ("2.0.0", 0, 0)]
-        {
+        let cases =
+            [("1.0.2-dev", 0, None), ("1.2.1", 0, None), ("1.2.1", 5, Some(5)), ("1.3.0", 0, Some(0)), ("2.0.0", 0, Some(0))];
+        for (version, limit, wanted) in cases {
             let text = json!({"ociVersion": version, "linux": {"resources": {"pids": {"limit": limit}}}}).to_string();
             let (read, _) = spec(text.as_bytes()).unwrap();
             let resources = read.linux().as_ref().unwrap().resources().as_ref().unwrap();
-            assert_eq!(resources.pids().as_ref().unwrap().limit(), wanted, "{text}");
+            assert_eq!(resources.pids().as_ref().map(|pids| pids.limit()), wanted, "{text}");
         }
     }
 
