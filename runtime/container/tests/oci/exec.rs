@@ -43,10 +43,9 @@ fn exec_flags_change_the_process() {
     let bundle = running();
     let flags = ["exec", "-e", "A=1", "-e", "B=2", "-u", "1000:1001", "--additional-gids", "44", "--cwd", "/proc"];
     let out = bundle.ok(&[&flags[..], &["ID", "/probe", "facts"]].concat());
-    has(
-        &out,
-        &["env.A=1", "env.B=2", "Uid=1000 1000 1000 1000", "Gid=1001 1001 1001 1001", "Groups=44", "cwd=/proc", "NoNewPrivs=1"],
-    );
+    has(&out, &["env.A=1", "env.B=2", "Uid=1000 1000 1000 1000", "Gid=1001 1001 1001 1001", "cwd=/proc", "NoNewPrivs=1"]);
+    // runc names some twice
+    assert!(out.contains("\nGroups=44"), "{out}");
 }
 
 fn exec_takes_a_process_file() {
