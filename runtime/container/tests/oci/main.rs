@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod attacks;
+mod breakouts;
 mod cgroups;
 mod confine;
 mod crash;
@@ -74,6 +75,7 @@ fn main() {
         namespaces::CHECKS,
         idmap::CHECKS,
         attacks::CHECKS,
+        breakouts::CHECKS,
         rootless::CHECKS,
     ]
     .concat();

@@ -53,6 +53,12 @@ pub fn main(words: &[String]) {
         ["fd", number] => {
             println!("{:?}", std::fs::read_link(format!("/proc/self/fd/{number}")).map_err(|error| error.kind()));
         }
+        ["descriptors"] => {
+            let names = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut numbers: Vec<u32> = names.map(|name| name.parse().unwrap()).collect();
+            numbers.sort_unstable();
+            println!("{numbers:?}");
+        }
         ["mounts", ref targets @ ..] => targets.iter().for_each(|target| println!("{target}: {}", mounted(target))),
         ["tree", path] => tree(std::path::Path::new(path)),
         ["write", ref paths @ ..] => paths.iter().for_each(|path| {
@@ -73,6 +79,7 @@ pub fn main(words: &[String]) {
             println!("{}", rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec);
         }
         ["spy", found] => spy(found),
+        ["overwrite", found, stop] => overwrite(found, std::path::Path::new(stop)),
         ["escape"] => escape(),
         ["tty"] => {
             let size = rustix::termios::tcgetwinsize(rustix::stdio::stdin()).unwrap();
@@ -131,6 +138,34 @@ fn spy(found: &str) {
             }
         }
     }
+}
+
+/// Opens every program that is none of this container's, tries to write to it, and when the file `stop` is there once more: a program
+/// that nobody runs any more is not busy. Notes how many there were and what came of it.
+fn overwrite(found: &str, stop: &std::path::Path) {
+    let (mut opened, mut results) = (Vec::new(), std::collections::BTreeSet::new());
+    let write = |file: &std::fs::File| {
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        std::fs::OpenOptions::new().write(true).open(path).map_or_else(|error| error.to_string(), |_| "written".to_owned())
+    };
+    let note = |count: usize, results: &std::collections::BTreeSet<String>, end: &str| {
+        std::fs::write(found, format!("{count} {results:?} {end}\n")).unwrap();
+    };
+    note(0, &results, "");
+    while !stop.exists() {
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let exe = entry.path().join("exe");
+            let foreign = std::fs::read_link(&exe).is_ok_and(|exe| exe != std::path::Path::new(PATH));
+            let path = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+            if let (true, Ok(file)) = (foreign && opened.len() < 500, rustix::fs::open(&exe, path, rustix::fs::Mode::empty())) {
+                opened.push(std::fs::File::from(file));
+                results.extend(opened.last().map(write));
+                note(opened.len(), &results, "");
+            }
+        }
+    }
+    results.extend(opened.iter().map(write));
+    note(opened.len(), &results, "end");
 }
 
 /// The way out of a chroot: another one below, and up from there. Prints what is at the top.

@@ -83,6 +83,11 @@ pub(crate) fn state(record: &Record, pid: u32, status: &str) -> String {
 /// Runs those for the end of a container. Those that come after one that fails run too (runtime-spec, "Lifecycle").
 pub(crate) fn poststop(log: &Log, record: &Record) {
     let found = record.rctr.hooks.as_ref().and_then(|hooks| hooks.poststop().as_deref()).unwrap_or_default();
+    if !found.is_empty()
+        && let Err(error) = sys::fds::close_on_exec_from(3)
+    {
+        return log.warn(&error.to_string());
+    }
     for hook in found {
         if let Err(why) = run_all("poststop", Some(std::slice::from_ref(hook)), &state(record, 0, "stopped")) {
             log.warn(&why);

@@ -248,6 +248,8 @@ pub(crate) fn inherited(args: &Args) -> Result<Inherited> {
             return Err(Failed::new(format!("--preserve-fds: descriptor {fd} is not open")));
         }
     }
+    // What else the caller has left open is for nobody, hooks neither.
+    sys::fds::close_on_exec_from(3 + preserved)?;
     Ok(Inherited { stdio: None, preserved, keyring: args.on("no-new-keyring") })
 }
 

@@ -42,5 +42,6 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
 pub(super) fn poststart(record: &Record) -> Result<()> {
     let Some(found) = record.rctr.hooks.as_ref().and_then(|hooks| hooks.poststart().as_deref()) else { return Ok(()) };
     let state = hooks::state(record, record.init_process_pid, "running");
+    sys::fds::close_on_exec_from(3)?;
     hooks::run_all("poststart", Some(found), &state).map_err(Failed::new)
 }
