@@ -10,6 +10,7 @@ use images::Image;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use sys::Call;
 
+use crate::ahead::Ahead;
 use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
@@ -25,7 +26,18 @@ impl Engine {
     /// # Errors
     /// [`Error::NameInUse`], [`Error::BadName`], [`Error::NoCommand`]; a layer of the image is gone.
     pub fn create(&self, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
-        let id = names::new_id()?;
+        self.create_id(names::new_id()?, request, image)
+    }
+
+    /// [`Engine::create`] of a container whose start has begun.
+    ///
+    /// # Errors
+    /// As [`Engine::create`].
+    pub fn create_ahead(&self, ahead: &Ahead, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
+        self.create_id(ahead.id.clone(), request, image)
+    }
+
+    fn create_id(&self, id: String, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
         let name = match &request.name {
             Some(name) => name.clone(),
             None => names::made_up(&id),

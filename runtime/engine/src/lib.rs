@@ -24,6 +24,7 @@
 //! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod config;
 mod create;
 mod error;
@@ -46,6 +47,7 @@ mod state;
 mod stop;
 mod wait;
 
+pub use ahead::Ahead;
 pub use config::Config;
 pub use error::Error;
 pub use launch::{Exit, Kind, Nanos, Status};

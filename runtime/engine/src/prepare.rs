@@ -1,53 +1,68 @@
 //! What a run needs, made side by side and given away as one message with descriptors: dropped before that, it is all undone.
 
 use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use container::cgroup::{self, Cgroup};
+use container::cgroup::{self, Cgroup, Devices};
 use launch::Slot;
 use monitor::{Cleanup, Launch, LogLimits};
 use sys::Call;
 use sys::fs::open_dir;
 
+use crate::ahead::{Ahead, Begun};
 use crate::error::During;
+use crate::network::Network;
 use crate::request::NetworkMode;
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, network, overlay, runtime};
+use crate::{Engine, Error, Record, overlay, runtime};
+
+/// All that a start needs.
+pub(crate) struct Prepared {
+    /// For the monitor.
+    pub(crate) launch: Launch,
+    /// The descriptors it names.
+    pub(crate) table: Table,
+    /// To be enforced before the container's program runs.
+    pub(crate) devices: Devices,
+}
 
 impl Engine {
-    /// Makes the network, the root file system and the cgroup, side by side, and opens what the monitor needs of the host.
-    pub(crate) fn prepare(&self, record: &Record, runtime: &Path, options: &StartOptions) -> Result<(Launch, Table), Error> {
-        let (network, local) = std::thread::scope(|scope| {
+    /// Makes the network, the root file system and the cgroup, side by side, opens what the monitor needs of the host, and returns it with
+    /// the monitor's socket.
+    pub(crate) fn prepare(
+        &self,
+        record: &Record,
+        runtime: &Path,
+        options: &StartOptions,
+        ahead: Ahead,
+    ) -> Result<(OwnedFd, Prepared), Error> {
+        let (attached, local) = std::thread::scope(|scope| {
             let bridge = record.network == NetworkMode::Bridge;
-            let network = bridge.then(|| scope.spawn(|| network::attach(&self.config, record)));
+            let network = bridge.then(|| scope.spawn(|| Network::attach(&self.config, record)));
             let local = self.local(record);
-            (network.map(|thread| thread.join()), local)
+            (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
-        let network = match network {
-            None => None,
-            Some(Ok(attached)) => Some(attached?),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        };
-        let Local { rootfs, identity, host, cgroup } = local?;
-        let state = network.as_ref().map(network::described);
+        let Begun { monitor, network } = ahead.finish();
+        let network = attached.or(network).unwrap_or(Ok(Network::Host))?;
+        let Local { rootfs, identity, host, cgroup, devices } = local?;
+        let state = network.state();
         let files = self.config.container(&record.id);
         runtime::write_files(&self.config, record, state.as_ref(), &files)?;
         if let Some(state) = &state {
             runtime::describe(record, state, runtime)?;
         }
-        let netns = network.as_ref().map(|attached| proc_path(&attached.netns));
-        let facts =
-            spec::Facts { identity: &identity, netns, files: &files, cgroup: &self.config.cgroup(&record.id), size: options.size };
+        let (netns, cgroup_path) = (network.namespace(), self.config.cgroup(&record.id));
+        let facts = spec::Facts { identity: &identity, netns, files: &files, cgroup: &cgroup_path, size: options.size };
         let spec = spec::spec(record, facts)?;
         bind_sources(record)?;
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let (plan, fds) = container::prepare(compiled, rootfs, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
-        Ok((launch, table))
+        Ok((monitor?, Prepared { launch, table, devices }))
     }
 
     /// What needs no network.
@@ -59,8 +74,9 @@ impl Engine {
         let rootfs = overlay::mount(&lower, &self.config.container(&record.id), record.remove)?;
         let identity = user::identify(&rootfs, &record.user)?;
         let resources = spec::resources(record)?;
-        let cgroup = cgroup::create(&host.cgroup, &self.config.cgroup(&record.id), &resources).map_err(Error::Cgroup)?;
-        Ok(Local { rootfs, identity, host, cgroup })
+        let (cgroup, devices) =
+            cgroup::create_open(&host.cgroup, &self.config.cgroup(&record.id), &resources).map_err(Error::Cgroup)?;
+        Ok(Local { rootfs, identity, host, cgroup, devices })
     }
 
     fn launch(
@@ -69,7 +85,7 @@ impl Engine {
         plan: launch::Plan,
         runtime: &Path,
         table: &mut Table,
-        network: Option<net::Attached>,
+        network: Network,
         cgroup: Cgroup,
     ) -> Result<Launch, Error> {
         let config = &self.config;
@@ -79,7 +95,7 @@ impl Engine {
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
         let (mut hold, mut netfilter) = (Vec::new(), None);
-        if let Some(attached) = network {
+        if let Network::Bridge(attached) = network {
             let kept = attached.keep();
             cleanup.nftables = kept.undo.nftables;
             cleanup.unlink = kept.undo.unlink;
@@ -114,6 +130,7 @@ struct Local {
     identity: user::Identity,
     host: container::Host,
     cgroup: Cgroup,
+    devices: Devices,
 }
 
 /// The descriptors that travel to the monitor.
@@ -126,10 +143,6 @@ impl Table {
         self.fds.push(fd);
         Slot((self.fds.len() - 1) as u32)
     }
-}
-
-fn proc_path(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 /// A missing folder on the host is made, as Docker makes it for `-v`.

@@ -12,10 +12,8 @@
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::thread;
 
 use ipnet::Ipv4Net;
-use rustix::io::Errno;
 
 use crate::claims::Claims;
 use crate::error::{Error, Result};
@@ -83,19 +81,7 @@ pub fn attach(network: &Network, id: &str, ports: &[Port]) -> Result<Attached> {
     if id.is_empty() || id.len() > 255 || !id.chars().all(fine) {
         return Err(Error::Name(id.to_owned(), "a container"));
     }
-    let (sandbox, prepared) = thread::scope(|scope| {
-        let maker = thread::Builder::new().name("netns".into()).stack_size(64 << 10).spawn_scoped(scope, sandbox::make);
-        let prepared = prepare(network, id, ports);
-        let sandbox = match maker.map(|maker| maker.join()) {
-            Ok(Ok(made)) => made,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Error::System {
-                what: "start a thread for the network namespace".into(),
-                source: sys::Error::new("clone3(CLONE_THREAD)", Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)),
-            }),
-        };
-        (sandbox, prepared)
-    });
+    let (sandbox, prepared) = sandbox::apart(sandbox::make, || prepare(network, id, ports));
     let Prepared { claims, address, bridge, route } = prepared?;
     let sandbox = sandbox?;
     sandbox.connect(&route, &bridge, id, address, network.gateway(), !ports.is_empty())?;
@@ -108,6 +94,15 @@ pub fn attach(network: &Network, id: &str, ports: &[Port]) -> Result<Attached> {
         ports: claims.ports(),
         claims,
     })
+}
+
+/// Makes a network namespace with a loopback interface that is up, and no way out. It goes with its last descriptor. The calling thread
+/// ends up in it, so it must be one made for this.
+///
+/// # Errors
+/// [`Error::NotRoot`]; a kernel without network namespaces.
+pub fn isolated() -> Result<OwnedFd> {
+    sandbox::alone()
 }
 
 /// What does not need the namespace.

@@ -39,7 +39,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Attached, Kept, Undo, attach, recover};
+pub use attach::{Attached, Kept, Undo, attach, isolated, recover};
 pub use error::{Error, Result};
 pub use lease::leases;
 pub use netlink::NetlinkError;

@@ -14,6 +14,9 @@ use crate::lease::hash;
 use crate::netlink::route::{self, End, Link};
 use crate::netlink::{Batch, NetlinkError, Socket};
 
+/// Loopback is always the first interface.
+const LOOPBACK: u32 = 1;
+
 /// A network namespace and a socket in it, which works from any thread.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
@@ -21,8 +24,25 @@ pub(crate) struct Sandbox {
     socket: Socket,
 }
 
-/// Makes a namespace. The calling thread ends up in it, so it must be one made for this.
+/// Makes a namespace for a bridge. The calling thread ends up in it, so it must be one made for this.
 pub(crate) fn make() -> Result<Sandbox> {
+    let sandbox = namespace()?;
+    // eth0 will have no IPv6 address of its own accord: the network is IPv4. `::1` on lo stays.
+    sysctl("ipv6/conf/default/disable_ipv6", "1", true)?;
+    Ok(sandbox)
+}
+
+/// Makes a namespace with a loopback interface that is up, and no way out. The calling thread ends up in it.
+pub(crate) fn alone() -> Result<OwnedFd> {
+    let sandbox = namespace()?;
+    let mut batch = Batch::new();
+    route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
+    let up = sandbox.socket.transact(batch.acknowledge());
+    up.map_err(|source| Error::Netlink { what: "bring loopback up".into(), source })?;
+    Ok(sandbox.netns)
+}
+
+fn namespace() -> Result<Sandbox> {
     const NEWNET: i32 = 0x4000_0000;
     sys::ns::unshare(NEWNET).map_err(|source| match source.errno() {
         Errno::PERM => Error::NotRoot { what: "making a network namespace" },
@@ -34,9 +54,24 @@ pub(crate) fn make() -> Result<Sandbox> {
         .call(|| format!("open({path:?})"))
         .map_err(|source| Error::System { what: "open the network namespace".into(), source })?;
     let socket = Socket::route().map_err(|source| Error::Netlink { what: "open the network namespace".into(), source })?;
-    // eth0 will have no IPv6 address of its own accord: the network is IPv4. `::1` on lo stays.
-    sysctl("ipv6/conf/default/disable_ipv6", "1", true)?;
     Ok(Sandbox { netns, socket })
+}
+
+/// Runs `work` in a thread of its own, which may stay behind in another namespace, and `meanwhile` in this one.
+pub(crate) fn apart<T: Send, U>(work: fn() -> Result<T>, meanwhile: impl FnOnce() -> U) -> (Result<T>, U) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("netns".into()).stack_size(64 << 10).spawn_scoped(scope, work);
+        let other = meanwhile();
+        let made = match thread.map(|thread| thread.join()) {
+            Ok(Ok(made)) => made,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Error::System {
+                what: "start a thread for the network namespace".into(),
+                source: sys::Error::new("clone3(CLONE_THREAD)", Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)),
+            }),
+        };
+        (made, other)
+    })
 }
 
 /// The name of the host's end: `veth` and seven characters that depend on the id and on how often a name was taken.
@@ -92,10 +127,10 @@ impl Sandbox {
         let mut attempt = 0;
         loop {
             let name = host_name(id, attempt);
-            // Loopback is 1. Some kernels put tunnels into every new namespace, so 2 may be taken.
+            // Some kernels put tunnels into every new namespace, so 2 may be taken.
             let index = 2 + 98 * attempt;
             let mut batch = Batch::new();
-            route::up(&mut batch, "RTM_NEWLINK lo up", 1);
+            route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
             let (here, there) = (End { name: "eth0", mac: inner_mac }, End { name: &name, mac: outer_mac });
             route::veth(&mut batch, &here, index, &there, host, mtu);
             route::add_address(&mut batch, index, address);

@@ -1,9 +1,10 @@
 //! The list of verbs.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
@@ -41,7 +42,10 @@ pub(crate) struct Global {
     pub(crate) keep_blobs: bool,
 }
 
+/// Only the arguments of the verb that is called are defined, unless help is asked for: all of them take as long as a tenth of a
+/// container's start.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Run(Box<run::Args>),
     Create(Box<create::Args>),
@@ -84,6 +88,19 @@ pub(crate) enum Verb {
 }
 
 impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// It asks for help, or makes no sense.
+    pub(crate) fn read(args: &[OsString]) -> std::result::Result<Cli, clap::Error> {
+        let mut command = Cli::command();
+        if args.len() < 2 || args.iter().any(|arg| ["help", "--help", "-h"].iter().any(|help| arg == help)) {
+            // The list of verbs needs what is deferred: a line of each.
+            command.build();
+        }
+        Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?).map_err(|error| error.format(&mut command))
+    }
+
     /// Runs the verb and returns the exit code.
     pub(crate) fn run(self) -> Result<i32> {
         self.verb.run(&Context::new(self.global))

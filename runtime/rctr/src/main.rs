@@ -18,7 +18,7 @@ mod session;
 mod terminal;
 mod verbs;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 fn main() {
     sys::signal::default_sigpipe();
@@ -36,11 +36,14 @@ fn main() {
         let failed = verbs::oci::become_it(std::env::args_os().skip(2)).map(|never| match never {});
         std::process::exit(failed.unwrap_or_else(|error| exit::report(&error)));
     }
-    if std::env::args_os().len() < 2 {
-        let _ = cli::Cli::command().print_help();
+    let args: Vec<_> = std::env::args_os().collect();
+    if args.len() < 2 {
+        let mut command = cli::Cli::command();
+        command.build();
+        let _ = command.print_help();
         return;
     }
-    let cli = match cli::Cli::try_parse() {
+    let cli = match cli::Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => exit::usage(&error),
     };

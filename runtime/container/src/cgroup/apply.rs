@@ -1,10 +1,13 @@
 //! Putting limits into force: one open and one write each.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
+use sys::Call;
+use sys::bpf::Instruction;
 
 use super::Error;
 use super::create::Folder;
@@ -68,12 +71,40 @@ fn open_limit(folder: &Folder, limit: &Limit) -> Result<OwnedFd, Errno> {
     openat(&folder.fd, limit.file.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Puts device rules into force where there is no devices controller.
-pub(super) fn attach(folder: &Folder, resources: &LinuxResources) -> Result<(), Error> {
-    let Some(program) = device_program(resources) else { return Ok(()) };
-    sys::bpf::load_device_program(&program)
-        .and_then(|program| sys::bpf::attach_device_program(&folder.fd, program))
-        .map_err(|source| Error::Devices { folder: folder.path.clone(), source })
+/// Rules about devices that are not in force yet. Nothing of the container's own may run before they are.
+#[derive(Debug)]
+#[must_use = "until they are enforced the cgroup may use every device"]
+pub struct Devices {
+    program: Option<(OwnedFd, PathBuf, Vec<Instruction>)>,
+}
+
+impl Devices {
+    /// No rules, or rules that a devices controller has.
+    pub(super) fn none() -> Devices {
+        Devices { program: None }
+    }
+
+    /// Puts them into force. Where there is a devices controller (v1) they are already.
+    ///
+    /// The kernel checks and translates the program, and with the first program of the host it also patches its own code for the purpose:
+    /// up to a millisecond, in which others can make the container.
+    ///
+    /// # Errors
+    /// [`Error::Devices`]; the cgroup is as it was.
+    pub fn enforce(self) -> Result<(), Error> {
+        let Some((folder, path, program)) = self.program else { return Ok(()) };
+        sys::bpf::load_device_program(&program)
+            .and_then(|program| sys::bpf::attach_device_program(&folder, program))
+            .map_err(|source| Error::Devices { folder: path, source })
+    }
+}
+
+/// Device rules for a host without a devices controller.
+pub(super) fn devices(folder: &Folder, resources: &LinuxResources) -> Result<Devices, Error> {
+    let Some(program) = device_program(resources) else { return Ok(Devices::none()) };
+    let fd = rustix::io::fcntl_dupfd_cloexec(&folder.fd, 3).call(|| "fcntl(F_DUPFD_CLOEXEC)");
+    let fd = fd.map_err(|source| Error::Devices { folder: folder.path.clone(), source })?;
+    Ok(Devices { program: Some((fd, folder.path.clone(), program)) })
 }
 
 /// Refuses limits below what is in use, where the configuration asks for that (`memory.checkBeforeUpdate`): v2 would take them, and kill

@@ -7,7 +7,7 @@ use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Mode, mkdir, rmdir};
 use rustix::io::Errno;
 
-use super::apply::{apply, attach, check_usage};
+use super::apply::{Devices, apply, check_usage, devices};
 use super::files::read;
 use super::hierarchies::{Hierarchies, Hierarchy, clean};
 use super::kill::members;
@@ -103,6 +103,14 @@ impl Drop for Cgroup {
 /// [`Error::Exists`] when it exists; an error names the field of the configuration, what was asked, and the file that refused it.
 /// After an error nothing of the cgroup is left.
 pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
+    enforced(make_all(hierarchies, path, resources, Existing::Refuse)?)
+}
+
+/// [`create`], with the rules about devices still to be enforced.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_open(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<(Cgroup, Devices), Error> {
     make_all(hierarchies, path, resources, Existing::Refuse)
 }
 
@@ -112,10 +120,20 @@ pub fn create(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources)
 /// # Errors
 /// As [`create`]; [`Error::NotEmpty`] when there are processes in it, [`Error::Frozen`] when no process would ever run there.
 pub fn create_or_use(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources) -> Result<Cgroup, Error> {
-    make_all(hierarchies, path, resources, Existing::Adopt)
+    enforced(make_all(hierarchies, path, resources, Existing::Adopt)?)
 }
 
-fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, existing: Existing) -> Result<Cgroup, Error> {
+fn enforced((cgroup, devices): (Cgroup, Devices)) -> Result<Cgroup, Error> {
+    devices.enforce()?;
+    Ok(cgroup)
+}
+
+fn make_all(
+    hierarchies: &Hierarchies,
+    path: &str,
+    resources: &LinuxResources,
+    existing: Existing,
+) -> Result<(Cgroup, Devices), Error> {
     // What cannot be is an error before anything is made.
     let limits = limits(hierarchies, resources)?;
     let cgroup = Cgroup::folders_of(hierarchies, clean(path)?, existing, None)?;
@@ -126,7 +144,7 @@ fn make_all(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, e
 pub(super) fn of_scope(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, scope: Scope) -> Result<Cgroup, Error> {
     let limits = limits(hierarchies, resources)?;
     let cgroup = Cgroup::folders_of(hierarchies, clean(path)?, Existing::Scope, Some(scope))?;
-    finish(hierarchies, cgroup, &limits, resources)
+    enforced(finish(hierarchies, cgroup, &limits, resources)?)
 }
 
 impl Cgroup {
@@ -142,7 +160,12 @@ impl Cgroup {
     }
 }
 
-fn finish(hierarchies: &Hierarchies, cgroup: Cgroup, limits: &[Limit], resources: &LinuxResources) -> Result<Cgroup, Error> {
+fn finish(
+    hierarchies: &Hierarchies,
+    cgroup: Cgroup,
+    limits: &[Limit],
+    resources: &LinuxResources,
+) -> Result<(Cgroup, Devices), Error> {
     if let Some(at) = hierarchies.v1("cpuset") {
         v1::inherit_cpuset(&hierarchies.all()[at].mount, &cgroup.folders[at])?;
     }
@@ -151,10 +174,11 @@ fn finish(hierarchies: &Hierarchies, cgroup: Cgroup, limits: &[Limit], resources
         v2::hand_down_all(&hierarchies.all()[0].mount, own, limits)?;
     }
     apply(hierarchies, &cgroup.folders, limits)?;
-    if let (None, Some(at)) = (hierarchies.v1("devices"), cgroup.unified) {
-        attach(&cgroup.folders[at], resources)?;
-    }
-    Ok(cgroup)
+    let devices = match (hierarchies.v1("devices"), cgroup.unified) {
+        (None, Some(at)) => devices(&cgroup.folders[at], resources)?,
+        _ => Devices::none(),
+    };
+    Ok((cgroup, devices))
 }
 
 /// Makes one folder, or adopts it.

@@ -30,7 +30,8 @@ pub mod systemd;
 mod v1;
 mod v2;
 
-pub use create::{Cgroup, Folder, create, create_or_use, update};
+pub use apply::Devices;
+pub use create::{Cgroup, Folder, create, create_open, create_or_use, update};
 pub use delegate::owner;
 pub use error::Error;
 pub use hierarchies::{Hierarchies, Kind, paths};

@@ -117,24 +117,44 @@ pub(crate) struct CreateArgs {
 /// Creates the container and prints its id.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let record = create(context, &engine, args.create)?;
+    let record = Making::new(context, &engine, args.create)?.create(|request, image| Ok(engine.create(request, image)?))?;
     println!("{}", record.id);
     Ok(0)
 }
 
-/// Pulls the image if need be and makes the container.
-pub(crate) fn create(context: &Context, engine: &Engine, args: CreateArgs) -> Result<Record> {
-    let id_file = args.cidfile.as_deref().map(claim).transpose()?;
-    let image = pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet)?;
-    let made = request(args).and_then(|request| Ok(engine.create(&request, &image)?));
-    match (&made, id_file) {
-        (Ok(record), Some((mut file, path))) => {
-            file.write_all(record.id.as_bytes()).with_context(|| format!("write the id to {}", path.display()))?;
+/// All that `create` makes a container of, the image here.
+pub(crate) struct Making {
+    pub(crate) request: CreateRequest,
+    image: images::Image,
+    id_file: Option<(fs::File, PathBuf)>,
+}
+
+impl Making {
+    /// Reads what was asked for, and pulls the image if it must.
+    pub(crate) fn new(context: &Context, engine: &Engine, args: CreateArgs) -> Result<Making> {
+        let id_file = args.cidfile.as_deref().map(claim).transpose()?;
+        let image = pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet);
+        match image.and_then(|image| Ok((image, request(args)?))) {
+            Ok((image, request)) => Ok(Making { request, image, id_file }),
+            Err(error) => {
+                drop(id_file.map(|(_, path)| fs::remove_file(path)));
+                Err(error)
+            }
         }
-        (Err(_), Some((_, path))) => drop(fs::remove_file(path)),
-        _ => {}
     }
-    made
+
+    /// Makes it with `create`, and writes its id down.
+    pub(crate) fn create(self, create: impl FnOnce(&CreateRequest, &images::Image) -> Result<Record>) -> Result<Record> {
+        let made = create(&self.request, &self.image);
+        match (&made, self.id_file) {
+            (Ok(record), Some((mut file, path))) => {
+                file.write_all(record.id.as_bytes()).with_context(|| format!("write the id to {}", path.display()))?;
+            }
+            (Err(_), Some((_, path))) => drop(fs::remove_file(path)),
+            _ => {}
+        }
+        made
+    }
 }
 
 /// Takes the file for the id before anything is made, so that two containers never share one.

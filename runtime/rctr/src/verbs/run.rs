@@ -3,12 +3,12 @@
 use std::io;
 
 use anyhow::Result;
-use engine::{Attach, Engine, StartOptions};
+use engine::{Ahead, Attach, Engine, StartOptions};
 
 use crate::context::Context;
 use crate::session::{self, Signals};
 use crate::terminal;
-use crate::verbs::create::{self, CreateArgs};
+use crate::verbs::create::{CreateArgs, Making};
 
 /// Create a container and start it
 #[derive(Debug, clap::Args)]
@@ -31,22 +31,26 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if tty && interactive && !args.detach && !rustix::termios::isatty(io::stdin()) {
         anyhow::bail!("-t with -i needs a terminal as standard input: leave -t out in a script");
     }
-    let record = create::create(context, &engine, args.create)?;
+    let making = Making::new(context, &engine, args.create)?;
     let options =
         StartOptions { attach: (!args.detach).then_some(Attach { stdin: interactive }), size: terminal::size(io::stdout()) };
-    if args.detach {
-        drop(started(&engine, &record.id, remove, &options)?);
-        println!("{}", record.id);
-        return Ok(0);
+    // Before there is a second thread, which would take signals that are meant for the container.
+    let signals = if args.detach { None } else { Some(Signals::take(args.sig_proxy)?) };
+    let ahead = engine.ahead(making.request.network)?;
+    let record = making.create(|request, image| Ok(engine.create_ahead(&ahead, request, image)?))?;
+    let mut session = started(&engine, ahead, &record.id, remove, &options)?;
+    match signals {
+        Some(signals) => session::follow(&mut session, &signals, interactive, tty),
+        None => {
+            println!("{}", record.id);
+            Ok(0)
+        }
     }
-    let signals = Signals::take(args.sig_proxy)?;
-    let mut session = started(&engine, &record.id, remove, &options)?;
-    session::follow(&mut session, &signals, interactive, tty)
 }
 
 /// Starts the container. One that is to be removed does not outlive a failed start.
-fn started(engine: &Engine, id: &str, remove: bool, options: &StartOptions) -> Result<engine::Session> {
-    engine.start(id, options).map_err(|error| {
+fn started(engine: &Engine, ahead: Ahead, id: &str, remove: bool, options: &StartOptions) -> Result<engine::Session> {
+    engine.start_ahead(ahead, options).map_err(|error| {
         if remove {
             let _ = engine.remove(id, true);
         }

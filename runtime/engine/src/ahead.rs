@@ -1,0 +1,64 @@
+//! What a start needs that depends on nothing of the container but its id: begun in a thread of its own, on another processor, while the
+//! container is being made.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::thread::{Builder, JoinHandle};
+
+use sys::Call;
+
+use crate::config::Config;
+use crate::error::During;
+use crate::network::Network;
+use crate::request::NetworkMode;
+use crate::{Engine, Error, names};
+
+/// The start of a container that is made meanwhile. Dropping it leaves nothing: a monitor that is told nothing ends with its socket.
+#[derive(Debug)]
+pub struct Ahead {
+    pub(crate) id: String,
+    thread: JoinHandle<Begun>,
+}
+
+/// What is there when the thread has ended.
+pub(crate) struct Begun {
+    /// The socket of a monitor that waits for its first message.
+    pub(crate) monitor: Result<OwnedFd, Error>,
+    /// Unless it needs more than the id.
+    pub(crate) network: Option<Result<Network, Error>>,
+}
+
+impl Engine {
+    /// Begins the start of a container with this network that [`Engine::create_ahead`] will make and [`Engine::start_ahead`] start.
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn ahead(&self, network: NetworkMode) -> Result<Ahead, Error> {
+        Ahead::begin(&self.config, names::new_id()?, network)
+    }
+}
+
+impl Ahead {
+    pub(crate) fn begin(config: &Config, id: String, network: NetworkMode) -> Result<Ahead, Error> {
+        let (config, named) = (config.clone(), id.clone());
+        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(network) };
+        let thread = Builder::new().name("ahead".to_owned()).spawn(work);
+        let thread = thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
+        Ok(Ahead { id, thread })
+    }
+
+    pub(crate) fn finish(self) -> Begun {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Starts the monitor, which waits for its first message on the socket whose other end is returned. It is executed from a descriptor
+/// that nobody can write to, so that a container that gets hold of it cannot change the program on the host (CVE-2019-5736).
+fn spawn(config: &Config, id: &str) -> Result<OwnedFd, Error> {
+    let what = || format!("start {}", config.monitor.display());
+    let (server, client) = sys::socket::pair().during(|| "make the monitor's socket")?;
+    let program = launch::seal(&config.monitor).during(what)?;
+    let args = [c"rctr-monitor".to_owned(), CString::new(id).unwrap_or_default()];
+    sys::spawn::spawn(program, &args, server).during(what)?;
+    Ok(client)
+}
