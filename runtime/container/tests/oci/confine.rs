@@ -277,6 +277,10 @@ fn a_listener_of_exec_is_another() {
     let bundle = bundle.with(|spec| spec["process"]["args"] = json!(["/probe", "mkdir-and-wait", "/new"]));
     bundle.ok(&["run", "-d", "ID"]);
     let pid = first.state()["pid"].clone();
+    // With it the process would answer for itself.
+    let open =
+        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    assert!(!open.map(|file| file.display().to_string()).any(|file| file.contains("seccomp")), "it has its own listener");
     let second = agent(&bundle);
     assert_eq!(bundle.ok(&["exec", "ID", "/probe", "mkdir", "/other"]), format!("{ENOSYS}\n"));
     let state = second.state();

@@ -15,6 +15,7 @@ pub const CHECKS: &[Check] = &[
     ("the_callers_affinity_stays_behind", Of::Ours, the_callers_affinity_stays_behind),
     ("exec_runs_on_its_cpus", Of::Every, exec_runs_on_its_cpus),
     ("exec_shares_what_the_container_has", Of::Every, exec_shares_what_the_container_has),
+    ("keys_stay_behind_unless_asked", Of::Every, keys_stay_behind_unless_asked),
     ("labels_need_their_module", Of::Every, labels_need_their_module),
     ("rdt_needs_resctrl", Of::Every, rdt_needs_resctrl),
     ("a_mount_label_needs_selinux", Of::Every, a_mount_label_needs_selinux),
@@ -137,6 +138,19 @@ fn exec_shares_what_the_container_has() {
     let own = bundle.json(&["exec", "ID", "/probe", "sched"]);
     assert_ne!(own["machine"], std::env::consts::ARCH);
     assert_eq!((&own["policy"], &own["nice"], &own["io"][0]), (&json!(3), &json!(3), &json!(3)), "{own}");
+}
+
+fn keys_stay_behind_unless_asked() {
+    let mine = sys::process::session_keyring().unwrap_or(0);
+    let bundle = |flags: &[&str]| {
+        let bundle = Bundle::new(&["wait"]);
+        bundle.ok(&[&["run", "-d"], flags, &["ID"]].concat());
+        bundle.ok(&["exec", "ID", "/probe", "keyring"]).trim().parse::<i32>().unwrap()
+    };
+    assert_ne!(bundle(&[]), mine);
+    assert_eq!(bundle(&["--no-new-keyring"]), mine);
+    assert_ne!(Bundle::new(&["keyring"]).ok(&["run", "ID"]).trim(), mine.to_string());
+    assert_eq!(Bundle::new(&["keyring"]).ok(&["run", "--no-new-keyring", "ID"]).trim(), mine.to_string());
 }
 
 fn labels_need_their_module() {

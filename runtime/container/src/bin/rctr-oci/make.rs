@@ -115,6 +115,7 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let mut record = record(id, &bundle, &host, &compiled.plan, place);
     record.rctr.unit = unit;
     record.rootless = rootless;
+    record.rctr.callers_keyring = inherited.keyring;
     record.rctr.rdt = groups(id, &spec, &host)?;
     notify::address(compiled.plan.process.seccomp.as_mut(), &record, None);
     entry.write(&record)?;

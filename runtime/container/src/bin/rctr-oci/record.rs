@@ -71,6 +71,9 @@ pub(crate) struct Own {
     pub(crate) folders: Vec<Folder>,
     /// What its processes have in common is in a file beside this one.
     pub(crate) shared: bool,
+    /// Its processes stay in the session keyring of whoever makes them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) callers_keyring: bool,
     /// Its groups of Intel RDT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rdt: Option<container::rdt::Groups>,

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use container::{Host, capabilities, compile_process};
-use launch::{Target, exec_with};
+use launch::{Inherited, Target, exec_with};
 use oci_spec::runtime::{Process, User};
 use rustix::stdio::stdin;
 use rustix::termios::tcgetwinsize;
@@ -84,7 +84,8 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     }
     let signals = if detach { None } else { Some(foreground::prepare(false)?) };
     let target = target(args, &record)?;
-    let mut executed = exec_with(&compiled, &target, make::inherited(args)?)?;
+    let inherited = Inherited { keyring: record.rctr.callers_keyring, ..make::inherited(args)? };
+    let mut executed = exec_with(&compiled, &target, inherited)?;
     let terminal = executed.terminal.as_ref();
     let given = make::Given { pid: executed.pid, process: &executed.pidfd, terminal, word: "setns" };
     if let Err(failed) = make::hand_out(args, &given) {
