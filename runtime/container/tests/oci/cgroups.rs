@@ -158,7 +158,11 @@ fn cgroup_without_room_for_a_second_process() {
     if !counts("pids") {
         return;
     }
-    let bundle = Bundle::new(&["thread"]).with(|spec| spec["linux"]["resources"]["pids"] = json!({"limit": 0}));
+    let bundle = Bundle::new(&["thread"]).with(|spec| {
+        // Before, 0 was none.
+        spec["ociVersion"] = json!("1.3.0");
+        spec["linux"]["resources"]["pids"] = json!({"limit": 0});
+    });
     assert_eq!(bundle.ok(&["run", "ID"]), "refused\n");
 }
 
