@@ -17,6 +17,7 @@
 //! | [`bpf`] | device programs for cgroup v2 |
 //! | [`socket`] | sockets that carry descriptors |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
+//! | [`loopback`] | loop devices |
 //! | [`memory`] | giving freed memory back, NUMA policy |
 //! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
 //! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |
@@ -27,6 +28,7 @@ mod error;
 pub mod fds;
 pub mod fs;
 pub mod landlock;
+pub mod loopback;
 pub mod memory;
 pub mod mount;
 pub mod netlink;
