@@ -28,6 +28,14 @@ pub enum Error {
     /// A manifest is none.
     #[error("invalid manifest")]
     Manifest(#[from] InvalidManifest),
+    /// Images were asked for where none can be mounted.
+    #[error("this kernel cannot mount EROFS images that are in {}", folder.display())]
+    NoErofs {
+        /// The store.
+        folder: PathBuf,
+        /// The failed call.
+        source: sys::Error,
+    },
     /// An image cannot be removed because something needs it.
     #[error("image {name} is in use by {}", by.join(", "))]
     InUse {

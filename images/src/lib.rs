@@ -1,4 +1,4 @@
-//! reference -> registry -> layers -> a list of folders to mount; and the other ways between registries, archives and the store.
+//! reference -> registry -> layers -> a list of folders and mounts for overlayfs; and the other ways between registries, archives and the store.
 //!
 //! ```text
 //!            pull ─────────────────────┐                ┌─ load, import <── archives
@@ -12,7 +12,7 @@
 //! | `reference`, `digest`, `platform`, `manifest`, `config` | names and documents |
 //! | `registry` | the client: where registries are, how to get in, what moves |
 //! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
-//! | `unpack`, `store` | layers as folders, and what keeps them |
+//! | `unpack`, `erofs`, `store` | layers as folder trees or as images to mount, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
 //! | [`serve`] | the other end of the protocol |
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod change;
 mod config;
 mod copy;
 mod digest;
+mod erofs;
 mod error;
 mod image;
 mod list;
@@ -51,5 +52,5 @@ pub use reference::{InvalidReference, Reference};
 pub use registry::{
     Credentials, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries, login, logout,
 };
-pub use store::{Damage, Lease, Listing, Removed, Store};
+pub use store::{Damage, Driver, InvalidDriver, Lease, Listing, Lower, Removed, RootFolder, Store};
 pub use unpack::Error as UnpackError;

@@ -37,7 +37,7 @@ impl Fixture {
     }
 
     fn read(&self, image: &Image, path: &str) -> String {
-        std::fs::read_to_string(self.store.lower(image).unwrap()[0].join(path)).unwrap()
+        std::fs::read_to_string(self.store.lower(image).unwrap()[0].path().join(path)).unwrap()
     }
 }
 

@@ -83,7 +83,7 @@ impl Fetch<'_> {
         let mut stream = std::pin::pin!(stream);
         let failed = |source| Error::Unpack { digest: self.blob.digest.clone(), source };
         let kept = if self.keep { Some(staged.keep()?) } else { None };
-        let mut unpacking = Unpacking::start(staged.tree()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
+        let mut unpacking = Unpacking::start(staged.destination()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
         let mut bytes = 0;
         let fed = loop {
             let piece = tokio::select! {
@@ -140,6 +140,7 @@ impl Fetch<'_> {
                 foreign: layer.foreign.iter().map(|(link, target)| (escape(link), escape(target))).collect(),
                 base: None,
                 sources: self.source.iter().map(|source| source.name()).collect(),
+                erofs: layer.erofs.map(Into::into),
             }),
             Err(unpack::Error::Entry { source, .. } | unpack::Error::Thread(source)) if no_space_call(&source) => {
                 Err(Error::NoSpace { folder: self.store.root().to_owned(), source })

@@ -13,7 +13,7 @@ use super::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::image::Layer;
 use crate::manifest::Descriptor;
-use crate::store::Store;
+use crate::store::{Driver, Store};
 use crate::unpack::testing::Tar;
 use crate::{Digest, UnpackError};
 
@@ -93,8 +93,41 @@ fn a_layer_is_downloaded_once() {
     let layer = t.store.read_layer(&t.descriptor.digest).unwrap().unwrap();
     assert_eq!((layer.diff_id, layer.size, layer.entries), (t.diff_id.to_string(), 7, 2));
     assert!(!layer.boot_id.is_empty());
-    let tree = t.store.root().join("layers/sha256").join(t.descriptor.digest.hex()).join("tree");
-    assert_eq!(std::fs::read_to_string(tree.join("etc/name")).unwrap(), "content");
+    let lower = t.store.lower_of(&t.descriptor.digest).unwrap();
+    assert_eq!(std::fs::read_to_string(lower.path().join("etc/name")).unwrap(), "content");
+}
+
+/// Layers of both kinds are in one store, and damage to an image is found.
+#[test]
+fn layers_of_both_kinds() {
+    let kinds = |driver| {
+        let t = Fixture::new();
+        let t = Fixture { store: t.store.clone().with_driver(driver), ..t };
+        t.fetch(t.whole()).map(|_| t)
+    };
+    let tree = kinds(Driver::Tree).unwrap();
+    let image = match kinds(Driver::Erofs) {
+        Err(Error::NoErofs { source, .. }) => {
+            use std::io::Write as _;
+            return drop(writeln!(std::io::stderr(), "skipped: needs EROFS: {source}"));
+        }
+        image => image.unwrap(),
+    };
+    let folder = |t: &Fixture| t.store.root().join("layers/sha256").join(t.descriptor.digest.hex());
+    assert!(folder(&tree).join("tree").is_dir() && !folder(&tree).join("erofs").exists());
+    assert!(folder(&image).join("erofs").is_file() && !folder(&image).join("tree").exists());
+    assert!(!tree.store.verify_layer(&tree.descriptor.digest).unwrap(), "nothing to compare with");
+    let old = std::fs::read(folder(&image).join("erofs")).unwrap();
+    assert!(image.store.verify_layer(&image.descriptor.digest).unwrap());
+    let cut = old[..old.len() - 1].to_vec();
+    let flipped = |at: usize| old.iter().enumerate().map(|(index, byte)| byte ^ u8::from(index == at)).collect();
+    for bytes in [cut, [&old[..], b"x"].concat(), flipped(1100), flipped(old.len() - 1)] {
+        std::fs::write(folder(&image).join("erofs"), bytes).unwrap();
+        let error = image.store.verify_layer(&image.descriptor.digest).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    }
+    // With either driver the other's layers are found.
+    assert!(!image.fetch_with(&(), || panic!("downloaded again")).unwrap());
 }
 
 #[test]

@@ -6,22 +6,25 @@
 //! containerd, unpacking on top of a mounted parent, gets the same result.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr,
-    fsetxattr, fstat, futimens, linkat, openat, renameat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, fsetxattr, fstat,
+    futimens, linkat, openat, renameat,
 };
 use rustix::io::Errno;
 use sys::Call;
 
 use super::Store;
-use super::layers::{LayerFile, write_layer};
+use super::driver::Lower;
+use super::layers::{IMAGE, LayerFile, TREE, write_layer};
 use crate::Digest;
+use crate::erofs::{self, Unreadable};
 use crate::error::{Doing, Error, Result};
 use crate::unpack::hash::{Algorithm, Hasher};
 use crate::unpack::path::split;
-use crate::unpack::{Dirs, os, unescape};
+use crate::unpack::{Dirs, Failed, os, unescape, xattrs_of};
 
 impl Store {
     /// Completes each layer of an image, lowest first, unless that was done. All of them are in the store, under a lease.
@@ -32,16 +35,19 @@ impl Store {
             let known = self.read_layer(digest)?;
             let needs = |layer: &LayerFile| !layer.implicit.is_empty() || !layer.foreign.is_empty();
             if known.as_ref().is_some_and(|layer| needs(layer) && layer.base.as_ref() != Some(&base)) {
+                for lower in &layers[below.len()..index] {
+                    below.push(self.open_lower(lower)?);
+                }
                 let _lock = self.lock_layer(digest)?;
                 self.complete(digest, &base, &below)?;
             }
-            below.push(self.tree(digest)?);
         }
         Ok(())
     }
 
     fn complete(&self, digest: &Digest, base: &str, below: &[OwnedFd]) -> Result<()> {
-        let Some(mut layer) = self.read_layer(digest)? else { return Err(Error::Damaged { what: format!("layer {digest}") }) };
+        let damaged = || Error::Damaged { what: format!("layer {digest}") };
+        let Some(mut layer) = self.read_layer(digest)? else { return Err(damaged()) };
         if layer.base.is_some() {
             // The attributes stay as the first image had them; other file contents would be wrong.
             return if layer.foreign.is_empty() || layer.base.as_deref() == Some(base) {
@@ -50,27 +56,109 @@ impl Store {
                 Err(Error::OtherBase { digest: digest.clone() })
             };
         }
-        let tree = self.tree(digest)?;
-        for path in &layer.implicit {
-            let done = inherit(&tree, &unescape(path), below);
-            done.map_err(|source| self.full_or(source, || format!("layer {digest}: folder {path}")))?;
-        }
-        let mut copied = BTreeSet::new();
-        for (link, target) in &layer.foreign {
-            let done = copy_up(&tree, &unescape(link), &unescape(target), below, &mut copied);
-            match done.map_err(|source| self.full_or(source, || format!("layer {digest}: link {link}")))? {
-                true => {}
-                false => {
+        // Nothing to be had from anywhere, and an image need not be read.
+        if !below.is_empty() || !layer.foreign.is_empty() {
+            let failed = |failed, what: String| match failed {
+                Failed::Call(source) => self.full_or(source, || what),
+                Failed::Read(_) | Failed::Outside => damaged(),
+            };
+            let mut open = self.open_layer(digest, &layer)?;
+            for path in &layer.implicit {
+                let done = open.inherit(&unescape(path), below);
+                done.map_err(|error| failed(error, format!("layer {digest}: folder {path}")))?;
+            }
+            let mut copied = BTreeSet::new();
+            for (link, target) in &layer.foreign {
+                let done = open.adopt(&unescape(link), &unescape(target), below, &mut copied);
+                if !done.map_err(|error| failed(error, format!("layer {digest}: link {link}")))? {
                     return Err(Error::ForeignLink { digest: digest.clone(), link: link.clone(), target: target.clone() });
                 }
+            }
+            if let Open::Image(image) = open {
+                let written = image.complete().map_err(|source| self.full_or(source, || format!("layer {digest}")))?;
+                layer.erofs = Some(written.into());
             }
         }
         layer.base = Some(base.to_owned());
         write_layer(self, &self.layer(digest), digest, &layer)
     }
 
-    fn tree(&self, digest: &Digest) -> Result<OwnedFd> {
-        sys::fs::open_dir(self.layer(digest).join("tree")).doing(|| format!("open layer {digest}"))
+    /// A layer as others see it.
+    fn open_lower(&self, digest: &Digest) -> Result<OwnedFd> {
+        match self.lower_of(digest)? {
+            Lower::Folder(tree) => sys::fs::open_dir(tree).doing(|| format!("open layer {digest}")),
+            Lower::Mount(mount) => Ok(mount),
+        }
+    }
+
+    /// A layer to be changed.
+    fn open_layer(&self, digest: &Digest, layer: &LayerFile) -> Result<Open> {
+        let damaged = || Error::Damaged { what: format!("layer {digest}") };
+        let what = || format!("open layer {digest}");
+        let Some(erofs) = &layer.erofs else {
+            return sys::fs::open_dir(self.layer(digest).join(TREE)).map(Open::Tree).doing(what);
+        };
+        let path = self.layer(digest).join(IMAGE);
+        let file = File::options().read(true).write(true).open(&path).call(|| format!("open({path:?}, O_RDWR)")).doing(what)?;
+        match erofs::Image::open(file, erofs.written().ok_or_else(damaged)?) {
+            Ok(image) => Ok(Open::Image(Box::new(image))),
+            Err(Unreadable::Call(source)) => Err(source).doing(what),
+            Err(Unreadable::Damaged) => Err(damaged()),
+        }
+    }
+}
+
+/// A layer being completed.
+enum Open {
+    Tree(OwnedFd),
+    Image(Box<erofs::Image>),
+}
+
+impl Open {
+    /// Gives a folder the attributes it has in the layers below, if any of them has it.
+    fn inherit(&mut self, path: &[u8], below: &[OwnedFd]) -> std::result::Result<(), Failed> {
+        let Some(theirs) = topmost(path, below)? else { return Ok(()) };
+        let stat = fstat(&theirs).call(|| "fstat()")?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(());
+        }
+        match self {
+            Open::Image(image) => image.inherit(path, theirs.as_fd(), &stat),
+            Open::Tree(tree) => match walk(tree.as_fd(), path)?.here {
+                Some(own) => Ok(copy_attributes(&own, &theirs, &stat)?),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Makes `link` a name of `target`, a file of the layers below, which becomes one of this layer. `false`: no layer has it.
+    /// Where this layer has a file of that name by now, which came after the link, the link gets a copy of its own.
+    fn adopt(
+        &mut self,
+        link: &[u8],
+        target: &[u8],
+        below: &[OwnedFd],
+        copied: &mut BTreeSet<Vec<u8>>,
+    ) -> std::result::Result<bool, Failed> {
+        if copied.contains(target) {
+            match self {
+                Open::Image(image) => image.link_to(link, target)?,
+                Open::Tree(tree) => link_to(tree, link, target)?,
+            }
+            return Ok(true);
+        }
+        let Some((theirs, stat)) = regular(target, below)? else { return Ok(false) };
+        let (made, own) = match self {
+            Open::Image(image) => image.copy_up(link, target, theirs.as_fd(), &stat)?,
+            Open::Tree(tree) => copy_up(tree, link, target, &theirs, &stat)?,
+        };
+        if own {
+            copied.insert(target.to_vec());
+        }
+        for path in made.iter().filter(|path| !path.is_empty()) {
+            self.inherit(path, below)?;
+        }
+        Ok(true)
     }
 }
 
@@ -84,47 +172,36 @@ fn base_of(layers: &[Digest]) -> String {
     hasher.finish()
 }
 
-/// Gives a folder the attributes it has in the layers below, if any of them has it.
-fn inherit(tree: &OwnedFd, path: &[u8], below: &[OwnedFd]) -> sys::Result<()> {
-    let Some(own) = walk(tree.as_fd(), path)?.here else { return Ok(()) };
-    let Some(theirs) = topmost(path, below)? else { return Ok(()) };
-    let stat = fstat(&theirs).call(|| "fstat()")?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { copy_attributes(&own, &theirs, &stat) } else { Ok(()) }
+fn link_to(tree: &OwnedFd, link: &[u8], target: &[u8]) -> sys::Result<()> {
+    let mut dirs = Dirs::new(tree.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?);
+    let ((folder, link), (above, name)) = (split(link), split(target));
+    let (folder, above) = (dirs.get(folder)?, dirs.find(above)?);
+    sys::fs::remove_tree(&folder, os(link))?;
+    linkat(&above, name, &folder, link, AtFlags::empty()).call(|| "linkat()")
 }
 
-/// Makes `link` a name of `target`, a file of the layers below, which becomes one of this layer. `false`: no layer has it.
-/// Where this layer has a file of that name by now, which came after the link, the link gets a copy of its own.
-fn copy_up(tree: &OwnedFd, link: &[u8], target: &[u8], below: &[OwnedFd], copied: &mut BTreeSet<Vec<u8>>) -> sys::Result<bool> {
+/// Copies an open file to `link` and, unless the layer has one of that name, to `target`. Answers the folders that had to be made, and
+/// whether `target` is now the same file.
+fn copy_up(tree: &OwnedFd, link: &[u8], target: &[u8], theirs: &OwnedFd, stat: &Stat) -> sys::Result<(Vec<Vec<u8>>, bool)> {
     let mut dirs = Dirs::new(tree.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?);
     let (folder, link) = split(link);
     let folder = dirs.get(folder)?;
-    if copied.contains(target) {
-        let (above, name) = split(target);
-        let above = dirs.find(above)?;
-        sys::fs::remove_tree(&folder, os(link))?;
-        linkat(&above, name, &folder, link, AtFlags::empty()).call(|| "linkat()")?;
-        return Ok(true);
-    }
-    let Some((theirs, stat)) = regular(target, below)? else { return Ok(false) };
     // Under a name that no entry can have, so that what bears its own name is complete even after a crash.
     sys::fs::remove_tree(&folder, os(COPY))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(&folder, COPY, flags, Mode::from_raw_mode(0o600)).call(|| "openat(O_CREAT | O_EXCL)")?;
-    copy_bytes(&file, &theirs)?;
-    copy_attributes(&file, &theirs, &stat)?;
+    copy_bytes(&file, theirs)?;
+    copy_attributes(&file, theirs, stat)?;
     let (above, name) = split(target);
     let above = dirs.get(above)?;
-    match linkat(&folder, COPY, &above, name, AtFlags::empty()) {
-        Ok(()) => drop(copied.insert(target.to_vec())),
-        Err(Errno::EXIST) => {}
+    let own = match linkat(&folder, COPY, &above, name, AtFlags::empty()) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
         Err(errno) => return Err(sys::Error::new("linkat()", errno)),
-    }
+    };
     sys::fs::remove_tree(&folder, os(link))?;
     renameat(&folder, COPY, &folder, link).call(|| "renameat()")?;
-    for path in dirs.implicit.iter().filter(|path| !path.is_empty()) {
-        inherit(tree, path, below)?;
-    }
-    Ok(true)
+    Ok((dirs.implicit.into_iter().collect(), own))
 }
 
 fn regular(path: &[u8], below: &[OwnedFd]) -> sys::Result<Option<(OwnedFd, Stat)>> {
@@ -191,15 +268,8 @@ fn copy_bytes(to: &OwnedFd, from: &OwnedFd) -> sys::Result<()> {
 fn copy_attributes(to: &OwnedFd, from: &OwnedFd, stat: &Stat) -> sys::Result<()> {
     let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
     fchown(to, owner.0, owner.1).call(|| format!("fchown({}, {})", stat.st_uid, stat.st_gid))?;
-    let mut names = vec![0; 64 << 10];
-    let length = match flistxattr(from, &mut names[..]) {
-        Err(Errno::OPNOTSUPP) => 0,
-        length => length.call(|| "flistxattr()")?,
-    };
-    let mut value = vec![0; 64 << 10];
-    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty() && !name.starts_with(b"trusted.")) {
-        let length = fgetxattr(from, name, &mut value[..]).call(|| "fgetxattr()")?;
-        fsetxattr(to, name, &value[..length], XattrFlags::empty()).call(|| "fsetxattr()")?;
+    for (name, value) in xattrs_of(from.as_fd())? {
+        fsetxattr(to, name.as_slice(), &value, XattrFlags::empty()).call(|| "fsetxattr()")?;
     }
     fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777)).call(|| "fchmod()")?;
     let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ };

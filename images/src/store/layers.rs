@@ -1,9 +1,8 @@
-//! Unpacked layers.
+//! Layers: trees and images.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +10,13 @@ use sys::Call;
 
 use super::Store;
 use super::blobs::algorithm;
+use super::driver::{self, Lower};
 use super::locks::Lock;
 use crate::Digest;
+use crate::erofs::{self, Sum, Unreadable, Written};
 use crate::error::{Doing, Error, Result};
 use crate::image::Image;
+use crate::unpack::Destination;
 
 /// `layer.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,24 +43,117 @@ pub(crate) struct LayerFile {
     /// Registry and repository of where the blob can be fetched again, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sources: Vec<String>,
+    /// The image; a layer without one is a folder tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) erofs: Option<ErofsFile>,
 }
 
+/// The image of a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErofsFile {
+    /// Bytes of the file.
+    pub(crate) size: u64,
+    /// Its sum, by which damage is found (`erofs::Sum`), as `xxh3:` and 16 digits.
+    pub(crate) sum: String,
+}
+
+const SUM: &str = "xxh3:";
+
+impl From<Written> for ErofsFile {
+    fn from(Written { size, sum }: Written) -> Self {
+        ErofsFile { size, sum: format!("{SUM}{:016x}", sum.0) }
+    }
+}
+
+impl ErofsFile {
+    /// What was written; nothing if the sum is of another kind.
+    pub(crate) fn written(&self) -> Option<Written> {
+        let sum = u64::from_str_radix(self.sum.strip_prefix(SUM)?, 16).ok()?;
+        Some(Written { size: self.size, sum: Sum(sum) })
+    }
+}
+
+/// Mode and owner of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootFolder {
+    /// Permissions with setuid, setgid and sticky bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The image in a layer's folder, and the folder that is there instead.
+pub(super) const IMAGE: &str = "erofs";
+pub(super) const TREE: &str = "tree";
+
 impl Store {
-    /// The unpacked layers of an image, topmost first, as overlayfs wants them. Each one is complete; one that is gone is
+    /// The layers of an image, topmost first, as overlayfs wants them: images are mounted. Each one is complete; one that is gone is
     /// [`Error::Damaged`].
     ///
-    /// The root folder's attributes in a container are those of its upper folder: copy them from the first one here.
-    pub fn lower(&self, image: &Image) -> Result<Vec<PathBuf>> {
-        image.layers.iter().rev().map(|layer| self.layer_folder(&layer.digest)).collect()
+    /// The root folder's attributes in a container are those of its upper folder: copy them from [`Store::root_folder`].
+    pub fn lower(&self, image: &Image) -> Result<Vec<Lower>> {
+        image.layers.iter().rev().map(|layer| self.lower_of(&layer.digest)).collect()
     }
 
-    /// The unpacked layer of one blob.
+    /// One layer, mounted if it is an image.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it is gone.
-    pub fn layer_folder(&self, digest: &Digest) -> Result<PathBuf> {
-        let tree = self.layer(digest).join("tree");
-        if tree.is_dir() { Ok(tree) } else { Err(Error::Damaged { what: format!("layer {digest}") }) }
+    /// [`Error::Damaged`] when it is gone; the kernel cannot mount it.
+    pub fn lower_of(&self, digest: &Digest) -> Result<Lower> {
+        match self.find_layer(digest)? {
+            Found::Tree(tree) => Ok(Lower::Folder(tree)),
+            Found::Image(image) => driver::mount(&image).map(Lower::Mount).doing(|| format!("mount layer {digest}")),
+        }
+    }
+
+    /// Whether all layers of an image are there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] names the one that is gone.
+    pub fn check_layers(&self, image: &Image) -> Result<()> {
+        image.layers.iter().try_for_each(|layer| self.find_layer(&layer.digest).map(drop))
+    }
+
+    /// Mode and owner of an image's root folder: that of its topmost layer. Nothing for an image without layers.
+    pub fn root_folder(&self, image: &Image) -> Result<Option<RootFolder>> {
+        let Some(top) = image.layers.last() else { return Ok(None) };
+        let what = || format!("read layer {}", top.digest);
+        match self.find_layer(&top.digest)? {
+            Found::Tree(tree) => {
+                let stat = fs::metadata(&tree).call(|| format!("stat({tree:?})")).doing(what)?;
+                Ok(Some(RootFolder { mode: stat.mode() & 0o7777, uid: stat.uid(), gid: stat.gid() }))
+            }
+            Found::Image(image) => match erofs::root(&image) {
+                Ok((mode, uid, gid)) => Ok(Some(RootFolder { mode: mode.into(), uid, gid })),
+                Err(Unreadable::Call(error)) => Err(error).doing(what),
+                Err(Unreadable::Damaged) => Err(Error::Damaged { what: format!("layer {}", top.digest) }),
+            },
+        }
+    }
+
+    /// What there is of a layer.
+    pub(super) fn find_layer(&self, digest: &Digest) -> Result<Found> {
+        let (image, tree) = (self.layer(digest).join(IMAGE), self.layer(digest).join(TREE));
+        match File::open(&image) {
+            Err(error) if error.kind() == ErrorKind::NotFound && tree.is_dir() => Ok(Found::Tree(tree)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Damaged { what: format!("layer {digest}") }),
+            file => file.map(Found::Image).call(|| format!("open({image:?})")).doing(|| format!("read layer {digest}")),
+        }
+    }
+
+    /// Compares a layer's image with what was written once. `false`: it is a folder tree, of which no sum is known.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it differs.
+    pub fn verify_layer(&self, digest: &Digest) -> Result<bool> {
+        let damaged = || Error::Damaged { what: format!("layer {digest}") };
+        let Found::Image(image) = self.find_layer(digest)? else { return Ok(false) };
+        let known = self.read_layer(digest)?.and_then(|layer| layer.erofs?.written()).ok_or_else(damaged)?;
+        let look = || Ok((image.metadata().call(|| "fstat()")?.len(), Sum::of(&image)?));
+        let (size, sum) = look().doing(|| format!("read layer {digest}"))?;
+        if known == (Written { size, sum }) { Ok(true) } else { Err(damaged()) }
     }
 
     /// Unpacked bytes of a layer; 0 when it is gone.
@@ -102,6 +197,13 @@ impl Store {
     }
 }
 
+/// What there is of a layer.
+pub(super) enum Found {
+    Tree(PathBuf),
+    /// Open for reading.
+    Image(File),
+}
+
 /// A layer being unpacked. Dropping it removes what was written, and then gives the lock up.
 #[derive(Debug)]
 pub(crate) struct Staged<'a> {
@@ -119,17 +221,30 @@ impl<'a> Staged<'a> {
         for old in [part.clone(), store.layer(digest)] {
             remove(&old)?;
         }
-        let make = || -> std::io::Result<()> {
-            DirBuilder::new().mode(0o700).create(&part)?;
-            DirBuilder::new().mode(0o755).create(part.join("tree"))
-        };
-        make().call(|| format!("mkdir({part:?})")).map_err(|source| store.full_or(source, || format!("unpack layer {digest}")))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&part)
+            .call(|| format!("mkdir({part:?})"))
+            .map_err(|source| store.full_or(source, || format!("unpack layer {digest}")))?;
         Ok(Staged { store, digest, part, published: false, _lock: lock })
     }
 
-    /// The folder to unpack into.
-    pub(crate) fn tree(&self) -> Result<OwnedFd> {
-        sys::fs::open_dir(self.part.join("tree")).doing(|| format!("unpack layer {}", self.digest))
+    /// What to unpack into: a new folder, or a new file for an image.
+    pub(crate) fn destination(&self) -> Result<Destination> {
+        let images = self.store.makes_images()?;
+        let make = || match images {
+            true => {
+                let path = self.part.join(IMAGE);
+                let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+                file.map(Destination::Erofs).call(|| format!("open({path:?}, O_CREAT | O_EXCL)"))
+            }
+            false => {
+                let path = self.part.join(TREE);
+                DirBuilder::new().mode(0o755).create(&path).call(|| format!("mkdir({path:?})"))?;
+                sys::fs::open_dir(path).map(Destination::Tree)
+            }
+        };
+        make().map_err(|source| self.store.full_or(source, || format!("unpack layer {}", self.digest)))
     }
 
     /// The file for the blob itself, if it is to be kept.

@@ -35,7 +35,7 @@ impl Store {
         let lease = self.lease(image.layers.iter().map(|layer| &layer.digest).chain([&image.manifest]))?;
         let record = self.read_record(&self.record_file(&image.manifest))?;
         record.ok_or_else(|| Error::NotFound { name: image.id.to_string() })?;
-        self.lower(image)?;
+        self.check_layers(image)?;
         Ok(lease)
     }
 

@@ -6,7 +6,8 @@
 //!   refs/docker.io/smlinux/nodeinfo/@sha256:HEX   the same for a name with a digest
 //!   refs/@/sha256:HEX                     the record of each manifest, also of those whose names moved on
 //!   blobs/sha256/HEX                      manifests, indexes, configs
-//!   layers/sha256/HEX/tree/               a layer, by the digest of its compressed blob: overlayfs takes it as it is
+//!   layers/sha256/HEX/erofs               a layer, by the digest of its compressed blob: an image that is mounted,
+//!   layers/sha256/HEX/tree/               or a folder: overlayfs takes either
 //!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written, the repositories that have it
 //!   layers/sha256/HEX/blob                the blob itself, where it is kept
 //!   layers/sha256/HEX.part/               being unpacked
@@ -38,6 +39,7 @@
 
 mod adopt;
 mod blobs;
+mod driver;
 mod find;
 mod kept;
 mod layers;
@@ -54,12 +56,15 @@ mod tests;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use sys::Call;
 
 pub(crate) use blobs::digest_of;
+pub use driver::{Driver, InvalidDriver, Lower};
 pub use find::{Damage, Listing};
 pub(crate) use find::{layers_of, parse_config};
+pub use layers::RootFolder;
 pub(crate) use layers::{LayerFile, Staged, boot_id};
 pub use leases::Lease;
 pub(crate) use locks::Lock;
@@ -73,13 +78,16 @@ use crate::error::{Doing, Result};
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    driver: Driver,
+    /// Whether the kernel can mount images that are in this store, once somebody wanted to know.
+    can_mount: Arc<OnceLock<sys::Result<()>>>,
 }
 
 impl Store {
     /// Opens the store in the folder `root`, such as `/var/lib/rctr/images`, and makes what is missing, for its owner only
     /// (CVE-2021-41091: others must not reach setuid files in a layer).
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Store { root: root.to_owned() };
+        let store = Store { root: root.to_owned(), driver: Driver::Auto, can_mount: Arc::default() };
         if !store.leases().is_dir() {
             for folder in
                 [store.root.join("refs/@"), store.root.join("blobs/sha256"), store.root.join("layers/sha256"), store.leases()]

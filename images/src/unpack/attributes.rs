@@ -4,8 +4,8 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fsetxattr, futimens, lsetxattr,
-    openat, utimensat,
+    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr,
+    futimens, lsetxattr, openat, utimensat,
 };
 use rustix::io::Errno;
 use sys::Call;
@@ -110,8 +110,24 @@ pub(crate) fn set_xattrs_by_name(folder: BorrowedFd<'_>, name: &[u8], xattrs: &[
     Ok(())
 }
 
+/// The extended attributes of an open file or folder, without the store's own.
+pub(crate) fn xattrs_of(file: BorrowedFd<'_>) -> sys::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut names = vec![0; 64 << 10];
+    let length = match flistxattr(file, &mut names[..]) {
+        Err(Errno::OPNOTSUPP) => 0,
+        length => length.call(|| "flistxattr()")?,
+    };
+    let mut value = vec![0; 64 << 10];
+    let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty() && is_wanted(name));
+    let pair = |name: &[u8]| {
+        let length = fgetxattr(file, name, &mut value[..]).call(|| format!("fgetxattr({})", show(name)))?;
+        Ok((name.to_vec(), value[..length].to_vec()))
+    };
+    names.map(pair).collect()
+}
+
 /// `trusted.*` is the store's own: from an image it could redirect overlayfs. containerd leaves it out likewise.
-fn is_wanted(name: &[u8]) -> bool {
+pub(crate) fn is_wanted(name: &[u8]) -> bool {
     !name.starts_with(b"trusted.") && !name.starts_with(b"user.overlay.")
 }
 

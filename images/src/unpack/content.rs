@@ -7,7 +7,7 @@ use rustix::fs::{SeekFrom, ftruncate, seek};
 use sys::Call;
 
 use super::archive::{Archive, Member};
-use super::tree::Failed;
+use super::members::Failed;
 
 /// Writes a member's bytes to its new file, in pieces as large as the input has them. Holes stay holes.
 pub(crate) fn write<R: BufRead>(file: impl AsFd, member: &Member, archive: &mut Archive<R>) -> Result<(), Failed> {

@@ -1,4 +1,4 @@
-//! A layer's compressed bytes become a folder tree, in one pass.
+//! A layer's compressed bytes become a folder tree or an EROFS image, in one pass.
 //!
 //! ```text
 //! download (async)          thread "inflate"                        thread "unpack"
@@ -13,8 +13,9 @@
 //! | `inflate` | gzip and zstd by their first bytes |
 //! | `ring` | the buffers between the threads |
 //! | `header`, `pax`, `sparse`, `archive` | tar: blocks, extended headers, maps of holes, members |
+//! | `members` | what they mean, whatever they become |
 //! | `path`, `dirs` | names, and folders that cannot lead out of the layer |
-//! | `tree`, `content`, `attributes` | members to files |
+//! | `tree`, `content`, `attributes` | members to files of a folder tree (`crate::erofs`: to an image) |
 
 pub(crate) mod archive;
 mod attributes;
@@ -23,6 +24,7 @@ mod dirs;
 pub(crate) mod hash;
 mod header;
 mod inflate;
+mod members;
 pub(crate) mod path;
 mod pax;
 mod ring;
@@ -38,15 +40,20 @@ mod semantics;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use attributes::{is_wanted as is_wanted_xattr, xattrs_of};
 pub(crate) use dirs::{Dirs, bytes as os};
+pub(crate) use members::{Failed, Target, write as members_of};
 pub(crate) use path::{escape, unescape};
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::erofs::{self, Written};
 
 use self::hash::{Algorithm, Hasher};
 
@@ -63,6 +70,8 @@ pub(crate) struct Layer {
     pub(crate) implicit: Vec<Vec<u8>>,
     /// Hard links to files of the layers below: name and target.
     pub(crate) foreign: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The image, if it became one.
+    pub(crate) erofs: Option<Written>,
 }
 
 /// What came of a layer.
@@ -152,6 +161,15 @@ impl From<Malformed> for ReadError {
     }
 }
 
+/// Where a layer goes.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// An empty folder.
+    Tree(OwnedFd),
+    /// An empty file, open for reading and writing.
+    Erofs(File),
+}
+
 /// A layer on its way: feed it, then wait for what comes out.
 pub(crate) struct Unpacking {
     feed: mpsc::Sender<Bytes>,
@@ -161,8 +179,8 @@ pub(crate) struct Unpacking {
 }
 
 impl Unpacking {
-    /// Starts to unpack into the empty folder `root`. The digests are made with the algorithms of those that are expected.
-    pub(crate) fn start(root: OwnedFd, blob: Algorithm, diff_id: Algorithm) -> Result<Self, Error> {
+    /// Starts to unpack. The digests are made with the algorithms of those that are expected.
+    pub(crate) fn start(into: Destination, blob: Algorithm, diff_id: Algorithm) -> Result<Self, Error> {
         let (feed, input) = mpsc::channel(WAITING);
         let (writer, reader) = ring::ring(diff_id);
         let (inflated_tx, inflated) = oneshot::channel();
@@ -171,7 +189,7 @@ impl Unpacking {
             let _ = inflated_tx.send(inflate::run(input, Hasher::new(blob), writer));
         })?;
         spawn("unpack", move || {
-            let _ = written_tx.send(write(root, reader));
+            let _ = written_tx.send(write(into, reader));
         })?;
         Ok(Unpacking { feed, inflated, written, failed: None })
     }
@@ -210,9 +228,17 @@ impl Unpacking {
     }
 }
 
-fn write(root: OwnedFd, input: ring::Reader) -> Result<(Layer, String), Error> {
-    sys::fs::private_umask().map_err(Error::Thread)?;
-    let (layer, input) = tree::Tree::new(root).write(input)?;
+fn write(into: Destination, input: ring::Reader) -> Result<(Layer, String), Error> {
+    let (layer, input) = match into {
+        Destination::Tree(root) => {
+            sys::fs::private_umask().map_err(Error::Thread)?;
+            members::write(tree::Tree::new(root), input)?
+        }
+        Destination::Erofs(file) => {
+            let image = erofs::Image::new(file).map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
+            members::write(image, input)?
+        }
+    };
     Ok((layer, input.drain().map_err(Error::Input)?))
 }
 

@@ -1,6 +1,7 @@
 //! Archives made by hand, and what comes of them.
 
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,44 @@ use bytes::Bytes;
 use tar::{EntryType, Header};
 
 use super::hash::Algorithm;
-use super::{Error, Layer, Outcome, Unpacking};
+use super::{Destination, Error, Layer, Outcome, Unpacking};
+use crate::erofs::{self, Way};
+
+/// What a layer is written to, and how it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    Tree,
+    Erofs(Way),
+}
+
+/// Runs each test with each driver.
+macro_rules! with_each_driver {
+    ($($test:ident),* $(,)?) => {
+        mod tree {
+            $(#[test] fn $test() { super::$test(crate::unpack::testing::Driver::Tree); })*
+        }
+        mod erofs {
+            $(#[test] fn $test() { crate::unpack::testing::with_erofs(crate::erofs::Way::File, super::$test); })*
+        }
+        mod looped {
+            $(#[test] fn $test() { crate::unpack::testing::with_erofs(crate::erofs::Way::Loop, super::$test); })*
+        }
+    };
+}
+pub(crate) use with_each_driver;
+
+/// Runs a test if this kernel can mount images that way; says so if not.
+pub(crate) fn with_erofs(way: Way, test: fn(Driver)) {
+    let file = tempfile::tempfile().unwrap();
+    super::members::write(erofs::Image::new(file.try_clone().unwrap()).unwrap(), &[0; 1024][..]).map(drop).unwrap();
+    match erofs::mount(&file, way) {
+        Ok(_) => test(Driver::Erofs(way)),
+        Err(error) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "skipped: needs EROFS by {way:?}: {error}");
+        }
+    }
+}
 
 /// An archive in the making.
 #[derive(Default)]
@@ -76,25 +114,44 @@ impl Tar {
     }
 }
 
-/// A folder with the layer's root in it, and things beside it that must not change.
+/// A folder with the layer's root in it, and things beside it that must not change. An image is elsewhere.
 pub(crate) struct Place {
+    driver: Driver,
     folder: tempfile::TempDir,
     before: Vec<String>,
+    image: tempfile::NamedTempFile,
+    mount: std::cell::OnceCell<OwnedFd>,
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(driver: Driver) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("root")).unwrap();
         fs::create_dir_all(folder.path().join("outside/dir")).unwrap();
         fs::write(folder.path().join("canary"), "alive").unwrap();
         fs::write(folder.path().join("outside/canary"), "alive").unwrap();
         let before = snapshot(folder.path(), true);
-        Place { folder, before }
+        Place { driver, folder, before, image: tempfile::NamedTempFile::new().unwrap(), mount: std::cell::OnceCell::new() }
     }
 
+    /// The layer's root, be it the folder or the mounted image.
     pub(crate) fn root(&self) -> PathBuf {
-        self.folder.path().join("root")
+        let Driver::Erofs(way) = self.driver else { return self.folder.path().join("root") };
+        let mount = self.mount.get_or_init(|| erofs::mount(self.image.as_file(), way).unwrap());
+        format!("/proc/self/fd/{}", mount.as_raw_fd()).into()
+    }
+
+    /// Bytes on disk of a file, or of the image it is in.
+    pub(crate) fn allocated(&self, path: &str) -> u64 {
+        512 * match self.driver {
+            Driver::Tree => self.stat(path).blocks(),
+            Driver::Erofs(_) => self.image.as_file().metadata().unwrap().blocks(),
+        }
+    }
+
+    /// The image.
+    pub(crate) fn image(&self) -> &fs::File {
+        self.image.as_file()
     }
 
     /// Path of a thing beside the root.
@@ -110,8 +167,11 @@ impl Place {
     pub(crate) fn outcome(&self, blob: &[u8], complete: bool) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let root = sys::fs::open_dir(self.root()).unwrap();
-            let mut unpacking = Unpacking::start(root, Algorithm::Sha256, Algorithm::Sha256).unwrap();
+            let destination = match self.driver {
+                Driver::Tree => Destination::Tree(sys::fs::open_dir(self.root()).unwrap()),
+                Driver::Erofs(_) => Destination::Erofs(self.image.reopen().unwrap()),
+            };
+            let mut unpacking = Unpacking::start(destination, Algorithm::Sha256, Algorithm::Sha256).unwrap();
             let mut rest = blob;
             for size in [1, 2, 500, 7, 512, 4096, 3, 100_000].into_iter().cycle() {
                 let (piece, left) = rest.split_at(size.min(rest.len()));
@@ -138,6 +198,13 @@ impl Place {
     }
 }
 
+fn xattr(path: &Path, name: &[u8]) -> Vec<u8> {
+    let mut value = vec![0; 65536];
+    let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+    value.truncate(length);
+    value
+}
+
 /// All that is known of a tree, line by line; without what the layer's root holds if `outside`.
 pub(crate) fn snapshot(folder: &Path, outside: bool) -> Vec<String> {
     fn walk(base: &Path, path: &Path, outside: bool, lines: &mut Vec<String>) {
@@ -147,8 +214,11 @@ pub(crate) fn snapshot(folder: &Path, outside: bool) -> Vec<String> {
         let link = fs::read_link(path).map(|link| link.display().to_string()).unwrap_or_default();
         if !(outside && name == "root") {
             let links = if stat.is_dir() { 0 } else { stat.nlink() };
-            let mut xattrs = vec![0; 4096];
-            let length = rustix::fs::llistxattr(path, &mut xattrs[..]).unwrap_or(0);
+            let mut names = vec![0; 4096];
+            let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap_or(0);
+            let names = names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+            let mut xattrs: Vec<_> = names.map(|name| (String::from_utf8_lossy(name), xattr(path, name))).collect();
+            xattrs.sort();
             lines.push(format!(
                 "{name:?} {:o} {}:{} {}.{} {links} {:x} {link:?} {content:?} {:?}",
                 stat.mode(),
@@ -157,7 +227,7 @@ pub(crate) fn snapshot(folder: &Path, outside: bool) -> Vec<String> {
                 stat.mtime(),
                 stat.mtime_nsec(),
                 stat.rdev(),
-                String::from_utf8_lossy(&xattrs[..length])
+                xattrs
             ));
         }
         if stat.is_dir() && !(outside && name == "root") {

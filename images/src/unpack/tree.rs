@@ -1,5 +1,6 @@
 //! Members of an archive become a folder tree that overlayfs takes as a layer.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,24 +11,27 @@ use sys::Call;
 use super::archive::{Archive, Kind, Member};
 use super::attributes::{Owner, Special, own, set_dir, set_dir_times, set_file, set_times, set_xattrs_by_name};
 use super::dirs::{Dirs, is_whiteout, replace_whiteout, set_opaque};
+use super::members::{Failed, Target};
 use super::path::{clean, show, split, within};
-use super::{Error, Layer, Malformed, ReadError};
+use super::{Error, Layer};
 
 /// A layer being written.
 pub(crate) struct Tree {
     dirs: Dirs,
     owner: Owner,
-    /// What folders get when nothing more is put into them.
-    last: Vec<Folder>,
+    /// What folders get when nothing more is put into them, by path.
+    last: BTreeMap<Vec<u8>, Folder>,
     /// Links whose target is not in this layer, and the target.
     foreign: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Members that describe folders.
+    described: usize,
     bytes: u64,
-    entries: u64,
 }
 
 /// The last touches to a folder.
 struct Folder {
-    path: Vec<u8>,
+    /// Its place in the archive: one folder may have two paths.
+    order: usize,
     mtime: (i64, u32),
     special: Option<Special>,
 }
@@ -35,85 +39,13 @@ struct Folder {
 impl Tree {
     /// A tree in the empty folder `root`. The calling thread's umask must be 0.
     pub(crate) fn new(root: OwnedFd) -> Self {
-        Tree { dirs: Dirs::new(root), owner: Owner::of_process(), last: Vec::new(), foreign: Vec::new(), bytes: 0, entries: 0 }
-    }
-
-    /// Writes all members of `input`, and gives it back for what follows the archive.
-    pub(crate) fn write<R: BufRead>(mut self, input: R) -> Result<(Layer, R), Error> {
-        let mut archive = Archive::new(input);
-        loop {
-            match archive.next() {
-                Ok(Some(member)) => self.add(&member, &mut archive)?,
-                Ok(None) => break,
-                Err(ReadError::Input(error)) => return Err(Error::Input(error)),
-                Err(ReadError::Malformed(source)) => return Err(Error::Malformed { after: self.entries, source }),
-            }
-        }
-        Ok((self.finish()?, archive.into_input()))
-    }
-
-    fn add<R: BufRead>(&mut self, member: &Member, archive: &mut Archive<R>) -> Result<(), Error> {
-        self.entries += 1;
-        let path = clean(&member.path).ok_or_else(|| Error::Outside { entry: show(&member.path) })?;
-        let entry = || show(&member.path);
-        match self.place(&path, member, archive) {
-            Ok(()) => Ok(()),
-            Err(Failed::Call(source)) => Err(Error::Entry { entry: entry(), source }),
-            Err(Failed::Read(ReadError::Input(error))) => Err(Error::Input(error)),
-            Err(Failed::Read(ReadError::Malformed(source))) => Err(Error::Name { entry: entry(), source }),
-            Err(Failed::Outside) => Err(Error::Outside { entry: format!("{} -> {}", entry(), show(&member.link)) }),
-        }
-    }
-
-    fn place<R: BufRead>(&mut self, path: &[u8], member: &Member, archive: &mut Archive<R>) -> Result<(), Failed> {
-        let (folder, name) = split(path);
-        // AUFS kept books in `.wh..wh.plnk` and the like; no engine unpacks them.
-        if path.split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh..wh.")) && name != b".wh..wh..opq" {
-            return Ok(());
-        }
-        if folder.split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh.")) {
-            return Err(Malformed("a folder has a whiteout's name").into());
-        }
-        if let Some(hidden) = name.strip_prefix(b".wh.") {
-            return self.hide(folder, hidden);
-        }
-        if !self.foreign.is_empty() {
-            self.foreign.retain(|(link, _)| link != path);
-        }
-        if member.kind == Kind::Dir {
-            return self.dir(path, member);
-        }
-        if path.is_empty() {
-            return Err(Malformed("the root is not a folder").into());
-        }
-        let parent = self.dirs.get(folder)?;
-        let parent = parent.as_fd();
-        match member.kind {
-            Kind::File => self.file(parent, path, member, archive),
-            Kind::Link => self.link(parent, path, member),
-            _ => Ok(self.node(parent, path, member)?),
-        }
-    }
-
-    /// Whiteouts hide names of the layers below and never this layer's own, wherever they stand in the archive
-    /// (image-spec, layer.md, "Whiteouts").
-    fn hide(&mut self, folder: &[u8], name: &[u8]) -> Result<(), Failed> {
-        let parent = self.dirs.get(folder)?;
-        match name {
-            b".wh..opq" => Ok(set_opaque(parent.as_fd())?),
-            b"" | b"." | b".." => Err(Malformed("a whiteout names nothing").into()),
-            _ => match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
-                Ok(()) => Ok(()),
-                Err(Errno::EXIST) => match FileType::from_raw_mode(stat(parent.as_fd(), name)?.st_mode) {
-                    FileType::Directory => {
-                        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                        let own = openat(&parent, name, flags, Mode::empty()).call(|| format!("openat({})", show(name)))?;
-                        Ok(set_opaque(own)?)
-                    }
-                    _ => Ok(()),
-                },
-                Err(errno) => Err(sys::Error::new(format!("mknodat({}, S_IFCHR, 0)", show(name)), errno).into()),
-            },
+        Tree {
+            dirs: Dirs::new(root),
+            owner: Owner::of_process(),
+            last: BTreeMap::new(),
+            described: 0,
+            foreign: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -189,7 +121,8 @@ impl Tree {
                 Err(errno) => return Err(sys::Error::new(format!("mkdirat({})", show(name)), errno).into()),
             }
         }
-        self.last.push(Folder { path: path.to_vec(), mtime: member.mtime, special });
+        self.described += 1;
+        self.last.insert(path.to_vec(), Folder { order: self.described, mtime: member.mtime, special });
         Ok(())
     }
 
@@ -229,48 +162,76 @@ impl Tree {
     fn remove(&mut self, parent: BorrowedFd<'_>, path: &[u8]) -> sys::Result<()> {
         sys::fs::remove_tree(parent, super::dirs::bytes(split(path).1))?;
         self.dirs.forget();
-        self.last.retain(|folder| !within(&folder.path, path));
+        self.last.retain(|folder, _| !within(folder, path));
         self.dirs.implicit.retain(|folder| !within(folder, path));
         self.foreign.retain(|(link, _)| !within(link, path));
         Ok(())
     }
 
+    fn is_folder(&mut self, path: &[u8]) -> bool {
+        let (above, name) = split(path);
+        let stat = self.dirs.find(above).and_then(|above| stat(above.as_fd(), if name.is_empty() { b"." } else { name }));
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
     fn implicit_no_more(&mut self, path: &[u8]) {
         self.dirs.implicit.remove(path);
     }
+}
+
+impl Target for Tree {
+    fn add<R: BufRead>(&mut self, path: &[u8], member: &Member, archive: &mut Archive<R>) -> Result<(), Failed> {
+        if !self.foreign.is_empty() {
+            self.foreign.retain(|(link, _)| link != path);
+        }
+        if member.kind == Kind::Dir {
+            return self.dir(path, member);
+        }
+        let parent = self.dirs.get(split(path).0)?;
+        let parent = parent.as_fd();
+        match member.kind {
+            Kind::File => self.file(parent, path, member, archive),
+            Kind::Link => self.link(parent, path, member),
+            _ => Ok(self.node(parent, path, member)?),
+        }
+    }
+
+    fn hide(&mut self, folder: &[u8], name: &[u8]) -> Result<(), Failed> {
+        let parent = self.dirs.get(folder)?;
+        match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => match FileType::from_raw_mode(stat(parent.as_fd(), name)?.st_mode) {
+                FileType::Directory => {
+                    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let own = openat(&parent, name, flags, Mode::empty()).call(|| format!("openat({})", show(name)))?;
+                    Ok(set_opaque(own)?)
+                }
+                _ => Ok(()),
+            },
+            Err(errno) => Err(sys::Error::new(format!("mknodat({}, S_IFCHR, 0)", show(name)), errno).into()),
+        }
+    }
+
+    fn hide_all(&mut self, folder: &[u8]) -> Result<(), Failed> {
+        Ok(set_opaque(self.dirs.get(folder)?.as_fd())?)
+    }
 
     /// Folders last: what was put into them changed their times; setgid bits and default ACLs would have been inherited.
-    fn finish(mut self) -> Result<Layer, Error> {
-        for folder in std::mem::take(&mut self.last) {
-            let (above, name) = split(&folder.path);
+    fn finish(mut self, entries: u64) -> Result<Layer, Error> {
+        let mut last: Vec<_> = std::mem::take(&mut self.last).into_iter().collect();
+        last.sort_by_key(|(_, folder)| folder.order);
+        for (path, folder) in last {
+            let (above, name) = split(&path);
             let name = if name.is_empty() { b"." } else { name };
             let done = self.dirs.find(above).and_then(|above| match &folder.special {
                 Some(special) => set_dir_times(above.as_fd(), name, folder.mtime, special),
                 None => set_times(above.as_fd(), name, folder.mtime),
             });
-            done.map_err(|source| Error::Entry { entry: show(&folder.path), source })?;
+            done.map_err(|source| Error::Entry { entry: show(&path), source })?;
         }
-        let implicit = self.dirs.implicit.into_iter().collect();
-        Ok(Layer { bytes: self.bytes, entries: self.entries, implicit, foreign: self.foreign })
-    }
-}
-
-/// What can go wrong with a member.
-pub(crate) enum Failed {
-    Call(sys::Error),
-    Read(ReadError),
-    Outside,
-}
-
-impl From<sys::Error> for Failed {
-    fn from(error: sys::Error) -> Self {
-        Failed::Call(error)
-    }
-}
-
-impl From<Malformed> for Failed {
-    fn from(error: Malformed) -> Self {
-        Failed::Read(error.into())
+        // One may have gone by another path.
+        let implicit = std::mem::take(&mut self.dirs.implicit).into_iter().filter(|path| self.is_folder(path)).collect();
+        Ok(Layer { bytes: self.bytes, entries, implicit, foreign: self.foreign, erofs: None })
     }
 }
 

@@ -1,0 +1,121 @@
+//! Folder trees or EROFS images.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::mount::MountAttrFlags;
+use sys::Call;
+use sys::mount::Filesystem;
+
+use super::Store;
+use crate::erofs::{self, Way};
+use crate::error::{Error, Result};
+use crate::unpack;
+
+/// How layers are kept that come into a store. Both kinds may be in one: each layer says which it is.
+///
+/// The node image of six layers (2 cores, Linux 6.18, ext4; medians):
+///
+/// | | tree | erofs |
+/// |---|---|---|
+/// | pull: wall, system time | 0.65 s, 0.21 s | 0.52 s, 0.11 s |
+/// | `run --rm` of `true` without network | 9.7 ms | 11.9 ms |
+///
+/// A start mounts six images (0.4 ms), reads the first files anew, as each mount has pages of its own, and unmounts them again (0.6 ms).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// What starts containers sooner: folders.
+    #[default]
+    Auto,
+    /// One image per layer, that is mounted. Where the kernel cannot do that a pull is an error.
+    Erofs,
+    /// Folders with files.
+    Tree,
+}
+
+impl FromStr for Driver {
+    type Err = InvalidDriver;
+
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidDriver> {
+        match text {
+            "auto" => Ok(Driver::Auto),
+            "erofs" => Ok(Driver::Erofs),
+            "tree" => Ok(Driver::Tree),
+            _ => Err(InvalidDriver(text.to_owned())),
+        }
+    }
+}
+
+/// It is none of the drivers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("storage driver {0:?} is none of auto, erofs and tree")]
+pub struct InvalidDriver(String);
+
+/// A layer as overlayfs takes it.
+#[derive(Debug)]
+pub enum Lower {
+    /// A folder of the store.
+    Folder(PathBuf),
+    /// A mount that is attached nowhere. It goes with its last descriptor and the last mount on top of it.
+    Mount(OwnedFd),
+}
+
+impl Lower {
+    /// Where this process finds the files, as long as this value lives.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Lower::Folder(path) => path.clone(),
+            Lower::Mount(mount) => format!("/proc/self/fd/{}", mount.as_raw_fd()).into(),
+        }
+    }
+}
+
+impl Store {
+    /// The same store with another way to keep new layers.
+    pub fn with_driver(mut self, driver: Driver) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Whether a new layer becomes an image.
+    pub(crate) fn makes_images(&self) -> Result<bool> {
+        match self.driver {
+            Driver::Tree | Driver::Auto => Ok(false),
+            Driver::Erofs => match self.can_mount.get_or_init(|| self.probe()) {
+                Ok(()) => Ok(true),
+                Err(source) => Err(Error::NoErofs { folder: self.root.clone(), source: source.clone() }),
+            },
+        }
+    }
+
+    /// Tries it: the kernel may lack EROFS, take no files, or find that too many file systems are on top of each other.
+    fn probe(&self) -> sys::Result<()> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = open(&self.root, flags, Mode::from_raw_mode(0o600)).call(|| format!("open({:?}, O_TMPFILE)", self.root))?;
+        let file = File::from(file);
+        let image = erofs::Image::new(file.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?)?;
+        // An archive without members cannot be wrong.
+        let _ = unpack::members_of(image, &[][..]);
+        let mount = mount(&file)?;
+        let overlay = Filesystem::open("overlay")?;
+        overlay.set("lowerdir", format!("/proc/self/fd/{}:{}", mount.as_raw_fd(), escaped(&self.root)))?;
+        match overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY) {
+            // Before 6.15 a layer has to be attached somewhere, which is another matter.
+            Err(error) if error.errno() != rustix::io::Errno::INVAL => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Mounts an image as it is, and through a loop device where that is not possible.
+pub(super) fn mount(image: &File) -> sys::Result<OwnedFd> {
+    erofs::mount(image, Way::File).or_else(|first| erofs::mount(image, Way::Loop).map_err(|_| first))
+}
+
+/// A path in an option whose parts are separated by colons.
+fn escaped(path: &std::path::Path) -> String {
+    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:")
+}
