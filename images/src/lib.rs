@@ -1,4 +1,5 @@
-//! reference -> registry -> layers -> a list of folders and mounts for overlayfs; and the other ways between registries, archives and the store.
+//! reference -> registry -> layers -> a list of folders and mounts for overlayfs; and the other ways between registries, archives and the
+//! store.
 //!
 //! ```text
 //!            pull ─────────────────────┐                ┌─ load, import <── archives

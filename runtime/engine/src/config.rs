@@ -17,6 +17,8 @@ pub struct Config {
     pub monitor: PathBuf,
     /// The host's resolver configuration, usually `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// How layers of images are kept that come from now on.
+    pub storage: images::Driver,
 }
 
 impl Config {

@@ -53,9 +53,10 @@ impl Engine {
         let folder = Folder::make(&self.config, &record)?;
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
-            let lower = self.images.lower(image)?;
+            self.images.check_layers(image)?;
+            let root = self.images.root_folder(image)?;
             let upper = self.config.container(&record.id).join("upper");
-            overlay::like_root(&upper, &lower).during(|| format!("make the container {}", record.name))?;
+            overlay::like_root(&upper, root).during(|| format!("make the container {}", record.name))?;
             names::claim(&self.config, &record.name, &record.id)
         };
         settle().map_err(|error| folder.undo(&self.config, &record, error))?;

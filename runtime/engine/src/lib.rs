@@ -81,7 +81,7 @@ impl Engine {
             }
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
-        let images = images::Store::open(&config.root.join("images"))?;
+        let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage);
         Ok(Engine { config, images })
     }
 

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use images::{Lower, RootFolder};
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
 use sys::Call;
 use sys::mount::Filesystem;
 
@@ -19,18 +20,63 @@ use crate::error::During;
 ///
 /// With `volatile`, nothing is synced when the mount goes; otherwise overlayfs syncs the whole file system below it, which takes as
 /// long as everybody's unwritten data does. It is right for a container whose files are removed with it.
-pub(crate) fn mount(lower: &[PathBuf], folder: &Path, volatile: bool) -> Result<OwnedFd, Error> {
+pub(crate) fn mount(lower: &[Lower], folder: &Path, volatile: bool) -> Result<OwnedFd, Error> {
     let what = || "mount the root file system (does this kernel have overlayfs?)";
     if volatile {
         forget_unsynced(folder).during(what)?;
     }
-    match with(lower, folder, volatile, true) {
-        // `lowerdir+` is known since Linux 6.7.
+    match with(folder, volatile, |overlay| add(overlay, lower)) {
+        // `lowerdir+` is known since Linux 6.7, for descriptors since 6.13, and for a mount that is attached nowhere since 6.15.
         Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => {
-            with(lower, folder, volatile, false).during(what)
+            by_paths(lower, folder, volatile).during(what)
         }
         other => other.during(what),
     }
+}
+
+fn add(overlay: &Filesystem, lower: &[Lower]) -> sys::Result<()> {
+    for layer in lower {
+        match layer {
+            Lower::Folder(path) => overlay.set("lowerdir+", path)?,
+            Lower::Mount(mount) => overlay.set_fd("lowerdir+", mount)?,
+        };
+    }
+    Ok(())
+}
+
+/// For older kernels, to which a layer is a path: mounts are attached meanwhile, where nobody else sees them.
+fn by_paths(lower: &[Lower], folder: &Path, volatile: bool) -> sys::Result<OwnedFd> {
+    let mounted = |paths: &[PathBuf]| with(folder, volatile, |overlay| overlay.set("lowerdir", joined(paths)).map(drop));
+    if lower.iter().all(|layer| matches!(layer, Lower::Folder(_))) {
+        return mounted(&lower.iter().map(Lower::path).collect::<Vec<_>>());
+    }
+    // A mount namespace of a thread's own: it and what is attached in it ends with the thread, even if the process is killed.
+    let attached = || mounted(&attach(lower, &folder.join("log"))?);
+    match std::thread::scope(|scope| scope.spawn(attached).join()) {
+        Ok(mount) => mount,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Moves this thread to a mount namespace of its own, and attaches the mounts of `lower` over the folder `place` there.
+fn attach(lower: &[Lower], place: &Path) -> sys::Result<Vec<PathBuf>> {
+    sys::ns::unshare(sys::ns::kind::MOUNT as i32)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).call(|| "mount(/, MS_PRIVATE | MS_REC)")?;
+    let tmpfs = Filesystem::open("tmpfs")?.mount(MountAttrFlags::empty())?;
+    let to = |mount: &OwnedFd, path: &Path| {
+        move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call(|| format!("move_mount({path:?})"))
+    };
+    to(&tmpfs, place)?;
+    let path = |(number, layer): (usize, &Lower)| match layer {
+        Lower::Folder(path) => Ok(path.clone()),
+        Lower::Mount(mount) => {
+            let path = place.join(number.to_string());
+            std::fs::create_dir(&path).call(|| format!("mkdir({path:?})"))?;
+            to(mount, &path)?;
+            Ok(path)
+        }
+    };
+    lower.iter().enumerate().map(path).collect()
 }
 
 /// A volatile mount leaves a mark that keeps overlayfs from ever mounting the folders again, as they may be incomplete after a power cut
@@ -43,16 +89,10 @@ fn forget_unsynced(folder: &Path) -> sys::Result<()> {
     }
 }
 
-fn with(lower: &[PathBuf], folder: &Path, volatile: bool, one_by_one: bool) -> sys::Result<OwnedFd> {
+fn with(folder: &Path, volatile: bool, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
     let overlay = Filesystem::open("overlay")?;
     overlay.set("source", "overlay")?;
-    if one_by_one {
-        for layer in lower {
-            overlay.set("lowerdir+", layer)?;
-        }
-    } else {
-        overlay.set("lowerdir", joined(lower))?;
-    }
+    layers(&overlay)?;
     overlay.set("upperdir", folder.join("upper"))?.set("workdir", folder.join("work"))?;
     if volatile {
         overlay.flag("volatile")?;
@@ -82,14 +122,12 @@ pub(crate) fn make_base(base: &Path) -> sys::Result<()> {
 }
 
 /// Gives the container's own folder the mode and owner of the image's root folder: the topmost folder's are what a container sees.
-pub(crate) fn like_root(upper: &Path, lower: &[PathBuf]) -> sys::Result<()> {
-    let Some(top) = lower.first() else { return Ok(()) };
-    let root = std::fs::metadata(top).call(|| format!("stat({top:?})"))?;
-    let call = || format!("chown({upper:?}, {}, {})", root.uid(), root.gid());
-    if (root.uid(), root.gid()) != (0, 0) {
-        std::os::unix::fs::chown(upper, Some(root.uid()), Some(root.gid())).call(call)?;
+pub(crate) fn like_root(upper: &Path, root: Option<RootFolder>) -> sys::Result<()> {
+    let Some(RootFolder { mode, uid, gid }) = root else { return Ok(()) };
+    if (uid, gid) != (0, 0) {
+        std::os::unix::fs::chown(upper, Some(uid), Some(gid)).call(|| format!("chown({upper:?}, {uid}, {gid})"))?;
     }
-    rustix::fs::chmod(upper, Mode::from_raw_mode(root.mode() & 0o7777)).call(|| format!("chmod({upper:?})"))
+    rustix::fs::chmod(upper, Mode::from_raw_mode(mode)).call(|| format!("chmod({upper:?})"))
 }
 
 /// Layers as one value, in which `:` and `\` are escaped.
@@ -104,7 +142,42 @@ fn joined(lower: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    /// A layer with a file in it, attached nowhere.
+    fn layer(name: &str) -> Lower {
+        let mount = Filesystem::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap();
+        let layer = Lower::Mount(mount);
+        std::fs::write(layer.path().join(name), name).unwrap();
+        layer
+    }
+
+    /// Mounts as layers, in the way of this kernel and in that of older ones, and nothing stays attached.
+    #[test]
+    fn mounts_as_layers() {
+        if !rustix::process::geteuid().is_root() {
+            return drop(writeln!(std::io::stderr(), "skipped: needs root"));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path();
+        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        ["upper", "work", "log", "plain"].iter().for_each(|name| std::fs::create_dir(own.join(name)).unwrap());
+        std::fs::write(own.join("plain/c"), "c").unwrap();
+        let lower = [layer("a"), layer("b"), Lower::Folder(own.join("plain"))];
+        let names = |mount: OwnedFd| {
+            let mount = Lower::Mount(mount);
+            let mut names: Vec<_> =
+                std::fs::read_dir(mount.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(mount(&lower, own, true).unwrap()), ["a", "b", "c"]);
+        forget_unsynced(own).unwrap();
+        assert_eq!(names(by_paths(&lower, own, true).unwrap()), ["a", "b", "c"]);
+        assert!(!mounts().contains(own.to_str().unwrap()));
+    }
 
     #[test]
     fn separators_in_paths_are_escaped() {

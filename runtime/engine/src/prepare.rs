@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use container::cgroup::{self, Cgroup, Devices};
+use images::Lower;
 use launch::Slot;
 use monitor::{Cleanup, Launch, LogLimits};
 use sys::Call;
@@ -69,8 +70,8 @@ impl Engine {
     fn local(&self, record: &Record) -> Result<Local, Error> {
         let host = container::Host::gather().map_err(Error::Container)?;
         let layers = record.image.layers.iter().rev();
-        let mut lower = layers.map(|digest| self.images.layer_folder(digest)).collect::<Result<Vec<_>, _>>()?;
-        lower.push(self.config.base());
+        let mut lower = layers.map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
+        lower.push(Lower::Folder(self.config.base()));
         let rootfs = overlay::mount(&lower, &self.config.container(&record.id), record.remove)?;
         let identity = user::identify(&rootfs, &record.user)?;
         let resources = spec::resources(record)?;

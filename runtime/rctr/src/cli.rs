@@ -40,6 +40,9 @@ pub(crate) struct Global {
     /// Keep the compressed layers of images that are pulled, so that push and save need not fetch them again
     #[arg(long, env = "RCTR_KEEP_BLOBS", hide_env_values = true)]
     pub(crate) keep_blobs: bool,
+    /// How new layers are kept: erofs, tree, or auto [default: as /etc/rctr/config.toml says, or auto]
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) storage_driver: Option<::images::Driver>,
 }
 
 /// Only the arguments of the verb that is called are defined, unless help is asked for: all of them take as long as a tenth of a

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use engine::{Config, Engine};
 
 use crate::cli::Global;
+use crate::settings::Settings;
 
 /// The command line's surroundings.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ impl Context {
             cgroup: global.cgroup_parent.clone(),
             monitor: program("rctr-monitor")?,
             resolv_conf: resolv_conf(),
+            storage: match global.storage_driver {
+                Some(driver) => driver,
+                None => Settings::load()?.driver()?,
+            },
         })
     }
 

@@ -15,6 +15,7 @@ mod exit;
 mod output;
 mod parse;
 mod session;
+mod settings;
 mod terminal;
 mod verbs;
 
