@@ -69,6 +69,8 @@ pub struct Env {
     bridge: String,
     before: Host,
     variables: BTreeMap<String, String>,
+    /// How layers are kept; nothing: as rctr does by itself.
+    driver: Option<String>,
 }
 
 impl Default for Env {
@@ -95,10 +97,30 @@ impl Env {
         // sockets live here: their whole path may have 107 bytes (unix(7))
         let run = tempfile::Builder::new().prefix("rt-").tempdir_in("/run").expect("a folder in /run");
         fs::create_dir(folder.path().join("home")).expect("a home");
-        let mut env = Self { folder, run, bridge, before: Host::default(), variables: BTreeMap::new() };
+        let mut env = Self {
+            folder,
+            run,
+            bridge,
+            before: Host::default(),
+            variables: BTreeMap::new(),
+            driver: std::env::var("RCTR_TEST_DRIVER").ok(),
+        };
         env.before = env.look();
         env.registries(&mirror_of_docker_hub(&world.registry.address));
         env
+    }
+
+    /// One that keeps layers in this way: `tree` or `erofs`.
+    #[must_use]
+    pub fn with_driver(driver: &str) -> Self {
+        let mut env = Self::new();
+        env.use_driver(driver);
+        env
+    }
+
+    /// Keeps layers in this way from now on.
+    pub fn use_driver(&mut self, driver: &str) {
+        self.driver = Some(driver.to_owned());
     }
 
     /// Replaces the registries.conf of this environment.
@@ -172,6 +194,10 @@ impl Env {
     #[must_use]
     pub fn rctr_command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(&world().rctr);
+        let mut args = args.into_iter().peekable();
+        if args.peek().is_some() {
+            command.args(self.driver.iter().flat_map(|driver| ["--storage-driver", driver]));
+        }
         command.args(args);
         command
     }

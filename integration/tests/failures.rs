@@ -294,7 +294,7 @@ fn no_cgroup_mounted() {
 
 /// What a kernel without overlayfs answers, by way of a filter.
 fn kernel_without_overlay() {
-    let t = Env::new();
+    let t = Env::with_driver("tree");
     t.rctr(["pull", "-q", "busybox"]).ok();
     let mut command = t.command(integration::debian::program("fixture").expect("the fixture program"));
     command.args(["refuse", "fsopen"]).arg(&world().rctr).args(["run", "--rm", "busybox", "true"]);
