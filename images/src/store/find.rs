@@ -118,7 +118,7 @@ impl Store {
         Ok(found.into_values().next())
     }
 
-    /// Reads an image. A layer that is missing only lacks in the size: [`Store::lower`] tells.
+    /// Reads an image. A layer that is missing only lacks in the size: [`Store::check_layers`] tells.
     pub(crate) fn load(&self, record: &Record, names: Vec<Reference>) -> Result<Image> {
         let manifest = self.read_blob("manifest", &record.manifest)?;
         let Document::Manifest { layers, .. } = manifest::parse(&manifest, &record.media_type)? else {
