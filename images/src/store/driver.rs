@@ -17,11 +17,11 @@ use crate::unpack;
 
 /// How layers are kept that come into a store. Both kinds may be in one: each layer says which it is.
 ///
-/// The node image of six layers (2 cores, Linux 6.18, ext4; medians):
+/// The node image of six layers (2 cores, Linux 6.18, ext4; the pull: the best of several runs, the start: the median):
 ///
 /// | | tree | erofs |
 /// |---|---|---|
-/// | pull: wall, system time | 0.65 s, 0.21 s | 0.52 s, 0.11 s |
+/// | pull: wall, system time | 0.64 s, 0.21 s | 0.52 s, 0.10 s |
 /// | `run --rm` of `true` without network | 9.7 ms | 11.9 ms |
 ///
 /// A start mounts six images (0.4 ms), reads the first files anew, as each mount has pages of its own, and unmounts them again (0.6 ms).
