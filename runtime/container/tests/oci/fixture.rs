@@ -119,7 +119,8 @@ impl Bundle {
             command.arg("--systemd-cgroup");
         }
         let bundle = self.dir.path().to_str().unwrap();
-        command.args(words.iter().map(|word| word.replace("BUNDLE", bundle).replace("ID", &self.id)));
+        // In this order: the folder's name is random, and may have an ID in it.
+        command.args(words.iter().map(|word| word.replace("ID", &self.id).replace("BUNDLE", bundle)));
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
