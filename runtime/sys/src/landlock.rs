@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::print_stdout)]
+    #[allow(clippy::print_stdout, reason = "a test says what it leaves out")]
     fn a_thread_restricts_itself() {
         const READ_FILE: u64 = 1 << 2;
         if abi() == 0 {

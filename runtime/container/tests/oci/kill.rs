@@ -23,7 +23,7 @@ pub const CHECKS: &[Check] = &[
 /// No verb makes so many.
 const LIMIT: u32 = 5000;
 
-#[allow(clippy::zombie_processes)] // waited for as a traced process
+#[allow(clippy::zombie_processes, reason = "waited for as a traced process")]
 /// Runs a verb up to its system call `at`, counted from its first execve, and kills it before that call. False when it has ended before.
 fn killed(bundle: &Bundle, words: &[&str], at: u32) -> bool {
     // A shell that stops itself is one that can be attached to before the runtime begins.

@@ -135,7 +135,7 @@ mod tests {
 
     /// A mount inside the real one, on the label of the very task (CVE-2025-52881).
     #[test]
-    #[allow(clippy::print_stdout)]
+    #[allow(clippy::print_stdout, reason = "a test says what it leaves out")]
     fn nothing_is_opened_through_a_mount() {
         use rustix::mount::{MountPropagationFlags as Propagation, mount_bind, mount_change};
         if !rustix::process::geteuid().is_root() {
