@@ -1,6 +1,7 @@
 //! What a container may do, seen from inside.
 
-use integration::env::Env;
+use integration::env::{Env, Running};
+use integration::output::Output;
 
 integration::tests![
     usual_capabilities,
@@ -14,6 +15,7 @@ integration::tests![
     mounts_are_as_usual,
     devices_are_as_usual,
     other_devices_cannot_be_opened,
+    other_devices_cannot_be_opened_without_a_devices_controller,
     namespaces_are_its_own,
     nothing_mounted_inside_shows_outside,
     privileged,
@@ -195,14 +197,31 @@ fn devices_are_as_usual() {
 /// CAP_MKNOD makes nodes, but the cgroup decides what can be opened.
 fn other_devices_cannot_be_opened() {
     let t = Env::new();
+    only_usual_devices(|words| probe(&t, &[], words));
+    t.nothing_left();
+}
+
+/// On cgroup v2 a program does it, which is put in place while the container is being made.
+fn other_devices_cannot_be_opened_without_a_devices_controller() {
+    let t = Env::new();
+    only_usual_devices(|words| {
+        let rctr = t.rctr_command(["run", "--rm", "--network", "none", "test/probe"].iter().chain(words));
+        let view = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+        let mut command = t.command("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", view, "sh"]).arg(rctr.get_program()).args(rctr.get_args());
+        Running::start(command).finish().ok().clone()
+    });
+    t.nothing_left();
+}
+
+fn only_usual_devices(probe: impl Fn(&[&str]) -> Output) {
     // the memory of the machine, a disk, and the kernel's log
     for number in ["1 1", "8 0", "1 11"] {
         let (major, minor) = number.split_once(' ').expect("two numbers");
-        let made = probe(&t, &[], &["mknod", "/x", major, minor, "--", "open", "/x"]);
+        let made = probe(&["mknod", "/x", major, minor, "--", "open", "/x"]);
         assert!(["ok\nEPERM\n", "EPERM\nENOENT\n"].contains(&made.stdout.as_str()), "{number}: {made}");
     }
-    probe(&t, &[], &["mknod", "/x", "1", "3", "--", "open", "/x"]).says("ok\nok\n");
-    t.nothing_left();
+    probe(&["mknod", "/x", "1", "3", "--", "open", "/x"]).says("ok\nok\n");
 }
 
 fn namespaces_are_its_own() {

@@ -47,7 +47,8 @@ impl Engine {
             (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
         let Begun { monitor, network } = ahead.finish();
-        let network = attached.or(network).unwrap_or(Ok(Network::Host))?;
+        let other = || Error::Invalid { what: "network".to_owned(), why: "the start was begun for another one".to_owned() };
+        let network = attached.or(network).ok_or_else(other)??;
         let Local { rootfs, identity, host, cgroup, devices } = local?;
         let state = network.state();
         let files = self.config.container(&record.id);

@@ -50,7 +50,7 @@ impl Engine {
         if in_charge(&self.config.container(&id)) {
             self.settle_start(&id)?;
         }
-        let container = state::load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(id.clone()))?;
+        let container = state::load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(id[..12].to_owned()))?;
         if container.is_running() {
             return Err(Error::Running(names::short(&container.record)));
         }
