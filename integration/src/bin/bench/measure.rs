@@ -41,8 +41,7 @@ pub(crate) trait Named {
 /// Times each contender `runs` times, in turn, after one round that does not count.
 pub(crate) fn alternate(title: &str, contenders: &[Contender], runs: usize) -> Result<Row> {
     sample(title, contenders, runs, |contender, number| {
-        // what the others left to be written is not for the next one to pay
-        rustix::fs::sync();
+        settle();
         let mut command = contender.command(number);
         let start = Instant::now();
         let status = command.status()?;
@@ -54,7 +53,7 @@ pub(crate) fn alternate(title: &str, contenders: &[Contender], runs: usize) -> R
 /// Times `count` of each contender started at once until the last has ended.
 pub(crate) fn at_once(title: &str, contenders: &[Contender], count: usize, runs: usize) -> Result<Row> {
     sample(title, contenders, runs, |contender, number| {
-        rustix::fs::sync();
+        settle();
         let start = Instant::now();
         let children = (0..count).map(|_| contender.command(number).spawn()).collect::<std::io::Result<Vec<_>>>()?;
         let mut failed = 0;
@@ -68,6 +67,31 @@ pub(crate) fn at_once(title: &str, contenders: &[Contender], count: usize, runs:
             bail!("{failed} of {count} failed; alone: {}", contender.explain(number))
         }
     })
+}
+
+/// Waits until what was left to be written or cleaned up behind a command that has ended is done: it is not for the next one to pay.
+fn settle() {
+    const LOOK: Duration = Duration::from_millis(100);
+    rustix::fs::sync();
+    for _ in 0..30 {
+        let before = ticks();
+        std::thread::sleep(LOOK);
+        let ((busy, all), (busy_before, all_before)) = (ticks(), before);
+        if (busy - busy_before) * 10 <= all - all_before {
+            return;
+        }
+    }
+}
+
+/// What all processors have done since the boot, and what of it was work: `cpu` of proc_stat(5).
+fn ticks() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let numbers: Vec<u64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guests are counted in user
+    let all = numbers.iter().take(8).sum();
+    let idle: u64 = numbers.iter().skip(3).take(2).sum();
+    (all - idle, all)
 }
 
 fn milliseconds(time: Duration) -> f64 {
