@@ -9,3 +9,8 @@ pub(crate) use bind::bind;
 pub(crate) use env::{environment, label};
 pub(crate) use port::ports;
 pub(crate) use size::{bytes, cpus, seconds};
+
+/// A signal by name or number.
+pub(crate) fn signal(text: &str) -> Result<i32, String> {
+    engine::parse_signal(text).map_err(|error| error.to_string())
+}

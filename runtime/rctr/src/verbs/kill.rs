@@ -9,7 +9,7 @@ use crate::exit;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The signal, by name or number
-    #[arg(short, long, default_value = "KILL", value_parser = super::create::signal)]
+    #[arg(short, long, default_value = "KILL", value_parser = crate::parse::signal)]
     signal: i32,
     /// Names or ids
     #[arg(required = true, value_name = "CONTAINER")]

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// Runs a container; in the foreground its exit code is ours.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let (tty, interactive, remove) = (args.create.tty, args.create.interactive, args.create.rm);
+    let (tty, interactive, remove) = (args.create.process.tty, args.create.process.interactive, args.create.rm);
     if tty && interactive && !args.detach && !rustix::termios::isatty(io::stdin()) {
         anyhow::bail!("-t with -i needs a terminal as standard input: leave -t out in a script");
     }

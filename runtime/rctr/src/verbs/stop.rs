@@ -16,7 +16,7 @@ pub(crate) struct Args {
           allow_negative_numbers = true)]
     time: i64,
     /// The signal that asks; the container's own by default
-    #[arg(short, long, value_parser = super::create::signal)]
+    #[arg(short, long, value_parser = crate::parse::signal)]
     signal: Option<i32>,
     /// Names or ids
     #[arg(required = true, value_name = "CONTAINER")]

@@ -1,0 +1,56 @@
+//! What a caller asks for: absolute, parsed, resolved. Nothing below the command line sees what was typed.
+
+mod exec;
+mod limits;
+mod mounts;
+mod network;
+mod security;
+
+use std::collections::BTreeMap;
+
+pub use exec::ExecRequest;
+pub use limits::Resources;
+pub use mounts::Bind;
+pub use network::{NetworkMode, Port, Protocol};
+pub use security::Security;
+
+/// A container to make. `None` and empty mean: as the image says, or the default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CreateRequest {
+    /// Its name; one is made up when there is none.
+    pub name: Option<String>,
+    /// The image as the user wrote it, for display.
+    pub image: String,
+    /// Replaces the image's entrypoint, and drops its command; an empty list clears both.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub cmd: Vec<String>,
+    /// `KEY=VALUE`, later ones win; a bare `KEY` removes the variable.
+    pub env: Vec<String>,
+    /// Working folder.
+    pub workdir: Option<String>,
+    /// `user[:group]`, each a name or a number.
+    pub user: Option<String>,
+    /// Host name; the first 12 digits of the id when there is none.
+    pub hostname: Option<String>,
+    /// Give it a terminal.
+    pub tty: bool,
+    /// Keep standard input open.
+    pub stdin: bool,
+    /// Labels, on top of the image's.
+    pub labels: BTreeMap<String, String>,
+    /// Folders and files of the host.
+    pub binds: Vec<Bind>,
+    /// The network.
+    pub network: NetworkMode,
+    /// Ports to publish.
+    pub ports: Vec<Port>,
+    /// Limits.
+    pub resources: Resources,
+    /// Privileges.
+    pub security: Security,
+    /// Remove it when it has ended.
+    pub remove: bool,
+    /// Signal that asks it to end, by number.
+    pub stop_signal: Option<i32>,
+}
