@@ -19,6 +19,8 @@ use crate::{Engine, Error, names, overlay};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
+/// What a monitor in charge has locked: the folder of the log that it writes. The record may be replaced meanwhile.
+const CHARGE: &str = "log";
 
 impl Engine {
     /// Makes a container of `image`. It is complete or not there: the folder gets its own name when everything is in it.
@@ -78,8 +80,7 @@ impl Folder {
             for name in ["upper", "work", "log"] {
                 folder(&new.join(name)).during(during)?;
             }
-            let json = serde_json::to_vec(record).map_err(|source| Error::Damaged { path: new.join(RECORD), source })?;
-            sys::fs::replace(&dir, RECORD, &json).during(during)?;
+            store(&dir, record)?;
             std::fs::rename(&new, config.container(&record.id)).call(|| format!("rename({new:?})")).during(during)?;
             Ok(Folder { dir })
         };
@@ -115,20 +116,26 @@ impl Folder {
     }
 }
 
+/// Writes a record, or another one in its place, into its container's folder `dir`.
+pub(crate) fn store(dir: &File, record: &Record) -> Result<(), Error> {
+    let json = serde_json::to_vec(record).map_err(|source| Error::Damaged { path: RECORD.into(), source })?;
+    sys::fs::replace(dir, RECORD, &json).during(|| format!("write the record of container {}", record.name))
+}
+
 /// Waits until no monitor is in charge of the container, and takes its place. While a monitor lives it holds this lock; for one whose
 /// container has ended that is until everything is undone. Only the holder of the [`Folder`] may call this, for a container that does
 /// not run: then nobody takes the lock meanwhile, and the wait is short.
 pub(crate) fn take_charge(folder: &Folder) -> Result<OwnedFd, Error> {
     let during = || "wait for the container's last monitor";
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&folder.dir, RECORD, flags, Mode::empty()).call(|| "openat(config.json)").during(during)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive).call(|| "flock(config.json)").during(during)?;
+    let file = rustix::fs::openat(&folder.dir, CHARGE, flags, Mode::empty()).call(|| "openat(log)").during(during)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).call(|| "flock(log)").during(during)?;
     Ok(file)
 }
 
 /// A monitor is in charge of the container in `folder`.
 pub(crate) fn in_charge(folder: &Path) -> bool {
-    let file = File::open(folder.join(RECORD));
+    let file = File::open(folder.join(CHARGE));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

@@ -42,6 +42,12 @@ pub enum Error {
     /// The verb needs a running container.
     #[error("container {0} is not running")]
     NotRunning(String),
+    /// The verb needs a container whose processes run.
+    #[error("container {0} is paused: unpause it first")]
+    Paused(String),
+    /// The verb needs one that is paused.
+    #[error("container {0} is not paused")]
+    NotPaused(String),
     /// The verb needs a container that has ended.
     #[error("container {0} is running: stop it first, or use force")]
     Running(String),

@@ -8,7 +8,7 @@ use crate::record::check_workdir;
 use crate::session::Session;
 use crate::spec::{self, user};
 use crate::wait::open_process;
-use crate::{Container, Engine, Error, ExecRequest, Kind, names};
+use crate::{Container, Engine, Error, ExecRequest, Kind, Status, names};
 
 impl Engine {
     /// Runs another process in the container; the session is about that process. It returns when the program has been executed.
@@ -32,6 +32,10 @@ impl Engine {
     fn executed(&self, container: &Container, mut session: Session, request: &ExecRequest) -> Result<Session, Error> {
         let record = &container.record;
         let not_running = || Error::NotRunning(names::short(record));
+        if matches!(container.status, Status::Paused { .. }) {
+            // A process that joins would be frozen on its way.
+            return Err(Error::Paused(names::short(record)));
+        }
         let (pid, _) = container.process().ok_or_else(not_running)?;
         let root = open_dir(format!("/proc/{pid}/root")).during(|| format!("look into container {}", names::short(record)))?;
         // Opened before this check, so the folder belongs to the process that the record means.

@@ -13,7 +13,7 @@
 //! State on disk, below [`Config::root`] and [`Config::run`]:
 //!
 //! ```text
-//! containers/ID/   config.json (written here, once) · status.json, log/ (the monitor's) · upper work · hosts hostname resolv.conf
+//! containers/ID/   config.json (written here) · status.json, log/ (the monitor's) · upper work · hosts hostname resolv.conf
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! networks/        the subnet of the default bridge
@@ -26,6 +26,8 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod attach;
+mod condition;
 mod config;
 mod create;
 mod error;
@@ -34,21 +36,28 @@ mod logs;
 mod names;
 mod network;
 mod overlay;
+mod pause;
 mod prepare;
+mod processes;
 mod record;
 mod recover;
 mod remove;
+mod rename;
 mod request;
+mod restart;
 mod runtime;
 mod session;
 mod signals;
+mod size;
 mod spec;
 mod start;
 mod state;
 mod stop;
+mod usage;
 mod wait;
 
 pub use ahead::Ahead;
+pub use condition::Condition;
 pub use config::Config;
 pub use error::Error;
 pub use launch::{Exit, Kind, Nanos, Status};
@@ -60,6 +69,7 @@ pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use start::{Attach, StartOptions};
 pub use state::{Container, NetworkState};
+pub use usage::Usage;
 
 /// The containers and images below one [`Config`].
 #[derive(Debug)]

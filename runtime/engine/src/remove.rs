@@ -23,6 +23,8 @@ impl Engine {
         if let Some(process) = self.running_process(&id, force)? {
             let _ = sys::process::signal(&process, 9);
             drop(process);
+            // What is frozen by a v1 freezer does not die.
+            state::load(&self.config, &id)?.map_or(Ok(()), |container| self.resume(&container))?;
             self.settled(&id)?;
         }
         let lock = match Folder::lock(&self.config, &id) {

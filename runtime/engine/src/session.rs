@@ -84,6 +84,23 @@ impl Session {
         }
     }
 
+    /// Asks for something that is answered by the word that it is done.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<(), Error> {
+        self.send(request, &[])?;
+        loop {
+            match self.receive()? {
+                Event::Done => return Ok(()),
+                Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
+                other => self.early.push_back(other),
+            }
+        }
+    }
+
+    /// Knows the process that it is about, so that signals go straight to it.
+    pub(crate) fn about(self, process: Option<OwnedFd>) -> Self {
+        Session { process, ..self }
+    }
+
     /// Bytes for standard input.
     pub fn stdin(&self, bytes: &[u8]) -> Result<(), Error> {
         bytes.chunks(MAX_CHUNK).try_for_each(|chunk| self.send(&Request::Stdin(chunk.to_vec()), &[]))

@@ -20,6 +20,7 @@ impl Engine {
         let Some(process) = open_process(&container) else { return Ok(()) };
         let signal = signal.unwrap_or(container.record.stop_signal);
         send(&process, signal).during(|| format!("stop container {}", names::short(&container.record)))?;
+        self.resume(&container)?;
         let ended = wait_until(&process, grace.map(|grace| Instant::now() + grace))
             .during(|| format!("wait for container {}", names::short(&container.record)))?;
         if !ended {
@@ -28,14 +29,15 @@ impl Engine {
         self.settled(&container.record.id)
     }
 
-    /// Sends a signal to the container's first process.
+    /// Sends a signal to the container's first process. One that is to end it ends a pause, too.
     ///
     /// # Errors
     /// [`Error::NotRunning`].
     pub fn kill(&self, given: &str, signal: i32) -> Result<(), Error> {
         let container = self.container(given)?;
         let process = open_process(&container).ok_or_else(|| Error::NotRunning(names::short(&container.record)))?;
-        send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))
+        send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))?;
+        if signal == SIGKILL || signal == container.record.stop_signal { self.resume(&container) } else { Ok(()) }
     }
 
     /// Waits until the monitor has written the end down and undone the network; with `remove`, until the folder is gone.

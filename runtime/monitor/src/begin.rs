@@ -49,7 +49,7 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
         return Ok(None);
     }
     match run(&launch, &fds, made, &mut client) {
-        Ok((init, target)) => session(signals, client, launch, fds, init, target).map(Some),
+        Ok(begun) => session(signals, client, launch, fds, begun).map(Some),
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
             client.part();
@@ -62,6 +62,13 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
 struct Made {
     created: Created,
     streams: Streams,
+}
+
+/// A program that runs.
+struct Begun {
+    init: Task,
+    target: Target,
+    start_time: u64,
 }
 
 fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::Result<Made, Failure> {
@@ -108,15 +115,15 @@ fn started(client: &mut Client) -> bool {
 
 /// Writes down that the container runs, lets init execute its program, and says so. In this order: one that ran without a record, on a disk
 /// that was full, could be neither stopped nor removed.
-fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std::result::Result<(Task, Target), Failure> {
+fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std::result::Result<Begun, Failure> {
     let Made { created, streams } = made;
-    let since = now();
-    let status = Status::Running { pid: created.pid, start_time: created.start_time, since };
+    let (since, start_time) = (now(), created.start_time);
+    let status = Status::Running { pid: created.pid, start_time, since };
     end::try_record(fds[launch.folder.0 as usize].as_fd(), &status)
         .map_err(|error| Failure::runtime(format!("write down that it runs: {error}")))?;
     let Running { pid, pidfd, target, .. } = created.start()?;
     client.tell(&Event::Started);
-    Ok((Task { number: INIT, pid, pidfd, started: since, streams }, target))
+    Ok(Begun { init: Task { number: INIT, pid, pidfd, started: since, streams }, target, start_time })
 }
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
@@ -146,7 +153,8 @@ fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
 }
 
 /// Keeps what is needed from here on, and lets go of the rest.
-fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, init: Task, target: Target) -> Result<Session> {
+fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
+    let Begun { init, target, start_time } = begun;
     let Launch { folder, listener, hold, netfilter, log, memory, kill, cleanup, plan, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
@@ -158,6 +166,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         limits: log,
         folder,
         target: Some(target),
+        start_time,
         memory: memory.map(get),
         kill: kill.map(get),
         hold: hold.into_iter().map(get).collect(),

@@ -1,9 +1,12 @@
 //! What clients ask for once the container runs.
 
-use launch::Kind;
+use std::os::fd::AsFd;
+
+use launch::{Kind, Status};
 use monitor::{Event, Request};
 
 use crate::client::Listens;
+use crate::end;
 use crate::session::Session;
 use crate::task::INIT;
 
@@ -25,6 +28,18 @@ impl Session {
                 self.answer_end(index);
             }
             Request::Exec(exec) => self.exec(index, *exec),
+            Request::Frozen(frozen) => self.frozen(index, frozen),
+            Request::Keep { name } => {
+                let cleanup = &mut self.container.cleanup;
+                cleanup.discard.clear();
+                cleanup.unlink.retain(|path| *path != name);
+                self.clients[index].tell(&Event::Done);
+            }
+            Request::Renamed { from, to } => {
+                let unlink = &mut self.container.cleanup.unlink;
+                unlink.iter_mut().filter(|path| **path == from).for_each(|path| path.clone_from(&to));
+                self.clients[index].tell(&Event::Done);
+            }
             Request::Stdin(bytes) if client.feeds => {
                 if let Some(task) = task {
                     self.tasks[task].streams.input.push(&bytes);
@@ -49,6 +64,21 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Writes down whether the container's processes run. At its end there is nothing to write any more.
+    fn frozen(&mut self, index: usize, frozen: bool) {
+        if let Some(init) = self.find(INIT) {
+            let (pid, since, start_time) = (self.tasks[init].pid, self.tasks[init].started, self.container.start_time);
+            let status = match frozen {
+                true => Status::Paused { pid, start_time, since },
+                false => Status::Running { pid, start_time, since },
+            };
+            if let Err(error) = end::try_record(self.container.folder.as_fd(), &status) {
+                return self.clients[index].refuse(&format!("write down whether it is paused: {error}"));
+            }
+        }
+        self.clients[index].tell(&Event::Done);
     }
 
     fn answer_end(&mut self, index: usize) {

@@ -40,6 +40,8 @@ pub(crate) struct Container {
     pub(crate) log: Option<Writer>,
     pub(crate) limits: LogLimits,
     pub(crate) target: Option<Target>,
+    /// Start of its first process in clock ticks since boot.
+    pub(crate) start_time: u64,
     /// See [`monitor::Launch::memory`].
     pub(crate) memory: Option<Rc<OwnedFd>>,
     /// See [`monitor::Launch::kill`].

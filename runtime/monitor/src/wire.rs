@@ -52,6 +52,20 @@ pub enum Request {
     Exec(Box<Exec>),
     /// Answer `Exited` when the container ends, at once if it has.
     Wait,
+    /// Write down that the container's processes were frozen, or thawed. Answered by `Done`.
+    Frozen(bool),
+    /// The container stays when it ends, with the link `name`, although it was to be removed: it will be started again. Answered by `Done`.
+    Keep {
+        /// The link with its name.
+        name: PathBuf,
+    },
+    /// The container's name has changed: of the files to unlink at its end, the first stands for the second now. Answered by `Done`.
+    Renamed {
+        /// The old one.
+        from: PathBuf,
+        /// The new one.
+        to: PathBuf,
+    },
 }
 
 /// What the monitor tells a client.

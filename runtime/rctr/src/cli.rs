@@ -8,8 +8,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    completion, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest,
-    oci, prune, ps, pull, push, registry, rm, rmi, run, save, start, stop, tag, version, wait,
+    attach, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout,
+    logs, management, manifest, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start,
+    stats, stop, tag, top, version, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -60,6 +61,14 @@ pub(crate) enum Verb {
     Logs(logs::Args),
     Exec(exec::Args),
     Wait(wait::Args),
+    Attach(attach::Args),
+    Top(top::Args),
+    Stats(stats::Args),
+    Port(port::Args),
+    Rename(rename::Args),
+    Restart(restart::Args),
+    Pause(pause::Args),
+    Unpause(pause::Unpause),
     Inspect(inspect::Args),
     Pull(pull::Args),
     Push(push::Args),
@@ -78,6 +87,9 @@ pub(crate) enum Verb {
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
+    /// Only below `container`
+    #[command(skip)]
+    ContainerPrune(container_prune::Args),
     #[command(subcommand)]
     Manifest(manifest::Manifest),
     #[command(subcommand)]
@@ -123,6 +135,15 @@ impl Verb {
             Verb::Logs(args) => logs::run(context, args),
             Verb::Exec(args) => exec::run(context, args),
             Verb::Wait(args) => wait::run(context, args),
+            Verb::Attach(args) => attach::run(context, args),
+            Verb::Top(args) => top::run(context, args),
+            Verb::Stats(args) => stats::run(context, args),
+            Verb::Port(args) => port::run(context, args),
+            Verb::Rename(args) => rename::run(context, args),
+            Verb::Restart(args) => restart::run(context, args),
+            Verb::Pause(args) => pause::run(context, args),
+            Verb::Unpause(args) => pause::unpause(context, args),
+            Verb::ContainerPrune(args) => container_prune::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
             Verb::Push(args) => push::run(context, args),

@@ -60,3 +60,17 @@ pub(crate) fn each(names: &[String], mut verb: impl FnMut(&str) -> anyhow::Resul
     }
     code
 }
+
+/// [`each`], all at the same time, and reported in order.
+pub(crate) fn at_once(names: &[String], verb: impl Fn(&str) -> anyhow::Result<()> + Sync) -> i32 {
+    std::thread::scope(|scope| {
+        let verb = &verb;
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(move || verb(name))).collect();
+        let mut threads = threads.into_iter();
+        each(names, |_| match threads.next().map(std::thread::ScopedJoinHandle::join) {
+            Some(Ok(done)) => done,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        })
+    })
+}

@@ -11,6 +11,7 @@
 
 mod cli;
 mod context;
+mod detach;
 mod exit;
 mod output;
 mod parse;

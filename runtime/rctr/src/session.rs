@@ -8,6 +8,7 @@ use engine::{Happening, Session};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::detach::Keys;
 use crate::terminal::{self, Raw};
 
 const SIGWINCH: i32 = 28;
@@ -29,14 +30,26 @@ impl Signals {
     }
 }
 
-/// Follows `session` to its end and returns the process's exit code.
-pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty: bool) -> Result<i32> {
+/// How a client listens to a process.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    /// It feeds the process's standard input.
+    pub(crate) input: bool,
+    /// The process has a terminal.
+    pub(crate) tty: bool,
+    /// On a terminal: what to type to leave the process alone.
+    pub(crate) keys: Keys,
+}
+
+/// Follows `session` to its end and returns the process's exit code; 0 when the client leaves before that.
+pub(crate) fn follow(session: &mut Session, signals: &Signals, listening: Listening) -> Result<i32> {
+    let Listening { mut input, tty, keys } = listening;
     let stdin = io::stdin();
     let _raw = if tty && input { Raw::enter(stdin.as_fd()) } else { None };
     if tty {
         resize(session);
     }
-    let mut input = input;
+    let mut keys = tty.then_some(keys);
     // There is input that the process does not take yet.
     let mut stuck = false;
     let mut repeated = 0;
@@ -70,7 +83,11 @@ pub(crate) fn follow(session: &mut Session, signals: &Signals, input: bool, tty:
         if stuck || ready.get(2) == Some(&true) {
             stuck = !session.takes_input();
             if !stuck {
-                input = feed(session, &stdin)?;
+                match feed(session, &stdin, keys.as_mut())? {
+                    Fed::More => {}
+                    Fed::End => input = false,
+                    Fed::Detach => return Ok(0),
+                }
             }
         }
     }
@@ -97,23 +114,45 @@ fn pass_on(session: &Session, signals: &Signals, signal: i32, tty: bool, repeate
     u32::from(insisting)
 }
 
+/// Makes a program draw its screen, by another size for a moment.
+pub(crate) fn redraw(session: &Session) {
+    if let Some((rows, columns)) = terminal::size(io::stdout()) {
+        let _ = session.resize(rows + 1, columns + 1);
+    }
+}
+
 fn resize(session: &Session) {
     if let Some((rows, columns)) = terminal::size(io::stdout()) {
         let _ = session.resize(rows, columns);
     }
 }
 
-/// One piece of standard input. False at its end.
-fn feed(session: &Session, stdin: &io::Stdin) -> Result<bool> {
+/// What became of a piece of standard input.
+enum Fed {
+    More,
+    End,
+    Detach,
+}
+
+/// Passes on one piece of standard input.
+fn feed(session: &Session, stdin: &io::Stdin, keys: Option<&mut Keys>) -> Result<Fed> {
     let mut buffer = vec![0; 32 << 10];
-    match rustix::io::read(stdin, &mut buffer) {
+    let length = match rustix::io::read(stdin, &mut buffer) {
         Ok(0) | Err(Errno::IO) => {
             let _ = session.stdin_end();
-            Ok(false)
+            return Ok(Fed::End);
         }
-        // A process that has ended takes no more; its end is told by the session.
-        Ok(length) => Ok(session.stdin(&buffer[..length]).is_ok()),
-        Err(Errno::INTR | Errno::AGAIN) => Ok(true),
-        Err(errno) => Err(errno).context("read standard input"),
-    }
+        Ok(length) => length,
+        Err(Errno::INTR | Errno::AGAIN) => return Ok(Fed::More),
+        Err(errno) => return Err(errno).context("read standard input"),
+    };
+    let typed = keys.map(|keys| keys.look(&buffer[..length]));
+    let (pass, detach) = typed.as_ref().map_or((&buffer[..length], false), |typed| (&typed.pass, typed.detach));
+    // A process that has ended takes no more; its end is told by the session.
+    let taken = pass.is_empty() || session.stdin(pass).is_ok();
+    Ok(match (detach, taken) {
+        (true, _) => Fed::Detach,
+        (false, true) => Fed::More,
+        (false, false) => Fed::End,
+    })
 }

@@ -40,4 +40,4 @@ pub use limits::ignored;
 pub use merge::merge;
 pub use oom::OutOfMemory;
 pub use remove::remove;
-pub use stats::{Stats, stats};
+pub use stats::{Stats, Usage, stats, usage};

@@ -27,6 +27,27 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{text}{}", UNITS[unit])
 }
 
+/// `3.1MiB`: binary units, four digits.
+pub(crate) fn binary_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = match value {
+        _ if unit == 0 => 0,
+        value if value < 9.9995 => 3,
+        value if value < 99.995 => 2,
+        value if value < 999.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{}", UNITS[unit])
+}
+
 /// `5 minutes`.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -80,6 +101,9 @@ mod tests {
             [(0, "0B"), (999, "999B"), (1000, "1kB"), (4_270_000, "4.27MB"), (77_800_000, "77.8MB"), (1_100_000_000, "1.1GB")]
         {
             assert_eq!(size(bytes), text);
+        }
+        for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1536, "1.5KiB"), (8_000_000_000, "7.451GiB"), (1 << 20, "1MiB")] {
+            assert_eq!(binary_size(bytes), text);
         }
         for (seconds, text) in [
             (0, "Less than a second"),

@@ -2,11 +2,13 @@
 
 mod bind;
 mod env;
+mod moment;
 mod port;
 mod size;
 
 pub(crate) use bind::bind;
 pub(crate) use env::{environment, label};
+pub(crate) use moment::moment;
 pub(crate) use port::ports;
 pub(crate) use size::{bytes, cpus, seconds};
 

@@ -7,8 +7,9 @@ use anyhow::Result;
 use engine::ExecRequest;
 
 use crate::context::Context;
+use crate::detach::{self, Keys};
 use crate::parse;
-use crate::session::{self, Signals};
+use crate::session::{self, Listening, Signals};
 use crate::terminal;
 
 /// Run a command in a running container
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Give it all capabilities and no filter
     #[arg(long)]
     privileged: bool,
+    /// Keys that leave a terminal and let the command go on
+    #[arg(long, value_name = "KEYS", default_value = detach::DEFAULT, value_parser = detach::keys)]
+    detach_keys: Keys,
     /// The container, then the command
     #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_names = ["CONTAINER", "COMMAND"])]
     args: Vec<String>,
@@ -65,7 +69,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let signals = if args.detach { None } else { Some(Signals::take(true)?) };
     let mut session = engine.exec(&args.args[0], &request)?;
     match signals {
-        Some(signals) => session::follow(&mut session, &signals, stdin, args.tty),
+        Some(signals) => session::follow(&mut session, &signals, Listening { input: stdin, tty: args.tty, keys: args.detach_keys }),
         None => Ok(0),
     }
 }

@@ -7,6 +7,7 @@ use engine::{LogOptions, Nanos, Stream};
 
 use crate::context::Context;
 use crate::output::amount;
+use crate::parse;
 
 /// Print what a container wrote
 #[derive(Debug, clap::Args)]
@@ -18,10 +19,10 @@ pub(crate) struct Args {
     #[arg(short = 'n', long, value_name = "N", default_value = "all", value_parser = tail)]
     tail: Tail,
     /// Only since this time (RFC 3339), or this long ago, such as 10m
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
     since: Option<Nanos>,
     /// Only until this time
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse::moment)]
     until: Option<Nanos>,
     /// Show when each line was written
     #[arg(short, long)]
@@ -40,17 +41,6 @@ fn tail(text: &str) -> Result<Tail, String> {
             text.parse().map(|count| Tail(Some(count))).map_err(|_| format!("{text:?} is no number of lines: give one, or all"))
         }
     }
-}
-
-/// A time, or a span before now.
-fn moment(text: &str) -> Result<Nanos, String> {
-    let ago = || {
-        let span = text.parse::<jiff::SignedDuration>().ok()?;
-        Some(engine::now().saturating_sub(Nanos::try_from(span.as_nanos()).ok()?))
-    };
-    let seconds = || text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0).map(|seconds| (seconds * 1e9) as Nanos);
-    let found = amount::parse_rfc3339(text).or_else(|| amount::parse_civil(text)).or_else(seconds).or_else(ago);
-    found.ok_or_else(|| format!("{text:?} is no time: give RFC 3339 such as 2026-01-31T12:00:00Z, or a span such as 10m"))
 }
 
 /// Prints the lines, standard error's to standard error.

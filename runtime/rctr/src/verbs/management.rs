@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    copy, create, exec, history, images, import, inspect, kill, load, logs, prune, ps, pull, push, rm, rmi, run, save, start, stop,
-    tag, wait,
+    attach, container_prune, copy, create, exec, history, images, import, inspect, kill, load, logs, pause, port, prune, ps, pull,
+    push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, wait,
 };
 use crate::cli::Verb;
 
@@ -61,6 +61,15 @@ pub(crate) enum Container {
     Logs(logs::Args),
     Exec(exec::Args),
     Wait(wait::Args),
+    Attach(attach::Args),
+    Top(top::Args),
+    Stats(stats::Args),
+    Port(port::Args),
+    Rename(rename::Args),
+    Restart(restart::Args),
+    Pause(pause::Args),
+    Unpause(pause::Unpause),
+    Prune(container_prune::Args),
     Inspect(inspect::One),
 }
 
@@ -77,6 +86,15 @@ impl From<Container> for Verb {
             Container::Logs(args) => Verb::Logs(args),
             Container::Exec(args) => Verb::Exec(args),
             Container::Wait(args) => Verb::Wait(args),
+            Container::Attach(args) => Verb::Attach(args),
+            Container::Top(args) => Verb::Top(args),
+            Container::Stats(args) => Verb::Stats(args),
+            Container::Port(args) => Verb::Port(args),
+            Container::Rename(args) => Verb::Rename(args),
+            Container::Restart(args) => Verb::Restart(args),
+            Container::Pause(args) => Verb::Pause(args),
+            Container::Unpause(args) => Verb::Unpause(args),
+            Container::Prune(args) => Verb::ContainerPrune(args),
             Container::Inspect(args) => Verb::Inspect(args.of("container")),
         }
     }

@@ -1,6 +1,8 @@
 //! One file per verb: its arguments, and one function that returns the exit code.
 
+pub(crate) mod attach;
 pub(crate) mod completion;
+pub(crate) mod container_prune;
 pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod exec;
@@ -17,17 +19,23 @@ pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod manifest;
 pub(crate) mod oci;
+pub(crate) mod pause;
+pub(crate) mod port;
 pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod registry;
+pub(crate) mod rename;
+pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod tag;
+pub(crate) mod top;
 pub(crate) mod version;
 pub(crate) mod wait;

@@ -24,7 +24,8 @@ pub(crate) struct Args {
 /// Removes the images, and prints names, ids and what that freed.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    if !args.force && !confirmed(args.all)? {
+    let which = if args.all { "images that no container uses" } else { "images without a name" };
+    if !args.force && !confirmed(which)? {
         return Ok(0);
     }
     let (mut code, mut freed, mut lines) = (0, 0, Vec::new());
@@ -62,12 +63,12 @@ fn remove(engine: &Engine, image: &Image) -> Result<(Vec<String>, u64), images::
     Ok((untagged.chain(deleted).collect(), freed))
 }
 
-fn confirmed(all: bool) -> Result<bool> {
+/// Asks whether all of `which` are to be removed.
+pub(crate) fn confirmed(which: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("nobody is there to ask: give --force to remove images");
+        bail!("nobody is there to ask: give --force to remove all {which}");
     }
-    let which = if all { "all images that no container uses" } else { "all images without a name" };
-    eprint!("This removes {which}. Go on? [y/N] ");
+    eprint!("This removes all {which}. Go on? [y/N] ");
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

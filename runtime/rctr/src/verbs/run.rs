@@ -6,7 +6,8 @@ use anyhow::Result;
 use engine::{Ahead, Attach, Engine, StartOptions};
 
 use crate::context::Context;
-use crate::session::{self, Signals};
+use crate::detach::{self, Keys};
+use crate::session::{self, Listening, Signals};
 use crate::terminal;
 use crate::verbs::create::{CreateArgs, Making};
 
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// Pass signals on to it
     #[arg(long = "sig-proxy", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     sig_proxy: bool,
+    /// Keys that leave a terminal and let the container go on
+    #[arg(long, value_name = "KEYS", default_value = detach::DEFAULT, value_parser = detach::keys)]
+    detach_keys: Keys,
     #[command(flatten)]
     pub(crate) create: CreateArgs,
 }
@@ -40,7 +44,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let record = making.create(|request, image| Ok(engine.create_ahead(&ahead, request, image)?))?;
     let mut session = started(&engine, ahead, &record.id, remove, &options)?;
     match signals {
-        Some(signals) => session::follow(&mut session, &signals, interactive, tty),
+        Some(signals) => session::follow(&mut session, &signals, Listening { input: interactive, tty, keys: args.detach_keys }),
         None => {
             println!("{}", record.id);
             Ok(0)

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 use engine::{Attach, Error, StartOptions};
 
 use crate::context::Context;
-use crate::session::{self, Signals};
+use crate::detach::{self, Keys};
+use crate::session::{self, Listening, Signals};
 use crate::{exit, terminal};
 
 /// Start containers that are stopped or were never started
@@ -18,6 +19,12 @@ pub(crate) struct Args {
     /// Feed its standard input
     #[arg(short, long)]
     interactive: bool,
+    /// Pass signals on to it
+    #[arg(long = "sig-proxy", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    sig_proxy: bool,
+    /// Keys that leave a terminal and let the container go on
+    #[arg(long, value_name = "KEYS", default_value = detach::DEFAULT, value_parser = detach::keys)]
+    detach_keys: Keys,
     /// Names or ids
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -38,7 +45,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let [name] = &args.containers[..] else { bail!("-a and -i take one container, not {}", args.containers.len()) };
     let record = engine.container(name)?.record;
     let stdin = args.interactive && record.stdin;
-    let signals = Signals::take(true)?;
+    let signals = Signals::take(args.sig_proxy)?;
     let mut session = engine.start(&record.id, &StartOptions { attach: Some(Attach { stdin }), size })?;
-    session::follow(&mut session, &signals, stdin, record.tty)
+    session::follow(&mut session, &signals, Listening { input: stdin, tty: record.tty, keys: args.detach_keys })
 }

@@ -1,6 +1,5 @@
 //! `rctr stop`.
 
-use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -27,15 +26,5 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let grace = u64::try_from(args.time).ok().map(Duration::from_secs);
-    let stop = |name: &str| -> Result<()> { Ok(engine.stop(name, args.signal, grace)?) };
-    std::thread::scope(|scope| {
-        let stop = &stop;
-        let stops: Vec<_> = args.containers.iter().map(|name| scope.spawn(move || stop(name))).collect();
-        let mut stops = stops.into_iter();
-        Ok(exit::each(&args.containers, |_| match stops.next().map(ScopedJoinHandle::join) {
-            Some(Ok(stopped)) => stopped,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
-        }))
-    })
+    Ok(exit::at_once(&args.containers, |name| Ok(engine.stop(name, args.signal, grace)?)))
 }

@@ -105,6 +105,10 @@ impl Host {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    pub fn spawn_with_input(&self, args: &[&str]) -> Child {
+        self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// A run without a network: options, then the image and the command.
     pub fn run(&self, args: &[&str]) -> Said {
         self.rctr(&[&["run", "--network", "none"], args].concat())

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod host;
+mod living;
 mod lost;
 mod mounts;
 mod oci;

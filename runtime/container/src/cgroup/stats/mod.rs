@@ -2,6 +2,7 @@
 
 mod parse;
 mod types;
+mod usage;
 mod v1;
 mod v2;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use types::Stats;
 use types::*;
+pub use usage::{Usage, usage};
 
 /// Reads what a cgroup uses: the folder of each v1 controller by its name, that of v2 by none. What cannot be read is left out; a
 /// container may end meanwhile.

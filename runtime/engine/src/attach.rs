@@ -1,0 +1,24 @@
+//! `attach`: one more listener of a running container.
+
+use launch::Status;
+use monitor::Request;
+
+use crate::session::Session;
+use crate::wait::open_process;
+use crate::{Container, Engine, Error, names};
+
+impl Engine {
+    /// Listens to what a running container writes from now on, and with `stdin` feeds its standard input. There may be several who do.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`], [`Error::Paused`].
+    pub fn attach(&self, given: &str, stdin: bool) -> Result<(Container, Session), Error> {
+        let (container, session) = self.running(given)?;
+        if matches!(container.status, Status::Paused { .. }) {
+            return Err(Error::Paused(names::short(&container.record)));
+        }
+        let mut session = session.about(open_process(&container));
+        session.ask(&Request::Attach { stdin })?;
+        Ok((container, session))
+    }
+}

@@ -1,0 +1,22 @@
+//! What runs in a container.
+
+use container::cgroup::{self, Hierarchies};
+
+use crate::{Engine, Error, names};
+
+impl Engine {
+    /// The numbers, on the host, of all processes of a running container, in ascending order.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`].
+    pub fn processes(&self, given: &str) -> Result<Vec<u32>, Error> {
+        let container = self.container(given)?;
+        if !container.is_running() {
+            return Err(Error::NotRunning(names::short(&container.record)));
+        }
+        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let mut all = cgroup::processes(&hierarchies, &self.config.cgroup(&container.record.id)).map_err(Error::Cgroup)?;
+        all.sort_unstable();
+        Ok(all)
+    }
+}

@@ -1,0 +1,30 @@
+//! `rctr restart`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::{exit, parse};
+
+/// Stop containers and start them again
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds of grace; -1 waits for ever
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", default_value = "10", value_parser = parse::seconds,
+          allow_negative_numbers = true)]
+    time: i64,
+    /// The signal that asks; the container's own by default
+    #[arg(short, long, value_parser = parse::signal)]
+    signal: Option<i32>,
+    /// Names or ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+/// Restarts all containers at once, so that the times of grace do not add up.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let grace = u64::try_from(args.time).ok().map(Duration::from_secs);
+    Ok(exit::at_once(&args.containers, |name| Ok(engine.restart(name, args.signal, grace)?)))
+}
