@@ -259,7 +259,7 @@ impl Env {
     #[track_caller]
     pub fn nothing_left(&self) {
         let mut state = self.left_in_state();
-        state.retain(|path| !path.starts_with("containers/.gone-"));
+        state.retain(|path| !path.starts_with("containers/.gone-") && !path.starts_with("volumes/.gone-"));
         assert!(state.is_empty(), "left behind:\n  {}", state.join("\n  "));
         let clean = within(Duration::from_secs(20), || self.left().is_empty());
         assert!(clean, "left behind:\n  {}", self.left().join("\n  "));
@@ -284,6 +284,9 @@ impl Env {
         for folder in ["containers", "names"] {
             left.extend(leaks::files(&self.root().join(folder), &|_| false).into_iter().map(|path| format!("{folder}/{path}")));
         }
+        // A volume is kept, but for what is being made or removed.
+        let volumes = leaks::files(&self.root().join("volumes"), &|path| !half_volume(path));
+        left.extend(volumes.into_iter().map(|path| format!("volumes/{path}")));
         left.extend(leaks::files(self.run(), &allowed_at_run_time).into_iter().map(|path| format!("run/{path}")));
         left
     }
@@ -348,6 +351,11 @@ pub fn within(time: Duration, mut is_so: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Part of a volume in the making, or of one that goes. A copy into one that is there is gone on with when it is used.
+fn half_volume(path: &str) -> bool {
+    path.starts_with('.')
 }
 
 /// Locks, the folders themselves, and what belongs to a network rather than to a container.

@@ -19,6 +19,8 @@ mod inspect;
 mod kill9;
 mod limits;
 mod logs;
+mod mounts;
+mod named_volumes;
 mod ports;
 mod ps;
 mod pull;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         ps::TESTS,
         users::TESTS,
         volumes::TESTS,
+        named_volumes::TESTS,
+        mounts::TESTS,
         ports::TESTS,
         limits::TESTS,
         security::TESTS,

@@ -38,6 +38,12 @@ impl Maps {
         in_two_steps(path, flags, users, map.recursive).map_err(failed)
     }
 
+    /// Maps a detached tree, which is at `path` for messages.
+    pub(crate) fn map(&mut self, tree: &OwnedFd, path: &Path, map: &IdMap) -> Result<(), Error> {
+        let users = self.users(&map.users, path)?;
+        idmap(tree, users, map.recursive).map_err(|source| no_source(path, source))
+    }
+
     fn users(&mut self, wanted: &Users, path: &Path) -> Result<&OwnedFd, Error> {
         let at = match self.0.iter().position(|(known, _)| known == wanted) {
             Some(at) => at,

@@ -1,7 +1,8 @@
 //! Opening what a plan refers to.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use launch::{Plan, Slot};
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
@@ -21,10 +22,29 @@ const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// # Errors
 /// [`Error::NoSource`] for a bind source that is missing, [`Error::NotNamespace`] for a path that is no namespace of its type.
 pub fn prepare(compiled: Compiled, rootfs: OwnedFd, cgroup: &Cgroup) -> Result<(Plan, Vec<OwnedFd>), Error> {
+    prepare_with(compiled, rootfs, BTreeMap::new(), cgroup)
+}
+
+/// [`prepare`] for a caller who has opened some sources of bind mounts itself: detached trees, by the path that the configuration has for
+/// each. Each is used once.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_with(
+    compiled: Compiled,
+    rootfs: OwnedFd,
+    mut trees: BTreeMap<PathBuf, OwnedFd>,
+    cgroup: &Cgroup,
+) -> Result<(Plan, Vec<OwnedFd>), Error> {
     let mut rootfs = Some(rootfs);
     let mut maps = idmap::Maps::default();
     let open = |source: &Source| match source {
         Source::Rootfs => rootfs.take().ok_or_else(|| Error::invalid("root", "given to two slots")),
+        Source::Tree { path, idmap, procfs, .. } if trees.contains_key(path) => {
+            let tree = trees.remove(path).ok_or_else(|| Error::NoSource(path.clone()))?;
+            idmap.iter().try_for_each(|map| maps.map(&tree, path, map))?;
+            checked(path, tree, *procfs)
+        }
         other => open(other, cgroup, &mut maps),
     };
     let fds = compiled.sources.iter().map(open).collect::<Result<_, _>>()?;

@@ -47,6 +47,11 @@ impl Config {
         self.root.join("names")
     }
 
+    /// The folder of volumes.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
     /// The container's own cgroup.
     pub(crate) fn cgroup(&self, id: &str) -> String {
         format!("{}/{id}", self.cgroup.trim_end_matches('/'))

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode};
-use crate::{Engine, Error, names, overlay};
+use crate::{Engine, Error, mounts, names, overlay, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -26,7 +26,7 @@ impl Engine {
     /// Makes a container of `image`. It is complete or not there: the folder gets its own name when everything is in it.
     ///
     /// # Errors
-    /// [`Error::NameInUse`], [`Error::BadName`], [`Error::NoCommand`]; a layer of the image is gone.
+    /// [`Error::NameInUse`], [`Error::BadName`], [`Error::NoCommand`]; a layer of the image is gone; a mount that cannot be.
     pub fn create(&self, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
         self.create_id(names::new_id()?, request, image)
     }
@@ -51,8 +51,9 @@ impl Engine {
             (None, NetworkMode::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
             (None, _) => id[..12].to_owned(),
         };
-        let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now() })?;
-        let folder = Folder::make(&self.config, &record)?;
+        let mounts = mounts::resolve(self, request, image)?;
+        let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now(), mounts })?;
+        let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record))?;
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
@@ -72,7 +73,8 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    fn make(config: &Config, record: &Record) -> Result<Folder, Error> {
+    /// Makes it, and fetches with `take` what others may not have meanwhile.
+    fn make(config: &Config, record: &Record, take: impl FnOnce() -> Result<(), Error>) -> Result<Folder, Error> {
         let during = || format!("make the container {}", record.name);
         let new = config.containers().join(format!(".new-{}", record.id));
         let dir = claimed(&new).during(during)?;
@@ -81,14 +83,22 @@ impl Folder {
                 folder(&new.join(name)).during(during)?;
             }
             store(&dir, record)?;
-            std::fs::rename(&new, config.container(&record.id)).call(|| format!("rename({new:?})")).during(during)?;
-            Ok(Folder { dir })
+            take()?;
+            std::fs::rename(&new, config.container(&record.id)).call(|| format!("rename({new:?})")).during(during)
         };
-        fill().inspect_err(|_| drop(std::fs::remove_dir_all(&new)))
+        match fill() {
+            Ok(()) => Ok(Folder { dir }),
+            Err(error) => {
+                let _ = std::fs::remove_dir_all(&new);
+                Err(error)
+            }
+        }
     }
 
     fn undo(&self, config: &Config, record: &Record, error: Error) -> Error {
         let _ = sys::fs::open_dir(config.containers()).and_then(|all| sys::fs::remove_tree(all, &record.id));
+        volume::release(config, record);
+        let _ = volume::release_own(config, record);
         error
     }
 
@@ -140,7 +150,7 @@ pub(crate) fn in_charge(folder: &Path) -> bool {
 }
 
 /// Makes a folder and locks it. Between the two steps [`sweep`] may take it for abandoned; then it is made again.
-fn claimed(path: &Path) -> sys::Result<File> {
+pub(crate) fn claimed(path: &Path) -> sys::Result<File> {
     loop {
         folder(path)?;
         match File::open(path) {
@@ -157,11 +167,12 @@ pub(crate) fn folder(path: &Path) -> sys::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).call(|| format!("mkdir({path:?}, 0700)"))
 }
 
-/// Removes folders whose maker was killed before it could finish, and what was being removed.
-pub(crate) fn sweep(config: &Config) -> Result<(), Error> {
-    let all = sys::fs::open_dir(config.containers()).during(|| "sweep unfinished containers")?;
-    for name in sys::fs::list(&all).during(|| "sweep unfinished containers")? {
-        let path = config.containers().join(&name);
+/// Removes folders in `folder` whose maker was killed before it could finish, and what was being removed.
+pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
+    let during = || format!("sweep {}", folder.display());
+    let all = sys::fs::open_dir(folder).during(during)?;
+    for name in sys::fs::list(&all).during(during)? {
+        let path = folder.join(&name);
         let starts = |beginning: &str| name.to_str().is_some_and(|name| name.starts_with(beginning));
         // The lock is kept while its folder goes, so that a maker who is just about to take it finds it taken. Two who remove what is gone
         // anyway do not disturb each other.

@@ -27,6 +27,23 @@ pub enum Error {
     /// A name outside `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     #[error("invalid container name {0:?}: use letters, digits, '_', '.' and '-', and begin with a letter or digit")]
     BadName(String),
+    /// No volume has this name.
+    #[error("no such volume: {0}")]
+    NoSuchVolume(String),
+    /// Containers have the volume.
+    #[error("the volume {name} is in use by {by}: remove what uses it first")]
+    VolumeInUse {
+        /// The volume.
+        name: String,
+        /// The containers' names.
+        by: String,
+    },
+    /// A volume's name outside `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
+    #[error(
+        "invalid volume name {0:?}: use 2 to 255 letters, digits, '_', '.' and '-', and begin with a letter or digit; a folder of the \
+         host is given by its absolute path"
+    )]
+    BadVolumeName(String),
     /// The word is no signal.
     #[error("invalid signal {text:?}: give a number from 1 to 64 or a name such as SIGTERM")]
     BadSignal {

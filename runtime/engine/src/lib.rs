@@ -16,6 +16,7 @@
 //! containers/ID/   config.json (written here) · status.json, log/ (the monitor's) · upper work · hosts hostname resolv.conf
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
+//! volumes/NAME/    files that outlive containers                                              volume/
 //! networks/        the subnet of the default bridge
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
@@ -33,6 +34,7 @@ mod create;
 mod error;
 mod exec;
 mod logs;
+mod mounts;
 mod names;
 mod network;
 mod overlay;
@@ -54,6 +56,7 @@ mod start;
 mod state;
 mod stop;
 mod usage;
+mod volume;
 mod wait;
 
 pub use ahead::Ahead;
@@ -70,6 +73,7 @@ pub use signals::{name as signal_name, parse as parse_signal};
 pub use start::{Attach, StartOptions};
 pub use state::{Container, NetworkState};
 pub use usage::Usage;
+pub use volume::{Volume, VolumeRecord};
 
 /// The containers and images below one [`Config`].
 #[derive(Debug)]

@@ -25,12 +25,27 @@ pub(crate) fn mount(lower: &[Lower], folder: &Path, volatile: bool) -> Result<Ow
     if volatile {
         forget_unsynced(folder).during(what)?;
     }
-    match with(folder, volatile, |overlay| add(overlay, lower)) {
+    let upper = Upper { folder, volatile };
+    mounted(lower, Some(&upper), &folder.join("log")).during(what)
+}
+
+/// Mounts `lower` (topmost first, two at least) so that nobody can write to it. `place` is any folder.
+pub(crate) fn mount_read_only(lower: &[Lower], place: &Path) -> Result<OwnedFd, Error> {
+    mounted(lower, None, place).during(|| "mount an image's files")
+}
+
+/// What is on top.
+struct Upper<'a> {
+    /// The container's folder.
+    folder: &'a Path,
+    volatile: bool,
+}
+
+fn mounted(lower: &[Lower], upper: Option<&Upper<'_>>, place: &Path) -> sys::Result<OwnedFd> {
+    match with(upper, |overlay| add(overlay, lower)) {
         // `lowerdir+` is known since Linux 6.7, for descriptors since 6.13, and for a mount that is attached nowhere since 6.15.
-        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => {
-            by_paths(lower, folder, volatile).during(what)
-        }
-        other => other.during(what),
+        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => by_paths(lower, upper, place),
+        other => other,
     }
 }
 
@@ -45,13 +60,13 @@ fn add(overlay: &Filesystem, lower: &[Lower]) -> sys::Result<()> {
 }
 
 /// For older kernels, to which a layer is a path: mounts are attached meanwhile, where nobody else sees them.
-fn by_paths(lower: &[Lower], folder: &Path, volatile: bool) -> sys::Result<OwnedFd> {
-    let mounted = |paths: &[PathBuf]| with(folder, volatile, |overlay| overlay.set("lowerdir", joined(paths)).map(drop));
+fn by_paths(lower: &[Lower], upper: Option<&Upper<'_>>, place: &Path) -> sys::Result<OwnedFd> {
+    let mounted = |paths: &[PathBuf]| with(upper, |overlay| overlay.set("lowerdir", joined(paths)).map(drop));
     if lower.iter().all(|layer| matches!(layer, Lower::Folder(_))) {
         return mounted(&lower.iter().map(Lower::path).collect::<Vec<_>>());
     }
     // A mount namespace of a thread's own: it and what is attached in it ends with the thread, even if the process is killed.
-    let attached = || mounted(&attach(lower, &folder.join("log"))?);
+    let attached = || mounted(&attach(lower, place)?);
     match std::thread::scope(|scope| scope.spawn(attached).join()) {
         Ok(mount) => mount,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -89,12 +104,15 @@ fn forget_unsynced(folder: &Path) -> sys::Result<()> {
     }
 }
 
-fn with(folder: &Path, volatile: bool, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
+fn with(upper: Option<&Upper<'_>>, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
     let overlay = Filesystem::open("overlay")?;
     overlay.set("source", "overlay")?;
     layers(&overlay)?;
+    let Some(Upper { folder, volatile }) = upper else {
+        return overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY);
+    };
     overlay.set("upperdir", folder.join("upper"))?.set("workdir", folder.join("work"))?;
-    if volatile {
+    if *volatile {
         overlay.flag("volatile")?;
     }
     overlay.mount(MountAttrFlags::empty())
@@ -175,7 +193,10 @@ mod tests {
         };
         assert_eq!(names(mount(&lower, own, true).unwrap()), ["a", "b", "c"]);
         forget_unsynced(own).unwrap();
-        assert_eq!(names(by_paths(&lower, own, true).unwrap()), ["a", "b", "c"]);
+        let upper = Upper { folder: own, volatile: true };
+        assert_eq!(names(by_paths(&lower, Some(&upper), &own.join("log")).unwrap()), ["a", "b", "c"]);
+        assert_eq!(names(mount_read_only(&lower, own).unwrap()), ["a", "b", "c"]);
+        assert_eq!(names(by_paths(&lower, None, own).unwrap()), ["a", "b", "c"]);
         assert!(!mounts().contains(own.to_str().unwrap()));
     }
 

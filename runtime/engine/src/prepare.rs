@@ -1,6 +1,5 @@
 //! What a run needs, made side by side and given away as one message with descriptors: dropped before that, it is all undone.
 
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -8,7 +7,6 @@ use container::cgroup::{self, Cgroup, Devices};
 use images::Lower;
 use launch::Slot;
 use monitor::{Cleanup, Launch, LogLimits};
-use sys::Call;
 use sys::fs::open_dir;
 
 use crate::ahead::{Ahead, Begun};
@@ -18,7 +16,7 @@ use crate::request::NetworkMode;
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, overlay, runtime};
+use crate::{Engine, Error, Record, mounts, overlay, runtime, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -59,9 +57,9 @@ impl Engine {
         let (netns, cgroup_path) = (network.namespace(), self.config.cgroup(&record.id));
         let facts = spec::Facts { identity: &identity, netns, files: &files, cgroup: &cgroup_path, size: options.size };
         let spec = spec::spec(record, facts)?;
-        bind_sources(record)?;
+        let trees = mounts::open(self, record, &identity)?;
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
-        let (plan, fds) = container::prepare(compiled, rootfs, &cgroup).map_err(Error::Container)?;
+        let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
         Ok((monitor?, Prepared { launch, table, devices }))
@@ -110,6 +108,7 @@ impl Engine {
         if record.remove {
             cleanup.discard.push(config.container(&record.id));
             cleanup.unlink.push(config.names().join(&record.name));
+            volume::undo(config, record, &mut cleanup);
         }
         Ok(Launch {
             id: record.id.clone(),
@@ -145,13 +144,4 @@ impl Table {
         self.fds.push(fd);
         Slot((self.fds.len() - 1) as u32)
     }
-}
-
-/// A missing folder on the host is made, as Docker makes it for `-v`.
-fn bind_sources(record: &Record) -> Result<(), Error> {
-    for bind in record.binds.iter().filter(|bind| !bind.source.exists()) {
-        let made = fs::create_dir_all(&bind.source).call(|| format!("mkdir({:?})", bind.source));
-        made.during(|| format!("make the missing folder {} for -v", bind.source.display()))?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use images::{Digest, Image};
 use launch::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Bind, CreateRequest, NetworkMode, Port, Resources, Security};
+use crate::request::{CreateRequest, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
 use crate::{Error, signals};
 
 /// `config.json` of one container.
@@ -38,8 +38,15 @@ pub struct Record {
     pub stdin: bool,
     /// The image's labels and its own.
     pub labels: BTreeMap<String, String>,
-    /// Folders and files of the host.
-    pub binds: Vec<Bind>,
+    /// What is mounted in it, each place once.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// Containers that some of it is from.
+    #[serde(default)]
+    pub volumes_from: Vec<VolumesFrom>,
+    /// Bytes of shared memory.
+    #[serde(default)]
+    pub shm_size: Option<u64>,
     /// The network.
     pub network: NetworkMode,
     /// Ports to publish.
@@ -75,6 +82,7 @@ pub(crate) struct Own {
     pub(crate) name: String,
     pub(crate) hostname: String,
     pub(crate) created: Nanos,
+    pub(crate) mounts: Vec<Mount>,
 }
 
 /// The search path of a process whose image names none.
@@ -85,17 +93,13 @@ impl Record {
     /// replaced by key, labels are added.
     ///
     /// # Errors
-    /// [`Error::NoCommand`] when neither names a program; [`Error::Invalid`] when two binds have one target.
+    /// [`Error::NoCommand`] when neither names a program.
     pub(crate) fn merge(request: &CreateRequest, image: &Image, own: Own) -> Result<Record, Error> {
         let config = &image.config.config;
         check_workdir(request.workdir.as_deref())?;
         let (entrypoint, cmd) = command(request, config.entrypoint.as_deref(), config.cmd.as_deref());
         if entrypoint.is_empty() && cmd.is_empty() {
             return Err(Error::NoCommand { image: request.image.clone() });
-        }
-        if let Some(bind) = request.binds.iter().enumerate().find_map(|(at, bind)| same_target(&request.binds[..at], bind)) {
-            let what = format!("volume on {}", bind.target.display());
-            return Err(Error::Invalid { what, why: "two have this place in the container".to_owned() });
         }
         let mut labels = config.labels.clone();
         labels.extend(request.labels.clone());
@@ -123,7 +127,9 @@ impl Record {
             tty: request.tty,
             stdin: request.stdin,
             labels,
-            binds: request.binds.clone(),
+            mounts: own.mounts,
+            volumes_from: request.volumes_from.clone(),
+            shm_size: request.shm_size,
             network: request.network,
             ports: request.ports.clone(),
             exposed: config.exposed_ports.iter().cloned().collect(),
@@ -138,10 +144,6 @@ impl Record {
     pub fn args(&self) -> Vec<String> {
         self.entrypoint.iter().chain(&self.cmd).cloned().collect()
     }
-}
-
-fn same_target<'a>(others: &[Bind], bind: &'a Bind) -> Option<&'a Bind> {
-    others.iter().any(|other| other.target == bind.target).then_some(bind)
 }
 
 fn command(request: &CreateRequest, entrypoint: Option<&[String]>, cmd: Option<&[String]>) -> (Vec<String>, Vec<String>) {

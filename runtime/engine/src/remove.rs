@@ -10,15 +10,16 @@ use sys::fs::open_dir;
 use crate::create::{Folder, in_charge, sweep, take_charge};
 use crate::error::During;
 use crate::wait::open_process;
-use crate::{Engine, Error, names, recover, state};
+use crate::{Engine, Error, names, recover, state, volume};
 
 impl Engine {
-    /// Removes a container. With `force` a running one is killed first, and one whose record is damaged or incomplete is removed too.
+    /// Removes a container. With `force` a running one is killed first, and one whose record is damaged or incomplete is removed too; with
+    /// `volumes` those go with it that were its own and that nobody else has.
     ///
     /// # Errors
     /// [`Error::Running`] without force.
-    pub fn remove(&self, given: &str, force: bool) -> Result<(), Error> {
-        let _ = sweep(&self.config);
+    pub fn remove(&self, given: &str, force: bool, volumes: bool) -> Result<(), Error> {
+        let _ = sweep(&self.config.containers());
         let id = names::resolve(&self.config, given)?;
         if let Some(process) = self.running_process(&id, force)? {
             let _ = sys::process::signal(&process, 9);
@@ -42,7 +43,9 @@ impl Engine {
             }
         }
         let record = state::load(&self.config, &id).ok().flatten().map(|container| container.record);
-        drop_container(self, &id, record, lock)
+        let own = record.as_ref().filter(|record| volumes || record.remove).cloned();
+        drop_container(self, &id, record, lock)?;
+        own.map_or(Ok(()), |record| volume::release_own(&self.config, &record))
     }
 
     /// The container's first process, if it has one that may be killed.
@@ -74,6 +77,7 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
     }
     if let Some(record) = &record {
         names::release(config, &record.name, id);
+        volume::release(config, record);
     }
     sys::fs::remove_tree(all, gone).during(what)
 }

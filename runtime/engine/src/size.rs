@@ -1,4 +1,4 @@
-//! How much a container has written.
+//! How much a container has written, or a volume has in it.
 
 use std::os::fd::OwnedFd;
 
@@ -12,8 +12,13 @@ const DEPTH: u32 = 200;
 impl Engine {
     /// Bytes of the files that a container has made or changed.
     pub fn written_size(&self, record: &Record) -> u64 {
-        sys::fs::open_dir(self.config.container(&record.id).join("upper")).map_or(0, |upper| size(&upper, DEPTH))
+        of(&self.config.container(&record.id).join("upper"))
     }
+}
+
+/// Bytes of all files in a folder. What cannot be read counts as nothing.
+pub(crate) fn of(folder: &std::path::Path) -> u64 {
+    sys::fs::open_dir(folder).map_or(0, |folder| size(&folder, DEPTH))
 }
 
 fn size(folder: &OwnedFd, depth: u32) -> u64 {

@@ -68,4 +68,5 @@ pub use gate::{Gate, start};
 pub use plan::*;
 pub use sealed::seal;
 pub use status::*;
+pub use steps::copy::tree as copy_tree;
 pub use steps::target::PROC_FILES;

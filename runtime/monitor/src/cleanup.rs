@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use monitor::Cleanup;
-use rustix::fs::{rename, unlink};
+use rustix::fs::{rename, rmdir, unlink};
 
 use crate::cgroup;
 
@@ -25,7 +25,9 @@ pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>, netfilter: Option<
     for path in &cleanup.trees {
         tree(path);
     }
-    for path in &cleanup.discard {
+    // Without its `users` nobody can take it any more, and with somebody in there it cannot be removed.
+    let unused = cleanup.unused.iter().filter(|path| rmdir(path.join("users")).is_ok());
+    for path in cleanup.discard.iter().chain(unused) {
         let _ = gone(path).map(|gone| rename(path, gone));
     }
 }
@@ -33,7 +35,7 @@ pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>, netfilter: Option<
 /// Removes the files of what [`run`] took out of sight. On a disk that is told of each freed block this takes milliseconds for each
 /// folder.
 pub(crate) fn discard(cleanup: &Cleanup) {
-    cleanup.discard.iter().filter_map(|path| gone(path)).for_each(|path| tree(&path));
+    cleanup.discard.iter().chain(&cleanup.unused).filter_map(|path| gone(path)).for_each(|path| tree(&path));
 }
 
 fn gone(path: &Path) -> Option<PathBuf> {

@@ -167,6 +167,8 @@ pub struct Cleanup {
     /// Trees to remove that nobody should wait for: with `--rm`, the container's folder. Before the end is told each is renamed to `.gone-`
     /// and its name, so nobody finds it any more; the files go after that.
     pub discard: Vec<PathBuf>,
+    /// The same for folders that are kept while there is anything in their `users`: volumes of the container's own.
+    pub unused: Vec<PathBuf>,
 }
 
 /// A process to run in a running container.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::verbs::{
     attach, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout,
     logs, management, manifest, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start,
-    stats, stop, tag, top, version, wait,
+    stats, stop, tag, top, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -94,6 +94,8 @@ pub(crate) enum Verb {
     Manifest(manifest::Manifest),
     #[command(subcommand)]
     Registry(registry::Registry),
+    #[command(subcommand)]
+    Volume(volume::Verb),
     Login(login::Args),
     Logout(logout::Args),
     Oci(oci::Args),
@@ -160,6 +162,7 @@ impl Verb {
             Verb::Container(verb) => Verb::from(verb).run(context),
             Verb::Manifest(verb) => manifest::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
+            Verb::Volume(verb) => volume::run(context, verb),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Oci(args) => oci::run(args),

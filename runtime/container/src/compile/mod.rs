@@ -20,7 +20,7 @@ pub use idmap::{IdMap, Users};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub use launch::IdRange;
 pub(crate) use namespaces::name as namespace_name;
-pub use options::known as mount_options;
+pub use options::{Parts as MountParts, known as mount_options, parts as mount_parts};
 
 use std::path::PathBuf;
 

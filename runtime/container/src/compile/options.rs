@@ -209,6 +209,26 @@ fn attribute(option: &str) -> Option<Effect> {
     ATTRIBUTES.iter().find(|(name, _)| *name == option).map(|(_, effect)| *effect)
 }
 
+/// What the options of a new file system mean to fsmount(2) and fsconfig(2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// `MOUNT_ATTR_*` of the mount.
+    pub attributes: u64,
+    /// What the file system itself is told, with a value or as a flag.
+    pub settings: Vec<(String, Option<String>)>,
+}
+
+/// Sorts the options of a new file system, of which this process mounts one itself.
+pub fn parts(options: &[&str]) -> Parts {
+    let sorted = Options::parse(options.iter().copied());
+    let mut settings: Vec<_> = sorted.superblock.iter().map(|name| ((*name).to_owned(), None)).collect();
+    if sorted.readonly() {
+        settings.push(("ro".to_owned(), None));
+    }
+    settings.extend(sorted.data.iter().cloned());
+    Parts { attributes: sorted.all(), settings }
+}
+
 /// All options that act, sorted: those that only file systems know come on top.
 pub fn known() -> Vec<String> {
     let attributes = ATTRIBUTES.iter().flat_map(|(name, _)| [(*name).to_owned(), format!("r{name}")]);

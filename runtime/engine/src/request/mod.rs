@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use exec::ExecRequest;
 pub use limits::Resources;
-pub use mounts::Bind;
+pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{NetworkMode, Port, Protocol};
 pub use security::Security;
 
@@ -39,8 +39,12 @@ pub struct CreateRequest {
     pub stdin: bool,
     /// Labels, on top of the image's.
     pub labels: BTreeMap<String, String>,
-    /// Folders and files of the host.
-    pub binds: Vec<Bind>,
+    /// What is mounted in it.
+    pub mounts: Vec<Mount>,
+    /// Containers whose mounts it gets, too.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// Bytes of shared memory, in `/dev/shm`; 64 MiB when there is none.
+    pub shm_size: Option<u64>,
     /// The network.
     pub network: NetworkMode,
     /// Ports to publish.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use oci_spec::runtime::Mount;
 
+use crate::mounts::stand_in;
 use crate::record::Record;
-use crate::request::NetworkMode;
+use crate::request::{Access, Mount as Wanted, MountSource, NetworkMode};
 
 pub(super) fn mount(kind: &str, source: &Path, target: impl AsRef<Path>, options: &[&str]) -> Mount {
     let mut mount = Mount::default();
@@ -18,28 +19,55 @@ pub(super) fn mount(kind: &str, source: &Path, target: impl AsRef<Path>, options
 
 /// The user has put something of the host there.
 pub(super) fn is_bound(record: &Record, target: &Path) -> bool {
-    record.binds.iter().any(|bind| bind.target == target)
+    record.mounts.iter().any(|mount| mount.target == target)
 }
 
 /// All mounts of a container, in order: a folder before what is below it, as Docker sorts them. What the user mounts replaces ours of the
 /// same place, and a `/dev` of the host all of ours in it. `files` is the folder with its `hosts`, `hostname` and `resolv.conf`.
 pub(super) fn mounts(record: &Record, files: &Path) -> Vec<Mount> {
-    let mut all = kernel(record.security.privileged);
+    let security = &record.security;
+    let mut all = kernel(security.privileged, record.shm_size.unwrap_or(SHM_SIZE));
+    // As Docker has it: what is the root file system's share can be written if that can.
+    let own: &[&str] = if security.readonly_rootfs { &["bind", "rprivate", "ro"] } else { &["bind", "rprivate"] };
     for name in ["resolv.conf", "hostname", "hosts"] {
-        all.push(mount("bind", &files.join(name), Path::new("/etc").join(name), &["bind", "rprivate"]));
+        all.push(mount("bind", &files.join(name), Path::new("/etc").join(name), own));
     }
     let dev = is_bound(record, Path::new("/dev"));
     let replaced = |target: &Path| is_bound(record, target) || dev && target.starts_with("/dev");
     all.retain(|mount| !replaced(mount.destination()));
-    for bind in &record.binds {
-        let access = if bind.readonly { "rro" } else { "rw" };
-        all.push(mount("bind", &bind.source, &bind.target, &["rbind", "rprivate", access]));
-    }
+    all.extend(record.mounts.iter().enumerate().map(|(at, mount)| wanted(mount, &stand_in(files, at))));
     all.sort_by_key(|mount| mount.destination().components().count());
     all
 }
 
-fn kernel(privileged: bool) -> Vec<Mount> {
+/// What the user wants to have mounted. `stand_in` stands for what is no path of the host.
+fn wanted(wanted: &Wanted, stand_in: &Path) -> Mount {
+    let (source, bind) = match &wanted.source {
+        MountSource::Bind { path, recursive, .. } => (path.as_path(), if *recursive { "rbind" } else { "bind" }),
+        MountSource::Volume { .. } | MountSource::Image { .. } => (stand_in, "rbind"),
+        MountSource::Tmpfs { options, .. } => {
+            // Later ones win.
+            let all: Vec<&str> = ["noexec", "nosuid", "nodev"].into_iter().chain(options.iter().map(String::as_str)).collect();
+            return mount("tmpfs", Path::new("tmpfs"), &wanted.target, &all);
+        }
+    };
+    let access = match wanted.access {
+        // A volume that is mounted read-only itself stays so.
+        Access::Write if source == stand_in => None,
+        Access::Write => Some("rw"),
+        Access::Read => Some("rro"),
+        Access::ReadTop => Some("ro"),
+    };
+    let propagation = wanted.propagation.map_or_else(|| "rprivate".to_owned(), |own| own.to_string());
+    let idmap = wanted.idmap.as_ref().map(|ranges| if ranges.is_empty() { "idmap".to_owned() } else { format!("idmap={ranges}") });
+    let options: Vec<&str> = [bind, &propagation].into_iter().chain(access).chain(idmap.as_deref()).collect();
+    mount("bind", source, &wanted.target, &options)
+}
+
+/// Bytes of shared memory, unless asked for: Docker's 64 MiB.
+const SHM_SIZE: u64 = 64 << 20;
+
+fn kernel(privileged: bool, shm_size: u64) -> Vec<Mount> {
     let guarded = if privileged { "rw" } else { "ro" };
     let new = |kind: &str, source: &str, target: &str, options: &[&str]| mount(kind, Path::new(source), target, options);
     vec![
@@ -49,7 +77,7 @@ fn kernel(privileged: bool) -> Vec<Mount> {
         new("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", guarded]),
         new("cgroup", "cgroup", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "relatime", guarded]),
         new("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]),
-        new("tmpfs", "shm", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"]),
+        new("tmpfs", "shm", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", &format!("size={shm_size}")]),
     ]
 }
 
@@ -86,23 +114,44 @@ pub(super) fn sysctls(record: &Record) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Bind, Resources, Security};
+    use crate::request::{Resources, Security};
 
     fn record() -> Record {
         let digest = format!("sha256:{}", "0".repeat(64));
         serde_json::from_value(serde_json::json!({
             "id": "", "name": "", "created": 0, "entrypoint": [], "cmd": [], "env": [], "workdir": "/", "user": "", "hostname": "",
             "image": { "name": "", "id": digest, "manifest": digest, "layers": [] }, "tty": false, "stdin": false, "labels": {},
-            "binds": [], "network": "bridge", "ports": [], "exposed": [], "resources": Resources::default(),
+            "mounts": [], "network": "bridge", "ports": [], "exposed": [], "resources": Resources::default(),
             "security": Security::default(), "remove": false, "stop_signal": 15,
         }))
         .unwrap()
     }
 
     fn order(binds: &[&str]) -> Vec<String> {
-        let bind = |target: &&str| Bind { source: "/host".into(), target: target.into(), readonly: false };
-        let record = Record { binds: binds.iter().map(bind).collect(), ..record() };
+        let record = Record { mounts: binds.iter().map(|target| bind(target, Access::Write)).collect(), ..record() };
         mounts(&record, Path::new("/files")).iter().map(|mount| mount.destination().display().to_string()).collect()
+    }
+
+    fn bind(target: &str, access: Access) -> Wanted {
+        let source = MountSource::Bind { path: "/host".into(), create: true, recursive: true };
+        Wanted { target: target.into(), source, access, propagation: None, chown: false, idmap: None, mode: String::new() }
+    }
+
+    fn options(wanted: Wanted) -> String {
+        let record = Record { mounts: vec![wanted], ..record() };
+        let all = mounts(&record, Path::new("/files"));
+        all.iter().find(|mount| mount.destination() == Path::new("/data")).unwrap().options().clone().unwrap().join(" ")
+    }
+
+    #[test]
+    fn what_a_mount_becomes() {
+        assert_eq!(options(bind("/data", Access::Write)), "rbind rprivate rw");
+        assert_eq!(options(bind("/data", Access::Read)), "rbind rprivate rro");
+        let idmap = Some("uids=0-1-10;gids=0-1-10".to_owned());
+        let shared = Wanted { propagation: Some(crate::Propagation::RShared), idmap, ..bind("/data", Access::ReadTop) };
+        assert_eq!(options(shared), "rbind rshared ro idmap=uids=0-1-10;gids=0-1-10");
+        let tmpfs = MountSource::Tmpfs { options: vec!["exec".to_owned(), "size=1m".to_owned()], short: true };
+        assert_eq!(options(Wanted { source: tmpfs, ..bind("/data", Access::Write) }), "noexec nosuid nodev exec size=1m");
     }
 
     fn at(order: &[String], target: &str) -> usize {

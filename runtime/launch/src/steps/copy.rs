@@ -16,9 +16,12 @@ use sys::{Call, Error};
 /// Folders below each other. Each takes two descriptors.
 const MAX_DEPTH: u32 = 200;
 
-/// Copies everything in the folder `from` into `to`: contents, owners, modes, times and extended attributes. `to` itself gets those of
-/// `from`, but keeps its own mode.
-pub(super) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> sys::Result<()> {
+/// Copies everything in the folder `from` into `to`, which is empty: contents, owners, modes, times and extended attributes. `to` itself
+/// gets those of `from`, but keeps its own mode. No link is followed, and nothing but plain files is ever opened.
+///
+/// # Errors
+/// There is no room; folders are more than 200 deep; somebody exchanges files meanwhile.
+pub fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> sys::Result<()> {
     // Neither was opened for reading.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |at| openat(at, ".", flags, Mode::empty()).call(|| "openat(\".\", O_DIRECTORY)");

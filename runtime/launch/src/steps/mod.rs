@@ -4,7 +4,7 @@
 mod bind;
 mod cgroup;
 mod console;
-mod copy;
+pub(crate) mod copy;
 mod device;
 mod label;
 mod mask;

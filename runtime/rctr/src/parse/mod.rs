@@ -1,14 +1,14 @@
 //! Words of the command line as values. Each parser's error says what form is accepted.
 
-mod bind;
 mod env;
 mod moment;
+mod mount;
 mod port;
 mod size;
 
-pub(crate) use bind::bind;
 pub(crate) use env::{environment, label};
 pub(crate) use moment::moment;
+pub(crate) use mount::{mount, tmpfs, volume, volumes_from};
 pub(crate) use port::ports;
 pub(crate) use size::{bytes, cpus, seconds};
 

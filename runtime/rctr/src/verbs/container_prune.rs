@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
             continue;
         }
         let size = engine.written_size(&container.record);
-        match engine.remove(&container.record.id, false) {
+        match engine.remove(&container.record.id, false, false) {
             Ok(()) => {
                 freed += size;
                 gone.push(container.record.id);

@@ -2,6 +2,7 @@
 
 mod container;
 mod image;
+pub(crate) mod mounts;
 
 use anyhow::{Result, bail};
 use engine::{Engine, Error};

@@ -1,7 +1,7 @@
 //! `rctr rmi`.
 
 use anyhow::Result;
-use engine::Engine;
+use engine::{Engine, Mount, MountSource};
 use images::Image;
 
 use crate::context::Context;
@@ -39,6 +39,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 /// Ids of the containers that need an image. Asked anew for each image, so that a container made meanwhile is seen.
 pub(crate) fn users(engine: &Engine, image: &Image) -> Vec<String> {
     let Ok(containers) = engine.containers() else { return vec!["containers that cannot be listed".to_owned()] };
-    let uses = containers.iter().filter(|container| container.record.image.manifest == image.manifest);
+    let mounted = |mount: &Mount| matches!(&mount.source, MountSource::Image { manifest: Some(own), .. } if *own == image.manifest);
+    let uses = containers
+        .iter()
+        .filter(|container| container.record.image.manifest == image.manifest || container.record.mounts.iter().any(mounted));
     uses.map(|container| container.record.id[..12].to_owned()).collect()
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 fn started(engine: &Engine, ahead: Ahead, id: &str, remove: bool, options: &StartOptions) -> Result<engine::Session> {
     engine.start_ahead(ahead, options).map_err(|error| {
         if remove {
-            let _ = engine.remove(id, true);
+            let _ = engine.remove(id, true, true);
         }
         error.into()
     })

@@ -88,7 +88,11 @@ impl Making {
     pub(crate) fn new(context: &Context, engine: &Engine, args: CreateArgs) -> Result<Making> {
         let id_file = args.cidfile.as_deref().map(claim).transpose()?;
         let image = pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet);
-        match image.and_then(|image| Ok((image, request(args)?))) {
+        let mounted = |image| {
+            let mut mounted = args.mounts.images();
+            mounted.try_for_each(|name| pull::present(context, engine, name, args.pull, None, args.quiet).map(drop)).map(|()| image)
+        };
+        match image.and_then(mounted).and_then(|image| Ok((image, request(args)?))) {
             Ok((image, request)) => Ok(Making { request, image, id_file }),
             Err(error) => {
                 drop(id_file.map(|(_, path)| fs::remove_file(path)));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use engine::{Container, Engine, NetworkMode, Port, Status, signal_name};
 use serde_json::{Map, Value, json};
 
+use super::mounts;
 use crate::output::amount::rfc3339;
 use crate::verbs::ps::state;
 
@@ -25,10 +26,7 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
         "RestartCount": 0,
         "Driver": "overlay",
         "Platform": "linux",
-        "Mounts": record.binds.iter().map(|bind| json!({
-            "Type": "bind", "Source": bind.source, "Destination": bind.target, "RW": !bind.readonly, "Propagation": "rprivate",
-            "Mode": if bind.readonly { "ro" } else { "" },
-        })).collect::<Vec<_>>(),
+        "Mounts": mounts::shape(engine, record),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": folder.join("upper"), "WorkDir": folder.join("work") } },
         "HostConfig": host(container),
         "Config": config(container),
@@ -92,13 +90,11 @@ fn host(container: &Container) -> Value {
     if security.seccomp_unconfined {
         options.push("seccomp=unconfined");
     }
-    let binds: Vec<_> = record
-        .binds
-        .iter()
-        .map(|bind| format!("{}:{}{}", bind.source.display(), bind.target.display(), if bind.readonly { ":ro" } else { "" }))
-        .collect();
     json!({
-        "Binds": binds,
+        "Binds": mounts::binds(record),
+        "Tmpfs": mounts::tmpfs(record),
+        "VolumesFrom": mounts::volumes_from(record),
+        "ShmSize": record.shm_size.unwrap_or(64 << 20),
         "NetworkMode": record.network,
         "PortBindings": bindings(&record.ports),
         "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },

@@ -11,7 +11,7 @@ pub(super) fn row(container: &Container, whole: bool) -> Value {
     let record = &container.record;
     let command = record.args().join(" ");
     let labels: Vec<_> = record.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let mounts: Vec<_> = record.binds.iter().map(|bind| bind.source.display().to_string()).collect();
+    let mounts: Vec<_> = record.mounts.iter().filter_map(crate::verbs::inspect::mounts::source).collect();
     json!({
         "ID": if whole { &record.id } else { &record.id[..12] },
         "Image": record.image.name,

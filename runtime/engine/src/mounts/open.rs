@@ -1,0 +1,161 @@
+//! Opening what a container has mounted, when it starts.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use images::Lower;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, statx};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use sys::Call;
+use sys::fs::open_in_root;
+
+use super::chown;
+use crate::error::During;
+use crate::request::{Mount, MountSource, Propagation};
+use crate::spec::user::Identity;
+use crate::{Engine, Error, Record, overlay, volume};
+
+/// What stands for the mount number `at` in the OCI configuration, where it is no path of the host. `files` is the container's folder.
+pub(crate) fn stand_in(files: &Path, at: usize) -> PathBuf {
+    files.join("mounts").join(at.to_string())
+}
+
+/// Opens all mounts of `record` that are no paths of the host, by what stands for them, and makes sure that the others are there.
+///
+/// # Errors
+/// Each names the mount's place and what is missing.
+pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Result<BTreeMap<PathBuf, OwnedFd>, Error> {
+    let files = engine.config.container(&record.id);
+    let mut trees = BTreeMap::new();
+    for (at, mount) in record.mounts.iter().enumerate() {
+        let tree = match &mount.source {
+            MountSource::Bind { path, create, .. } => {
+                host(mount, path, *create)?;
+                None
+            }
+            MountSource::Tmpfs { .. } => None,
+            MountSource::Volume { name, subpath, .. } => {
+                let known = engine.volume(name)?;
+                let tree = volume::tree(&engine.config, name, &known.record)?;
+                Some(below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath)))?)
+            }
+            MountSource::Image { name, subpath, layers, .. } => {
+                let tree = image(engine, layers)?;
+                Some(below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath)))?)
+            }
+        };
+        if mount.chown {
+            give(mount, tree.as_ref(), identity)?;
+        }
+        trees.extend(tree.map(|tree| (stand_in(&files, at), tree)));
+    }
+    Ok(trees)
+}
+
+fn shown(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(|| "the files".to_owned(), |path| path.display().to_string())
+}
+
+/// The files of an image, read-only, as a detached mount.
+fn image(engine: &Engine, layers: &[images::Digest]) -> Result<OwnedFd, Error> {
+    let mut lower = layers.iter().rev().map(|digest| engine.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
+    // One layer alone is no overlay: below it comes an empty folder.
+    lower.push(Lower::Folder(engine.config.base().join("proc")));
+    overlay::mount_read_only(&lower, &engine.config.containers())
+}
+
+/// What is at `path` in a tree, as a tree. Its maker may have put links there: they lead to nowhere but into the tree.
+pub(super) fn below(tree: OwnedFd, path: Option<&Path>) -> sys::Result<OwnedFd> {
+    let Some(path) = path else { return Ok(tree) };
+    let found = open_in_root(&tree, path, OFlags::PATH, Mode::empty())?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(&found, "", flags).call(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)"))
+}
+
+fn host(mount: &Mount, path: &Path, create: bool) -> Result<(), Error> {
+    let what = || format!("mount on {}", mount.target.display());
+    let invalid = |why: String| Err(Error::Invalid { what: what(), why });
+    if !path.exists() {
+        if !create {
+            return invalid(format!("there is no {} on the host", path.display()));
+        }
+        let made = fs::create_dir_all(path).call(|| format!("mkdir({path:?})"));
+        made.during(|| format!("make the missing folder {} for -v", path.display()))?;
+    }
+    let wanted = match mount.propagation {
+        Some(Propagation::Shared | Propagation::RShared) => &["shared:"][..],
+        Some(Propagation::Slave | Propagation::RSlave) => &["shared:", "master:"],
+        _ => return Ok(()),
+    };
+    // Without it nothing would ever be shared, without a word.
+    match propagates(path, wanted).during(what)? {
+        true => Ok(()),
+        false => {
+            invalid(format!("{} is on a mount of the host that is not shared: mount --make-shared makes it so", path.display()))
+        }
+    }
+}
+
+/// Whether the mount that `path` is on has one of these fields in mountinfo (proc_pid_mountinfo(5)).
+fn propagates(path: &Path, wanted: &[&str]) -> sys::Result<bool> {
+    let id = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).call(|| format!("statx({path:?})"))?.stx_mnt_id.to_string();
+    let info = fs::read_to_string("/proc/thread-self/mountinfo").call(|| "read(mountinfo)")?;
+    let line = info.lines().find(|line| line.split(' ').next() == Some(&id));
+    let fields = line.into_iter().flat_map(|line| line.split(' ').skip(6).take_while(|field| *field != "-"));
+    Ok(fields.into_iter().any(|field| wanted.iter().any(|wanted| field.starts_with(wanted))))
+}
+
+/// Gives all files of a mount to the container's user.
+fn give(mount: &Mount, tree: Option<&OwnedFd>, identity: &Identity) -> Result<(), Error> {
+    let what = || format!("give what is mounted on {} to the container's user", mount.target.display());
+    let opened;
+    let top = match (&mount.source, tree) {
+        (_, Some(tree)) => tree.as_fd(),
+        (MountSource::Bind { path, .. }, None) => {
+            // Whole systems are never meant.
+            if chown::PRECIOUS.iter().any(|precious| path == Path::new(precious)) {
+                let why = format!("the option U would give {} to another user", path.display());
+                return Err(Error::Invalid { what: format!("mount on {}", mount.target.display()), why });
+            }
+            let flags = OFlags::PATH | OFlags::CLOEXEC;
+            opened = rustix::fs::open(path, flags, Mode::empty()).call(|| format!("open({path:?}, O_PATH)")).during(what)?;
+            opened.as_fd()
+        }
+        _ => return Ok(()),
+    };
+    chown::give(top, identity.uid, identity.gid).during(what)
+}
+
+/// Gives a new container its volumes, and new volumes what the image has in their place.
+///
+/// # Errors
+/// The image has something there that is no folder.
+pub(crate) fn take_volumes(engine: &Engine, record: &Record) -> Result<(), Error> {
+    let files = OnceCell::new();
+    let content = |target: &Path| {
+        if files.get().is_none() {
+            let _ = files.set(image(engine, &record.image.layers)?);
+        }
+        let Some(files) = files.get() else { return Ok(None) };
+        let found = match open_in_root(files, target, OFlags::PATH, Mode::empty()) {
+            Err(error) if matches!(error.errno(), Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            found => found.during(|| format!("look for {} in the image", target.display()))?,
+        };
+        let mode = fstat(&found).call(|| "fstat()").during(|| "look at the image")?.st_mode;
+        match FileType::from_raw_mode(mode) {
+            FileType::Directory => Ok(Some(found)),
+            _ => {
+                let why = "the image has a file there, and a volume is a folder".to_owned();
+                Err(Error::Invalid { what: format!("mount on {}", target.display()), why })
+            }
+        }
+    };
+    volume::take(&engine.config, record, &content)
+}

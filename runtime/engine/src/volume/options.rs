@@ -1,0 +1,143 @@
+//! The driver `local`: a volume may be something that is mounted, by the options of mount(8).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use sys::Call;
+use sys::mount::{Attr, Filesystem, mount_setattr, propagation};
+
+use super::VolumeRecord;
+use super::folder::DATA;
+use crate::Error;
+use crate::config::Config;
+use crate::error::During;
+
+const KEYS: [&str; 3] = ["type", "device", "o"];
+
+/// Refuses what the driver does not have, and what is incomplete.
+pub(super) fn check(options: &BTreeMap<String, String>) -> Result<(), Error> {
+    let refuse = |key: &str, why: String| Err(Error::Invalid { what: format!("volume option {key:?}"), why });
+    for key in options.keys() {
+        if key == "size" {
+            return refuse(key, "no limit can be set on a folder: type=tmpfs with o=size=… has one".to_owned());
+        }
+        if !KEYS.contains(&key.as_str()) {
+            return refuse(key, format!("the driver local has {}", KEYS.join(", ")));
+        }
+    }
+    let missing = |key: &str| !options.is_empty() && options.get(key).is_none_or(String::is_empty);
+    match ["type", "device"].into_iter().find(|key| missing(key)) {
+        Some(key) => refuse(key, "missing: give both, such as type=nfs and device=:/path".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// The files of a volume, as a tree of mounts that is attached nowhere.
+///
+/// # Errors
+/// Its folder, or what it is mounted from, is gone.
+pub(crate) fn tree(config: &Config, name: &str, record: &VolumeRecord) -> Result<OwnedFd, Error> {
+    let during = || format!("open the volume {name}");
+    let path = config.volumes().join(name).join(DATA);
+    let option = |key: &str| record.options.get(key).map(String::as_str).unwrap_or_default();
+    let (kind, device) = (option("type"), option("device"));
+    let words: Vec<&str> = option("o").split(',').filter(|word| !word.is_empty()).collect();
+    if record.options.is_empty() {
+        return copy(&path, true).during(during);
+    }
+    if kind == "none" || kind == "bind" || words.iter().any(|word| matches!(*word, "bind" | "rbind")) {
+        let tree = copy(Path::new(device), words.contains(&"rbind")).during(during)?;
+        let parts = container::mount_parts(&words);
+        return mount_setattr(&tree, Attr { set: parts.attributes, ..Attr::default() }, false).during(during).map(|()| tree);
+    }
+    let words = addressed(kind, &words).map_err(|why| Error::Invalid { what: format!("volume {name}"), why })?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match kind {
+        "tmpfs" => shared(&path, kind, device, &words).during(during),
+        _ => mounted(kind, device, &words).during(during),
+    }
+}
+
+/// A detached copy of what is at `path`, of which mounts do not come back to the host.
+fn copy(path: &Path, recursive: bool) -> sys::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    open_tree(CWD, path, flags).call(|| format!("open_tree({path:?})")).map_err(|error| error.about(path))
+}
+
+fn mounted(kind: &str, device: &str, words: &[&str]) -> sys::Result<OwnedFd> {
+    let parts = container::mount_parts(words);
+    let filesystem = Filesystem::open(kind)?;
+    filesystem.set("source", device)?;
+    for (key, value) in &parts.settings {
+        match value {
+            Some(value) => filesystem.set(key, value)?,
+            None => filesystem.flag(key)?,
+        };
+    }
+    filesystem.mount(MountAttrFlags::from_bits_retain(parts.attributes as u32))
+}
+
+/// One file system for all containers that have the volume: mounted on its folder at the first use, until the volume is removed or the
+/// host restarts.
+fn shared(path: &Path, kind: &str, device: &str, words: &[&str]) -> sys::Result<OwnedFd> {
+    let lock = File::open(path.parent().unwrap_or(path)).call(|| format!("open({path:?})"))?;
+    lock.lock().call(|| format!("flock({path:?})"))?;
+    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).call(|| format!("statx({path:?})"))?;
+    if !stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        let mount = mounted(kind, device, words)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        move_mount(&mount, "", CWD, path, flags).call(|| format!("move_mount({path:?})"))?;
+        mount_setattr(&mount, Attr { propagation: propagation::PRIVATE, ..Attr::default() }, false)?;
+    }
+    copy(path, true)
+}
+
+/// The kernel takes numbers where people write the name of a server (nfs(5), `addr`).
+fn addressed(kind: &str, words: &[&str]) -> Result<Vec<String>, String> {
+    let resolve = |word: &&str| match word.strip_prefix("addr=") {
+        Some(host) if kind.starts_with("nfs") || kind == "cifs" => number(host).map(|address| format!("addr={address}")),
+        _ => Ok((*word).to_owned()),
+    };
+    words.iter().map(resolve).collect()
+}
+
+fn number(host: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = host.parse() {
+        return Ok(address);
+    }
+    let found = (host, 0).to_socket_addrs().map_err(|error| format!("addr={host}: {error}"))?.next();
+    found.map(|address| address.ip()).ok_or_else(|| format!("addr={host}: this name has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+        all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_incomplete_or_unknown_is_refused() {
+        assert!(check(&options(&[])).is_ok() && check(&options(&[("type", "tmpfs"), ("device", "tmpfs")])).is_ok());
+        for bad in [[("type", "nfs")].as_slice(), &[("device", "/x")], &[("o", "bind")], &[("size", "1g")], &[("colour", "red")]] {
+            assert!(check(&options(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_servers_become_numbers() {
+        assert_eq!(addressed("nfs", &["addr=127.0.0.1", "rw"]), Ok(vec!["addr=127.0.0.1".to_owned(), "rw".to_owned()]));
+        assert_eq!(
+            addressed("nfs", &["addr=localhost"]).map(|words| words[0].starts_with("addr=") && words[0].len() > 7),
+            Ok(true)
+        );
+        assert_eq!(addressed("tmpfs", &["addr=none.invalid"]), Ok(vec!["addr=none.invalid".to_owned()]));
+    }
+}

@@ -1,0 +1,73 @@
+//! `rctr volume …`.
+
+mod create;
+mod filter;
+mod inspect;
+mod ls;
+mod prune;
+mod rm;
+
+use anyhow::Result;
+use clap::Subcommand;
+use engine::{Engine, Volume};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::output::amount::rfc3339;
+
+/// Work with volumes
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Create(create::Args),
+    #[command(visible_alias = "list")]
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Args),
+    Prune(prune::Args),
+}
+
+/// Does what was asked for.
+pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
+    match verb {
+        Verb::Create(args) => create::run(context, args),
+        Verb::Ls(args) => ls::run(context, args),
+        Verb::Inspect(args) => inspect::run(context, args),
+        Verb::Rm(args) => rm::run(context, &args),
+        Verb::Prune(args) => prune::run(context, &args),
+    }
+}
+
+/// A volume in the shape of Docker's API.
+fn shape(volume: &Volume) -> Value {
+    let mut labels = volume.record.labels.clone();
+    if volume.record.anonymous {
+        labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
+    }
+    let some = |map: &std::collections::BTreeMap<String, String>| if map.is_empty() { Value::Null } else { json!(map) };
+    json!({
+        "CreatedAt": rfc3339(volume.record.created),
+        "Driver": "local",
+        "Labels": some(&labels),
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": some(&volume.record.options),
+        "Scope": "local",
+    })
+}
+
+/// Removes volumes, and answers the names of those that went, and their bytes. One that somebody takes meanwhile stays.
+fn remove_unused<'a>(engine: &Engine, volumes: impl Iterator<Item = &'a Volume>) -> Result<(Vec<String>, u64)> {
+    let (mut gone, mut freed) = (Vec::new(), 0);
+    for volume in volumes.filter(|volume| volume.users.is_empty()) {
+        match engine.volume_remove(&volume.name) {
+            Ok(bytes) => {
+                gone.push(volume.name.clone());
+                freed += bytes;
+            }
+            Err(engine::Error::VolumeInUse { .. } | engine::Error::NoSuchVolume(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((gone, freed))
+}
