@@ -15,6 +15,7 @@
 //! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
 //! | `unpack`, `erofs`, `store` | layers as folder trees or as images to mount, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
+//! | `make` | what a container has written as a layer, and layers as an image |
 //! | [`serve`] | the other end of the protocol |
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod erofs;
 mod error;
 mod image;
 mod list;
+mod make;
 mod manifest;
 mod platform;
 pub mod pull;
@@ -45,6 +47,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};
 pub use image::{Image, Layer};
 pub use list::{Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list};
+pub use make::{LayerOptions, NewImage, NewLayer, Upper, pack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
 pub use pull::{Event, Progress, PullOptions, Pulled, pull};

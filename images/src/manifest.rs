@@ -4,12 +4,14 @@
 //! registry and a client that believe different ones can be shown different images under one digest (CVE-2021-41190), so
 //! here all three must agree.
 
+use bytes::Bytes;
 use oci_distribution::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
     OciDescriptor, OciImageIndex, OciImageManifest,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::json;
 
 use crate::digest::InvalidDigest;
 use crate::{Digest, Platform};
@@ -287,6 +289,20 @@ fn entry(from: ImageIndexEntry) -> Result<Entry, InvalidManifest> {
     let unknown = platform.as_ref().is_some_and(|platform| platform.os == "unknown" || platform.architecture == "unknown");
     let attestation = unknown || annotations.contains_key("vnd.docker.reference.type");
     Ok(Entry { media_type: from.media_type, digest, size, platform, attestation })
+}
+
+/// The manifest of an image that is made here, and its digest.
+pub(crate) fn made(config: &Digest, size: usize, layers: &[Descriptor]) -> (Digest, Bytes) {
+    const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    let entry = |media_type: &str, digest: &Digest, size: u64| json!({"mediaType": media_type, "digest": digest, "size": size});
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_IMAGE_MEDIA_TYPE,
+        "config": entry(CONFIG, config, size as u64),
+        "layers": layers.iter().map(|layer| entry(&layer.media_type, &layer.digest, layer.size)).collect::<Vec<_>>(),
+    });
+    let bytes = Bytes::from(manifest.to_string());
+    (Digest::sha256(&bytes), bytes)
 }
 
 /// The entry that suits a platform best; of equals the first. An entry that says no platform is taken if none suits: its config

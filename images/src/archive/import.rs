@@ -10,11 +10,11 @@ use sys::Call;
 
 use super::load::one;
 use super::members::{digest, plain};
-use super::read::{OCI_LAYER, Packed, manifest};
+use super::read::{OCI_LAYER, Packed};
 use crate::change::{self, Change};
 use crate::error::{Doing, Error, Result};
 use crate::image::Image;
-use crate::manifest::Descriptor;
+use crate::manifest::{self, Descriptor};
 use crate::pull::Progress;
 use crate::push::Part;
 use crate::store::Store;
@@ -46,7 +46,7 @@ pub fn import(store: &Store, input: File, options: &ImportOptions, progress: &dy
     let config = config(&diff_id, run, options);
     let (id, bytes) = (Digest::sha256(config.as_bytes()), Bytes::from(config));
     let layers = vec![Descriptor { media_type: OCI_LAYER.to_owned(), digest: diff_id.clone(), size }];
-    let made = manifest(&id, bytes.len(), &layers);
+    let made = manifest::made(&id, bytes.len(), &layers);
     let packed = Packed {
         names: options.name.iter().cloned().collect(),
         target: made.clone(),

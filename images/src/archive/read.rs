@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::members::{Members, digest, path};
 use super::{IMAGE_NAME, INDEX, InvalidArchive, MANIFEST, REF_NAME};
@@ -16,8 +15,6 @@ use crate::push::Part;
 use crate::store::parse_config;
 use crate::{Digest, Platform, Reference};
 
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(super) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// An image in an archive.
@@ -160,21 +157,8 @@ fn docker(members: &Members, listed: &Listed) -> Result<Packed> {
         parts.insert(layer.digest.clone(), part.clone());
         layers.push(layer);
     }
-    let made = manifest(&id, bytes.len(), &layers);
+    let made = manifest::made(&id, bytes.len(), &layers);
     Ok(Packed { names: names(listed)?, target: made.clone(), manifest: made, config: (id, bytes), layers, parts })
-}
-
-/// The manifest for an image that came without one.
-pub(super) fn manifest(config: &Digest, size: usize, layers: &[Descriptor]) -> (Digest, Bytes) {
-    let entry = |media_type: &str, digest: &Digest, size: u64| json!({"mediaType": media_type, "digest": digest, "size": size});
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": entry(OCI_CONFIG, config, size as u64),
-        "layers": layers.iter().map(|layer| entry(&layer.media_type, &layer.digest, layer.size)).collect::<Vec<_>>(),
-    });
-    let bytes = Bytes::from(manifest.to_string());
-    (Digest::sha256(&bytes), bytes)
 }
 
 /// Most layers in such archives are not compressed: then the config knows the digest already.

@@ -231,20 +231,8 @@ impl<'a> Staged<'a> {
 
     /// What to unpack into: a new folder, or a new file for an image.
     pub(crate) fn destination(&self) -> Result<Destination> {
-        let images = self.store.makes_images()?;
-        let make = || match images {
-            true => {
-                let path = self.part.join(IMAGE);
-                let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
-                file.map(Destination::Erofs).call(|| format!("open({path:?}, O_CREAT | O_EXCL)"))
-            }
-            false => {
-                let path = self.part.join(TREE);
-                DirBuilder::new().mode(0o755).create(&path).call(|| format!("mkdir({path:?})"))?;
-                sys::fs::open_dir(path).map(Destination::Tree)
-            }
-        };
-        make().map_err(|source| self.store.full_or(source, || format!("unpack layer {}", self.digest)))
+        let made = destination(self.store.makes_images()?, &self.part);
+        made.map_err(|source| self.store.full_or(source, || format!("unpack layer {}", self.digest)))
     }
 
     /// The file for the blob itself, if it is to be kept.
@@ -272,6 +260,18 @@ impl Drop for Staged<'_> {
             let _ = remove(&self.part);
         }
     }
+}
+
+/// A new file for an image, or a new folder, in a layer's folder.
+pub(super) fn destination(image: bool, folder: &Path) -> sys::Result<Destination> {
+    if image {
+        let path = folder.join(IMAGE);
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        return file.map(Destination::Erofs).call(|| format!("open({path:?}, O_CREAT | O_EXCL)"));
+    }
+    let path = folder.join(TREE);
+    DirBuilder::new().mode(0o755).create(&path).call(|| format!("mkdir({path:?})"))?;
+    sys::fs::open_dir(path).map(Destination::Tree)
 }
 
 /// Writes `layer.json` into a layer's folder.

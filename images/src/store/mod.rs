@@ -11,6 +11,7 @@
 //!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written, the repositories that have it
 //!   layers/sha256/HEX/blob                the blob itself, where it is kept
 //!   layers/sha256/HEX.part/               being unpacked
+//!   making/NAME/                          a layer that comes to be here (see `make`); locked by its maker
 //!   layers/sha256/HEX.gone/               being removed
 //!   layers/sha256/HEX.lock                held by whoever unpacks, completes or removes the layer
 //!   leases/NAME.lease                     digests that a running pull relies on; its lock is held while it runs
@@ -45,6 +46,7 @@ mod kept;
 mod layers;
 mod leases;
 mod locks;
+mod making;
 mod publish;
 mod refs;
 mod remove;
@@ -68,6 +70,7 @@ pub use layers::RootFolder;
 pub(crate) use layers::{LayerFile, Staged, boot_id};
 pub use leases::Lease;
 pub(crate) use locks::Lock;
+pub(crate) use making::Making;
 pub(crate) use publish::Publication;
 pub(crate) use refs::{Record, list};
 pub use remove::Removed;

@@ -19,6 +19,7 @@ impl Store {
             let _lock = self.lock_publish()?;
             self.sweep_blobs()?;
         }
+        self.sweep_making()?;
         self.sweep_layers()
     }
 

@@ -27,7 +27,7 @@ mod inflate;
 mod members;
 pub(crate) mod path;
 mod pax;
-mod ring;
+pub(crate) mod ring;
 mod sparse;
 mod tree;
 
@@ -228,7 +228,8 @@ impl Unpacking {
     }
 }
 
-fn write(into: Destination, input: ring::Reader) -> Result<(Layer, String), Error> {
+/// Writes an archive, to its end. Answers the digest of all that came.
+pub(crate) fn write(into: Destination, input: ring::Reader) -> Result<(Layer, String), Error> {
     let (layer, input) = match into {
         Destination::Tree(root) => {
             sys::fs::private_umask().map_err(Error::Thread)?;

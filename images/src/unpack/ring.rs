@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::hash::{Algorithm, Hasher};
 
 /// Bytes of a buffer: small enough to be in a core's cache still when the other thread reads it.
-pub(super) const SIZE: usize = 256 << 10;
+pub(crate) const SIZE: usize = 256 << 10;
 
 /// Buffers of a layer.
 const COUNT: usize = 4;
 
 /// The writing end and the reading end, which hashes all that passes.
-pub(super) fn ring(algorithm: Algorithm) -> (Writer, Reader) {
+pub(crate) fn ring(algorithm: Algorithm) -> (Writer, Reader) {
     let (full, filled) = sync_channel(COUNT + 1);
     let (empty, emptied) = sync_channel(COUNT + 1);
     for _ in 0..COUNT {
@@ -23,7 +23,7 @@ pub(super) fn ring(algorithm: Algorithm) -> (Writer, Reader) {
 }
 
 /// Fills buffers.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     full: SyncSender<Vec<u8>>,
     emptied: Receiver<Vec<u8>>,
     buffer: Option<Vec<u8>>,
@@ -32,11 +32,11 @@ pub(super) struct Writer {
 
 /// The other end stopped.
 #[derive(Debug)]
-pub(super) struct Closed;
+pub(crate) struct Closed;
 
 impl Writer {
     /// Room for at least one byte; waits for a buffer if need be.
-    pub(super) fn space(&mut self) -> Result<&mut [u8], Closed> {
+    pub(crate) fn space(&mut self) -> Result<&mut [u8], Closed> {
         let buffer = match self.buffer.take() {
             Some(buffer) => buffer,
             None => {
@@ -49,12 +49,12 @@ impl Writer {
     }
 
     /// `length` bytes of the room were filled.
-    pub(super) fn filled(&mut self, length: usize) -> Result<(), Closed> {
+    pub(crate) fn filled(&mut self, length: usize) -> Result<(), Closed> {
         self.at += length;
         if self.at == SIZE { self.pass_on() } else { Ok(()) }
     }
 
-    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
         while !bytes.is_empty() {
             let space = self.space()?;
             let length = space.len().min(bytes.len());
@@ -66,7 +66,7 @@ impl Writer {
     }
 
     /// Says that all is written. A writer that is dropped without is a broken stream.
-    pub(super) fn end(mut self) -> Result<(), Closed> {
+    pub(crate) fn end(mut self) -> Result<(), Closed> {
         if self.at > 0 {
             self.pass_on()?;
         }
@@ -82,7 +82,7 @@ impl Writer {
 }
 
 /// Reads buffers.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     filled: Receiver<Vec<u8>>,
     empty: SyncSender<Vec<u8>>,
     hasher: Hasher,
@@ -93,7 +93,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads what is left, and answers the digest of everything.
-    pub(super) fn drain(mut self) -> io::Result<String> {
+    pub(crate) fn drain(mut self) -> io::Result<String> {
         loop {
             let length = self.fill_buf()?.len();
             if length == 0 {

@@ -1,0 +1,346 @@
+//! The upper folder of an overlay, read once, as an archive of what differs from the layers below.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, Timespec, Timestamps, fgetxattr, flistxattr, fremovexattr, fstat,
+    futimens, lgetxattr, llistxattr, openat2, readlinkat, statat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+use sys::Call;
+use tar::EntryType;
+
+use super::header::{Member, pad};
+use crate::unpack::path::show;
+use crate::unpack::{is_wanted_xattr, os};
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
+/// Room for the names of a file's extended attributes, and for one of their values (xattr(7)).
+const XATTRS: usize = 64 << 10;
+/// Most bytes of a path, as in a system call.
+const PATH: usize = 4095;
+
+/// How to read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reading {
+    /// No file is newer than that: seconds since 1970.
+    pub(super) newest: Option<i64>,
+    /// It is the upper folder of an overlay: devices 0/0 are whiteouts, and names of whiteouts cannot be.
+    pub(super) layer: bool,
+    /// The folder becomes a layer as it is: what does not belong into one is taken away, and times are set as in the archive if
+    /// `newest` changes them.
+    pub(super) clean: bool,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Sizes of all files.
+    pub(super) bytes: u64,
+    pub(super) entries: u64,
+}
+
+/// Why a folder cannot be packed.
+pub(super) enum Failed {
+    /// At this path.
+    Call(Vec<u8>, sys::Error),
+    /// Whoever takes the archive does not.
+    Write(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Failed::Write(error)
+    }
+}
+
+/// Writes the archive of `root`, to its end.
+pub(super) fn pack(root: BorrowedFd<'_>, reading: Reading, out: &mut impl Write) -> Result<Counted, Failed> {
+    let (piece, names, value) = (vec![0; PIECE], vec![0; XATTRS], vec![0; XATTRS]);
+    let mut walk = Walk { root, reading, out, links: HashMap::new(), counted: Counted::default(), piece, names, value };
+    walk.root_folder().map_err(|error| error.at(b"/"))?;
+    let mut folders = vec![Vec::new()];
+    while let Some(folder) = folders.pop() {
+        let below = walk.folder(&folder).map_err(|error| error.at(&folder))?;
+        folders.extend(below.into_iter().rev());
+    }
+    walk.out.write_all(&[0; 1024])?;
+    Ok(walk.counted)
+}
+
+/// A failure whose path is not known yet, or is.
+enum Broken {
+    Here(sys::Error),
+    Known(Failed),
+}
+
+impl Broken {
+    fn at(self, path: &[u8]) -> Failed {
+        match self {
+            Broken::Here(error) => Failed::Call(path.to_vec(), error),
+            Broken::Known(failed) => failed,
+        }
+    }
+}
+
+impl From<sys::Error> for Broken {
+    fn from(error: sys::Error) -> Self {
+        Broken::Here(error)
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Known(error.into())
+    }
+}
+
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
+struct Walk<'a, W> {
+    root: BorrowedFd<'a>,
+    reading: Reading,
+    out: &'a mut W,
+    /// The first path of each file that has several.
+    links: HashMap<(u64, u64), Vec<u8>>,
+    counted: Counted,
+    piece: Vec<u8>,
+    names: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<W: Write> Walk<'_, W> {
+    /// The root is a member only where it is not what everybody makes by default.
+    fn root_folder(&mut self) -> Result<(), Broken> {
+        let root = open_below(self.root, b"", OFlags::DIRECTORY)?;
+        let stat = fstat(&root).call(|| "fstat()")?;
+        let xattrs = self.xattrs(root.as_fd())?.0;
+        if (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) != (0o755, 0, 0) || !xattrs.is_empty() {
+            Member { xattrs: &xattrs, ..Member::of(b".", &stat, self.time(&stat)) }.write(self.out)?;
+        }
+        self.settle(&root, &stat)?;
+        Ok(())
+    }
+
+    /// Writes all that is in a folder, and answers the folders in it. Only one is open at a time, however deep it is.
+    fn folder(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, Broken> {
+        let folder = open_below(self.root, path, OFlags::DIRECTORY)?;
+        let stat = fstat(&folder).call(|| "fstat()")?;
+        let mut below = Vec::new();
+        for name in sorted(&folder)? {
+            let child = if path.is_empty() { name.clone() } else { [path, b"/", &name].concat() };
+            if child.len() > PATH {
+                return Err(Broken::Known(Failed::Call(child, sys::Error::new("openat2()", Errno::NAMETOOLONG))));
+            }
+            if self.entry(folder.as_fd(), &name, &child).map_err(|error| Broken::Known(error.at(&child)))? {
+                below.push(child);
+            }
+        }
+        self.settle(&folder, &stat)?;
+        Ok(below)
+    }
+
+    /// Writes one name. Answers whether it is a folder.
+    fn entry(&mut self, folder: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<bool, Broken> {
+        let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).call(|| "fstatat()")?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let whiteout = self.reading.layer && kind == FileType::CharacterDevice && stat.st_rdev == 0;
+        if self.reading.layer && name.starts_with(b".wh.") {
+            // In an archive it would hide another file instead of being one.
+            return Err(sys::Error::new("a name that begins with .wh. cannot be in a layer", Errno::INVAL).into());
+        }
+        if kind == FileType::Socket {
+            // No archive can hold one.
+            if self.reading.clean {
+                unlinkat(folder, name, AtFlags::empty()).call(|| "unlinkat()")?;
+            }
+            return Ok(false);
+        }
+        self.counted.entries += 1;
+        if whiteout {
+            let (above, hidden) = path.split_at(path.len() - name.len());
+            Member::mark(&[above, b".wh.", hidden].concat()).write(self.out)?;
+            return Ok(false);
+        }
+        match kind {
+            FileType::Directory => self.dir(folder, name, path)?,
+            FileType::RegularFile => self.file(folder, name, path, &stat)?,
+            _ => self.node(folder, name, path, &stat)?,
+        }
+        Ok(kind == FileType::Directory)
+    }
+
+    fn dir(&mut self, parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<(), Broken> {
+        let open = open_below(parent, name, OFlags::DIRECTORY)?;
+        let stat = fstat(&open).call(|| "fstat()")?;
+        let (xattrs, opaque) = self.xattrs(open.as_fd())?;
+        Member { xattrs: &xattrs, ..Member::of(path, &stat, self.time(&stat)) }.write(self.out)?;
+        if opaque {
+            self.counted.entries += 1;
+            Member::mark(&[path, b"/.wh..wh..opq"].concat()).write(self.out)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, folder: BorrowedFd<'_>, name: &[u8], path: &[u8], stat: &Stat) -> Result<(), Broken> {
+        if self.is_linked(path, stat)? {
+            return Ok(());
+        }
+        let open = open_below(folder, name, OFlags::empty())?;
+        let (xattrs, _) = self.xattrs(open.as_fd())?;
+        let member = Member { xattrs: &xattrs, ..Member::of(path, stat, self.time(stat)) };
+        let size = member.size;
+        member.write(self.out)?;
+        self.bytes(&open, size)?;
+        self.counted.bytes = self.counted.bytes.saturating_add(size);
+        self.settle(&open, stat)
+    }
+
+    /// A further name of a file that is in the archive.
+    fn is_linked(&mut self, path: &[u8], stat: &Stat) -> Result<bool, Broken> {
+        if stat.st_nlink < 2 {
+            return Ok(false);
+        }
+        let key = (stat.st_dev, stat.st_ino);
+        let Some(first) = self.links.get(&key) else {
+            self.links.insert(key, path.to_vec());
+            return Ok(false);
+        };
+        Member { kind: EntryType::Link, link: first, size: 0, ..Member::of(path, stat, self.time(stat)) }.write(self.out)?;
+        Ok(true)
+    }
+
+    /// Just so many bytes as the header says, whatever becomes of the file meanwhile.
+    fn bytes(&mut self, file: &OwnedFd, size: u64) -> Result<(), Broken> {
+        let mut left = size;
+        while left > 0 {
+            let most = left.min(PIECE as u64) as usize;
+            let length = match rustix::io::read(file, &mut self.piece[..most]) {
+                Err(Errno::INTR) => continue,
+                length => length.call(|| "read()")?,
+            };
+            if length == 0 {
+                self.piece[..most].fill(0);
+            }
+            let length = if length == 0 { most } else { length };
+            self.out.write_all(&self.piece[..length])?;
+            left -= length as u64;
+        }
+        Ok(pad(self.out, size)?)
+    }
+
+    /// Symbolic links, devices and pipes.
+    fn node(&mut self, folder: BorrowedFd<'_>, name: &[u8], path: &[u8], stat: &Stat) -> Result<(), Broken> {
+        let link = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => readlinkat(folder, name, Vec::new()).call(|| "readlinkat()")?.into_bytes(),
+            _ => Vec::new(),
+        };
+        if self.is_linked(path, stat)? {
+            return Ok(());
+        }
+        let place = [format!("/proc/self/fd/{}/", folder.as_raw_fd()).as_bytes(), name].concat();
+        let length = none_if_unsupported(llistxattr(&place, &mut self.names[..])).call(|| "llistxattr()")?;
+        let mut xattrs = Xattrs::new();
+        for key in self.names[..length].split(|byte| *byte == 0).filter(|key| is_packed(key)) {
+            let length = lgetxattr(&place, key, &mut self.value[..]).call(|| format!("lgetxattr({})", show(key)))?;
+            xattrs.push((key.to_vec(), self.value[..length].to_vec()));
+        }
+        xattrs.sort();
+        Member { link: &link, xattrs: &xattrs, ..Member::of(path, stat, self.time(stat)) }.write(self.out)?;
+        if self.is_too_new(stat) {
+            let time = Timespec { tv_sec: self.time(stat), tv_nsec: 0 };
+            let times = Timestamps { last_access: time, last_modification: time };
+            utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW).call(|| "utimensat()")?;
+        }
+        Ok(())
+    }
+
+    /// The extended attributes that go with a file, sorted, and whether it is a folder that hides what is below it. What overlayfs notes
+    /// for itself is taken away, if the folder is to be clean.
+    fn xattrs(&mut self, file: BorrowedFd<'_>) -> Result<(Xattrs, bool), Broken> {
+        let length = none_if_unsupported(flistxattr(file, &mut self.names[..])).call(|| "flistxattr()")?;
+        let (mut xattrs, mut opaque) = (Xattrs::new(), false);
+        for key in self.names[..length].split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
+            if let (true, Some(own)) = (self.reading.layer, key.strip_prefix(b"trusted.overlay.")) {
+                if own == b"opaque" {
+                    let length = fgetxattr(file, key, &mut self.value[..]).call(|| "fgetxattr(trusted.overlay.opaque)")?;
+                    opaque = self.value[..length] == *b"y";
+                    if opaque {
+                        continue;
+                    }
+                }
+                if own == b"redirect" || own == b"metacopy" {
+                    // The rest of it is in the layers below: nothing of ours mounts overlays so.
+                    return Err(sys::Error::new(format!("overlayfs left {}", show(key)), Errno::OPNOTSUPP).into());
+                }
+                if self.reading.clean {
+                    fremovexattr(file, key).call(|| format!("fremovexattr({})", show(key)))?;
+                }
+            } else if is_packed(key) {
+                let length = fgetxattr(file, key, &mut self.value[..]).call(|| format!("fgetxattr({})", show(key)))?;
+                xattrs.push((key.to_vec(), self.value[..length].to_vec()));
+            }
+        }
+        xattrs.sort();
+        Ok((xattrs, opaque))
+    }
+
+    fn time(&self, stat: &Stat) -> i64 {
+        let own = stat.st_mtime;
+        self.reading.newest.map_or(own, |newest| own.min(newest))
+    }
+
+    fn is_too_new(&self, stat: &Stat) -> bool {
+        self.reading.clean && self.reading.newest.is_some_and(|newest| stat.st_mtime > newest)
+    }
+
+    /// Gives what stays the time that the archive says.
+    fn settle(&self, file: &OwnedFd, stat: &Stat) -> Result<(), Broken> {
+        if self.is_too_new(stat) {
+            let time = Timespec { tv_sec: self.time(stat), tv_nsec: 0 };
+            let times = Timestamps { last_access: time, last_modification: time };
+            futimens(file, &times).call(|| "utimensat()")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an extended attribute belongs to the file rather than to this host.
+fn is_packed(key: &[u8]) -> bool {
+    !key.is_empty() && is_wanted_xattr(key) && key != b"security.selinux" && key != b"security.ima" && key != b"security.evm"
+}
+
+fn none_if_unsupported(length: rustix::io::Result<usize>) -> rustix::io::Result<usize> {
+    if length == Err(Errno::OPNOTSUPP) { Ok(0) } else { length }
+}
+
+/// Opens something below a folder of the store, without following any link.
+fn open_below(folder: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> sys::Result<OwnedFd> {
+    let path = if path.is_empty() { b"." } else { path };
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(folder, os(path), flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            open => return open.call(|| format!("openat2({}, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)", show(path))),
+        }
+    }
+}
+
+fn sorted(folder: &OwnedFd) -> sys::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    let mut buffer = Vec::with_capacity(32 << 10);
+    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry.call(|| "getdents64()")?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
