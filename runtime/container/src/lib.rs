@@ -18,6 +18,7 @@
 //! | [`cgroup`] | hierarchies (v2, v1, hybrid), limits, freezing, killing, removing |
 //! | [`seccomp`] | system call filters |
 //! | [`rdt`] | groups of Intel RDT |
+//! | [`criu`] | checkpoint and restore |
 //! | `prepare`, `idmap` | plan → descriptors |
 //! | `shared` | what all processes of a container have in common |
 //! | `host` | what the kernel offers |
@@ -30,6 +31,7 @@ pub mod capabilities;
 pub mod cgroup;
 mod compile;
 pub mod config;
+pub mod criu;
 mod error;
 mod host;
 mod idmap;

@@ -250,7 +250,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(plan: &Plan, fds: &'a [OwnedFd]) -> Result<Self, Failure> {
+    pub(crate) fn new(plan: &Plan, fds: &'a [OwnedFd]) -> Result<Self, Failure> {
         match plan.slots().find(|slot| slot.0 as usize >= fds.len()) {
             Some(Slot(missing)) => Err(Failure::runtime(format!("the plan names descriptor {missing} of {}", fds.len()))),
             None => Ok(Table { fds, late: Vec::new() }),

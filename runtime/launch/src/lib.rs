@@ -32,6 +32,7 @@
 //! | `plan`, `status` | the data: what to start, what became of it |
 //! | `create`, `exec` | the parent's side |
 //! | `gate` | where an init waits whose maker has ended |
+//! | `ground` | where another program makes a container's processes |
 //! | `home` | the cgroup of a process that joins |
 //! | `handshake` | clone and the messages between both sides |
 //! | `network`, `netlink` | network devices that are moved into a container |
@@ -49,6 +50,7 @@ mod create;
 mod exec;
 mod failure;
 mod gate;
+mod ground;
 mod handshake;
 mod home;
 mod netlink;
@@ -65,6 +67,7 @@ pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, cre
 pub use exec::{Executed, exec, exec_with};
 pub use failure::{Failure, Kind, Parts, Stage};
 pub use gate::{Gate, start};
+pub use ground::{Ground, loopback};
 pub use plan::*;
 pub use sealed::seal;
 pub use status::*;

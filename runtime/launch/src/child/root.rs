@@ -1,10 +1,10 @@
 //! The root file system: attached, furnished, made the root.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use sys::Call;
 use sys::mount::{Attr, mount_setattr, propagation};
 use sys::ns::{kind, setns};
@@ -81,6 +81,12 @@ fn attach(root: BorrowedFd<'_>) -> Result<(), Failure> {
 pub(crate) fn attach_at(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> sys::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", target, "", flags).call(|| "move_mount()")
+}
+
+/// A detached copy of an attached tree, with all that is mounted below it.
+pub(crate) fn clone_tree(tree: BorrowedFd<'_>) -> sys::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(tree, "", flags | OpenTreeFlags::AT_RECURSIVE).call(|| "open_tree(OPEN_TREE_CLONE | AT_RECURSIVE)")
 }
 
 /// Makes `root` the root without pivot_root(2). It already covers the host's root in this namespace, where a way out of the chroot ends,

@@ -93,7 +93,7 @@ pub(crate) fn new_session() -> Result<(), Failure> {
 }
 
 /// Leaves the caller's session keyring, with the keys in it.
-fn new_keyring() -> Result<(), Failure> {
+pub(crate) fn new_keyring() -> Result<(), Failure> {
     match sys::process::new_session_keyring() {
         // No keyrings at all, or an outer container's filter that hides them: there is nothing to leave.
         Err(error) if !matches!(error.errno(), Errno::NOSYS | Errno::PERM) => Err(error).during(|| "new session keyring"),

@@ -9,9 +9,13 @@ mod device;
 mod label;
 mod mask;
 mod mount;
+mod points;
 mod readonly;
 pub(crate) mod target;
 mod walk;
+
+pub(crate) use mount::filesystem;
+pub(crate) use points::points;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -72,7 +72,7 @@ impl Builder<'_> {
 }
 
 /// A new file system as a detached mount.
-pub(super) fn filesystem<'a>(
+pub(crate) fn filesystem<'a>(
     kind: &str,
     source: &str,
     options: impl IntoIterator<Item = &'a Setting>,

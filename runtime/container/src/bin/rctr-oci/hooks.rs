@@ -54,9 +54,7 @@ impl launch::Stages for Staged<'_> {
     }
 
     fn made(&self, pid: u32) -> Result<(), String> {
-        let state = state(self.record, pid, "creating");
-        run_all("prestart", prestart(self.hooks).as_deref(), &state)?;
-        run_all("createRuntime", self.hooks.create_runtime().as_deref(), &state)
+        made(self.hooks, self.record, pid)
     }
 
     fn inside(&self) -> Result<(), String> {
@@ -68,6 +66,13 @@ impl launch::Stages for Staged<'_> {
         let state = state(self.record, std::process::id(), "created");
         run_all("startContainer", self.hooks.start_container().as_deref(), &state)
     }
+}
+
+/// Runs those for which the namespaces of the first process are made.
+pub(crate) fn made(hooks: &Hooks, record: &Record, pid: u32) -> Result<(), String> {
+    let state = state(record, pid, "creating");
+    run_all("prestart", prestart(hooks).as_deref(), &state)?;
+    run_all("createRuntime", hooks.create_runtime().as_deref(), &state)
 }
 
 /// The state that a hook reads from its standard input.

@@ -16,11 +16,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod begin;
 mod console;
 mod devices;
 mod error;
 mod foreground;
 mod hooks;
+mod images;
 mod log;
 mod make;
 mod notify;

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use launch::seal;
-use rustix::fs::statfs;
+use rustix::fs::{Access, access, statfs};
 use rustix::process::geteuid;
 use sys::process::Exec;
 
@@ -59,15 +59,28 @@ pub(crate) fn seal_self() -> Result<()> {
     let program = seal(&itself).doing(|| "seal this program")?;
     let string = |bytes: Vec<u8>| CString::new(bytes).doing(|| "seal this program");
     let args = std::env::args_os().map(|arg| string(arg.into_vec())).collect::<Result<Vec<_>>>()?;
-    let own = [Ok(CString::from(c"RCTR_OCI_SEALED=1"))].into_iter();
-    let inherited = std::env::vars_os().filter(|(key, _)| key != SEALED).map(|(key, value)| {
+    let mut env = vec![CString::from(c"RCTR_OCI_SEALED=1")];
+    env.extend(environment()?);
+    match Exec::new(args, env).exec_fd(&program).doing(|| "execute the sealed program")? {}
+}
+
+/// The environment of the caller, for a program that it wants to run.
+pub(crate) fn environment() -> Result<Vec<CString>> {
+    let entries = std::env::vars_os().filter(|(key, _)| key != SEALED).map(|(key, value)| {
         let mut entry = key.into_vec();
         entry.push(b'=');
         entry.extend(value.into_vec());
-        string(entry)
+        CString::new(entry).doing(|| "environment")
     });
-    let env = own.chain(inherited).collect::<Result<Vec<_>>>()?;
-    match Exec::new(args, env).exec_fd(&program).doing(|| "execute the sealed program")? {}
+    entries.collect()
+}
+
+/// A program by its name, in the folders of `PATH` (execvp(3)); relative ones are none of them.
+pub(crate) fn find(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name));
+    let executable = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+    found.into_iter().find(executable).ok_or_else(|| Failed::new(format!("{name:?}: executable file not found in $PATH")))
 }
 
 /// A caller's environment alone does not decide: sealed programs are on an overlay or in memory.

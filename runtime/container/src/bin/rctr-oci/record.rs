@@ -74,6 +74,9 @@ pub(crate) struct Own {
     /// Its processes stay in the session keyring of whoever makes them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) callers_keyring: bool,
+    /// It was made from a checkpoint: its processes never executed their programs, and yet they run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) restored: bool,
     /// Its groups of Intel RDT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rdt: Option<container::rdt::Groups>,

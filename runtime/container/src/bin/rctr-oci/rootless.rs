@@ -48,7 +48,7 @@ pub(crate) fn groups_denied() -> bool {
 }
 
 /// The host's own user namespace maps all ids to themselves.
-fn in_user_namespace() -> bool {
+pub(crate) fn in_user_namespace() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }

@@ -10,7 +10,7 @@ use crate::args::{Args, Order, switch};
 use crate::error::{Failed, Result};
 use crate::record::Record;
 use crate::store::{self, Entry};
-use crate::{Context, hooks, make};
+use crate::{Context, begin, hooks};
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",
@@ -52,7 +52,7 @@ pub(super) fn remove(context: &Context, entry: &Entry) -> Result<()> {
 fn remove_with(context: &Context, entry: &Entry, record: &Record) -> Result<()> {
     end(record)?;
     match (&record.rctr.unit, record.init_process_pid) {
-        (Some(unit), 0) => systemd::abandon(unit, &make::description(context, &record.id))?,
+        (Some(unit), 0) => systemd::abandon(unit, &begin::description(context, &record.id))?,
         (Some(unit), _) => systemd::stop(unit)?,
         (None, _) => {}
     }

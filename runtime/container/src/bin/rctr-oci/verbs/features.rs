@@ -59,7 +59,7 @@ fn document() -> Value {
             "netDevices": {"enabled": NET_DEVICES},
         },
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
             "dev.rctr.version": env!("CARGO_PKG_VERSION"),
             "dev.rctr.landlock.abi": sys::landlock::abi().to_string(),
         },

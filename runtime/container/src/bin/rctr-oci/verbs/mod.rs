@@ -10,6 +10,7 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -51,6 +52,6 @@ pub(crate) const ALL: &[Verb] = &[
     events::VERB,
     spec::VERB,
     features::VERB,
-    checkpoint::CHECKPOINT,
-    checkpoint::RESTORE,
+    checkpoint::VERB,
+    restore::VERB,
 ];

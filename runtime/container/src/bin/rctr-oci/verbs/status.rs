@@ -52,7 +52,7 @@ pub(super) fn locked(record: &Record) -> Status {
     match process {
         None => Status::Stopped,
         _ if frozen(record) => Status::Paused,
-        Some(process) if process.executed => Status::Running,
+        Some(process) if process.executed || record.rctr.restored => Status::Running,
         Some(_) => Status::Created,
     }
 }
