@@ -31,4 +31,4 @@ mod wire;
 pub use external::{Mounted, mounted, streams};
 pub use message::{Features, Notification, Request, Version};
 pub use options::{CgroupMode, Options};
-pub use session::{Criu, Error, Start};
+pub use session::{Criu, Error, Note, Start};

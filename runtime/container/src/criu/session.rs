@@ -74,6 +74,9 @@ pub struct Start<'a> {
     pub inherited: &'a [OwnedFd],
 }
 
+/// What is done about a notification, with the descriptor that comes along; the error is one line.
+pub type Note<'a> = dyn FnMut(&Notification, Option<OwnedFd>) -> Result<(), String> + 'a;
+
 /// A running criu. When it is dropped its socket ends; it cleans up by itself, and is waited for.
 #[derive(Debug)]
 pub struct Criu {
@@ -145,12 +148,7 @@ impl Criu {
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::Stopped`] and others. Processes that were to be dumped run on then, those that were to be restored are gone.
-    pub fn run(
-        mut self,
-        what: Request,
-        options: &Options,
-        note: &mut dyn FnMut(&Notification, Option<OwnedFd>) -> Result<(), String>,
-    ) -> Result<(), Error> {
+    pub fn run(mut self, what: Request, options: &Options, note: &mut Note<'_>) -> Result<(), Error> {
         self.send(&message::request(what, options))?;
         let mut stopped = None;
         loop {
@@ -191,10 +189,13 @@ impl Criu {
     }
 
     fn next(&self) -> Result<(Response, Option<OwnedFd>), Error> {
-        let (bytes, mut fds) = sys::socket::receive_whole(&self.socket, LIMIT).map_err(|error| match error.errno() {
-            rustix::io::Errno::CONNRESET => Error::Lost,
-            _ => Error::Talk(error),
-        })?;
+        let receive = || sys::socket::receive_whole(&self.socket, LIMIT);
+        let received = match receive() {
+            // It has ended with something unread; what it has said before comes after this error.
+            Err(error) if error.errno() == rustix::io::Errno::CONNRESET => receive(),
+            other => other,
+        };
+        let (bytes, mut fds) = received.map_err(Error::Talk)?;
         if bytes.is_empty() {
             return Err(Error::Lost);
         }

@@ -139,7 +139,8 @@ impl Bundle {
         self.said(&mut self.command(words))
     }
 
-    fn said(&self, command: &mut Command) -> Said {
+    /// Runs a command of this container's.
+    pub fn said(&self, command: &mut Command) -> Said {
         let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
         let status = command.stdout(file("stdout")).stderr(file("stderr")).status().unwrap();
         let read = |name: &str| String::from_utf8_lossy(&std::fs::read(self.path(name)).unwrap()).into_owned();

@@ -8,9 +8,11 @@
 mod attacks;
 mod breakouts;
 mod cgroups;
+mod checkpoint;
 mod confine;
 mod crash;
 mod exec;
+mod fake;
 mod fields;
 mod fixture;
 mod hooks;
@@ -48,6 +50,9 @@ fn main() {
     if args[0].ends_with("probe") {
         return probe::main(&args[1..]);
     }
+    if args[0].ends_with("criu") {
+        return fake::main(&args[1..]);
+    }
     if args.get(1).is_some_and(|word| word == fixture::WITHOUT) {
         return fixture::run_without(&args[2..]);
     }
@@ -77,6 +82,7 @@ fn main() {
         attacks::CHECKS,
         breakouts::CHECKS,
         rootless::CHECKS,
+        checkpoint::CHECKS,
     ]
     .concat();
     let runc = known::version();

@@ -16,6 +16,7 @@ pub fn main(words: &[String]) {
         ["wait"] => loop {
             rustix::event::poll(&mut [], None).ok();
         },
+        ["count", path] => count(path),
         ["say", ref words @ ..] => println!("{}", words.join(" ")),
         ["read", path] => print!("{}", std::fs::read_to_string(path).unwrap()),
         ["cat"] => {
@@ -180,6 +181,15 @@ fn escape() {
     let mut names: Vec<_> = std::fs::read_dir("/").unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     println!("{names:?}");
+}
+
+/// Counts, and says so, and writes it down.
+fn count(path: &str) {
+    for at in 0u64.. {
+        println!("{at}");
+        std::fs::write(path, at.to_string()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 /// Ends with 42 when it is told to.

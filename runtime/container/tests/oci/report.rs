@@ -139,8 +139,8 @@ fn one_dash_is_enough() {
 
 fn what_cannot_be_done_is_refused() {
     let bundle = Bundle::new(&["exit", "0"]);
-    bundle.fails(&["checkpoint", "--image-path", "x", "ID"], "not supported");
-    bundle.fails(&["restore", "ID"], "not supported");
+    bundle.fails(&["run", "--no-such-flag", "ID"], "flag provided but not defined");
+    bundle.fails(&["restore", "--no-pivot", "ID"], "--no-pivot is not supported");
 }
 
 fn called_runc_it_answers_so() {

@@ -33,7 +33,7 @@ fn with_terminal(words: &[&str]) -> Bundle {
 }
 
 /// What comes with one descriptor.
-fn accept(listener: &UnixListener) -> std::fs::File {
+pub fn accept(listener: &UnixListener) -> std::fs::File {
     let (socket, _) = listener.accept().unwrap();
     let (length, mut fds) = sys::socket::receive(&socket, &mut [0; 4096]).unwrap();
     assert!(length > 0 && fds.len() == 1);
@@ -41,7 +41,7 @@ fn accept(listener: &UnixListener) -> std::fs::File {
 }
 
 /// Reads a terminal to its end, which is EIO.
-fn read(mut master: impl Read) -> String {
+pub fn read(mut master: impl Read) -> String {
     let (mut all, mut buffer) = (Vec::new(), [0; 1024]);
     while let Ok(length @ 1..) = master.read(&mut buffer) {
         all.extend(&buffer[..length]);

@@ -137,6 +137,7 @@ fn restore(
         match told.script.as_str() {
             "setup-namespaces" => {
                 let pid = pid()?;
+                process = open(pid).ok();
                 if own_network {
                     launch::loopback(pid).map_err(|failure| failure.message)?;
                 }
@@ -149,15 +150,30 @@ fn restore(
         }
         Ok(())
     };
-    criu.run(Request::Restore, &options, &mut note).map_err(|error| images.failed(context, error))?;
+    if let Err(error) = criu.run(Request::Restore, &options, &mut note) {
+        // criu ends what it has made, if it can.
+        process.iter().for_each(end);
+        return Err(images.failed(context, error));
+    }
     let process = process.ok_or_else(|| Failed::new("criu has restored nothing"))?;
     Ok(Restored { process, terminal: master.filter(|_| terminal) })
 }
 
+/// A process that does not end before criu says so.
+fn open(pid: u32) -> sys::Result<OwnedFd> {
+    sys::process::open(pid, sys::process::start_time(pid).unwrap_or(0))
+}
+
+/// Ends a process that is this one's child.
+fn end(process: &OwnedFd) {
+    let _ = sys::process::signal(process, 9);
+    let _ = sys::process::wait(process);
+}
+
 /// Notes the first process while criu still holds it.
 fn born(entry: &Entry, record: &mut Record, pid: u32) -> Result<OwnedFd> {
-    let start = sys::process::start_time(pid).ok_or_else(|| Failed::not_running(&record.id))?;
-    record.born(pid, start);
+    let process = open(pid)?;
+    record.born(pid, sys::process::start_time(pid).unwrap_or(0));
     record.rctr.restored = true;
     // criu gives clocks back their time in a time namespace.
     let clock = |pid: &str| rustix::fs::stat(format!("/proc/{pid}/ns/time")).map(|stat| (stat.st_dev, stat.st_ino));
@@ -167,7 +183,7 @@ fn born(entry: &Entry, record: &mut Record, pid: u32) -> Result<OwnedFd> {
         record.rctr.namespaces |= kind::TIME;
     }
     entry.write(record)?;
-    Ok(sys::process::open(pid, start)?)
+    Ok(process)
 }
 
 /// Hands out what was asked for, and stays or not.
@@ -178,8 +194,7 @@ fn finish(context: &Context, args: &Args, begun: Begun, restored: Restored, watc
     let handed = make::hand_out(args, &given);
     let entry = undo.keep();
     let undo = |failed| {
-        let _ = sys::process::signal(&process, 9);
-        let _ = sys::process::wait(&process);
+        end(&process);
         let _ = super::delete::remove(context, &entry);
         failed
     };
