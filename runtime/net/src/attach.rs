@@ -9,31 +9,71 @@
 //!
 //! Each thing made is owned by [`Claims`] from the moment it exists, so a failure anywhere undoes exactly what was done.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::claims::Claims;
 use crate::error::{Error, Result};
+use crate::lease::Holder;
 use crate::netlink::Socket;
 use crate::netlink::route::Link;
 use crate::network::Network;
 use crate::port::Port;
-use crate::{bridge, lease, nft, sandbox};
+use crate::sandbox::{Sandbox, Side};
+use crate::{bridge, lease, names, nft, sandbox};
+
+/// How a container wants to be connected to a network.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// The interface's name in the container.
+    pub interface: &'a str,
+    /// Its IPv4 address; any free one when there is none.
+    pub ip: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ip6: Option<Ipv6Addr>,
+    /// Its hardware address.
+    pub mac: Option<[u8; 6]>,
+    /// Names that mean its addresses within the network; the first is told to who asks for an address's name. None in a network without
+    /// names.
+    pub names: &'a [String],
+}
+
+impl<'a> Wish<'a> {
+    /// `eth0`, with everything as it comes.
+    pub fn plain(network: &'a Network) -> Self {
+        Wish { network, interface: "eth0", ip: None, ip6: None, mac: None, names: &[] }
+    }
+}
+
+/// A container's end of one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// The interface's name in the container.
+    pub interface: String,
+    /// Its address and its network's prefix.
+    pub address: Ipv4Net,
+    /// The bridge's address, where it leads out.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 address and its network's prefix.
+    pub address6: Option<Ipv6Net>,
+    /// The bridge's IPv6 address, where it leads out.
+    pub gateway6: Option<Ipv6Addr>,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+}
 
 /// A container's network. Dropping it undoes everything; [`keep`](Attached::keep) hands it over.
 #[derive(Debug)]
 pub struct Attached {
-    /// The network namespace. The interface lives as long as it does.
+    /// The network namespace. The interfaces live as long as it does.
     pub netns: OwnedFd,
-    /// The container's address and its network's prefix.
-    pub address: Ipv4Net,
-    /// Its default route.
-    pub gateway: Ipv4Addr,
-    /// Its hardware address.
-    pub mac: [u8; 6],
+    /// The container's end of each network, in the order of the wishes. The first that leads out has the default route and the ports.
+    pub ends: Vec<End>,
     /// Published ports, each with the host port that was found.
     pub ports: Vec<Port>,
     claims: Claims,
@@ -58,8 +98,10 @@ pub struct Kept {
 pub struct Undo {
     /// Whole netlink datagrams for a `NETLINK_NETFILTER` socket. Failures (already gone) do not matter.
     pub nftables: Vec<Vec<u8>>,
-    /// Files to unlink: the address lease. After the elements, for it tells whose they are.
+    /// Files to unlink: names, and the address leases. After the elements, for a lease tells whose they are.
     pub unlink: Vec<PathBuf>,
+    /// Folders to remove if they are empty by then.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Attached {
@@ -70,30 +112,43 @@ impl Attached {
     }
 }
 
-/// Makes a network namespace for container `id`, connects it to `network` and publishes `ports`. The bridge and the table are made if
-/// they are not there. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN.
+/// Makes a network namespace for container `id`, connects it to the networks that are wished for and publishes `ports` by the first of
+/// them that leads out. Bridges and tables are made if they are not there. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN.
 ///
-/// On failure nothing is left but bridge and table. The kernel takes an interface away some milliseconds after the last
+/// On failure nothing is left but bridges and tables. The kernel takes an interface away some milliseconds after the last
 /// descriptor of its namespace is closed.
-pub fn attach(network: &Network, id: &str, ports: &[Port]) -> Result<Attached> {
-    network.check()?;
+pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
+    check(wishes, id)?;
+    let v6 = wishes.iter().any(|wish| wish.network.v6.is_some());
+    let (sandbox, prepared) = sandbox::apart(|| sandbox::make(v6), || prepare(wishes, id, ports));
+    let Prepared { claims, places, route } = prepared?;
+    let sandbox = sandbox?;
+    let out = wishes.iter().position(|wish| !wish.network.policy.internal);
+    for (number, (wish, place)) in (0..).zip(wishes.iter().zip(&places)) {
+        let first = out == Some(number as usize);
+        place.connect(wish, &sandbox, &route, id, number, first, first && !ports.is_empty())?;
+    }
+    claims.listen()?;
+    let ends = places.into_iter().map(|place| place.end).collect();
+    Ok(Attached { netns: sandbox.netns, ends, ports: claims.ports(), claims })
+}
+
+/// Refuses what would be something else to the kernel or to a file system.
+fn check(wishes: &[Wish<'_>], id: &str) -> Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if id.is_empty() || id.len() > 255 || !id.chars().all(fine) {
         return Err(Error::Name(id.to_owned(), "a container"));
     }
-    let (sandbox, prepared) = sandbox::apart(sandbox::make, || prepare(network, id, ports));
-    let Prepared { claims, address, bridge, route } = prepared?;
-    let sandbox = sandbox?;
-    sandbox.connect(&route, &bridge, id, address, network.gateway(), !ports.is_empty())?;
-    claims.listen()?;
-    Ok(Attached {
-        netns: sandbox.netns,
-        address,
-        gateway: network.gateway(),
-        mac: bridge::mac(address.addr()),
-        ports: claims.ports(),
-        claims,
-    })
+    for wish in wishes {
+        wish.network.check()?;
+        if wish.interface.is_empty() || wish.interface.len() > 15 || !wish.interface.chars().all(fine) {
+            return Err(Error::Name(wish.interface.to_owned(), "an interface"));
+        }
+        if let Some(mac) = wish.mac.filter(|mac| mac[0] & 1 != 0 || *mac == [0; 6]) {
+            return Err(Error::BadMac(mac));
+        }
+    }
+    Ok(())
 }
 
 /// Makes a network namespace with a loopback interface that is up, and no way out. It goes with its last descriptor. The calling thread
@@ -108,33 +163,137 @@ pub fn isolated() -> Result<OwnedFd> {
 /// What does not need the namespace.
 struct Prepared {
     claims: Claims,
-    address: Ipv4Net,
-    bridge: Link,
+    places: Vec<Place>,
     route: Socket,
 }
 
-fn prepare(network: &Network, id: &str, ports: &[Port]) -> Result<Prepared> {
+fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Prepared> {
     let failed = |source| Error::Netlink { what: format!("connect container {id}"), source };
-    let (route, netfilter) = (Socket::route().map_err(failed)?, nft::open(&network.table)?);
-    let lease = lease::take(network, id)?;
-    let address = Ipv4Net::new_assert(lease.address, network.subnet.prefix_len());
-    // The table first: the bridge lets loopback addresses in, and the table keeps them out.
-    let fresh = nft::ensure(&netfilter, network)?;
-    let bridge = bridge::ensure(&route, network, fresh)?;
-    let mut claims = Claims::new(&network.table, netfilter, lease);
-    claims.publish(address.addr(), ports)?;
-    Ok(Prepared { claims, address, bridge, route })
+    let route = Socket::route().map_err(failed)?;
+    let netfilter = nft::open(wishes.first().map_or("", |wish| &wish.network.table))?;
+    let mut claims = Claims::new(netfilter);
+    let places = wishes.iter().map(|wish| Place::take(wish, id, &route, &mut claims)).collect::<Result<Vec<_>>>()?;
+    let out = wishes.iter().zip(&places).find(|(wish, _)| !wish.network.policy.internal);
+    if let Some((wish, Place { end, .. })) = out {
+        let v6 = end.address6.map(|net| IpAddr::V6(net.addr()));
+        claims.publish(&wish.network.table, end.address.addr().into(), v6, ports)?;
+    }
+    Ok(Prepared { claims, places, route })
 }
 
-/// Removes what a container whose owner died has left: its lease, and all map elements that lead to its address. Nothing there is fine.
-/// Not for a container that may still run.
+/// A place in a network that is the container's.
+pub(crate) struct Place {
+    pub(crate) end: End,
+    bridge: Link,
+}
+
+impl Place {
+    /// Takes addresses and names, which `claims` owns then, and makes the bridge and the tables if they are not there.
+    pub(crate) fn take(wish: &Wish<'_>, id: &str, route: &Socket, claims: &mut Claims) -> Result<Place> {
+        let network = wish.network;
+        let holder = Holder { id, name: wish.names.first().map(String::as_str) };
+        let lease = lease::take(network, holder, wish.ip)?;
+        let v4 = lease.address;
+        claims.add([lease], Vec::new());
+        let mut addresses = vec![v4];
+        match (&network.v6, wish.ip6) {
+            (Some(v6), asked) => {
+                let lease = lease::take_v6(network, v6, holder, asked)?;
+                addresses.push(lease.address);
+                claims.add([lease], Vec::new());
+            }
+            (None, Some(asked)) => {
+                let why = "the network has no IPv6";
+                return Err(Error::BadAddress { address: asked.into(), network: network.subnet.to_string(), why });
+            }
+            (None, None) => {}
+        }
+        // The table first: the bridge lets loopback addresses in, and the table keeps them out.
+        let fresh = nft::ensure(claims.netfilter()?, network)?;
+        let bridge = bridge::ensure(route, network, fresh)?;
+        for name in wish.names {
+            claims.add([], names::claim(network, id, name, &addresses)?.into_iter().collect());
+        }
+        Ok(Place { end: end(wish, &addresses), bridge })
+    }
+
+    /// Makes the interface. `first`: the default route leads there.
+    #[expect(clippy::too_many_arguments, reason = "three of them say who, two say how")]
+    pub(crate) fn connect(
+        &self,
+        wish: &Wish<'_>,
+        sandbox: &Sandbox,
+        host: &Socket,
+        id: &str,
+        number: u32,
+        first: bool,
+        hairpin: bool,
+    ) -> Result<()> {
+        let End { address, address6, gateway, gateway6, mac, interface } = &self.end;
+        let gateways = [gateway.map(IpAddr::V4), gateway6.map(IpAddr::V6)];
+        let side = Side {
+            name: interface,
+            number,
+            mac: *mac,
+            addresses: [IpNet::V4(*address)].into_iter().chain(address6.map(IpNet::V6)).collect(),
+            gateways: gateways.into_iter().flatten().filter(|_| first).collect(),
+            hairpin,
+            isolated: !wish.network.policy.neighbours,
+        };
+        sandbox.connect(host, &self.bridge, id, &side)
+    }
+}
+
+fn end(wish: &Wish<'_>, addresses: &[IpAddr]) -> End {
+    let network = wish.network;
+    let (mut v4, mut v6) = (Ipv4Addr::UNSPECIFIED, None);
+    for address in addresses {
+        match address {
+            IpAddr::V4(address) => v4 = *address,
+            IpAddr::V6(address) => v6 = Some(*address),
+        }
+    }
+    let out = !network.policy.internal;
+    End {
+        interface: wish.interface.to_owned(),
+        address: Ipv4Net::new_assert(v4, network.subnet.prefix_len()),
+        gateway: out.then_some(network.gateway),
+        address6: v6.zip(network.v6.as_ref()).map(|(address, v6)| Ipv6Net::new_assert(address, v6.subnet.prefix_len())),
+        gateway6: network.v6.as_ref().filter(|_| out).map(|v6| v6.gateway),
+        mac: wish.mac.unwrap_or_else(|| bridge::mac(v4)),
+    }
+}
+
+/// Removes what a container whose owner died has left: its leases and names, and all map elements that lead to its addresses. Nothing
+/// there is fine. Not for a container that may still run.
 pub fn recover(network: &Network, id: &str) -> Result<()> {
     network.check()?;
     for (address, _) in lease::leases(network)?.into_iter().filter(|(_, holder)| holder == id) {
         let netfilter = nft::open(&network.table)?;
         nft::remove_all(&netfilter, &network.table, address)
             .map_err(|source| Error::Netlink { what: format!("withdraw the ports of container {id}"), source })?;
+        names::forget_all(network, id);
         lease::release(network, address)?;
     }
     Ok(())
+}
+
+/// Removes the bridge, the tables and the volatile state of a network that no container is connected to.
+///
+/// # Errors
+/// The kernel refuses, or the folder cannot be removed.
+pub fn remove(network: &Network) -> Result<()> {
+    network.check()?;
+    let failed = |source| Error::Netlink { what: format!("remove bridge {}", network.bridge), source };
+    // The bridge first: the table keeps loopback addresses from it.
+    bridge::remove(&Socket::route().map_err(failed)?, network).map_err(failed)?;
+    nft::drop_tables(&nft::open(&network.table)?, network).map_err(failed)?;
+    match std::fs::remove_dir_all(&network.state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let errno = rustix::io::Errno::from_raw_os_error(error.raw_os_error().unwrap_or(5));
+            let call = format!("rmdir({:?})", network.state);
+            Err(Error::Leases { path: network.state.clone(), source: sys::Error::new(call, errno) })
+        }
+        _ => Ok(()),
+    }
 }

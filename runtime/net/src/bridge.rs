@@ -5,9 +5,9 @@
 
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -39,7 +39,8 @@ pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Res
             }
             None => {
                 let mut batch = Batch::new();
-                route::bridge(&mut batch, &network.bridge, mac(network.gateway()), mtu(socket).map_err(failed)?);
+                let mtu = network.mtu.map_or_else(|| mtu(socket), Ok).map_err(failed)?;
+                route::bridge(&mut batch, &network.bridge, mac(network.gateway), mtu);
                 done_before(socket.transact(batch.acknowledge())).map_err(failed)?;
             }
         }
@@ -57,19 +58,64 @@ fn done_before(outcome: std::result::Result<(), NetlinkError>) -> std::result::R
 
 fn configure(socket: &Socket, network: &Network, index: u32, failed: impl Fn(NetlinkError) -> Error) -> Result<()> {
     let name = &network.bridge;
-    // No IPv6 on this bridge yet, and never a router that a container announces (CVE-2020-13401).
+    // Never a router that a container announces (CVE-2020-13401).
     sysctl(&format!("ipv6/conf/{name}/accept_ra"), "0", true)?;
-    sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1", true)?;
+    let mut addresses = vec![IpNet::new_assert(network.gateway.into(), network.subnet.prefix_len())];
+    match &network.v6 {
+        None => sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1", true)?,
+        Some(v6) => {
+            sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "0", false)?;
+            forward_v6()?;
+            addresses.push(IpNet::new_assert(IpAddr::V6(v6.gateway), v6.subnet.prefix_len()));
+        }
+    }
     // Lets the answer to a connection from 127.0.0.1 in. The chain `guard` keeps all else from such addresses (CVE-2020-8558).
     sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1", false)?;
     sysctl("ipv4/ip_forward", "1", false)?;
-    let address = Ipv4Net::new_assert(network.gateway(), network.subnet.prefix_len());
-    let mut batch = Batch::new();
-    route::add_address(&mut batch, index, address);
-    done_before(socket.transact(batch.acknowledge())).map_err(&failed)?;
+    for address in addresses {
+        let mut batch = Batch::new();
+        route::add_address(&mut batch, index, address);
+        done_before(socket.transact(batch.acknowledge())).map_err(&failed)?;
+    }
     let mut batch = Batch::new();
     route::up(&mut batch, "RTM_NEWLINK bridge up", index);
     socket.transact(batch.acknowledge()).map_err(&failed)
+}
+
+/// Makes this host a router for IPv6. A router takes no routes from others by itself, so a host that has its own from its router
+/// (`accept_ra` 1) would lose them when they expire: 2 keeps them (ip-sysctl.rst).
+fn forward_v6() -> Result<()> {
+    const CONF: &str = "/proc/sys/net/ipv6/conf";
+    let on = fs::read(format!("{CONF}/all/forwarding")).is_ok_and(|text| text.starts_with(b"1"));
+    if on {
+        return Ok(());
+    }
+    for link in fs::read_dir(CONF).into_iter().flatten().flatten() {
+        let name = link.file_name();
+        if let Some(name) = name.to_str().filter(|name| !matches!(*name, "all" | "default" | "lo"))
+            && fs::read(link.path().join("accept_ra")).is_ok_and(|text| text.starts_with(b"1"))
+        {
+            // A link may be going away just now.
+            sysctl(&format!("ipv6/conf/{name}/accept_ra"), "2", true)?;
+        }
+    }
+    sysctl("ipv6/conf/all/forwarding", "1", false)
+}
+
+/// Removes the bridge of `network`, if it is there.
+pub(crate) fn remove(socket: &Socket, network: &Network) -> std::result::Result<(), NetlinkError> {
+    match route::get_link(socket, &network.bridge)? {
+        Some(link) if link.kind == "bridge" => {
+            let mut batch = Batch::new();
+            route::delete(&mut batch, link.index);
+            match socket.transact(batch.acknowledge()) {
+                Err(error) if error.errno() == Errno::NODEV => Ok(()),
+                other => other,
+            }
+        }
+        // Not ours, or gone.
+        _ => Ok(()),
+    }
 }
 
 /// Writes below /proc/sys/net, which shows the namespace of the calling thread. `optional`: the kernel may lack it.

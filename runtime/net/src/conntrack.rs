@@ -9,8 +9,6 @@ use crate::port::Port;
 /// `NFNL_SUBSYS_CTNETLINK << 8` and `IPCTNL_MSG_CT_GET`, `IPCTNL_MSG_CT_DELETE`.
 const GET: u16 = 1 << 8 | 1;
 const DELETE: u16 = 1 << 8 | 2;
-/// `struct nfgenmsg` for IPv4.
-const HEADER: [u8; 4] = [2, 0, 0, 0];
 const TUPLE_ORIG: u16 = 1;
 const ID: u16 = 12;
 const FILTER: u16 = 25;
@@ -19,8 +17,10 @@ const BY_PORT: u32 = 1 << 3 | 1 << 5;
 
 /// Deletes the UDP flows to the host port of `port`.
 pub(crate) fn forget(socket: &Socket, port: &Port) -> Result<(), NetlinkError> {
+    // struct nfgenmsg: AF_INET or AF_INET6.
+    let header = [if port.host_ip.is_some_and(|ip| ip.is_ipv6()) { 10 } else { 2 }, 0, 0, 0];
     let mut request = Batch::new();
-    request.message("IPCTNL_MSG_CT_GET", GET, DUMP, &HEADER, |m| {
+    request.message("IPCTNL_MSG_CT_GET", GET, DUMP, &header, |m| {
         m.nest(TUPLE_ORIG, |m| m.nest(2, |m| m.attr(1, &[17]).attr(3, &port.host_port.to_be_bytes())));
         m.nest(FILTER, |m| m.number(1, BY_PORT).number(2, 0))
     });
@@ -30,7 +30,7 @@ pub(crate) fn forget(socket: &Socket, port: &Port) -> Result<(), NetlinkError> {
     })?;
     for (tuple, id) in flows {
         let mut request = Batch::new();
-        request.message("IPCTNL_MSG_CT_DELETE", DELETE, 0, &HEADER, |m| m.attr(TUPLE_ORIG | 1 << 15, &tuple).attr(ID, &id));
+        request.message("IPCTNL_MSG_CT_DELETE", DELETE, 0, &header, |m| m.attr(TUPLE_ORIG | 1 << 15, &tuple).attr(ID, &id));
         // Its end may have come meanwhile.
         let _ = socket.transact(request.acknowledge());
     }

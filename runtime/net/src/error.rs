@@ -1,10 +1,10 @@
 //! What can go wrong, in words.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::netlink::NetlinkError;
 use crate::port::Protocol;
@@ -28,7 +28,7 @@ pub enum Error {
         /// Its protocol.
         protocol: Protocol,
         /// The address of the host, `0.0.0.0` for any.
-        ip: Ipv4Addr,
+        ip: IpAddr,
         /// Its number.
         port: u16,
     },
@@ -38,8 +38,26 @@ pub enum Error {
         /// Its protocol.
         protocol: Protocol,
         /// The address asked for.
-        ip: Ipv4Addr,
+        ip: IpAddr,
         /// Its number.
+        port: u16,
+    },
+    /// A port of a container without an IPv6 address is to be published on one of the host's.
+    #[error("port {port}/{protocol} cannot be published on {ip}: the container has no IPv6 address")]
+    NoV6 {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The address of the host.
+        ip: IpAddr,
+        /// The container's port.
+        port: u16,
+    },
+    /// A port is to be published on `::1`.
+    #[error("port {port}/{protocol} cannot be published on ::1: Linux takes no answer to that address from a bridge; use 127.0.0.1")]
+    LoopbackV6 {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The container's port.
         port: u16,
     },
     /// A port could not be reserved for another reason.
@@ -48,7 +66,7 @@ pub enum Error {
         /// Its protocol.
         protocol: Protocol,
         /// The address of the host, `0.0.0.0` for any.
-        ip: Ipv4Addr,
+        ip: IpAddr,
         /// Its number.
         port: u16,
         /// Why.
@@ -59,24 +77,45 @@ pub enum Error {
     #[error("network {subnet} has no free address: {leased} are leased")]
     Exhausted {
         /// The network.
-        subnet: Ipv4Net,
+        subnet: IpNet,
         /// Leases found.
         leased: usize,
     },
-    /// Every candidate for the default network overlaps a route of this host.
-    #[error("no free network: a route of this host overlaps each of {tried}; write one into {}", file.display())]
+    /// Another container has the address that is asked for.
+    #[error("address {address} is in use by container {by}")]
+    AddressInUse {
+        /// The address.
+        address: IpAddr,
+        /// The beginning of the other's id.
+        by: String,
+    },
+    /// The address that is asked for is none that a container can have.
+    #[error("address {address} cannot be had in network {network}: {why}")]
+    BadAddress {
+        /// The address.
+        address: IpAddr,
+        /// The network's subnets.
+        network: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Every candidate for a network overlaps a route of this host or another network.
+    #[error("no free network: each of {tried} overlaps a route of this host or another network; {instead}")]
     NoFreeSubnet {
         /// The candidates.
         tried: String,
-        /// The file that would hold the choice.
-        file: PathBuf,
+        /// What can be done.
+        instead: String,
     },
     /// A subnet without room for a container.
-    #[error("network {0} is too small: /30 is the smallest that works")]
-    TooSmall(Ipv4Net),
+    #[error("network {0} is too small: /{max} is the smallest that works", max = .0.max_prefix_len() - 2)]
+    TooSmall(IpNet),
     /// A name that cannot be an interface, a table or a container.
     #[error("{0:?} is not a usable name for {1}")]
     Name(String, &'static str),
+    /// A hardware address that no interface can have.
+    #[error("{} cannot be the hardware address of an interface: {why}", hex(.0), why = if .0[0] & 1 != 0 { "it is that of a group" } else { "it is empty" })]
+    BadMac([u8; 6]),
     /// The network's file could not be read, written or understood.
     #[error("network file {}", path.display())]
     Config {
@@ -140,4 +179,9 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+}
+
+/// `02:52:0a:00:00:02`.
+fn hex(mac: &[u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

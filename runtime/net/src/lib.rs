@@ -13,12 +13,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `network` | what a network is, and how the default one is chosen |
+//! | `network` | what a network is, and how subnets are chosen |
 //! | `attach` | one container's start: [`attach`], and its undo |
-//! | `claims` | what must be undone: the address, the ports |
-//! | `sandbox` | the namespace and the veth pair |
+//! | `claims` | what must be undone: addresses, names, ports |
+//! | `sandbox` | the namespace and the veth pairs |
 //! | `bridge` | making the bridge at first use |
-//! | `lease` | addresses |
+//! | `lease`, `names` | addresses, and names for them within a network |
 //! | `port` | published ports and the sockets that reserve them |
 //! | `nft` | the nf_tables table and its maps |
 //! | `conntrack` | forgetting flows that began before a port was published |
@@ -30,6 +30,7 @@ mod claims;
 mod conntrack;
 mod error;
 mod lease;
+mod names;
 mod netlink;
 mod network;
 mod nft;
@@ -39,9 +40,9 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Attached, Kept, Undo, attach, isolated, recover};
+pub use attach::{Attached, End, Kept, Undo, Wish, attach, isolated, recover, remove};
 pub use error::{Error, Result};
 pub use lease::leases;
 pub use netlink::NetlinkError;
-pub use network::{Network, default_network};
+pub use network::{Network, Policy, V6, default_network, free_subnet, interface_name, private_v6, route_within};
 pub use port::{Port, Protocol};

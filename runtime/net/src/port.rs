@@ -1,12 +1,12 @@
 //! Published ports.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen, socket_with};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -19,6 +19,23 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// As in a packet's header.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Sctp => 132,
+        }
+    }
+
+    pub(crate) fn numbered(number: u8) -> Option<Protocol> {
+        [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter().find(|protocol| protocol.number() == number)
+    }
 }
 
 impl fmt::Display for Protocol {
@@ -26,6 +43,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
         })
     }
 }
@@ -33,8 +51,8 @@ impl fmt::Display for Protocol {
 /// A port of the host that leads to a port of the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Port {
-    /// The address of the host to publish on; `None` or `0.0.0.0` for any.
-    pub host_ip: Option<Ipv4Addr>,
+    /// The address of the host to publish on; `None` or `0.0.0.0` for any of IPv4, `::` for any of IPv6.
+    pub host_ip: Option<IpAddr>,
     /// The host's port; 0 for any free one.
     pub host_port: u16,
     /// The container's port.
@@ -45,8 +63,28 @@ pub struct Port {
 
 impl Port {
     /// The address as a socket wants it: `0.0.0.0` for any.
-    fn address(&self) -> Ipv4Addr {
-        self.host_ip.unwrap_or(Ipv4Addr::UNSPECIFIED)
+    fn address(&self) -> IpAddr {
+        self.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// It is published on addresses of IPv6.
+    pub(crate) fn is_v6(&self) -> bool {
+        self.host_ip.is_some_and(|ip| ip.is_ipv6())
+    }
+
+    /// It is published on any address of IPv4.
+    pub(crate) fn is_any_v4(&self) -> bool {
+        self.address() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+
+    /// The same for any address of IPv6.
+    pub(crate) fn twin(&self) -> Port {
+        Port { host_ip: Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), ..*self }
+    }
+
+    /// It leads to an address of IPv6, and the container has none.
+    pub(crate) fn needs_v6(&self) -> Error {
+        Error::NoV6 { protocol: self.protocol, ip: self.address(), port: self.container_port }
     }
 
     /// This port belongs to somebody else.
@@ -59,7 +97,8 @@ impl Port {
 /// reach it. Other programs meet it as `EADDRINUSE`, and `ss -l` shows it.
 #[derive(Debug)]
 pub(crate) struct Reserved {
-    pub(crate) socket: OwnedFd,
+    /// None for SCTP where the kernel lacks it: then no program of the host can have the port either.
+    pub(crate) socket: Option<OwnedFd>,
     /// The port as it is: with its number, and without an address if that is `0.0.0.0`.
     pub(crate) port: Port,
 }
@@ -68,32 +107,47 @@ impl Reserved {
     /// Reserves a port. TCP binds with `SO_REUSEADDR`: connections of an earlier server that linger in TIME_WAIT do not matter, while
     /// a listening socket still does (ip(7), tcp(7)). UDP binds without: there the option would let both have the port.
     pub(crate) fn bind(asked: &Port) -> Result<Self> {
-        let mut port = Port { host_ip: asked.host_ip.filter(|ip| !ip.is_unspecified()), ..*asked };
-        let kind = match port.protocol {
-            Protocol::Tcp => SocketType::STREAM,
-            Protocol::Udp => SocketType::DGRAM,
-        };
+        if asked.host_ip == Some(IpAddr::V6(Ipv6Addr::LOCALHOST)) {
+            return Err(Error::LoopbackV6 { protocol: asked.protocol, port: asked.container_port });
+        }
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut port = Port { host_ip: asked.host_ip.filter(|ip| *ip != any), ..*asked };
         let failed = |call: &str, errno| port.failed(call, errno);
-        let socket =
-            socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None).map_err(|errno| failed("socket(AF_INET)", errno))?;
+        let family = if port.address().is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let (kind, protocol) = match port.protocol {
+            Protocol::Tcp => (SocketType::STREAM, None),
+            Protocol::Udp => (SocketType::DGRAM, None),
+            Protocol::Sctp => (SocketType::STREAM, Some(ipproto::SCTP)),
+        };
+        let socket = match socket_with(family, kind, SocketFlags::CLOEXEC, protocol) {
+            Err(Errno::PROTONOSUPPORT) if port.protocol == Protocol::Sctp && port.host_port != 0 => {
+                return Ok(Reserved { socket: None, port });
+            }
+            other => other.map_err(|errno| failed("socket", errno))?,
+        };
         if port.protocol == Protocol::Tcp {
             set_socket_reuseaddr(&socket, true).map_err(|errno| failed("setsockopt(SO_REUSEADDR)", errno))?;
         }
-        let address = SocketAddrV4::new(port.address(), port.host_port);
-        bind(&socket, &address).map_err(|errno| failed("bind", errno))?;
+        if family == AddressFamily::INET6 {
+            // IPv4 has a socket of its own.
+            set_ipv6_v6only(&socket, true).map_err(|errno| failed("setsockopt(IPV6_V6ONLY)", errno))?;
+        }
+        bind(&socket, &SocketAddr::new(port.address(), port.host_port)).map_err(|errno| failed("bind", errno))?;
         if port.host_port == 0 {
-            let found = getsockname(&socket).and_then(SocketAddrV4::try_from).map_err(|errno| failed("getsockname", errno))?;
+            let found = getsockname(&socket).and_then(SocketAddr::try_from).map_err(|errno| failed("getsockname", errno))?;
             port.host_port = found.port();
         }
-        Ok(Reserved { socket, port })
+        Ok(Reserved { socket: Some(socket), port })
     }
 
     /// Makes a TCP port a listening one: two such sockets cannot be, whatever options they have. Done last, when connections are
     /// translated already, so that none is accepted here and left waiting.
     pub(crate) fn listen(&self) -> Result<()> {
-        match self.port.protocol {
-            Protocol::Tcp => listen(&self.socket, 0).map_err(|errno| self.port.failed("listen", errno)),
-            Protocol::Udp => Ok(()),
+        match &self.socket {
+            Some(socket) if self.port.protocol == Protocol::Tcp => {
+                listen(socket, 0).map_err(|errno| self.port.failed("listen", errno))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -104,7 +158,7 @@ impl Port {
         match errno {
             Errno::ADDRINUSE => self.in_use(),
             Errno::ADDRNOTAVAIL => Error::NoSuchAddress { protocol, ip, port },
-            _ => Error::Reserve { protocol, ip, port, source: sys::Error::new(format!("{call}({ip}:{port})"), errno) },
+            _ => Error::Reserve { protocol, ip, port, source: sys::Error::new(format!("{call}({})", SocketAddr::new(ip, port)), errno) },
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The container's side: a namespace, its loopback, and `eth0`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use sys::Call;
 
-use crate::bridge::{mac, sysctl};
+use crate::bridge::sysctl;
 use crate::error::{Error, Result};
 use crate::lease::hash;
 use crate::netlink::route::{self, End, Link};
@@ -24,12 +24,32 @@ pub(crate) struct Sandbox {
     socket: Socket,
 }
 
-/// Makes a namespace for a bridge. The calling thread ends up in it, so it must be one made for this.
-pub(crate) fn make() -> Result<Sandbox> {
+/// Makes a namespace for bridges, of which one has IPv6 or none. The calling thread ends up in it, so it must be one made for this.
+pub(crate) fn make(v6: bool) -> Result<Sandbox> {
     let sandbox = namespace()?;
-    // eth0 will have no IPv6 address of its own accord: the network is IPv4. `::1` on lo stays.
-    sysctl("ipv6/conf/default/disable_ipv6", "1", true)?;
+    addresses_of_its_own(v6)?;
     Ok(sandbox)
+}
+
+/// Enters the namespace of a running container. The calling thread stays in it, so it must be one made for this.
+pub(crate) fn enter(netns: OwnedFd, v6: bool) -> Result<Sandbox> {
+    const NEWNET: i32 = 0x4000_0000;
+    let failed = |source| Error::System { what: "enter the network namespace".into(), source };
+    sys::ns::setns(&netns, NEWNET).map_err(failed)?;
+    addresses_of_its_own(v6)?;
+    let socket = Socket::route().map_err(|source| Error::Netlink { what: "enter the network namespace".into(), source })?;
+    Ok(Sandbox { netns, socket })
+}
+
+/// Interfaces made from now on have no IPv6 address of their own accord where the network is IPv4 (`::1` on lo stays), and take no route
+/// from a neighbour that says it is a router.
+fn addresses_of_its_own(v6: bool) -> Result<()> {
+    if v6 {
+        sysctl("ipv6/conf/default/accept_ra", "0", false)?;
+        sysctl("ipv6/conf/default/disable_ipv6", "0", false)
+    } else {
+        sysctl("ipv6/conf/default/disable_ipv6", "1", true)
+    }
 }
 
 /// Makes a namespace with a loopback interface that is up, and no way out. The calling thread ends up in it.
@@ -58,7 +78,7 @@ fn namespace() -> Result<Sandbox> {
 }
 
 /// Runs `work` in a thread of its own, which may stay behind in another namespace, and `meanwhile` in this one.
-pub(crate) fn apart<T: Send, U>(work: fn() -> Result<T>, meanwhile: impl FnOnce() -> U) -> (Result<T>, U) {
+pub(crate) fn apart<T: Send, U>(work: impl FnOnce() -> Result<T> + Send, meanwhile: impl FnOnce() -> U) -> (Result<T>, U) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("netns".into()).stack_size(64 << 10).spawn_scoped(scope, work);
         let other = meanwhile();
@@ -82,27 +102,40 @@ pub(crate) fn host_name(id: &str, attempt: u32) -> String {
     "veth".chars().chain(digits).collect()
 }
 
+/// A container's side of one network.
+pub(crate) struct Side<'a> {
+    /// The interface's name.
+    pub(crate) name: &'a str,
+    /// Its place among the container's interfaces.
+    pub(crate) number: u32,
+    /// Its hardware address.
+    pub(crate) mac: [u8; 6],
+    /// Its addresses.
+    pub(crate) addresses: Vec<IpNet>,
+    /// The ways out, if it has them.
+    pub(crate) gateways: Vec<IpAddr>,
+    /// Some of the container's ports are published.
+    pub(crate) hairpin: bool,
+    /// It is kept from its neighbours.
+    pub(crate) isolated: bool,
+}
+
 impl Sandbox {
     /// Connects the namespace to `bridge`: its own side in one datagram, the host's in another.
-    pub(crate) fn connect(
-        &self,
-        host: &Socket,
-        bridge: &Link,
-        id: &str,
-        address: Ipv4Net,
-        gateway: Ipv4Addr,
-        hairpin: bool,
-    ) -> Result<()> {
+    pub(crate) fn connect(&self, host: &Socket, bridge: &Link, id: &str, side: &Side<'_>) -> Result<()> {
         let failed = |source: NetlinkError| match source.errno() {
             Errno::OPNOTSUPP => Error::Unsupported { what: "a pair of interfaces".into(), options: "VETH", source },
             Errno::PERM => Error::NotRoot { what: "making an interface" },
             _ => Error::Netlink { what: format!("connect container {id} to {}", bridge.name), source },
         };
-        let name = self.container_side(id, bridge.mtu, address, gateway).map_err(failed)?;
+        let name = self.container_side(id, bridge.mtu, side).map_err(failed)?;
         let mut batch = Batch::new();
         route::enslave(&mut batch, &name, bridge.index);
-        if hairpin {
+        if side.hairpin {
             route::hairpin(&mut batch, &name);
+        }
+        if side.isolated {
+            route::isolate(&mut batch, &name);
         }
         // Both ends get their carrier now, and so does the bridge with its first port. Asking makes it count: otherwise a container that
         // connects at once loses its first packet or the answer, and sends it again after a second.
@@ -111,30 +144,36 @@ impl Sandbox {
             route::ask_link(&mut batch, &bridge.name);
         }
         host.transact(batch.acknowledge()).map_err(failed)?;
-        route::get_link(&self.socket, "eth0").map_err(failed)?;
+        route::get_link(&self.socket, side.name).map_err(failed)?;
         Ok(())
     }
 
-    /// Loopback up, the veth pair, address and default route. Returns the name of the host's end, which is unused by then.
+    /// Loopback up, the veth pair, addresses and default routes. Returns the name of the host's end, which is unused by then.
     ///
     /// Made from the container's side, because there the index can be chosen, so what follows in the datagram can name it.
-    fn container_side(&self, id: &str, mtu: u32, address: Ipv4Net, gateway: Ipv4Addr) -> std::result::Result<String, NetlinkError> {
-        let inner_mac = mac(address.addr());
+    fn container_side(&self, id: &str, mtu: u32, side: &Side<'_>) -> std::result::Result<String, NetlinkError> {
         // The host's end differs in the first byte only. It is the higher one: a bridge without an address of its own takes the lowest.
-        let mut outer_mac = inner_mac;
+        let mut outer_mac = side.mac;
         outer_mac[0] = 0xfe;
         let host = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let mut attempt = 0;
         loop {
-            let name = host_name(id, attempt);
+            let name = match side.number {
+                0 => host_name(id, attempt),
+                number => host_name(&format!("{id}/{number}"), attempt),
+            };
             // Some kernels put tunnels into every new namespace, so 2 may be taken.
-            let index = 2 + 98 * attempt;
+            let index = 2 + side.number + 98 * attempt;
             let mut batch = Batch::new();
             route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
-            let (here, there) = (End { name: "eth0", mac: inner_mac }, End { name: &name, mac: outer_mac });
+            let (here, there) = (End { name: side.name, mac: side.mac }, End { name: &name, mac: outer_mac });
             route::veth(&mut batch, &here, index, &there, host, mtu);
-            route::add_address(&mut batch, index, address);
-            route::default_route(&mut batch, index, gateway);
+            for address in &side.addresses {
+                route::add_address(&mut batch, index, *address);
+            }
+            for gateway in &side.gateways {
+                route::default_route(&mut batch, index, *gateway);
+            }
             match self.socket.transact(batch.acknowledge()) {
                 Err(error) if matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => attempt += 1,
                 Err(error) => return Err(error),

@@ -1,12 +1,13 @@
 //! rtnetlink(7): links, addresses and routes as messages.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{Batch, CREATE, DUMP, EXCL, Message, Socket, address, find, number, text};
 
 const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const GETADDR: u16 = 22;
@@ -14,6 +15,9 @@ const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
 
 const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+/// `IFA_F_NODAD`: nobody else can have an address that is leased, so it can be used at once.
+const NODAD: u8 = 2;
 const UP: u32 = 1;
 const LOWER_UP: u32 = 1 << 16;
 
@@ -32,6 +36,7 @@ const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const VETH_PEER: u16 = 1;
 const BRPORT_MODE: u16 = 4;
+const BRPORT_ISOLATED: u16 = 33;
 
 /// What `RTM_GETLINK` says of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,26 +104,61 @@ pub(crate) fn enslave(batch: &mut Batch, name: &str, master: u32) {
 /// Lets the bridge port `name` send back what it received (hairpin mode): with `br_netfilter` a container's packets to its own
 /// published port are translated within the bridge and leave by the port they came from.
 pub(crate) fn hairpin(batch: &mut Batch, name: &str) {
-    batch.message("RTM_NEWLINK hairpin", NEWLINK, 0, &ifinfo(0, false), |m| {
+    port_option(batch, "RTM_NEWLINK hairpin", name, BRPORT_MODE);
+}
+
+/// Keeps the bridge port `name` from other ports that are kept so, too (Linux 4.18). The bridge itself and what is behind it can still
+/// be reached.
+pub(crate) fn isolate(batch: &mut Batch, name: &str) {
+    port_option(batch, "RTM_NEWLINK isolated", name, BRPORT_ISOLATED);
+}
+
+fn port_option(batch: &mut Batch, label: &'static str, name: &str, option: u16) {
+    batch.message(label, NEWLINK, 0, &ifinfo(0, false), |m| {
         m.text(IFLA_IFNAME, name)
-            .nest(IFLA_LINKINFO, |m| m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(BRPORT_MODE, &[1])))
+            .nest(IFLA_LINKINFO, |m| m.text(INFO_SLAVE_KIND, "bridge").nest(INFO_SLAVE_DATA, |m| m.attr(option, &[1])))
     });
 }
 
+/// Removes a link; of a pair both go.
+pub(crate) fn delete(batch: &mut Batch, index: u32) {
+    batch.message("RTM_DELLINK", DELLINK, 0, &ifinfo(index, false), |m| m);
+}
+
+/// The family of an address, and its bytes.
+fn bytes(address: IpAddr) -> (u8, [u8; 16], usize) {
+    let mut bytes = [0; 16];
+    match address {
+        IpAddr::V4(address) => {
+            bytes[..4].copy_from_slice(&address.octets());
+            (AF_INET, bytes, 4)
+        }
+        IpAddr::V6(address) => (AF_INET6, address.octets(), 16),
+    }
+}
+
 /// Gives a link an address.
-pub(crate) fn add_address(batch: &mut Batch, index: u32, net: Ipv4Net) {
-    let mut header = [AF_INET, net.prefix_len(), 0, 0, 0, 0, 0, 0];
+pub(crate) fn add_address(batch: &mut Batch, index: u32, net: IpNet) {
+    let (family, bytes, length) = bytes(net.addr());
+    let mut header = [family, net.prefix_len(), if family == AF_INET6 { NODAD } else { 0 }, 0, 0, 0, 0, 0];
     header[4..].copy_from_slice(&index.to_ne_bytes());
     batch.message("RTM_NEWADDR", NEWADDR, CREATE | EXCL, &header, |m| {
-        m.attr(1, &net.addr().octets()).attr(2, &net.addr().octets()).attr(4, &net.broadcast().octets())
+        m.attr(1, &bytes[..length]).attr(2, &bytes[..length]);
+        match net {
+            IpNet::V4(net) => m.attr(4, &net.broadcast().octets()),
+            IpNet::V6(_) => m,
+        }
     });
 }
 
 /// Adds the default route.
-pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: Ipv4Addr) {
+pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: IpAddr) {
+    let (family, bytes, length) = bytes(gateway);
     // Main table, set at boot time (RTPROT_BOOT, as ip(8) does), global, unicast.
-    let header = [AF_INET, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| m.attr(5, &gateway.octets()).number(4, index));
+    let header = [family, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| {
+        m.attr(5, &bytes[..length]).number(4, index)
+    });
 }
 
 /// Reads an answer about a link.
@@ -238,8 +278,8 @@ mod tests {
         let bridge =
             Link { index: 0, name: "rctr0".into(), up: false, carrier: false, mtu: 1400, kind: "bridge".into(), master: None };
         assert_eq!(found, bridge);
-        let net = "10.1.2.3/20".parse().unwrap();
-        assert_eq!(read(|batch| add_address(batch, 9, net), link_address), Some((9, net)));
+        let net: Ipv4Net = "10.1.2.3/20".parse().unwrap();
+        assert_eq!(read(|batch| add_address(batch, 9, net.into()), link_address), Some((9, net)));
         assert_eq!(read(|batch| up(batch, "", 9), link), None);
     }
 }

@@ -1,16 +1,14 @@
 //! Rules, spelled as the expressions nf_tables executes: load into a register, compare, decide.
 
-use std::net::Ipv4Addr;
+use ipnet::IpNet;
 
-use ipnet::Ipv4Net;
-
-use super::GENMSG;
+use super::{Family, Table};
 use crate::netlink::{APPEND, Batch, CREATE};
 
 /// `NFT_REG_1`, the register everything is compared in; 16 bytes.
 const REG: u32 = 1;
-/// `NFT_REG32_01` … `NFT_REG32_03`: the second to fourth word of `NFT_REG_1`.
-const WORD: [u32; 4] = [1, 9, 10, 11];
+/// `NFT_REG_1` as its first word, then `NFT_REG32_01` … `NFT_REG32_05`: the second to sixth.
+const WORD: [u32; 6] = [1, 9, 10, 11, 12, 13];
 
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
@@ -22,10 +20,10 @@ pub(super) enum Expr<'a> {
     In(&'a str, bool),
     /// `oifname NAME`, or `oifname != NAME`.
     Out(&'a str, bool),
-    /// `ip saddr NET`.
-    Source(Ipv4Net),
-    /// `ip daddr NET`, or `ip daddr != NET`.
-    Destination(Ipv4Net, bool),
+    /// `ip saddr NET`, or `ip6 saddr NET`.
+    Source(IpNet),
+    /// `ip daddr NET`, or `ip daddr != NET`; the same for `ip6`.
+    Destination(IpNet, bool),
     /// `ct state …`: any of these bits.
     State(u32),
     /// `ct status …`: any of these bits.
@@ -45,19 +43,19 @@ pub(super) enum Expr<'a> {
 }
 
 /// Appends a rule to a chain.
-pub(super) fn rule(batch: &mut Batch, label: &'static str, table: &str, chain: &str, rule: &[Expr<'_>]) {
-    batch.message(label, super::NEWRULE, CREATE | APPEND, &GENMSG, |m| {
-        m.text(1, table).text(2, chain).nest(4, |m| rule.iter().fold(m, |m, expr| expr.write(m)))
+pub(super) fn rule(batch: &mut Batch, label: &'static str, table: Table<'_>, chain: &str, rule: &[Expr<'_>]) {
+    batch.message(label, super::NEWRULE, CREATE | APPEND, &table.family.header(), |m| {
+        m.text(1, table.name).text(2, chain).nest(4, |m| rule.iter().fold(m, |m, expr| expr.write(m, table.family)))
     });
 }
 
 impl Expr<'_> {
-    fn write(self, m: &mut Batch) -> &mut Batch {
+    pub(super) fn write(self, m: &mut Batch, family: Family) -> &mut Batch {
         match self {
             Expr::In(name, is) => interface(m, 6, name, is),
             Expr::Out(name, is) => interface(m, 7, name, is),
-            Expr::Source(net) => in_net(m, 12, net, true),
-            Expr::Destination(net, is) => in_net(m, 16, net, is),
+            Expr::Source(net) => in_net(m, family.source(), net, true),
+            Expr::Destination(net, is) => in_net(m, family.destination(), net, is),
             Expr::State(bits) => conntrack(m, 0, bits),
             Expr::Status(bits) => conntrack(m, 2, bits),
             Expr::Local => {
@@ -68,13 +66,14 @@ impl Expr<'_> {
             Expr::DnatAny(set) => {
                 load(m, 16, WORD[0]);
                 payload(m, WORD[1], 2, 2, 2);
-                dnat(m, set)
+                dnat(m, family, set)
             }
             Expr::DnatOne(set) => {
-                payload(m, WORD[0], 1, 16, 4);
-                load(m, 16, WORD[1]);
-                payload(m, WORD[2], 2, 2, 2);
-                dnat(m, set)
+                let words = (family.length() / 4) as usize;
+                payload(m, WORD[0], 1, family.destination(), family.length());
+                load(m, 16, WORD[words]);
+                payload(m, WORD[words + 1], 2, 2, 2);
+                dnat(m, family, set)
             }
             Expr::Masquerade => expr(m, "masq", |m| m),
             Expr::Accept => verdict(m, NF_ACCEPT),
@@ -101,8 +100,9 @@ fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {
     expr(m, "cmp", |m| m.be(1, REG).be(2, u32::from(!equal)).nest(3, |m| m.attr(1, value)))
 }
 
-fn mask(m: &mut Batch, mask: [u8; 4]) -> &mut Batch {
-    expr(m, "bitwise", |m| m.be(1, REG).be(2, REG).be(3, 4).nest(4, |m| m.attr(1, &mask)).nest(5, |m| m.attr(1, &[0; 4])))
+fn mask<'a>(m: &'a mut Batch, mask: &[u8]) -> &'a mut Batch {
+    let (length, zero) = (mask.len() as u32, &[0; 16][..mask.len()]);
+    expr(m, "bitwise", |m| m.be(1, REG).be(2, REG).be(3, length).nest(4, |m| m.attr(1, mask)).nest(5, |m| m.attr(1, zero)))
 }
 
 fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Batch {
@@ -114,22 +114,33 @@ fn interface<'a>(m: &'a mut Batch, key: u32, name: &str, is: bool) -> &'a mut Ba
     compare(m, is, &bytes)
 }
 
-fn in_net(m: &mut Batch, offset: u32, net: Ipv4Net, is: bool) -> &mut Batch {
-    payload(m, REG, 1, offset, 4);
-    mask(m, Ipv4Addr::octets(&net.netmask()));
-    compare(m, is, &net.network().octets())
+fn in_net(m: &mut Batch, offset: u32, net: IpNet, is: bool) -> &mut Batch {
+    let ((netmask, network), length) = match net {
+        IpNet::V4(net) => ((v4(net.netmask()), v4(net.network())), 4),
+        IpNet::V6(net) => ((net.netmask().octets(), net.network().octets()), 16),
+    };
+    payload(m, REG, 1, offset, length as u32);
+    mask(m, &netmask[..length]);
+    compare(m, is, &network[..length])
+}
+
+fn v4(address: std::net::Ipv4Addr) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&address.octets());
+    bytes
 }
 
 fn conntrack(m: &mut Batch, key: u32, bits: u32) -> &mut Batch {
     expr(m, "ct", |m| m.be(1, REG).be(2, key));
-    mask(m, bits.to_ne_bytes());
+    mask(m, &bits.to_ne_bytes());
     compare(m, false, &[0; 4])
 }
 
-/// Looks the registers up in the map and translates to what is found: NFT_NAT_DNAT, address in the first word, port in the second.
-fn dnat<'a>(m: &'a mut Batch, set: &str) -> &'a mut Batch {
+/// Looks the registers up in the map and translates to what is found: NFT_NAT_DNAT, address in the first words, port in the next.
+fn dnat<'a>(m: &'a mut Batch, family: Family, set: &str) -> &'a mut Batch {
     expr(m, "lookup", |m| m.text(1, set).be(2, REG).be(3, REG));
-    expr(m, "nat", |m| m.be(1, 1).be(2, u32::from(super::FAMILY)).be(3, WORD[0]).be(5, WORD[1]))
+    let port = WORD[(family.length() / 4) as usize];
+    expr(m, "nat", |m| m.be(1, 1).be(2, u32::from(family.number())).be(3, WORD[0]).be(5, port))
 }
 
 fn verdict(m: &mut Batch, code: u32) -> &mut Batch {

@@ -1,7 +1,7 @@
-//! nf_tables by netlink: one table of family `ip` per network.
+//! nf_tables by netlink: one table of family `ip` per network, and one of family `ip6` where it has IPv6.
 //!
 //! ```text
-//!   raw prerouting   loopback addresses from anywhere but lo are dropped        (CVE-2020-8558)
+//!   raw prerouting   loopback addresses from anywhere but lo are dropped        (CVE-2020-8558; not for IPv6, which never routes ::1)
 //!   nat prerouting ┐ proto . port -> container . port, for addresses of the host
 //!   nat output     ┘ host address . proto . port -> container . port
 //!   filter forward   to the bridge: established, translated, from the bridge; nothing else
@@ -15,6 +15,8 @@ mod expr;
 mod ports;
 mod table;
 
+use std::net::IpAddr;
+
 use rustix::io::Errno;
 
 use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
@@ -22,10 +24,70 @@ use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
 #[cfg(test)]
 pub(crate) use ports::elements;
 pub(crate) use ports::{Published, add, remove, remove_all};
-pub(crate) use table::{ensure, open};
+pub(crate) use table::{drop_tables, ensure, open};
 
-/// `NFPROTO_IPV4`.
-const FAMILY: u8 = 2;
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
+    fn number(self) -> u8 {
+        match self {
+            Family::V4 => 2,
+            Family::V6 => 10,
+        }
+    }
+
+    /// `struct nfgenmsg`.
+    fn header(self) -> [u8; 4] {
+        [self.number(), 0, 0, 0]
+    }
+
+    /// Bytes of an address.
+    fn length(self) -> u32 {
+        match self {
+            Family::V4 => 4,
+            Family::V6 => 16,
+        }
+    }
+
+    /// Where in a packet's header the source is.
+    fn source(self) -> u32 {
+        match self {
+            Family::V4 => 12,
+            Family::V6 => 8,
+        }
+    }
+
+    /// Where in a packet's header the destination is.
+    fn destination(self) -> u32 {
+        self.source() + self.length()
+    }
+
+    /// As nft(8) writes it.
+    fn word(self) -> &'static str {
+        match self {
+            Family::V4 => "ip",
+            Family::V6 => "ip6",
+        }
+    }
+}
+
+/// Which table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table<'a> {
+    pub(crate) family: Family,
+    pub(crate) name: &'a str,
+}
+
 /// `NFNL_SUBSYS_NFTABLES` in the upper half of a message kind.
 const NFTABLES: u16 = 10 << 8;
 const NEWTABLE: u16 = NFTABLES;
@@ -43,9 +105,6 @@ const GETGEN: u16 = NFTABLES | 16;
 const ANY: &str = "published";
 /// The map of ports published on one address.
 const ONE: &str = "published_on";
-
-/// `struct nfgenmsg` of our family.
-const GENMSG: [u8; 4] = [FAMILY, 0, 0, 0];
 
 /// A batch: all of its messages take effect, or none. With a generation, only if the ruleset is still that one
 /// (`NFNL_BATCH_GENID`; `ERESTART` otherwise).
@@ -75,18 +134,9 @@ fn generation(socket: &Socket) -> Result<u32, NetlinkError> {
 
 /// Removes the rules of a chain, to see what happens without them.
 #[cfg(test)]
-pub(crate) fn flush_chain(socket: &Socket, table: &str, chain: &str) {
+pub(crate) fn flush_chain(socket: &Socket, table: Table<'_>, chain: &str) {
     let request = batch(None, |b| {
-        b.message("NFT_MSG_DELRULE", NFTABLES | 8, 0, &GENMSG, |m| m.text(1, table).text(2, chain));
-    });
-    socket.transact(&request).unwrap();
-}
-
-/// Removes a table.
-#[cfg(test)]
-pub(crate) fn delete_table(socket: &Socket, table: &str) {
-    let request = batch(None, |b| {
-        b.message("NFT_MSG_DELTABLE", DELTABLE, 0, &GENMSG, |m| m.text(1, table));
+        b.message("NFT_MSG_DELRULE", NFTABLES | 8, 0, &table.family.header(), |m| m.text(1, table.name).text(2, chain));
     });
     socket.transact(&request).unwrap();
 }

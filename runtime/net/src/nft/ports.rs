@@ -1,11 +1,11 @@
 //! Published ports: elements of the two maps.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use rustix::io::Errno;
 
-use super::{ANY, DELSETELEM, GENMSG, GETSETELEM, NEWSETELEM, ONE, batch, generation};
-use crate::netlink::{self, Batch, CREATE, DUMP, EXCL, NetlinkError, Socket, attributes, find};
+use super::{ANY, DELSETELEM, Family, GETSETELEM, NEWSETELEM, ONE, batch, generation};
+use crate::netlink::{Batch, CREATE, DUMP, EXCL, NetlinkError, Socket, attributes, find};
 use crate::port::{Port, Protocol};
 
 /// Elements of one message. A list is an attribute, whose length is a `u16`.
@@ -17,7 +17,7 @@ const PER_BATCH: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Published {
     pub(crate) port: Port,
-    pub(crate) to: Ipv4Addr,
+    pub(crate) to: IpAddr,
 }
 
 /// Publishes all of `ports`, or none. `Err` with the port that is taken if it is `EEXIST`.
@@ -34,7 +34,7 @@ pub(crate) fn add(socket: &Socket, table: &str, ports: &[Published]) -> Result<(
     socket.transact(&request).map_err(|error| {
         let port = chunks.iter().find(|(sequence, ..)| *sequence == error.sequence).map(|(_, first, chunk)| {
             // All elements of a map have one length, so the place of the fault tells which one it is.
-            let size = element_size(chunk[0].port.host_ip.is_some());
+            let size = element_size(Map::of(&chunk[0]));
             let index = error.offset.map_or(0, |offset| offset.saturating_sub(*first) / size);
             chunk[index.min(chunk.len() - 1)].port
         });
@@ -63,7 +63,7 @@ fn removals(generation: Option<u32>, table: &str, ports: &[Published]) -> Vec<Ba
 
 /// Removes every element that leads to `to`. Between listing and removing, an element may be removed by another and its port be
 /// published anew, so each batch is bound to the generation that was listed.
-pub(crate) fn remove_all(socket: &Socket, table: &str, to: Ipv4Addr) -> Result<(), NetlinkError> {
+pub(crate) fn remove_all(socket: &Socket, table: &str, to: IpAddr) -> Result<(), NetlinkError> {
     const ERESTART: i32 = 85;
     for _ in 0..64 {
         let generation = generation(socket)?;
@@ -80,10 +80,11 @@ pub(crate) fn remove_all(socket: &Socket, table: &str, to: Ipv4Addr) -> Result<(
 /// All published ports of a table; none if there is no table.
 pub(crate) fn elements(socket: &Socket, table: &str) -> Result<Vec<Published>, NetlinkError> {
     let mut found = Vec::new();
-    for set in [ANY, ONE] {
+    for map in MAPS {
         let mut request = Batch::new();
-        request.message("NFT_MSG_GETSETELEM", GETSETELEM, DUMP, &GENMSG, |m| m.text(1, table).text(2, set));
-        match socket.dump(&request, |message| Some(parse(message.body.get(4..)?))) {
+        let header = map.family.header();
+        request.message("NFT_MSG_GETSETELEM", GETSETELEM, DUMP, &header, |m| m.text(1, table).text(2, map.name()));
+        match socket.dump(&request, |message| Some(parse(map.family, message.body.get(4..)?))) {
             Ok(lists) => found.extend(lists.into_iter().flatten()),
             Err(error) if error.errno() == Errno::NOENT => {}
             Err(error) => return Err(error),
@@ -92,9 +93,34 @@ pub(crate) fn elements(socket: &Socket, table: &str) -> Result<Vec<Published>, N
     Ok(found)
 }
 
-fn by_map(ports: &[Published]) -> Vec<(&'static str, Vec<Published>)> {
-    let (one, any): (Vec<_>, Vec<_>) = ports.iter().partition(|published| published.port.host_ip.is_some());
-    [(ANY, any), (ONE, one)].into_iter().filter(|(_, ports)| !ports.is_empty()).collect()
+/// One of the four maps: two in each family's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Map {
+    family: Family,
+    /// Of ports published on one address.
+    one: bool,
+}
+
+const MAPS: [Map; 4] = [
+    Map { family: Family::V4, one: false },
+    Map { family: Family::V4, one: true },
+    Map { family: Family::V6, one: false },
+    Map { family: Family::V6, one: true },
+];
+
+impl Map {
+    fn of(published: &Published) -> Map {
+        Map { family: Family::of(published.to), one: published.port.host_ip.is_some_and(|ip| !ip.is_unspecified()) }
+    }
+
+    fn name(self) -> &'static str {
+        if self.one { ONE } else { ANY }
+    }
+}
+
+fn by_map(ports: &[Published]) -> Vec<(Map, Vec<Published>)> {
+    let of = |map: Map| ports.iter().filter(|published| Map::of(published) == map).copied().collect::<Vec<_>>();
+    MAPS.into_iter().map(|map| (map, of(map))).filter(|(_, ports)| !ports.is_empty()).collect()
 }
 
 /// Writes a list of elements, and returns where in the message the first one begins.
@@ -105,14 +131,14 @@ fn list(
     kind: u16,
     flags: u16,
     table: &str,
-    set: &str,
+    map: Map,
     ports: &[Published],
     data: bool,
 ) -> usize {
     let start = b.len();
     let mut first = 0;
-    b.message(label, kind, flags, &GENMSG, |m| {
-        m.text(1, table).text(2, set).nest(3, |m| {
+    b.message(label, kind, flags, &map.family.header(), |m| {
+        m.text(1, table).text(2, map.name()).nest(3, |m| {
             first = m.len() - start;
             ports.iter().fold(m, |m, published| element(m, published, data))
         })
@@ -121,57 +147,92 @@ fn list(
 }
 
 fn element<'a>(m: &'a mut Batch, published: &Published, data: bool) -> &'a mut Batch {
-    let (key, length) = key(&published.port);
+    let key = key(published);
     m.nest(1, |m| {
-        m.nest(1, |m| m.attr(1, &key[..length]));
+        m.nest(1, |m| m.attr(1, key.bytes()));
         if !data {
             return m;
         }
-        let [high, low] = published.port.container_port.to_be_bytes();
-        let [a, b, c, d] = published.to.octets();
-        m.nest(2, |m| m.attr(1, &[a, b, c, d, high, low, 0, 0]))
+        let mut to = Words::default();
+        to.address(published.to);
+        to.port(published.port.container_port);
+        m.nest(2, |m| m.attr(1, to.bytes()))
     })
 }
 
 /// Bytes of an element with data: its own header, key and data, each within two more.
-const fn element_size(one: bool) -> usize {
-    4 + (8 + if one { 12 } else { 8 }) + (8 + 8)
+fn element_size(map: Map) -> usize {
+    let address = map.family.length() as usize;
+    4 + (8 + if map.one { 8 + address } else { 8 }) + (8 + 4 + address)
 }
 
-/// The key, each part padded to a word: `[address .] protocol . port`.
-fn key(port: &Port) -> ([u8; 12], usize) {
-    let protocol = match port.protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-    };
-    let [high, low] = port.host_port.to_be_bytes();
-    match port.host_ip {
-        None => ([protocol, 0, 0, 0, high, low, 0, 0, 0, 0, 0, 0], 8),
-        Some(ip) => {
-            let [a, b, c, d] = ip.octets();
-            ([a, b, c, d, protocol, 0, 0, 0, high, low, 0, 0], 12)
+/// Parts of a key or of data, each padded to a word.
+#[derive(Default)]
+struct Words {
+    bytes: [u8; 24],
+    length: usize,
+}
+
+impl Words {
+    fn push(&mut self, part: &[u8]) {
+        self.bytes[self.length..self.length + part.len()].copy_from_slice(part);
+        self.length += part.len().next_multiple_of(4);
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.push(&address.octets()),
+            IpAddr::V6(address) => self.push(&address.octets()),
         }
+    }
+
+    fn port(&mut self, port: u16) {
+        self.push(&port.to_be_bytes());
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
-/// Reads a list of elements. Those that are not ours in form (made by hand) are passed over.
-fn parse(attrs: &[u8]) -> Vec<Published> {
-    let list = find(attrs, 3).unwrap_or_default();
-    attributes(list).filter_map(|(_, element)| read(element)).collect()
+/// The key: `[address .] protocol . port`.
+fn key(published: &Published) -> Words {
+    let (mut key, port) = (Words::default(), &published.port);
+    if let (true, Some(address)) = (Map::of(published).one, port.host_ip) {
+        key.address(address);
+    }
+    key.push(&[port.protocol.number()]);
+    key.port(port.host_port);
+    key
 }
 
-fn read(element: &[u8]) -> Option<Published> {
+/// Reads a list of elements. Those that are not ours in form (made by hand) are passed over.
+fn parse(family: Family, attrs: &[u8]) -> Vec<Published> {
+    let list = find(attrs, 3).unwrap_or_default();
+    attributes(list).filter_map(|(_, element)| read(family, element)).collect()
+}
+
+fn read(family: Family, element: &[u8]) -> Option<Published> {
     let key = find(find(element, 1)?, 1)?;
     let data = find(find(element, 2)?, 1)?;
-    let (host_ip, rest) = if key.len() == 12 { (netlink::address(key), &key[4..]) } else { (None, key) };
-    let protocol = match rest.first()? {
-        6 => Protocol::Tcp,
-        17 => Protocol::Udp,
-        _ => return None,
+    let any = match family {
+        Family::V4 => None,
+        Family::V6 => Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     };
-    let number = |bytes: &[u8]| Some(u16::from_be_bytes(bytes.get(4..6)?.try_into().ok()?));
-    let port = Port { host_ip, host_port: number(rest)?, container_port: number(data)?, protocol };
-    Some(Published { port, to: netlink::address(data)? })
+    let (host_ip, rest) = if key.len() == 8 { (any, key) } else { split(family, key).map(|(ip, rest)| (Some(ip), rest))? };
+    let (to, to_port) = split(family, data)?;
+    let number = |bytes: &[u8]| Some(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?));
+    let protocol = Protocol::numbered(*rest.first()?)?;
+    let port = Port { host_ip, host_port: number(rest.get(4..)?)?, container_port: number(to_port)?, protocol };
+    Some(Published { port, to })
+}
+
+/// The address at the beginning, and the rest.
+fn split(family: Family, bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+    Some(match family {
+        Family::V4 => bytes.split_first_chunk::<4>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+        Family::V6 => bytes.split_first_chunk::<16>().map(|(address, rest)| (IpAddr::from(*address), rest))?,
+    })
 }
 
 #[cfg(test)]
@@ -179,26 +240,31 @@ mod tests {
     use super::*;
     use crate::netlink::messages;
 
-    fn published(host_ip: Option<[u8; 4]>, host_port: u16) -> Published {
-        let port = Port { host_ip: host_ip.map(Ipv4Addr::from), host_port, container_port: 80, protocol: Protocol::Udp };
-        Published { port, to: Ipv4Addr::new(10, 1, 2, 3) }
+    fn published(host_ip: Option<&str>, host_port: u16) -> Published {
+        let host_ip: Option<IpAddr> = host_ip.map(|ip| ip.parse().unwrap());
+        let port = Port { host_ip, host_port, container_port: 80, protocol: Protocol::Udp };
+        let to = if host_ip.is_some_and(|ip| ip.is_ipv6()) { "fd00::9" } else { "10.1.2.3" };
+        Published { port, to: to.parse().unwrap() }
     }
 
     #[test]
     fn elements_read_back_and_have_the_size_counted_on() {
-        for one in [published(None, 8080), published(Some([192, 0, 2, 1]), 443)] {
-            let mut batch = Batch::new();
-            let first = list(&mut batch, "", NEWSETELEM, 0, "rctr", "set", &[one, one], true);
-            assert_eq!(batch.len(), first + 2 * element_size(one.port.host_ip.is_some()));
+        for ip in [None, Some("192.0.2.1"), Some("::"), Some("2001:db8::1")] {
+            let one = published(ip, 8080);
+            let (mut batch, map) = (Batch::new(), Map::of(&one));
+            let first = list(&mut batch, "", NEWSETELEM, 0, "rctr", map, &[one, one], true);
+            assert_eq!(batch.len(), first + 2 * element_size(map));
             let message = messages(batch.bytes()).next().unwrap();
-            assert_eq!(parse(&message.body[4..]), [one, one]);
+            assert_eq!(parse(map.family, &message.body[4..]), [one, one]);
         }
     }
 
     #[test]
     fn strange_elements_are_passed_over() {
-        assert_eq!(parse(&[]), []);
-        assert_eq!(parse(&[16, 0, 3, 0, 12, 0, 1, 0, 8, 0, 1, 0, 4, 0, 1, 0]), []);
+        for family in [Family::V4, Family::V6] {
+            assert_eq!(parse(family, &[]), []);
+            assert_eq!(parse(family, &[16, 0, 3, 0, 12, 0, 1, 0, 8, 0, 1, 0, 4, 0, 1, 0]), []);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use super::world::*;
 use crate::netlink::route;
 use crate::netlink::{Batch, CREATE, Socket};
-use crate::nft;
+use crate::Wish;
+use crate::nft::{self, Family};
 
 /// In a container with CAP_NET_ADMIN: loopback addresses lead to the host.
 fn route_loopback_out(gateway: Ipv4Addr) {
@@ -30,14 +31,14 @@ fn loopback_services_of_the_host_are_out_of_reach() {
         let attack = |wait| {
             victim.set_read_timeout(Some(wait)).unwrap();
             inside(&a.netns, || {
-                let socket = UdpSocket::bind((a.address.addr(), 0)).unwrap();
+                let socket = UdpSocket::bind((a.v4(), 0)).unwrap();
                 socket.send_to(b"evil", (Ipv4Addr::LOCALHOST, 7777)).unwrap();
             });
             victim.recv(&mut [0; 4]).is_ok()
         };
-        inside(&a.netns, || route_loopback_out(a.gateway));
+        inside(&a.netns, || route_loopback_out(a.ends[0].gateway.unwrap()));
         assert!(!attack(SILENCE), "the attack came through");
-        nft::flush_chain(&world.netfilter, &world.network.table, "guard");
+        nft::flush_chain(&world.netfilter, world.table(Family::V4), "guard");
         assert!(attack(PATIENCE), "this test proves nothing");
     });
 }
@@ -48,13 +49,13 @@ fn container_addresses_are_out_of_reach_from_outside() {
         let a = world.attach("a", &[tcp(8080, 80)]);
         let (published, hidden) = (listen(&a.netns, 80), listen(&a.netns, 81));
         let attack = |port, wait| {
-            let to = SocketAddrV4::new(a.address.addr(), port).into();
+            let to = SocketAddrV4::new(a.v4(), port).into();
             inside(&world.outside, || TcpStream::connect_timeout(&to, wait)).is_ok()
         };
         assert!(!attack(80, SILENCE), "a published port, but not by its container's address");
         assert!(!attack(81, SILENCE));
         talk(Some(&world.outside), (HOST, 8080), &published);
-        nft::flush_chain(&world.netfilter, &world.network.table, "forward");
+        nft::flush_chain(&world.netfilter, world.table(Family::V4), "forward");
         assert!(attack(81, PATIENCE), "this test proves nothing");
         drop(hidden);
     });
@@ -66,11 +67,11 @@ fn a_strangers_interface_is_not_used() {
     host(|world| {
         let mut network = world.network.clone();
         network.bridge = "uplink".into();
-        let error = crate::attach(&network, "a", &[]).unwrap_err();
+        let error = crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap_err();
         assert_eq!(error.to_string(), "interface uplink is a veth, not a bridge");
         network.bridge = "../rctr0".into();
-        assert_eq!(crate::attach(&network, "a", &[]).unwrap_err().to_string(), "\"../rctr0\" is not a usable name for a bridge");
-        let error = crate::attach(&world.network, "../a", &[]).unwrap_err();
+        assert_eq!(crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap_err().to_string(), "\"../rctr0\" is not a usable name for a bridge");
+        let error = crate::attach(&[Wish::plain(&world.network)], "../a", &[]).unwrap_err();
         assert_eq!(error.to_string(), "\"../a\" is not a usable name for a container");
         world.assert_clean();
     });

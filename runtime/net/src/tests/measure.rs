@@ -48,11 +48,11 @@ fn attaching_is_quick() {
 fn the_first_packet_arrives() {
     host(|world| {
         drop(world.attach("warm", &[]));
-        let _server = TcpListener::bind((world.network.gateway(), 99)).unwrap();
+        let _server = TcpListener::bind((world.network.gateway, 99)).unwrap();
         let connect = |n| {
             let attached = world.attach(&format!("c{n}"), &[]);
             let start = Instant::now();
-            inside(&attached.netns, || TcpStream::connect((attached.gateway, 99)).unwrap());
+            inside(&attached.netns, || TcpStream::connect((attached.ends[0].gateway.unwrap(), 99)).unwrap());
             (start.elapsed(), attached)
         };
         let waits: Vec<_> = std::thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 mod attack;
 mod measure;
+mod networks;
 mod publish;
 mod reach;
 mod table;

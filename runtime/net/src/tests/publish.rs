@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 
 use super::world::*;
-use crate::{Port, Protocol};
+use crate::{Port, Protocol, Wish};
 
 #[test]
 fn a_port_in_use_is_named() {
@@ -16,7 +16,7 @@ fn a_port_in_use_is_named() {
         assert_eq!(world.refuse("a", &[tcp(80, 8080)]), "port 80/tcp on 0.0.0.0 is in use");
         drop(server);
         let server = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 53)).unwrap();
-        let one = Port { host_ip: Some(HOST), ..udp(53, 53) };
+        let one = Port { host_ip: Some(HOST.into()), ..udp(53, 53) };
         assert_eq!(world.refuse("a", &[tcp(53, 53), one]), format!("port 53/udp on {HOST} is in use"));
         drop(server);
         assert_eq!(world.refuse("a", &[tcp(80, 1), tcp(80, 2)]), "port 80/tcp on 0.0.0.0 is in use");
@@ -46,7 +46,7 @@ fn a_port_of_a_container_whose_sockets_are_gone_is_in_use() {
 #[test]
 fn an_address_that_is_not_the_hosts_is_named() {
     host(|world| {
-        let wrong = Port { host_ip: Some(NEIGHBOUR), ..tcp(80, 80) };
+        let wrong = Port { host_ip: Some(NEIGHBOUR.into()), ..tcp(80, 80) };
         let error = world.refuse("a", &[wrong]);
         assert_eq!(error, format!("port 80/tcp cannot be published on {NEIGHBOUR}: this host has no such address"));
         world.assert_clean();
@@ -127,11 +127,11 @@ fn thirty_two_at_once() {
         let network = &world.network;
         // Also the bridge and the table are made by one of them.
         let attached: Vec<_> = std::thread::scope(|scope| {
-            let start = |n: u16| scope.spawn(move || crate::attach(network, &format!("c{n}"), &[tcp(3000 + n, 80)]));
+            let start = |n: u16| scope.spawn(move || crate::attach(&[Wish::plain(network)], &format!("c{n}"), &[tcp(3000 + n, 80)]));
             let threads: Vec<_> = (0..32).map(start).collect();
             threads.into_iter().map(|thread| thread.join().unwrap().unwrap_or_else(|error| panic!("{}", chain(&error)))).collect()
         });
-        assert_eq!(attached.iter().map(|attached| attached.address).collect::<BTreeSet<_>>().len(), 32);
+        assert_eq!(attached.iter().map(|attached| attached.ends[0].address).collect::<BTreeSet<_>>().len(), 32);
         assert_eq!((world.veths().len(), world.published().len()), (32, 32));
         for (n, attached) in (0..).zip(&attached) {
             talk(Some(&world.outside), (HOST, 3000 + n), &listen(&attached.netns, 80));

@@ -27,11 +27,11 @@ fn ping(to: Ipv4Addr) -> bool {
 fn containers_reach_each_other_the_host_and_outside() {
     host(|world| {
         let (a, b) = (world.attach("a", &[]), world.attach("b", &[]));
-        assert_ne!(a.address, b.address);
+        assert_ne!(a.ends[0].address, b.ends[0].address);
         let server = listen(&b.netns, 80);
-        assert_eq!(talk(Some(&a.netns), (b.address.addr(), 80), &server), a.address.addr());
-        assert_eq!(talk(None, (b.address.addr(), 80), &server), world.network.gateway());
-        for to in [a.address.addr(), b.address.addr(), a.gateway, HOST, NEIGHBOUR, LOCALHOST] {
+        assert_eq!(talk(Some(&a.netns), (b.v4(), 80), &server), a.v4());
+        assert_eq!(talk(None, (b.v4(), 80), &server), world.network.gateway);
+        for to in [a.v4(), b.v4(), a.ends[0].gateway.unwrap(), HOST, NEIGHBOUR, LOCALHOST] {
             assert!(inside(&a.netns, || ping(to)), "{to}");
         }
         let neighbour = listen(&world.outside, 443);
@@ -50,12 +50,12 @@ fn the_interface_is_as_described() {
             assert_eq!(names, [("lo", true, 65536), ("eth0", true, 1500)]);
             let index = links[1].index;
             let addresses: Vec<_> = route::addresses(&socket).unwrap().into_iter().filter(|(link, _)| *link == index).collect();
-            assert_eq!(addresses, [(index, a.address)]);
+            assert_eq!(addresses, [(index, a.ends[0].address)]);
             assert!(route::routes(&socket).unwrap().iter().any(|route| route.to.prefix_len() == 0 && route.link == Some(index)));
         });
         let bridge = route::get_link(&world.route, "rctr0").unwrap().unwrap();
         assert!(bridge.up && bridge.kind == "bridge");
-        assert_eq!(&a.mac[2..], a.address.addr().octets());
+        assert_eq!(&a.ends[0].mac[2..], a.v4().octets());
         let read = |key: &str| std::fs::read_to_string(format!("/proc/sys/net/{key}")).unwrap().trim().to_owned();
         assert_eq!((read("ipv4/ip_forward"), read("ipv4/conf/rctr0/route_localnet")), ("1".into(), "1".into()));
         assert_eq!((read("ipv4/conf/all/route_localnet"), read("ipv6/conf/rctr0/accept_ra")), ("0".into(), "0".into()));
@@ -68,7 +68,7 @@ fn published_ports_are_reached_from_everywhere() {
         let a = world.attach("a", &[tcp(8080, 80), udp(8080, 53)]);
         let (server, datagrams) = (listen(&a.netns, 80), receive(&a.netns, 53));
         let other = world.attach("b", &[]);
-        let gateway = world.network.gateway();
+        let gateway = world.network.gateway;
         // From, to, and whom the container sees.
         let paths = [
             (Some(&world.outside), HOST, NEIGHBOUR),
@@ -93,7 +93,7 @@ fn a_container_reaches_itself_by_the_hosts_address() {
         for bridge_netfilter in ["0", "1"] {
             // Absent without br_netfilter: then there is only one way.
             let _ = std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", bridge_netfilter);
-            for to in [HOST, world.network.gateway()] {
+            for to in [HOST, world.network.gateway] {
                 talk(Some(&a.netns), (to, 8080), &server);
                 send(Some(&a.netns), (to, 8080), &datagrams);
             }
@@ -104,14 +104,14 @@ fn a_container_reaches_itself_by_the_hosts_address() {
 #[test]
 fn one_address_publishes_on_that_only() {
     host(|world| {
-        let one = crate::Port { host_ip: Some(HOST), ..tcp(8080, 80) };
+        let one = crate::Port { host_ip: Some(HOST.into()), ..tcp(8080, 80) };
         let a = world.attach("a", &[one]);
         let server = listen(&a.netns, 80);
         assert_eq!(talk(Some(&world.outside), (HOST, 8080), &server), NEIGHBOUR);
         let refused = std::net::TcpStream::connect((LOCALHOST, 8080)).unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         // The same port on another address is free for another container.
-        let local = crate::Port { host_ip: Some(LOCALHOST), ..one };
+        let local = crate::Port { host_ip: Some(LOCALHOST.into()), ..one };
         let b = world.attach("b", &[local]);
         talk(None, (LOCALHOST, 8080), &listen(&b.netns, 80));
         talk(None, (HOST, 8080), &server);

@@ -53,7 +53,7 @@ const TABLE: &str = r#"table ip rctr0 {
 #[test]
 fn nft_reads_what_was_meant() {
     host(|world| {
-        let one = Port { host_ip: Some(HOST), ..udp(53, 5353) };
+        let one = Port { host_ip: Some(HOST.into()), ..udp(53, 5353) };
         let a = world.attach("a", &[tcp(8080, 80), one]);
         // The oracle only: nothing but this test runs it.
         let Ok(output) = Command::new("nft").args(["list", "ruleset"]).output() else {
@@ -61,6 +61,6 @@ fn nft_reads_what_was_meant() {
             return;
         };
         let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(text.replace(&a.address.addr().to_string(), "CONTAINER"), TABLE, "{text}");
+        assert_eq!(text.replace(&a.v4().to_string(), "CONTAINER"), TABLE, "{text}");
     });
 }

@@ -5,7 +5,7 @@ use rustix::net::{SendFlags, send};
 use super::world::*;
 use crate::netlink::route;
 use crate::netlink::{Batch, Socket};
-use crate::{default_network, leases, nft, recover};
+use crate::{Network, Wish, default_network, leases, nft, recover};
 
 #[test]
 fn dropping_undoes_all() {
@@ -21,7 +21,7 @@ fn dropping_undoes_all() {
 fn undo_as_data_does_the_same() {
     host(|world| {
         let a = world.attach("a", &[tcp(80, 80), udp(53, 53)]);
-        let one = crate::Port { host_ip: Some(HOST), ..tcp(81, 80) };
+        let one = crate::Port { host_ip: Some(HOST.into()), ..tcp(81, 80) };
         let b = world.attach("b", &[one]);
         for kept in [a.keep(), b.keep()] {
             assert!(!world.published().is_empty() && !kept.reserved.is_empty());
@@ -48,7 +48,7 @@ fn recovery_takes_what_a_dead_owner_left_and_nothing_else() {
         recover(&world.network, "a").unwrap();
         recover(&world.network, "never was").unwrap();
         assert_eq!(world.published(), other.ports);
-        assert_eq!(leases(&world.network).unwrap(), [(other.address.addr(), "b".to_owned())]);
+        assert_eq!(leases(&world.network).unwrap(), [(other.v4().into(), "b".to_owned())]);
         drop(other);
         world.assert_clean();
     });
@@ -57,13 +57,10 @@ fn recovery_takes_what_a_dead_owner_left_and_nothing_else() {
 #[test]
 fn a_full_network_says_so_and_leaves_nothing() {
     host(|world| {
-        let mut network = world.network.clone();
-        network.subnet = "10.77.0.0/30".parse().unwrap();
-        network.bridge = "small0".into();
-        network.table = "small0".into();
-        let only = crate::attach(&network, "a", &[]).unwrap();
-        assert_eq!(only.address.to_string(), "10.77.0.2/30");
-        let error = crate::attach(&network, "b", &[tcp(80, 80)]).unwrap_err();
+        let network = Network::new("small0", "10.77.0.0/30".parse().unwrap(), &world.network.state);
+        let only = crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap();
+        assert_eq!(only.ends[0].address.to_string(), "10.77.0.2/30");
+        let error = crate::attach(&[Wish::plain(&network)], "b", &[tcp(80, 80)]).unwrap_err();
         assert_eq!(error.to_string(), "network 10.77.0.0/30 has no free address: 1 are leased");
         assert_eq!(leases(&network).unwrap().len(), 1);
         drop(only);
@@ -96,7 +93,7 @@ fn names_in_use_are_avoided() {
         take_names(world, "a", 3);
         let a = world.attach("a", &[]);
         assert_eq!(world.veths(), [crate::sandbox::host_name("a", 3)]);
-        talk(None, (a.address.addr(), 80), &listen(&a.netns, 80));
+        talk(None, (a.v4(), 80), &listen(&a.netns, 80));
     });
 }
 
@@ -111,7 +108,7 @@ fn a_lost_file_adopts_the_bridge() {
         world.route.transact(batch.acknowledge()).unwrap();
         let network = default_network("rctr0", &file, state.path()).unwrap();
         assert_eq!(network.subnet.to_string(), "172.30.0.0/16");
-        let a = crate::attach(&network, "a", &[]).unwrap();
+        let a = crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert_eq!(default_network("rctr0", &file, state.path()).unwrap(), network);
         assert_eq!(default_network("rctr0", &file, state.path()).unwrap(), network);
@@ -124,7 +121,7 @@ fn a_lost_file_adopts_the_bridge() {
 fn a_flushed_table_is_made_again() {
     host(|world| {
         let a = world.attach("a", &[]);
-        nft::delete_table(&world.netfilter, &world.network.table);
+        nft::drop_tables(&world.netfilter, &world.network).unwrap();
         let b = world.attach("b", &[tcp(8080, 80)]);
         talk(Some(&world.outside), (HOST, 8080), &listen(&b.netns, 80));
         drop((a, b));
@@ -137,8 +134,8 @@ fn a_flushed_table_is_made_again() {
 fn another_subnet_works_at_once() {
     host(|world| {
         drop(world.attach("a", &[]));
-        let network = crate::Network { subnet: "10.5.0.0/24".parse().unwrap(), ..world.network.clone() };
-        let b = crate::attach(&network, "b", &[tcp(8080, 80)]).unwrap();
+        let network = Network::new("rctr0", "10.5.0.0/24".parse().unwrap(), &world.network.state);
+        let b = crate::attach(&[Wish::plain(&network)], "b", &[tcp(8080, 80)]).unwrap();
         talk(Some(&world.outside), (HOST, 8080), &listen(&b.netns, 80));
         let neighbour = listen(&world.outside, 443);
         assert_eq!(talk(Some(&b.netns), (NEIGHBOUR, 443), &neighbour), HOST);
@@ -155,7 +152,7 @@ fn without_privileges_the_error_says_so() {
                 let mut sets = capabilities(None).unwrap();
                 sets.effective -= CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
                 set_capabilities(None, sets).unwrap();
-                crate::attach(network, "a", &[]).map(|_| ()).unwrap_err().to_string()
+                crate::attach(&[Wish::plain(network)], "a", &[]).map(|_| ()).unwrap_err().to_string()
             });
             unprivileged.join().unwrap()
         });

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStrea
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rustix::net::netlink::SocketAddrNetlink;
 
 use crate::netlink::route::{self, End};
 use crate::netlink::{Batch, Socket};
-use crate::{Attached, Network, Port, Protocol, attach, leases, nft};
+use crate::nft::{Family, Table};
+use crate::{Attached, Network, Port, Protocol, Wish, attach, leases, nft};
 
 pub(super) const NEWNET: i32 = 0x4000_0000;
 /// Long enough for a loaded machine, when an answer must come.
@@ -67,19 +68,23 @@ impl World {
             made.join().unwrap()
         });
         let state = tempfile::tempdir().unwrap();
-        let subnet = "172.29.0.0/16".parse().unwrap();
-        let network = Network { bridge: "rctr0".into(), subnet, state: state.path().join("net"), table: "rctr0".into() };
+        let network = Network::new("rctr0", "172.29.0.0/16".parse().unwrap(), &state.path().join("net"));
         let (route, netfilter) = (Socket::route().unwrap(), Socket::netfilter().unwrap());
         connect(&route, &outside);
         World { network, outside, route, netfilter, _state: state }
     }
 
     pub(super) fn attach(&self, id: &str, ports: &[Port]) -> Attached {
-        attach(&self.network, id, ports).unwrap_or_else(|error| panic!("{}", chain(&error)))
+        attach(&[Wish::plain(&self.network)], id, ports).unwrap_or_else(|error| panic!("{}", chain(&error)))
     }
 
     pub(super) fn refuse(&self, id: &str, ports: &[Port]) -> String {
-        chain(&attach(&self.network, id, ports).map(|attached| attached.ports).unwrap_err())
+        chain(&attach(&[Wish::plain(&self.network)], id, ports).map(|attached| attached.ports).unwrap_err())
+    }
+
+    /// A table of the network.
+    pub(super) fn table(&self, family: Family) -> Table<'_> {
+        Table { family, name: &self.network.table }
     }
 
     /// Host ends of containers.
@@ -111,6 +116,13 @@ impl World {
     }
 }
 
+impl Attached {
+    /// The container's address in its only network.
+    pub(super) fn v4(&self) -> Ipv4Addr {
+        self.ends[0].address.addr()
+    }
+}
+
 /// An error with its causes, as the programs print it.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
@@ -125,15 +137,15 @@ fn connect(route: &Socket, outside: &OwnedFd) {
         let (here, there) = (End { name: "uplink", mac: [2, 0, 0, 0, 0, 2] }, End { name: "uplink", mac: [2, 0, 0, 0, 0, 1] });
         route::up(&mut batch, "lo", 1);
         route::veth(&mut batch, &here, 7, &there, host, 1500);
-        route::add_address(&mut batch, 7, Ipv4Net::new_assert(NEIGHBOUR, 24));
-        route::default_route(&mut batch, 7, HOST);
+        route::add_address(&mut batch, 7, IpNet::new_assert(NEIGHBOUR.into(), 24));
+        route::default_route(&mut batch, 7, HOST.into());
         Socket::route().unwrap().transact(batch.acknowledge()).unwrap();
     });
     let link = route::get_link(route, "uplink").unwrap().unwrap();
     let mut batch = Batch::new();
     route::up(&mut batch, "lo", 1);
     route::up(&mut batch, "uplink", link.index);
-    route::add_address(&mut batch, link.index, Ipv4Net::new_assert(HOST, 24));
+    route::add_address(&mut batch, link.index, IpNet::new_assert(HOST.into(), 24));
     route.transact(batch.acknowledge()).unwrap();
 }
 

@@ -1,82 +1,23 @@
-//! A network: a bridge and its addresses.
+//! The default network, whose subnet is chosen at the first use.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use super::{Network, choose, interface_name};
 use crate::error::{Error, Result};
-use crate::netlink::route::{self, Route};
+use crate::netlink::route;
 use crate::netlink::{NetlinkError, Socket};
-
-/// A bridge network of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Network {
-    /// The bridge's interface name.
-    pub bridge: String,
-    /// Its addresses; the first is the bridge's own, the gateway.
-    pub subnet: Ipv4Net,
-    /// Folder for address leases. On tmpfs, so that a reboot forgets them.
-    pub state: PathBuf,
-    /// Name of the nf_tables table, family `ip`. One per network.
-    pub table: String,
-}
-
-/// Candidates for the default network: apart from Docker's first choices (172.17 and up) and Podman's (10.88 and up).
-const POOLS: [Ipv4Net; 12] = [
-    pool(172, 29, 0, 16),
-    pool(172, 30, 0, 16),
-    pool(172, 31, 0, 16),
-    pool(172, 28, 0, 16),
-    pool(172, 27, 0, 16),
-    pool(10, 201, 0, 16),
-    pool(10, 202, 0, 16),
-    pool(10, 203, 0, 16),
-    pool(10, 204, 0, 16),
-    pool(10, 205, 0, 16),
-    pool(192, 168, 201, 24),
-    pool(192, 168, 202, 24),
-];
-
-const fn pool(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), prefix)
-}
 
 /// What the network's file holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Config {
     subnet: Ipv4Net,
-}
-
-impl Network {
-    /// The bridge's address, which containers use as their gateway.
-    pub fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.subnet.network().to_bits() + 1)
-    }
-
-    /// Refuses what would be something else to the kernel or to a file system.
-    pub(crate) fn check(&self) -> Result<()> {
-        interface_name(&self.bridge)?;
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if self.table.is_empty() || self.table.len() > 64 || !self.table.chars().all(fine) {
-            return Err(Error::Name(self.table.clone(), "an nf_tables table"));
-        }
-        if self.subnet.prefix_len() > 30 { Err(Error::TooSmall(self.subnet)) } else { Ok(()) }
-    }
-}
-
-/// A name for an interface that is also one path component of /proc/sys: 1 to 15 characters (`IFNAMSIZ`).
-fn interface_name(name: &str) -> Result<()> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if (1..16).contains(&name.len()) && name.chars().all(fine) && name != "all" && name != "default" && name != "lo" {
-        return Ok(());
-    }
-    Err(Error::Name(name.to_owned(), "a bridge"))
 }
 
 /// The network on `bridge`: as `config_file` says, or chosen now and remembered there. `state` is its folder of volatile state. The
@@ -88,10 +29,9 @@ pub fn default_network(bridge: &str, config_file: &Path, state: &Path) -> Result
     interface_name(bridge)?;
     let config = match read(config_file)? {
         Some(config) => config,
-        None => remember(config_file, &Config { subnet: choose(bridge, config_file)? })?,
+        None => remember(config_file, &Config { subnet: adopt(bridge, config_file)? })?,
     };
-    let subnet = config.subnet.trunc();
-    let network = Network { bridge: bridge.to_owned(), subnet, state: state.to_owned(), table: bridge.to_owned() };
+    let network = Network::new(bridge, config.subnet, state);
     network.check()?;
     Ok(network)
 }
@@ -134,8 +74,8 @@ fn write(file: &Path, config: &Config) -> io::Result<()> {
     opened.sync_data()
 }
 
-/// Adopts the bridge's network, or takes the first pool without a route.
-fn choose(bridge: &str, file: &Path) -> Result<Ipv4Net> {
+/// Adopts the bridge's network, or takes the first candidate without a route.
+fn adopt(bridge: &str, file: &Path) -> Result<Ipv4Net> {
     let failed = |source: NetlinkError| Error::Netlink { what: "list this host's routes".into(), source };
     let socket = Socket::route().map_err(failed)?;
     if let Some(link) = route::get_link(&socket, bridge).map_err(failed)? {
@@ -145,37 +85,12 @@ fn choose(bridge: &str, file: &Path) -> Result<Ipv4Net> {
             return if first { Ok(address.trunc()) } else { Err(Error::ForeignBridge { name: link.name, address }) };
         }
     }
-    let routes = route::routes(&socket).map_err(failed)?;
-    free(&POOLS, &routes)
-        .ok_or_else(|| Error::NoFreeSubnet { tried: POOLS.map(|pool| pool.to_string()).join(", "), file: file.to_owned() })
-}
-
-/// The first pool that overlaps no route. Default routes do not count, nor do the halves and quarters of the internet that
-/// VPN clients use in their place (`0.0.0.0/1`).
-fn free(pools: &[Ipv4Net], routes: &[Route]) -> Option<Ipv4Net> {
-    let overlap = |pool: &Ipv4Net, to: &Ipv4Net| pool.contains(to) || to.contains(pool);
-    let taken = |pool: &Ipv4Net| routes.iter().any(|route| route.to.prefix_len() >= 8 && overlap(pool, &route.to));
-    pools.iter().copied().find(|pool| !taken(pool))
+    choose::first(&route::routes(&socket).map_err(failed)?, file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn routes(list: &[&str]) -> Vec<Route> {
-        list.iter().map(|to| Route { to: to.parse().unwrap(), link: None }).collect()
-    }
-
-    #[test]
-    fn a_pool_overlaps_no_route() {
-        let choose = |list: &[&str]| free(&POOLS, &routes(list)).map(|net| net.to_string());
-        assert_eq!(choose(&[]).unwrap(), "172.29.0.0/16");
-        assert_eq!(choose(&["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "192.168.1.0/24"]).unwrap(), "172.29.0.0/16");
-        assert_eq!(choose(&["172.29.7.4/32"]).unwrap(), "172.30.0.0/16");
-        assert_eq!(choose(&["172.16.0.0/12"]).unwrap(), "10.201.0.0/16");
-        assert_eq!(choose(&["172.16.0.0/12", "10.0.0.0/8"]).unwrap(), "192.168.201.0/24");
-        assert_eq!(choose(&["172.16.0.0/12", "10.0.0.0/8", "192.168.0.0/16"]), None);
-    }
 
     #[test]
     fn first_users_agree() {
@@ -185,7 +100,8 @@ mod tests {
             let threads: Vec<_> = (0..16)
                 .map(|n| {
                     let file = &file;
-                    scope.spawn(move || remember(file, &Config { subnet: pool(10, n, 0, 16) }).unwrap().subnet)
+                    let subnet = format!("10.{n}.0.0/16").parse().unwrap();
+                    scope.spawn(move || remember(file, &Config { subnet }).unwrap().subnet)
                 })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -204,13 +120,5 @@ mod tests {
         fs::write(&file, r#"{"subnet":"10.0.0.0/31"}"#).unwrap();
         let error = default_network("rctr0", &file, folder.path()).unwrap_err();
         assert_eq!(error.to_string(), "network 10.0.0.0/31 is too small: /30 is the smallest that works");
-    }
-
-    #[test]
-    fn names_are_one_path_component() {
-        for name in ["", "a/b", "..", "averyveryverylongname", "all", "default", "lo", "a b"] {
-            assert!(interface_name(name).is_err(), "{name}");
-        }
-        interface_name("rctr0").unwrap();
     }
 }
