@@ -127,7 +127,7 @@ fn neighbours_are_kept_apart_on_demand() {
         assert!(!reaches(Some(&a.netns), b.v4(), 80, SILENCE));
         drop((a, b, server));
         network.policy.neighbours = true;
-        let (a, b) = (join(&[&network], "a", &[]), join(&[&network], "b", &[]));
+        let (a, b) = (join(&[&network], "c", &[]), join(&[&network], "d", &[]));
         let server = listen(&b.netns, 80);
         assert!(reaches(Some(&a.netns), b.v4(), 80, PATIENCE), "this test proves nothing");
         drop((a, b, server));
