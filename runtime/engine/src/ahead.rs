@@ -33,15 +33,15 @@ impl Engine {
     ///
     /// # Errors
     /// There is no room for a thread.
-    pub fn ahead(&self, network: NetworkMode) -> Result<Ahead, Error> {
+    pub fn ahead(&self, network: &NetworkMode) -> Result<Ahead, Error> {
         Ahead::begin(&self.config, names::new_id()?, network)
     }
 }
 
 impl Ahead {
-    pub(crate) fn begin(config: &Config, id: String, network: NetworkMode) -> Result<Ahead, Error> {
-        let (config, named) = (config.clone(), id.clone());
-        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(network) };
+    pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode) -> Result<Ahead, Error> {
+        let (config, named, network) = (config.clone(), id.clone(), network.clone());
+        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(&network) };
         let thread = Builder::new().name("ahead".to_owned()).spawn(work);
         let thread = thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
         Ok(Ahead { id, thread })

@@ -27,6 +27,11 @@ impl Config {
         self.root.join("containers")
     }
 
+    /// The folder of networks.
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+
     /// The lowest layer of every container: the folders and files that are mounted over, so that no container has to make them.
     pub(crate) fn base(&self) -> PathBuf {
         self.root.join("base")

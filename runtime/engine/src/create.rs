@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode};
-use crate::{Engine, Error, mounts, names, overlay, volume};
+use crate::{Engine, Error, mounts, names, network, overlay, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -45,14 +45,19 @@ impl Engine {
             None => names::made_up(&id),
         };
         names::check(&name)?;
-        let hostname = match (&request.hostname, request.network) {
+        let hostname = match (&request.hostname, &request.network) {
             (Some(own), _) => own.clone(),
             // On the host's network a container goes by the host's name, as with Docker.
             (None, NetworkMode::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            (None, NetworkMode::Container(other)) => {
+                let other = state::load(&self.config, other)?;
+                other.map_or_else(|| id[..12].to_owned(), |container| container.record.hostname)
+            }
             (None, _) => id[..12].to_owned(),
         };
         let mounts = mounts::resolve(self, request, image)?;
         let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now(), mounts })?;
+        network::check(&self.config, &record)?;
         let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record))?;
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.

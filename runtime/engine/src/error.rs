@@ -24,6 +24,28 @@ pub enum Error {
         /// Who has it.
         id: String,
     },
+    /// No network has this name, id or beginning of an id.
+    #[error("no such network: {0}")]
+    NoSuchNetwork(String),
+    /// Several ids of networks begin like this.
+    #[error("{prefix:?} is the beginning of {count} network ids: give more of it")]
+    AmbiguousNetwork {
+        /// What was given.
+        prefix: String,
+        /// How many match.
+        count: usize,
+    },
+    /// A network has the name.
+    #[error("network {0} exists already")]
+    NetworkExists(String),
+    /// Containers run in it.
+    #[error("network {name} is in use by {by}: stop or disconnect them first")]
+    NetworkInUse {
+        /// The network.
+        name: String,
+        /// The containers' names.
+        by: String,
+    },
     /// A name outside `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
     #[error("invalid container name {0:?}: use letters, digits, '_', '.' and '-', and begin with a letter or digit")]
     BadName(String),

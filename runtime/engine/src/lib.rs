@@ -17,10 +17,10 @@
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! volumes/NAME/    files that outlive containers                                              volume/
-//! networks/        the subnet of the default bridge
+//! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
-//! RUN/net/         address leases
+//! RUN/net/         address leases, names
 //! ```
 //!
 //! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
@@ -63,15 +63,17 @@ pub use ahead::Ahead;
 pub use condition::Condition;
 pub use config::Config;
 pub use error::Error;
+pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Kind, Nanos, Status};
 pub use logs::{LogLine, LogOptions, Logs};
 pub use monitor::{Stream, now};
+pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use record::{ImageRecord, Record};
 pub use request::*;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use start::{Attach, StartOptions};
-pub use state::{Container, NetworkState};
+pub use state::Container;
 pub use usage::Usage;
 pub use volume::{Volume, VolumeRecord};
 
@@ -91,7 +93,7 @@ impl Engine {
         use error::During;
         // The last of each folder, so that two looks tell whether all are there.
         if !(config.base().exists() && config.run.join("containers").exists()) {
-            for folder in [config.containers(), config.names(), config.root.join("networks"), config.run.join("containers")] {
+            for folder in [config.containers(), config.names(), config.networks(), config.run.join("containers")] {
                 create::folder(&folder).during(|| format!("make the folder {}", folder.display()))?;
             }
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;

@@ -39,7 +39,7 @@ impl Engine {
         ahead: Ahead,
     ) -> Result<(OwnedFd, Prepared), Error> {
         let (attached, local) = std::thread::scope(|scope| {
-            let bridge = record.network == NetworkMode::Bridge;
+            let bridge = matches!(record.network, NetworkMode::Bridge | NetworkMode::Container(_));
             let network = bridge.then(|| scope.spawn(|| Network::attach(&self.config, record)));
             let local = self.local(record);
             (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
@@ -49,9 +49,15 @@ impl Engine {
         let network = attached.or(network).ok_or_else(other)??;
         let Local { rootfs, identity, host, cgroup, devices } = local?;
         let state = network.state();
-        let files = self.config.container(&record.id);
-        runtime::write_files(&self.config, record, state.as_ref(), &files)?;
-        if let Some(state) = &state {
+        let files = match &record.network {
+            // What one writes there the other shall read, as with Docker.
+            NetworkMode::Container(other) => self.config.container(other),
+            _ => self.config.container(&record.id),
+        };
+        if !matches!(network, Network::Shared(_)) {
+            runtime::write_files(&self.config, record, state, &files)?;
+        }
+        if let Some(state) = state {
             runtime::describe(record, state, runtime)?;
         }
         let (netns, cgroup_path) = (network.namespace(), self.config.cgroup(&record.id));
@@ -95,10 +101,11 @@ impl Engine {
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
         let (mut hold, mut netfilter) = (Vec::new(), None);
-        if let Network::Bridge(attached) = network {
+        if let Network::Bridge { attached, .. } = network {
             let kept = attached.keep();
             cleanup.nftables = kept.undo.nftables;
             cleanup.unlink = kept.undo.unlink;
+            cleanup.folders = kept.undo.folders;
             hold = kept.reserved.into_iter().map(|socket| table.add(socket)).collect();
             netfilter = kept.netfilter.map(|socket| table.add(socket));
         }

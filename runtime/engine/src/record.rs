@@ -6,7 +6,7 @@ use images::{Digest, Image};
 use launch::Nanos;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{CreateRequest, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
+use crate::request::{CreateRequest, Endpoint, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
 use crate::{Error, signals};
 
 /// `config.json` of one container.
@@ -49,6 +49,9 @@ pub struct Record {
     pub shm_size: Option<u64>,
     /// The network.
     pub network: NetworkMode,
+    /// With [`NetworkMode::Bridge`] the networks; the default one when empty.
+    #[serde(default)]
+    pub networks: Vec<Endpoint>,
     /// Ports to publish.
     pub ports: Vec<Port>,
     /// What the image says it listens on, such as `8080/tcp`.
@@ -130,7 +133,8 @@ impl Record {
             mounts: own.mounts,
             volumes_from: request.volumes_from.clone(),
             shm_size: request.shm_size,
-            network: request.network,
+            network: request.network.clone(),
+            networks: request.networks.clone(),
             ports: request.ports.clone(),
             exposed: config.exposed_ports.iter().cloned().collect(),
             resources: request.resources,

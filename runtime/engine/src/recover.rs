@@ -6,7 +6,6 @@ use container::cgroup;
 
 use crate::config::Config;
 use crate::error::During;
-use crate::request::NetworkMode;
 use crate::{Error, Record};
 
 /// Undoes what is left of a run of container `id`. The runtime folder is made before anything else and removed after everything
@@ -20,10 +19,7 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
     for folder in cgroup::paths(&hierarchies, &config.cgroup(id)) {
         cgroup::remove(&folder).map_err(Error::Cgroup)?;
     }
-    if record.is_none_or(|record| record.network == NetworkMode::Bridge) {
-        let network = crate::network::default(config)?;
-        net::recover(&network, id).map_err(Error::Network)?;
-    }
+    crate::network::recover(config, id, record)?;
     let what = || format!("remove {}", runtime.display());
     let all = open_dir(config.run.join("containers")).during(what)?;
     sys::fs::remove_tree(all, id).during(what)

@@ -1,6 +1,7 @@
 //! What lives only as long as one run: the folder on a tmpfs that says so, and files that are made anew for each.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use sys::Call;
@@ -11,7 +12,7 @@ use crate::create::folder;
 use crate::error::During;
 use crate::request::NetworkMode;
 use crate::spec::files;
-use crate::{Error, NetworkState, Record};
+use crate::{EndpointState, Error, NetworkState, Record};
 
 /// The runtime folder: the first thing a start makes and the last that is removed, so that its presence means that something may be
 /// left.
@@ -50,7 +51,7 @@ pub(crate) fn describe(record: &Record, network: &NetworkState, runtime: &Path) 
 /// The name files, in the container's own folder. The container may write to them, as with Docker, and they belong where all else is that
 /// it writes: on a small tmpfs such as /run it could take the place of everybody.
 pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&NetworkState>, folder: &Path) -> Result<(), Error> {
-    let own = network.map(|network| (network.address, record.hostname.as_str()));
+    let own: Vec<IpAddr> = network.iter().flat_map(|network| &network.networks).flat_map(EndpointState::addresses).collect();
     let host_resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
     let write = |name: &str, text: String| {
         let path = folder.join(name);
@@ -59,8 +60,8 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
             .during(|| format!("make /etc/{name} of container {}", record.name))
     };
     let hosts = match record.network {
-        NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(None)),
-        _ => files::hosts(own),
+        NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[], "")),
+        _ => files::hosts(&own, &record.hostname),
     };
     write("hosts", hosts)?;
     write("resolv.conf", files::resolv_conf(&host_resolver, record.network != NetworkMode::Host))?;

@@ -59,7 +59,7 @@ impl Engine {
         let runtime = Runtime::make(&self.config, &id)?;
         let ahead = match ahead {
             Some(ahead) => ahead,
-            None => Ahead::begin(&self.config, id.clone(), container.record.network)?,
+            None => Ahead::begin(&self.config, id.clone(), &container.record.network)?,
         };
         let (monitor, mut prepared) = self.prepare(&container.record, &runtime.path, options, ahead)?;
         let mut session = Session::new(&id, monitor);

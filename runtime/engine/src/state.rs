@@ -2,19 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use launch::{Exit, Status};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sys::Call;
 
 use crate::config::Config;
 use crate::create::{RECORD, in_charge};
 use crate::error::During;
 use crate::record::Record;
-use crate::request::Port;
+use crate::network::NetworkState;
 use crate::{Engine, Error, names};
 
 /// One container: how it was made, and what it is doing now.
@@ -24,23 +22,8 @@ pub struct Container {
     pub record: Record,
     /// What it is doing.
     pub status: Status,
-    /// Its network while it runs on a bridge.
+    /// Its networks while it runs on bridges.
     pub network: Option<NetworkState>,
-}
-
-/// A running container's place in the network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkState {
-    /// Its address.
-    pub address: Ipv4Addr,
-    /// Length of the network's prefix.
-    pub prefix: u8,
-    /// The host's address on the bridge.
-    pub gateway: Ipv4Addr,
-    /// Its hardware address.
-    pub mac: [u8; 6],
-    /// Published ports, with the host's real ones.
-    pub ports: Vec<Port>,
 }
 
 impl Container {

@@ -19,6 +19,9 @@ pub(crate) fn run(cleanup: &Cleanup, group: Option<&OwnedFd>, netfilter: Option<
     for path in &cleanup.unlink {
         let _ = unlink(path);
     }
+    for path in &cleanup.folders {
+        let _ = rmdir(path);
+    }
     for path in &cleanup.cgroups {
         cgroup::remove(path, group);
     }

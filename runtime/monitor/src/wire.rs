@@ -160,6 +160,8 @@ pub struct Cleanup {
     pub nftables: Vec<Vec<u8>>,
     /// Files to unlink: address leases, the listening socket.
     pub unlink: Vec<PathBuf>,
+    /// Folders to remove if they are empty: names that nobody has any more.
+    pub folders: Vec<PathBuf>,
     /// cgroup folders to remove, their children first.
     pub cgroups: Vec<PathBuf>,
     /// Trees to remove.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub use exec::ExecRequest;
 pub use limits::Resources;
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
-pub use network::{NetworkMode, Port, Protocol};
+pub use network::{Endpoint, NetworkMode, Port, Protocol};
 pub use security::Security;
 
 /// A container to make. `None` and empty mean: as the image says, or the default.
@@ -47,6 +47,8 @@ pub struct CreateRequest {
     pub shm_size: Option<u64>,
     /// The network.
     pub network: NetworkMode,
+    /// With [`NetworkMode::Bridge`] the networks, in the order of its interfaces; the default one when empty.
+    pub networks: Vec<Endpoint>,
     /// Ports to publish.
     pub ports: Vec<Port>,
     /// Limits.

@@ -1,50 +1,38 @@
 //! How a container is reached.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
+pub use net::{Port, Protocol};
 use serde::{Deserialize, Serialize};
 
 /// What network a container sees.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkMode {
-    /// An address of its own on the default bridge.
+    /// Addresses of its own, on the default bridge or in other networks.
     #[default]
     Bridge,
     /// The host's network.
     Host,
     /// Only a loopback interface.
     None,
+    /// That of another container, by its id.
+    Container(String),
 }
 
-/// A published port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Port {
-    /// The host's address; any when there is none.
-    pub host_ip: Option<Ipv4Addr>,
-    /// The host's port; 0 asks for a free one at each start.
-    pub host_port: u16,
-    /// The container's port.
-    pub container_port: u16,
-    /// The protocol.
-    pub protocol: Protocol,
-}
-
-/// A transport protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl std::fmt::Display for Protocol {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        })
-    }
+/// A network that a container is to be connected to. `None` and empty mean: as it comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The network's name.
+    pub network: String,
+    /// Names within the network, on top of the container's own.
+    pub aliases: Vec<String>,
+    /// Its IPv4 address.
+    pub ip: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ip6: Option<Ipv6Addr>,
+    /// Its hardware address.
+    pub mac: Option<[u8; 6]>,
+    /// The interface's name in the container.
+    pub interface: Option<String>,
 }

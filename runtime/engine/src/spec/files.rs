@@ -1,15 +1,15 @@
 //! `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` of a container.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// `/etc/hosts`: the usual entries and the container's own.
-pub(crate) fn hosts(own: Option<(Ipv4Addr, &str)>) -> String {
+pub(crate) fn hosts(own: &[IpAddr], name: &str) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
-    if let Some((address, name)) = own {
+    for address in own {
         let _ = writeln!(text, "{address}\t{name}");
     }
     text

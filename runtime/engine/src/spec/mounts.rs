@@ -102,7 +102,7 @@ pub(super) const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/
 
 /// Only a container with its own network may change the network's settings, and then only harmless ones.
 pub(super) fn sysctls(record: &Record) -> Vec<(String, String)> {
-    if record.network == NetworkMode::Host {
+    if matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
         return Vec::new();
     }
     // Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.

@@ -1,0 +1,182 @@
+//! A container's start: its network made, as its record says.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use super::state::{EndpointState, NetworkState};
+use super::store::{self, Held};
+use crate::config::Config;
+use crate::request::{Endpoint, NetworkMode, Port};
+use crate::{Error, Record, state, wait};
+
+/// What a container's processes see of networks.
+#[derive(Debug)]
+pub(crate) enum Network {
+    /// The host's own.
+    Host,
+    /// Loopback.
+    Alone(OwnedFd),
+    /// Another container's.
+    Shared(OwnedFd),
+    /// Addresses on bridges.
+    Bridge {
+        /// The namespace and what must be undone.
+        attached: net::Attached,
+        /// For readers.
+        state: NetworkState,
+    },
+}
+
+impl Network {
+    /// Makes one that needs nothing but its mode. The calling thread may end up in it, so it must be one made for this.
+    pub(crate) fn alone(mode: &NetworkMode) -> Option<Result<Network, Error>> {
+        match mode {
+            NetworkMode::Host => Some(Ok(Network::Host)),
+            NetworkMode::None => Some(net::isolated().map(Network::Alone).map_err(Error::Network)),
+            NetworkMode::Bridge | NetworkMode::Container(_) => None,
+        }
+    }
+
+    /// Makes one that depends on the container, too.
+    pub(crate) fn attach(config: &Config, record: &Record) -> Result<Network, Error> {
+        if let NetworkMode::Container(other) = &record.network {
+            return shared(config, other).map(Network::Shared);
+        }
+        if record.networks.is_empty() {
+            let network = super::default(config)?;
+            let attached = net::attach(&[net::Wish::plain(&network)], &record.id, &record.ports).map_err(Error::Network)?;
+            let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
+            let state = NetworkState { networks, ports: attached.ports.clone() };
+            return Ok(Network::Bridge { attached, state });
+        }
+        let held = record.networks.iter().map(|end| store::hold(config, &end.network)).collect::<Result<Vec<_>, _>>()?;
+        let plans = plan(record, &held)?;
+        let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
+        let ports = ports(&record.ports, &held)?;
+        let attached = net::attach(&wishes, &record.id, &ports).map_err(Error::Network)?;
+        let ends = attached.ends.iter().zip(&plans);
+        let networks = ends.map(|(end, plan)| EndpointState::new(&plan.end.network, &plan.names, end)).collect();
+        let state = NetworkState { networks, ports: attached.ports.clone() };
+        // From here on the lease and whoever is in charge keep a network from being removed.
+        Ok(Network::Bridge { attached, state })
+    }
+
+    /// The namespace, for as long as this lives.
+    pub(crate) fn namespace(&self) -> Option<PathBuf> {
+        let netns = match self {
+            Network::Host => return None,
+            Network::Alone(netns) | Network::Shared(netns) => netns,
+            Network::Bridge { attached, .. } => &attached.netns,
+        };
+        Some(PathBuf::from(format!("/proc/self/fd/{}", netns.as_raw_fd())))
+    }
+
+    /// Its places on bridges, for readers.
+    pub(crate) fn state(&self) -> Option<&NetworkState> {
+        match self {
+            Network::Bridge { state, .. } => Some(state),
+            _ => None,
+        }
+    }
+}
+
+/// The network namespace of a running container.
+fn shared(config: &Config, id: &str) -> Result<OwnedFd, Error> {
+    use crate::error::During;
+    use sys::Call;
+
+    let container = state::load(config, id)?.ok_or_else(|| Error::NoSuchContainer(id[..12].to_owned()))?;
+    let not_running = || Error::NotRunning(container.record.name.clone());
+    let (pid, _) = container.process().ok_or_else(not_running)?;
+    let process = wait::open_process(&container).ok_or_else(not_running)?;
+    let path = format!("/proc/{pid}/ns/net");
+    let file = std::fs::File::open(&path).call(|| format!("open({path:?})"));
+    let file = file.during(|| format!("enter the network of container {}", container.record.name))?;
+    // The number meant this process when it was opened if it still does now.
+    match sys::process::signal(&process, 0) {
+        Ok(()) => Ok(file.into()),
+        Err(_) => Err(not_running()),
+    }
+}
+
+/// One network of a container, all of it decided.
+struct Plan<'a> {
+    end: &'a Endpoint,
+    interface: String,
+    names: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    fn wish(&'a self, network: &'a net::Network) -> net::Wish<'a> {
+        let Endpoint { ip, ip6, mac, .. } = *self.end;
+        net::Wish { network, interface: &self.interface, ip, ip6, mac, names: &self.names }
+    }
+}
+
+/// Names and interfaces. A container is known by its name, its aliases and the beginning of its id, in this order.
+fn plan<'a>(record: &'a Record, held: &[Held]) -> Result<Vec<Plan<'a>>, Error> {
+    let mut plans: Vec<Plan<'a>> = Vec::new();
+    for (end, held) in record.networks.iter().zip(held) {
+        let names = match held.record.is_predefined() {
+            true => Vec::new(),
+            false => [&record.name].into_iter().chain(&end.aliases).cloned().chain([record.id[..12].to_owned()]).collect(),
+        };
+        let interface = match &end.interface {
+            Some(interface) => interface.clone(),
+            None => {
+                let prefix = held.prefix()?.unwrap_or_else(|| "eth".to_owned());
+                let free = |name: &String| {
+                    !plans.iter().any(|plan| plan.interface == *name)
+                        && !record.networks.iter().any(|end| end.interface.as_ref() == Some(name))
+                };
+                (0..).map(|n| format!("{prefix}{n}")).find(free).unwrap_or_default()
+            }
+        };
+        if plans.iter().any(|plan| plan.interface == interface) {
+            let why = "two networks have this interface".to_owned();
+            return Err(Error::Invalid { what: format!("interface {interface:?}"), why });
+        }
+        plans.push(Plan { end, interface, names });
+    }
+    Ok(plans)
+}
+
+/// The ports, where a network says on which address they are published.
+fn ports(ports: &[Port], held: &[Held]) -> Result<Vec<Port>, Error> {
+    let Some(first) = held.iter().find(|held| !held.record.internal) else { return Ok(ports.to_vec()) };
+    let address = first.publish_on()?;
+    Ok(ports.iter().map(|port| Port { host_ip: port.host_ip.or(address), ..*port }).collect())
+}
+
+/// Refuses what could not be started, while it is being made.
+pub(crate) fn check(config: &Config, record: &Record) -> Result<(), Error> {
+    for (at, end) in record.networks.iter().enumerate() {
+        let held = store::hold(config, &end.network)?;
+        if record.networks[..at].iter().any(|other| other.network == end.network) {
+            let why = "it is named twice".to_owned();
+            return Err(Error::Invalid { what: format!("network {}", end.network), why });
+        }
+        if held.record.is_predefined() && !end.aliases.is_empty() {
+            let why = "it has no names: aliases need a network of your own".to_owned();
+            return Err(Error::Invalid { what: format!("network {}", end.network), why });
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a container whose monitor died has left in networks.
+pub(crate) fn recover(config: &Config, id: &str, record: Option<&Record>) -> Result<(), Error> {
+    let clean = |network: &net::Network| net::recover(network, id).map_err(Error::Network);
+    match record {
+        Some(record) if record.network != NetworkMode::Bridge => Ok(()),
+        Some(record) if record.networks.is_empty() => clean(&super::default(config)?),
+        // It may have been in others than its record names, or there is none.
+        _ => {
+            clean(&super::default(config)?)?;
+            for record in store::all(config)?.iter().filter(|record| !record.is_predefined()) {
+                clean(&record.network(config)?)?;
+            }
+            Ok(())
+        }
+    }
+}

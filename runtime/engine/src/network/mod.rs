@@ -1,0 +1,36 @@
+//! The containers' networks: how they are made, kept and removed, and what a container sees of them.
+//!
+//! ```text
+//! NetworkRequest ──make.rs──▶ NetworkRecord (networks/NAME.json) ──record.rs──▶ net::Network         store.rs
+//! Record.networks + Held ──plan.rs──▶ net::Wish ──▶ net::Attached ──▶ NetworkState (network.json)    attach.rs state.rs
+//! ```
+//!
+//! The default network is not in this: its file holds a subnet and nothing else, and a container that only wants that is connected
+//! without reading anything more.
+
+mod attach;
+mod make;
+mod options;
+mod record;
+mod state;
+mod store;
+
+pub use make::NetworkRequest;
+pub use record::{Driver, NetworkRecord, Subnet};
+pub use state::{EndpointState, NetworkState};
+
+pub(crate) use attach::{Network, check, recover};
+
+use crate::Error;
+use crate::config::Config;
+
+/// The default network, its subnet chosen at the first use.
+pub(crate) fn default(config: &Config) -> Result<net::Network, Error> {
+    let file = config.networks().join(format!("{}.json", config.bridge));
+    net::default_network(&config.bridge, &file, &config.run.join("net").join(&config.bridge)).map_err(Error::Network)
+}
+
+/// An id that depends on `text` alone, for what has none of its own.
+fn made_up_id(text: &str) -> String {
+    images::Digest::sha256(text.as_bytes()).hex().to_owned()
+}

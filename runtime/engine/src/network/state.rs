@@ -1,0 +1,63 @@
+//! A running container's place in its networks, for readers: `network.json` in its runtime folder.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use net::Port;
+use serde::{Deserialize, Serialize};
+
+/// A running container's place in its networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkState {
+    /// Each network, in the order of its interfaces.
+    pub networks: Vec<EndpointState>,
+    /// Published ports, with the host's real ones.
+    pub ports: Vec<Port>,
+}
+
+/// A running container's place in one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// The network's name.
+    pub network: String,
+    /// The interface's name in the container.
+    pub interface: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix: u8,
+    /// The host's address on the bridge, where that leads out.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub address6: Option<Ipv6Addr>,
+    /// Length of the network's IPv6 prefix.
+    pub prefix6: u8,
+    /// The host's IPv6 address on the bridge, where that leads out.
+    pub gateway6: Option<Ipv6Addr>,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// The names that mean it in this network.
+    pub names: Vec<String>,
+}
+
+impl EndpointState {
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        [IpAddr::V4(self.address)].into_iter().chain(self.address6.map(IpAddr::V6)).collect()
+    }
+
+    /// What `net` has made, in words of ours.
+    pub(crate) fn new(network: &str, names: &[String], end: &net::End) -> EndpointState {
+        EndpointState {
+            network: network.to_owned(),
+            interface: end.interface.clone(),
+            address: end.address.addr(),
+            prefix: end.address.prefix_len(),
+            gateway: end.gateway,
+            address6: end.address6.map(|net| net.addr()),
+            prefix6: end.address6.map_or(0, |net| net.prefix_len()),
+            gateway6: end.gateway6,
+            mac: end.mac,
+            names: names.to_vec(),
+        }
+    }
+}
