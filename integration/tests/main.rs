@@ -21,6 +21,7 @@ mod limits;
 mod logs;
 mod mounts;
 mod named_volumes;
+mod networks;
 mod ports;
 mod ps;
 mod pull;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         named_volumes::TESTS,
         mounts::TESTS,
         ports::TESTS,
+        networks::TESTS,
         limits::TESTS,
         security::TESTS,
         failures::TESTS,

@@ -54,7 +54,10 @@ pub struct Record {
     pub networks: Vec<Endpoint>,
     /// Ports to publish.
     pub ports: Vec<Port>,
-    /// What the image says it listens on, such as `8080/tcp`.
+    /// All that is exposed is published, too, each on any free port.
+    #[serde(default)]
+    pub publish_all: bool,
+    /// What it listens on as the image or the request says, such as `8080/tcp`.
     pub exposed: Vec<String>,
     /// Limits.
     pub resources: Resources,
@@ -136,7 +139,8 @@ impl Record {
             network: request.network.clone(),
             networks: request.networks.clone(),
             ports: request.ports.clone(),
-            exposed: config.exposed_ports.iter().cloned().collect(),
+            publish_all: request.publish_all,
+            exposed: exposed(&config.exposed_ports, &request.exposed),
             resources: request.resources,
             security: request.security.clone(),
             remove: request.remove,
@@ -148,6 +152,17 @@ impl Record {
     pub fn args(&self) -> Vec<String> {
         self.entrypoint.iter().chain(&self.cmd).cloned().collect()
     }
+}
+
+/// What the image exposes, and what else is asked for.
+fn exposed<'a>(image: impl IntoIterator<Item = &'a String>, asked: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = image.into_iter().cloned().collect();
+    for port in asked {
+        if !all.contains(port) {
+            all.push(port.clone());
+        }
+    }
+    all
 }
 
 fn command(request: &CreateRequest, entrypoint: Option<&[String]>, cmd: Option<&[String]>) -> (Vec<String>, Vec<String>) {

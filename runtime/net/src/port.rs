@@ -62,6 +62,15 @@ pub struct Port {
 }
 
 impl Port {
+    /// A port of the container as an image exposes it, such as `8080/tcp`, on any free port of the host.
+    pub fn exposed(text: &str) -> Option<Port> {
+        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+        let protocol = all.into_iter().find(|known| known.to_string() == protocol)?;
+        let container_port = number.parse().ok().filter(|port| *port > 0)?;
+        Some(Port { host_ip: None, host_port: 0, container_port, protocol })
+    }
+
     /// The address as a socket wants it: `0.0.0.0` for any.
     fn address(&self) -> IpAddr {
         self.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))

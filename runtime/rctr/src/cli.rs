@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::context::Context;
 use crate::verbs::{
     attach, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout,
-    logs, management, manifest, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start,
+    logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start,
     stats, stop, tag, top, version, volume, wait,
 };
 
@@ -91,6 +91,8 @@ pub(crate) enum Verb {
     #[command(skip)]
     ContainerPrune(container_prune::Args),
     #[command(subcommand)]
+    Network(network::Network),
+    #[command(subcommand)]
     Manifest(manifest::Manifest),
     #[command(subcommand)]
     Registry(registry::Registry),
@@ -160,6 +162,7 @@ impl Verb {
             Verb::Prune(args) => prune::run(context, args),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
+            Verb::Network(verb) => network::run(context, verb),
             Verb::Manifest(verb) => manifest::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Volume(verb) => volume::run(context, verb),

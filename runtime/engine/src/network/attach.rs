@@ -44,7 +44,7 @@ impl Network {
         }
         if record.networks.is_empty() {
             let network = super::default(config)?;
-            let attached = net::attach(&[net::Wish::plain(&network)], &record.id, &record.ports).map_err(Error::Network)?;
+            let attached = net::attach(&[net::Wish::plain(&network)], &record.id, &published(record)).map_err(Error::Network)?;
             let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
             let state = NetworkState { networks, ports: attached.ports.clone() };
             return Ok(Network::Bridge { attached, state });
@@ -52,7 +52,7 @@ impl Network {
         let held = record.networks.iter().map(|end| store::hold(config, &end.network)).collect::<Result<Vec<_>, _>>()?;
         let plans = plan(record, &held)?;
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
-        let ports = ports(&record.ports, &held)?;
+        let ports = ports(record, &held)?;
         let attached = net::attach(&wishes, &record.id, &ports).map_err(Error::Network)?;
         let ends = attached.ends.iter().zip(&plans);
         let networks = ends.map(|(end, plan)| EndpointState::new(&plan.end.network, &plan.names, end)).collect();
@@ -141,11 +141,23 @@ fn plan<'a>(record: &'a Record, held: &[Held]) -> Result<Vec<Plan<'a>>, Error> {
     Ok(plans)
 }
 
-/// The ports, where a network says on which address they are published.
-fn ports(ports: &[Port], held: &[Held]) -> Result<Vec<Port>, Error> {
-    let Some(first) = held.iter().find(|held| !held.record.internal) else { return Ok(ports.to_vec()) };
+/// The ports to publish: those asked for, and with `publish_all` all others that are exposed.
+fn published(record: &Record) -> Vec<Port> {
+    let mut ports = record.ports.clone();
+    if record.publish_all {
+        let exposed = record.exposed.iter().filter_map(|text| Port::exposed(text));
+        let new = |port: &Port| !record.ports.iter().any(|own| (own.container_port, own.protocol) == (port.container_port, port.protocol));
+        ports.extend(exposed.filter(new));
+    }
+    ports
+}
+
+/// The same, where a network says on which address they are published.
+fn ports(record: &Record, held: &[Held]) -> Result<Vec<Port>, Error> {
+    let ports = published(record);
+    let Some(first) = held.iter().find(|held| !held.record.internal) else { return Ok(ports) };
     let address = first.publish_on()?;
-    Ok(ports.iter().map(|port| Port { host_ip: port.host_ip.or(address), ..*port }).collect())
+    Ok(ports.into_iter().map(|port| Port { host_ip: port.host_ip.or(address), ..port }).collect())
 }
 
 /// Refuses what could not be started, while it is being made.

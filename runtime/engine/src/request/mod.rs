@@ -51,6 +51,10 @@ pub struct CreateRequest {
     pub networks: Vec<Endpoint>,
     /// Ports to publish.
     pub ports: Vec<Port>,
+    /// Publish what the image and `exposed` name, too, each on any free port.
+    pub publish_all: bool,
+    /// What it listens on beside what the image says, such as `8080/tcp`.
+    pub exposed: Vec<String>,
     /// Limits.
     pub resources: Resources,
     /// Privileges.

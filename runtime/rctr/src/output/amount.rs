@@ -80,6 +80,11 @@ pub(crate) fn rfc3339(time: Nanos) -> String {
     Timestamp::from_nanosecond(i128::from(time)).map_or_else(|_| String::new(), |time| format!("{time:.9}"))
 }
 
+/// `02:42:ac:11:00:02`.
+pub(crate) fn mac(mac: &[u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// Nanoseconds since 1970 of an RFC 3339 time.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Nanos> {
     Nanos::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok()

@@ -3,13 +3,15 @@
 mod env;
 mod moment;
 mod mount;
+mod network;
 mod port;
 mod size;
 
 pub(crate) use env::{environment, label};
 pub(crate) use moment::moment;
 pub(crate) use mount::{mount, tmpfs, volume, volumes_from};
-pub(crate) use port::ports;
+pub(crate) use network::{Network, alias, ip, ip6, mac, network};
+pub(crate) use port::{exposed, ports};
 pub(crate) use size::{bytes, cpus, seconds};
 
 /// A signal by name or number.

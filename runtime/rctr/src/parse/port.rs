@@ -1,35 +1,58 @@
 //! `-p [[IP:][HOST]:]CONTAINER[/PROTOCOL]`, with ranges.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use engine::{Port, Protocol};
 
 /// The ports of one `-p`.
 pub(crate) fn ports(text: &str) -> Result<Vec<Port>, String> {
-    parse(text).map_err(|why| format!("{text:?}: {why}; the form is [[IP:][HOST]:]CONTAINER[/tcp|/udp], such as 8080:80"))
+    parse(text).map_err(|why| format!("{text:?}: {why}; the form is [[IP:][HOST]:]CONTAINER[/tcp|/udp|/sctp], such as 8080:80"))
+}
+
+/// The ports of one `--expose`, each as an image has it.
+pub(crate) fn exposed(text: &str) -> Result<Vec<String>, String> {
+    let all = || {
+        let (ports, protocol) = protocol(text)?;
+        Ok(range(ports)?.map(|port| format!("{port}/{protocol}")).collect())
+    };
+    all().map_err(|why: String| format!("{text:?}: {why}; the form is PORT[-PORT][/tcp|/udp|/sctp], such as 80/tcp"))
+}
+
+fn protocol(text: &str) -> Result<(&str, Protocol), String> {
+    match text.rsplit_once('/') {
+        None => Ok((text, Protocol::Tcp)),
+        Some((rest, "tcp")) => Ok((rest, Protocol::Tcp)),
+        Some((rest, "udp")) => Ok((rest, Protocol::Udp)),
+        Some((rest, "sctp")) => Ok((rest, Protocol::Sctp)),
+        Some((_, other)) => Err(format!("unknown protocol {other:?}")),
+    }
+}
+
+/// The address before `:[HOST]:CONTAINER`, if there is one.
+fn address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, rest) = rest.split_once("]:").ok_or("an IPv6 address is written as in [::1]:8080:80")?;
+        let ip = ip.parse::<Ipv6Addr>().map_err(|_| format!("{ip:?} is no IPv6 address"))?;
+        return if rest.contains(':') { Ok((Some(ip.into()), rest)) } else { Err("a host port is missing".to_owned()) };
+    }
+    match text.splitn(3, ':').collect::<Vec<_>>()[..] {
+        [ip @ ("" | "0.0.0.0"), _, _] => Ok((None, &text[ip.len() + 1..])),
+        [ip, _, _] => {
+            let address = ip.parse::<Ipv4Addr>().map_err(|_| format!("{ip:?} is no IPv4 address"))?;
+            Ok((Some(address.into()), &text[ip.len() + 1..]))
+        }
+        _ => Ok((None, text)),
+    }
 }
 
 fn parse(text: &str) -> Result<Vec<Port>, String> {
-    let (rest, protocol) = match text.rsplit_once('/') {
-        None => (text, Protocol::Tcp),
-        Some((rest, "tcp")) => (rest, Protocol::Tcp),
-        Some((rest, "udp")) => (rest, Protocol::Udp),
-        Some((_, other)) => return Err(format!("unknown protocol {other:?}")),
-    };
-    if rest.starts_with('[') {
-        return Err("publishing on an IPv6 address is not supported".to_owned());
-    }
-    let parts: Vec<&str> = rest.split(':').collect();
-    let (ip, host, container) = match parts[..] {
-        [container] => ("", "", container),
-        [host, container] => ("", host, container),
-        [ip, host, container] => (ip, host, container),
+    let (rest, protocol) = protocol(text)?;
+    let (host_ip, rest) = address(rest)?;
+    let (host, container) = match rest.split(':').collect::<Vec<_>>()[..] {
+        [container] => ("", container),
+        [host, container] => (host, container),
         _ => return Err("too many colons".to_owned()),
-    };
-    let host_ip = match ip {
-        "" | "0.0.0.0" => None,
-        ip => Some(ip.parse::<Ipv4Addr>().map_err(|_| format!("{ip:?} is no IPv4 address"))?),
     };
     let container = range(container)?;
     let host = if host.is_empty() { None } else { Some(range(host)?) };
@@ -63,6 +86,13 @@ mod tests {
     }
 
     #[test]
+    fn exposed_ports_are_as_images_have_them() {
+        assert_eq!(exposed("80-81/udp").unwrap(), ["80/udp", "81/udp"]);
+        assert_eq!(exposed("80").unwrap(), ["80/tcp"]);
+        assert!(exposed("80:80").is_err() && exposed("0").is_err() && exposed("80/x").is_err());
+    }
+
+    #[test]
     fn all_forms() {
         for (text, expected) in [
             ("80", "*:0>80/tcp"),
@@ -71,6 +101,9 @@ mod tests {
             ("127.0.0.1::80", "127.0.0.1:0>80/tcp"),
             ("0.0.0.0:1:1", "*:1>1/tcp"),
             ("8000-8001:80-81", "*:8000>80/tcp *:8001>81/tcp"),
+            ("9-10", "*:0>9/tcp *:0>10/tcp"),
+            ("[::1]:1:2/sctp", "::1:1>2/sctp"),
+            ("[::]::2", ":::0>2/tcp"),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(expected), "{text}");
         }
@@ -87,7 +120,10 @@ mod tests {
             "1-3:1-2",
             "+1:80",
             "host:1:1",
-            "[::1]:1:1",
+            "[::1]:1",
+            "[::1:1:1",
+            "::1:1:1",
+            "[127.0.0.1]:1:1",
         ] {
             assert!(shown(text).is_err(), "{text}");
         }

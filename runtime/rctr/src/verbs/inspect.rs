@@ -1,6 +1,6 @@
 //! `rctr inspect`.
 
-mod container;
+pub(crate) mod container;
 mod image;
 pub(crate) mod mounts;
 
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
     /// Look only for one of the two
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image"])]
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image", "network"])]
     kind: Option<String>,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
@@ -65,7 +65,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     Ok(code)
 }
 
+/// The id of a container's place in a network. It depends on both alone, so it is the same whenever the container runs there.
+pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
+    images::Digest::sha256(format!("{container}/{network}").as_bytes()).hex().to_owned()
+}
+
 fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
+    if kind == Some("network") {
+        return Ok(super::network::inspect::shape(&engine.network(name)?, &engine.containers()?));
+    }
     if kind != Some("image") {
         match engine.container(name) {
             Ok(found) => return Ok(container::shape(engine, &found)),
@@ -75,9 +83,11 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
     }
     match engine.images().image(name) {
         Ok(found) => Ok(image::shape(&found)),
-        Err(error) if matches!(error, images::Error::NotFound { .. }) && kind.is_none() => {
-            bail!("no such container or image: {name}")
-        }
+        Err(error) if matches!(error, images::Error::NotFound { .. }) && kind.is_none() => match engine.network(name) {
+            Ok(found) => Ok(super::network::inspect::shape(&found, &engine.containers()?)),
+            Err(Error::NoSuchNetwork(_)) => bail!("no such container, image or network: {name}"),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

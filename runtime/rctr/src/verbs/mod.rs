@@ -18,6 +18,7 @@ pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod management;
 pub(crate) mod manifest;
+pub(crate) mod network;
 pub(crate) mod oci;
 pub(crate) mod pause;
 pub(crate) mod port;

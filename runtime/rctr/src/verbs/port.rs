@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use engine::Port;
 
 use crate::context::Context;
+use crate::output::ports;
 
 /// Print where a container's ports are published
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,12 @@ pub(crate) struct Args {
 /// Prints a line for each port, sorted.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let container = context.engine()?.container(&args.container)?;
-    let mut ports = container.network.map(|network| network.ports).unwrap_or_default();
-    ports.sort_by_key(|port| (port.container_port, port.protocol.to_string(), port.host_port));
+    let mut published = container.network.map(|network| network.ports).unwrap_or_default();
+    published.sort_by_key(|port| (port.container_port, port.protocol.to_string(), port.host_ip, port.host_port));
     let inside = |port: &Port| format!("{}/{}", port.container_port, port.protocol);
-    let outside = |port: &Port| {
-        let ip = port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string());
-        format!("{ip}:{}", port.host_port)
-    };
+    let outside = |port: &Port| format!("{}:{}", ports::address(port), port.host_port);
     let Some(wanted) = args.port else {
-        ports.iter().for_each(|port| println!("{} -> {}", inside(port), outside(port)));
+        published.iter().for_each(|port| println!("{} -> {}", inside(port), outside(port)));
         return Ok(0);
     };
     let (number, protocol) = wanted.split_once('/').unwrap_or((&wanted, "tcp"));
@@ -33,7 +31,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         bail!("{wanted:?} is no port: the form is PORT[/PROTOCOL], such as 80/tcp");
     }
     let wanted = format!("{number}/{protocol}");
-    let found: Vec<_> = ports.iter().filter(|port| inside(port) == wanted).collect();
+    let found: Vec<_> = published.iter().filter(|port| inside(port) == wanted).collect();
     if found.is_empty() {
         bail!("container {} publishes no port {wanted}", args.container);
     }

@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         StartOptions { attach: (!args.detach).then_some(Attach { stdin: interactive }), size: terminal::size(io::stdout()) };
     // Before there is a second thread, which would take signals that are meant for the container.
     let signals = if args.detach { None } else { Some(Signals::take(args.sig_proxy)?) };
-    let ahead = engine.ahead(making.request.network)?;
+    let ahead = engine.ahead(&making.request.network)?;
     let record = making.create(|request, image| Ok(engine.create_ahead(&ahead, request, image)?))?;
     let mut session = started(&engine, ahead, &record.id, remove, &options)?;
     match signals {

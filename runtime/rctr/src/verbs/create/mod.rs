@@ -92,7 +92,7 @@ impl Making {
             let mut mounted = args.mounts.images();
             mounted.try_for_each(|name| pull::present(context, engine, name, args.pull, None, args.quiet).map(drop)).map(|()| image)
         };
-        match image.and_then(mounted).and_then(|image| Ok((image, request(args)?))) {
+        match image.and_then(mounted).and_then(|image| Ok((image, request(engine, args)?))) {
             Ok((image, request)) => Ok(Making { request, image, id_file }),
             Err(error) => {
                 drop(id_file.map(|(_, path)| fs::remove_file(path)));
@@ -121,7 +121,7 @@ fn claim(path: &Path) -> Result<(fs::File, PathBuf)> {
     Ok((file, path.to_owned()))
 }
 
-fn request(args: CreateArgs) -> Result<CreateRequest> {
+fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     let mut words = args.args.into_iter();
     let mut request = CreateRequest {
         name: args.name,
@@ -132,7 +132,7 @@ fn request(args: CreateArgs) -> Result<CreateRequest> {
         ..CreateRequest::default()
     };
     args.process.apply(&mut request)?;
-    args.network.apply(&mut request)?;
+    args.network.apply(engine, &mut request)?;
     args.mounts.apply(&mut request);
     args.limits.apply(&mut request);
     args.security.apply(&mut request)?;

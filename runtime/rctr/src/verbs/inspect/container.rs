@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Container, Engine, NetworkMode, Port, Status, signal_name};
+use engine::{Container, Endpoint, EndpointState, Engine, NetworkMode, NetworkState, Port, Record, Status, signal_name};
 use serde_json::{Map, Value, json};
 
 use super::mounts;
-use crate::output::amount::rfc3339;
+use crate::output::amount::{mac, rfc3339};
 use crate::verbs::ps::state;
 
 /// The value that templates and scripts read.
@@ -30,7 +30,7 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": folder.join("upper"), "WorkDir": folder.join("work") } },
         "HostConfig": host(container),
         "Config": config(container),
-        "NetworkSettings": network(container),
+        "NetworkSettings": network(engine, container),
     })
 }
 
@@ -95,8 +95,9 @@ fn host(container: &Container) -> Value {
         "Tmpfs": mounts::tmpfs(record),
         "VolumesFrom": mounts::volumes_from(record),
         "ShmSize": record.shm_size.unwrap_or(64 << 20),
-        "NetworkMode": record.network,
+        "NetworkMode": mode(record),
         "PortBindings": bindings(&record.ports),
+        "PublishAllPorts": record.publish_all,
         "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
         "AutoRemove": record.remove,
         "CapAdd": security.cap_add,
@@ -112,28 +113,84 @@ fn host(container: &Container) -> Value {
     })
 }
 
-fn network(container: &Container) -> Value {
-    let record = &container.record;
-    let Some(state) = &container.network else {
-        let name = if record.network == NetworkMode::Bridge { None } else { Some(record.network) };
-        let networks: Map<String, Value> = name
-            .and_then(|name| json!(name).as_str().map(|name| (name.to_owned(), json!({ "IPAddress": "" }))))
-            .into_iter()
-            .collect();
-        return json!({ "IPAddress": "", "Gateway": "", "MacAddress": "", "Ports": {}, "Networks": networks });
-    };
-    let mac = state.mac.map(|byte| format!("{byte:02x}")).join(":");
-    let address = json!({
-        "IPAddress": state.address, "IPPrefixLen": state.prefix, "Gateway": state.gateway, "MacAddress": mac,
+/// Docker's one word for how a container is connected.
+fn mode(record: &Record) -> String {
+    match &record.network {
+        NetworkMode::Bridge => record.networks.first().map_or("bridge", |end| &end.network).to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(id) => format!("container:{id}"),
+    }
+}
+
+fn network(engine: &Engine, container: &Container) -> Value {
+    let (record, none) = (&container.record, NetworkState::default());
+    let state = container.network.as_ref().unwrap_or(&none);
+    let mut networks = Map::new();
+    for name in names(record, state) {
+        let running = state.networks.iter().find(|end| end.network == name);
+        let asked = record.networks.iter().find(|end| end.network == name);
+        networks.insert(name.clone(), endpoint(engine, &record.id, &name, running, asked));
+    }
+    // Of the default network, as Docker had it before there were others.
+    let of_bridge = |key: &str| networks.get("bridge").map_or_else(|| json!(""), |end| end[key].clone());
+    json!({
+        "Bridge": "",
+        "SandboxID": "",
+        "IPAddress": of_bridge("IPAddress"), "IPPrefixLen": networks.get("bridge").map_or(json!(0), |end| end["IPPrefixLen"].clone()),
+        "Gateway": of_bridge("Gateway"), "MacAddress": of_bridge("MacAddress"),
+        "Ports": all_ports(&state.ports, if state.networks.is_empty() { &[] } else { &record.exposed }), "Networks": networks,
+    })
+}
+
+/// The networks that a container is in, or is to be in when it runs.
+pub(crate) fn names(record: &Record, state: &NetworkState) -> Vec<String> {
+    if !state.networks.is_empty() {
+        return state.networks.iter().map(|end| end.network.clone()).collect();
+    }
+    match &record.network {
+        NetworkMode::Bridge if record.networks.is_empty() => vec!["bridge".to_owned()],
+        NetworkMode::Bridge => record.networks.iter().map(|end| end.network.clone()).collect(),
+        NetworkMode::Host => vec!["host".to_owned()],
+        NetworkMode::None => vec!["none".to_owned()],
+        NetworkMode::Container(_) => Vec::new(),
+    }
+}
+
+fn endpoint(engine: &Engine, id: &str, name: &str, running: Option<&EndpointState>, asked: Option<&Endpoint>) -> Value {
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let config = asked.filter(|asked| asked.ip.is_some() || asked.ip6.is_some()).map(|asked| {
+        json!({ "IPv4Address": text(asked.ip.map(|ip| ip.to_string())), "IPv6Address": text(asked.ip6.map(|ip| ip.to_string())) })
     });
     json!({
-        "IPAddress": state.address, "IPPrefixLen": state.prefix, "Gateway": state.gateway, "MacAddress": mac,
-        "Bridge": "", "Ports": bindings(&state.ports), "Networks": { "bridge": address },
+        "IPAMConfig": config,
+        "Links": null,
+        "Aliases": asked.map(|asked| &asked.aliases).filter(|aliases| !aliases.is_empty()),
+        "DriverOpts": null,
+        "NetworkID": text(engine.network(name).ok().map(|network| network.id)),
+        "EndpointID": running.map(|_| super::endpoint_id(id, name)).unwrap_or_default(),
+        "Gateway": text(running.and_then(|end| end.gateway).map(|ip| ip.to_string())),
+        "IPAddress": text(running.map(|end| end.address.to_string())),
+        "IPPrefixLen": running.map_or(0, |end| end.prefix),
+        "IPv6Gateway": text(running.and_then(|end| end.gateway6).map(|ip| ip.to_string())),
+        "GlobalIPv6Address": text(running.and_then(|end| end.address6).map(|ip| ip.to_string())),
+        "GlobalIPv6PrefixLen": running.map_or(0, |end| end.prefix6),
+        "MacAddress": text(running.map(|end| mac(&end.mac))),
+        "DNSNames": running.map(|end| &end.names).filter(|names| !names.is_empty()),
     })
 }
 
 fn key(port: &Port) -> String {
     format!("{}/{}", port.container_port, port.protocol)
+}
+
+/// Published ports, and with nothing those that are only listened on.
+fn all_ports(ports: &[Port], exposed: &[String]) -> Map<String, Value> {
+    let mut map = bindings(ports);
+    for key in exposed {
+        map.entry(key.clone()).or_insert(Value::Null);
+    }
+    map
 }
 
 fn bindings(ports: &[Port]) -> Map<String, Value> {

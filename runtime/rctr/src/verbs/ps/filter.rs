@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use engine::{Container, Nanos, Status};
 
-use super::row::state;
+use super::row::{networks, state};
 
 /// One filter as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Filter {
     }
 }
 
-const KEYS: [&str; 9] = ["id", "name", "label", "status", "exited", "ancestor", "publish", "before", "since"];
+const KEYS: [&str; 10] = ["id", "name", "label", "status", "exited", "ancestor", "publish", "network", "before", "since"];
 const STATES: [&str; 4] = ["created", "running", "paused", "exited"];
 
 pub(crate) fn parse(text: &str) -> Result<Filter, String> {
@@ -88,6 +88,7 @@ fn fits(filter: &Filter, container: &Container, times: &BTreeMap<String, Nanos>)
             record.ports.iter().any(|own| own.container_port.to_string() == port && own.protocol.to_string() == protocol)
                 || record.ports.iter().any(|own| own.host_port.to_string() == port && own.protocol.to_string() == protocol)
         }
+        "network" => networks(container).iter().any(|name| name == value),
         "before" => record.created < time,
         "since" => record.created > time,
         _ => false,

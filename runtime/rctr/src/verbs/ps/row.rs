@@ -1,10 +1,12 @@
 //! One container as a row.
 
-use engine::{Container, Port, Status};
+use engine::{Container, NetworkState, Status};
 use serde_json::{Value, json};
 
 use crate::output::amount::{rfc3339, since, span};
+use crate::output::ports;
 use crate::output::table::cut;
+use crate::verbs::inspect::container::names;
 
 /// The fields that Docker's templates know.
 pub(super) fn row(container: &Container, whole: bool) -> Value {
@@ -20,11 +22,11 @@ pub(super) fn row(container: &Container, whole: bool) -> Value {
         "RunningFor": format!("{} ago", span(since(record.created))),
         "State": state(&container.status),
         "Status": status(&container.status),
-        "Ports": container.network.as_ref().map(|network| ports(&network.ports)).unwrap_or_default(),
+        "Ports": container.network.as_ref().map(|network| ports::text(&network.ports, &record.exposed)).unwrap_or_default(),
         "Names": record.name,
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
-        "Networks": record.network,
+        "Networks": networks(container).join(","),
     })
 }
 
@@ -47,10 +49,7 @@ fn status(status: &Status) -> String {
     }
 }
 
-fn ports(ports: &[Port]) -> String {
-    let shown = |port: &Port| {
-        let ip = port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string());
-        format!("{ip}:{}->{}/{}", port.host_port, port.container_port, port.protocol)
-    };
-    ports.iter().map(shown).collect::<Vec<_>>().join(", ")
+/// The networks that it is in, or is to be in when it runs.
+pub(super) fn networks(container: &Container) -> Vec<String> {
+    names(&container.record, container.network.as_ref().unwrap_or(&NetworkState::default()))
 }

@@ -1,0 +1,35 @@
+//! `rctr network …`.
+
+mod create;
+mod filter;
+pub(crate) mod inspect;
+mod ls;
+mod prune;
+mod rm;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// Work with networks
+#[derive(Debug, Subcommand)]
+pub(crate) enum Network {
+    Create(create::Args),
+    #[command(visible_alias = "list")]
+    Ls(ls::Args),
+    Inspect(inspect::Args),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Args),
+    Prune(prune::Args),
+}
+
+pub(crate) fn run(context: &Context, verb: Network) -> Result<i32> {
+    match verb {
+        Network::Create(args) => create::run(context, args),
+        Network::Ls(args) => ls::run(context, args),
+        Network::Inspect(args) => inspect::run(context, args),
+        Network::Rm(args) => rm::run(context, args),
+        Network::Prune(args) => prune::run(context, args),
+    }
+}
