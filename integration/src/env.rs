@@ -368,7 +368,10 @@ fn allowed_at_run_time(path: &str) -> bool {
 
 impl Drop for Env {
     fn drop(&mut self) {
-        let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.remove_all()));
+        let quiet = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.remove_all();
+            let _ = self.rctr(["network", "prune", "-f"]);
+        }));
         drop(quiet);
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
         let _ = Command::new("nft").args(["delete", "table", "ip", &self.bridge]).stderr(Stdio::null()).status();

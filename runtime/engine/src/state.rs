@@ -11,8 +11,8 @@ use sys::Call;
 use crate::config::Config;
 use crate::create::{RECORD, in_charge};
 use crate::error::During;
-use crate::record::Record;
 use crate::network::NetworkState;
+use crate::record::Record;
 use crate::{Engine, Error, names};
 
 /// One container: how it was made, and what it is doing now.

@@ -53,7 +53,9 @@ pub enum Error {
         port: u16,
     },
     /// A port is to be published on `::1`.
-    #[error("port {port}/{protocol} cannot be published on ::1: Linux takes no answer to that address from a bridge; use 127.0.0.1")]
+    #[error(
+        "port {port}/{protocol} cannot be published on ::1: Linux takes no answer to that address from a bridge; use 127.0.0.1"
+    )]
     LoopbackV6 {
         /// Its protocol.
         protocol: Protocol,

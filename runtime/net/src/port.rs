@@ -167,7 +167,12 @@ impl Port {
         match errno {
             Errno::ADDRINUSE => self.in_use(),
             Errno::ADDRNOTAVAIL => Error::NoSuchAddress { protocol, ip, port },
-            _ => Error::Reserve { protocol, ip, port, source: sys::Error::new(format!("{call}({})", SocketAddr::new(ip, port)), errno) },
+            _ => Error::Reserve {
+                protocol,
+                ip,
+                port,
+                source: sys::Error::new(format!("{call}({})", SocketAddr::new(ip, port)), errno),
+            },
         }
     }
 }

@@ -31,16 +31,6 @@ pub(crate) fn make(v6: bool) -> Result<Sandbox> {
     Ok(sandbox)
 }
 
-/// Enters the namespace of a running container. The calling thread stays in it, so it must be one made for this.
-pub(crate) fn enter(netns: OwnedFd, v6: bool) -> Result<Sandbox> {
-    const NEWNET: i32 = 0x4000_0000;
-    let failed = |source| Error::System { what: "enter the network namespace".into(), source };
-    sys::ns::setns(&netns, NEWNET).map_err(failed)?;
-    addresses_of_its_own(v6)?;
-    let socket = Socket::route().map_err(|source| Error::Netlink { what: "enter the network namespace".into(), source })?;
-    Ok(Sandbox { netns, socket })
-}
-
 /// Interfaces made from now on have no IPv6 address of their own accord where the network is IPv4 (`::1` on lo stays), and take no route
 /// from a neighbour that says it is a router.
 fn addresses_of_its_own(v6: bool) -> Result<()> {

@@ -27,6 +27,7 @@ pub(crate) fn check(words: &[&str]) -> bool {
         ["listen", port, text] => listen(number(port), text),
         ["echo-udp", port] => echo_udp(number(port)),
         ["connect", address] => connect(address),
+        ["reach", address] => reach(address),
         ["winch"] => winch(),
         _ => return false,
     }
@@ -145,6 +146,15 @@ fn connect(address: &str) {
     match talk {
         Ok(_) => println!("{}", answer.rsplit("\r\n").next().unwrap_or_default().trim()),
         Err(error) => println!("{}", name(&error)),
+    }
+}
+
+/// Says whether somebody listens there, and does not wait long for nobody.
+fn reach(address: &str) {
+    let reached = address.parse().map_err(std::io::Error::other);
+    match reached.and_then(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1))) {
+        Ok(_) => println!("reached"),
+        Err(error) => println!("not reached: {error}"),
     }
 }
 

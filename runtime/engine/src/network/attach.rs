@@ -146,7 +146,9 @@ fn published(record: &Record) -> Vec<Port> {
     let mut ports = record.ports.clone();
     if record.publish_all {
         let exposed = record.exposed.iter().filter_map(|text| Port::exposed(text));
-        let new = |port: &Port| !record.ports.iter().any(|own| (own.container_port, own.protocol) == (port.container_port, port.protocol));
+        let new = |port: &Port| {
+            !record.ports.iter().any(|own| (own.container_port, own.protocol) == (port.container_port, port.protocol))
+        };
         ports.extend(exposed.filter(new));
     }
     ports

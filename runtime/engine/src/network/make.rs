@@ -87,7 +87,9 @@ pub(super) fn record(
     let v4 = v4.first().copied().map_or_else(free, Ok)?;
     let all: Vec<IpNet> = [IpNet::V4(v4)].into_iter().chain(v6.map(IpNet::V6)).collect();
     apart(&all, others)?;
-    for (flag, address) in request.gateways.iter().map(|ip| ("--gateway", ip)).chain(request.reserved.values().map(|ip| ("--aux-address", ip))) {
+    for (flag, address) in
+        request.gateways.iter().map(|ip| ("--gateway", ip)).chain(request.reserved.values().map(|ip| ("--aux-address", ip)))
+    {
         within(flag, *address, &all)?;
     }
     for range in &request.ranges {

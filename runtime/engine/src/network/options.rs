@@ -39,8 +39,7 @@ impl Options {
     /// # Errors
     /// One is unknown, or its value is nothing that it can have; both are named.
     pub(crate) fn read(given: &BTreeMap<String, String>) -> Result<Options, Error> {
-        let mut options =
-            Options { name: None, mtu: None, neighbours: true, masquerade: true, publish_on: None, prefix: None };
+        let mut options = Options { name: None, mtu: None, neighbours: true, masquerade: true, publish_on: None, prefix: None };
         for (key, value) in given {
             let Some((_, form)) = KNOWN.iter().find(|(known, _)| known == key) else {
                 let why = format!("there are {}", KNOWN.map(|(known, _)| known).join(", "));
@@ -100,9 +99,15 @@ mod tests {
              com.docker.network.bridge.host_binding_ipv4=127.0.0.1 com.docker.network.container_iface_prefix=lan",
         );
         let options = options.unwrap();
-        assert_eq!((options.name.as_deref(), options.mtu, options.neighbours, options.masquerade), (Some("br7"), Some(1400), false, true));
+        assert_eq!(
+            (options.name.as_deref(), options.mtu, options.neighbours, options.masquerade),
+            (Some("br7"), Some(1400), false, true)
+        );
         assert_eq!((options.publish_on, options.prefix.as_deref()), (Some("127.0.0.1".parse().unwrap()), Some("lan")));
-        assert_eq!(read("mtu=9").unwrap_err(), "network option mtu=\"9\": its value is a number from 68 to 65535, or for IPv6 from 1280");
+        assert_eq!(
+            read("mtu=9").unwrap_err(),
+            "network option mtu=\"9\": its value is a number from 68 to 65535, or for IPv6 from 1280"
+        );
         for bad in ["mtu=x", "com.docker.network.bridge.enable_icc=maybe", "com.docker.network.bridge.name=a/b", "vlan=7"] {
             assert!(read(bad).unwrap_err().contains(bad.split('=').next().unwrap()), "{bad}");
         }

@@ -116,12 +116,10 @@ impl NetworkRecord {
         let mut network = net::Network::new(&self.interface, v4.subnet, &config.run.join("net").join(&self.interface));
         network.gateway = v4.gateway;
         network.range = v4.range;
-        network.v6 =
-            self.v6.as_ref().map(|v6| net::V6 { subnet: v6.subnet, gateway: v6.gateway, range: v6.range });
+        network.v6 = self.v6.as_ref().map(|v6| net::V6 { subnet: v6.subnet, gateway: v6.gateway, range: v6.range });
         network.reserved = self.reserved.values().copied().collect();
         network.mtu = options.mtu;
-        network.policy =
-            net::Policy { internal: self.internal, neighbours: options.neighbours, masquerade: options.masquerade };
+        network.policy = net::Policy { internal: self.internal, neighbours: options.neighbours, masquerade: options.masquerade };
         Ok(network)
     }
 }

@@ -156,9 +156,7 @@ pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: IpAddr) {
     let (family, bytes, length) = bytes(gateway);
     // Main table, set at boot time (RTPROT_BOOT, as ip(8) does), global, unicast.
     let header = [family, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
-    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| {
-        m.attr(5, &bytes[..length]).number(4, index)
-    });
+    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| m.attr(5, &bytes[..length]).number(4, index));
 }
 
 /// Reads an answer about a link.

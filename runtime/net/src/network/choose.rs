@@ -49,8 +49,9 @@ const fn pool(a: u8, b: u8, c: u8, prefix: u8) -> Ipv4Net {
 pub fn free_subnet(taken: &[IpNet]) -> Result<Ipv4Net> {
     let routes = routes()?;
     let mut cut = LATER.iter().flat_map(|pool| pool.subnets(24).into_iter().flatten());
-    cut.find(|net| free(*net, &routes) && !taken.iter().any(|other| overlap((*net).into(), *other)))
-        .ok_or_else(|| Error::NoFreeSubnet { tried: LATER.map(|pool| pool.to_string()).join(", "), instead: "give --subnet".into() })
+    cut.find(|net| free(*net, &routes) && !taken.iter().any(|other| overlap((*net).into(), *other))).ok_or_else(|| {
+        Error::NoFreeSubnet { tried: LATER.map(|pool| pool.to_string()).join(", "), instead: "give --subnet".into() }
+    })
 }
 
 /// A /64 of a unique local prefix (RFC 4193) that depends on `seed`, which should be random.

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 
 use super::world::*;
+use crate::Wish;
 use crate::netlink::route;
 use crate::netlink::{Batch, CREATE, Socket};
-use crate::Wish;
 use crate::nft::{self, Family};
 
 /// In a container with CAP_NET_ADMIN: loopback addresses lead to the host.
@@ -70,7 +70,10 @@ fn a_strangers_interface_is_not_used() {
         let error = crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap_err();
         assert_eq!(error.to_string(), "interface uplink is a veth, not a bridge");
         network.bridge = "../rctr0".into();
-        assert_eq!(crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap_err().to_string(), "\"../rctr0\" is not a usable name for a bridge");
+        assert_eq!(
+            crate::attach(&[Wish::plain(&network)], "a", &[]).unwrap_err().to_string(),
+            "\"../rctr0\" is not a usable name for a bridge"
+        );
         let error = crate::attach(&[Wish::plain(&world.network)], "../a", &[]).unwrap_err();
         assert_eq!(error.to_string(), "\"../a\" is not a usable name for a container");
         world.assert_clean();

@@ -60,12 +60,8 @@ fn networks_are_apart_in_both_directions() {
         let b = join(&[&two], "b", &[tcp(8081, 80)]);
         let (server, other) = (listen_any(&a.netns, 80), listen_any(&b.netns, 80));
         // Also a port that is published, by the container's own address.
-        let paths: [(&OwnedFd, IpAddr); 4] = [
-            (&a.netns, b.v4().into()),
-            (&b.netns, a.v4().into()),
-            (&a.netns, v6(&b).into()),
-            (&b.netns, v6(&a).into()),
-        ];
+        let paths: [(&OwnedFd, IpAddr); 4] =
+            [(&a.netns, b.v4().into()), (&b.netns, a.v4().into()), (&a.netns, v6(&b).into()), (&b.netns, v6(&a).into())];
         for (from, to) in paths {
             assert!(!reaches(Some(from), to, 80, SILENCE), "{to}");
         }
@@ -199,7 +195,10 @@ fn ipv6_reaches_neighbours_outside_and_published_ports() {
         assert!(!reaches(Some(&world.outside), v6(&a), 80, SILENCE));
         assert_eq!(TcpListener::bind((Ipv6Addr::UNSPECIFIED, 8080)).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
         let read = |key: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{key}")).unwrap().trim().to_owned();
-        assert_eq!((read("all/forwarding"), read("net1/accept_ra"), read("uplink/accept_ra")), ("1".into(), "0".into(), "2".into()));
+        assert_eq!(
+            (read("all/forwarding"), read("net1/accept_ra"), read("uplink/accept_ra")),
+            ("1".into(), "0".into(), "2".into())
+        );
         drop((a, b, server));
         clean(&[&network]);
         world.assert_clean();

@@ -127,7 +127,8 @@ fn thirty_two_at_once() {
         let network = &world.network;
         // Also the bridge and the table are made by one of them.
         let attached: Vec<_> = std::thread::scope(|scope| {
-            let start = |n: u16| scope.spawn(move || crate::attach(&[Wish::plain(network)], &format!("c{n}"), &[tcp(3000 + n, 80)]));
+            let start =
+                |n: u16| scope.spawn(move || crate::attach(&[Wish::plain(network)], &format!("c{n}"), &[tcp(3000 + n, 80)]));
             let threads: Vec<_> = (0..32).map(start).collect();
             threads.into_iter().map(|thread| thread.join().unwrap().unwrap_or_else(|error| panic!("{}", chain(&error)))).collect()
         });

@@ -46,7 +46,8 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         }
     };
     for option in options.split(',').filter(|option| !option.is_empty()) {
-        let (key, value) = option.split_once('=').ok_or_else(|| format!("{text:?}: {option:?} is no option: the form is KEY=VALUE"))?;
+        let (key, value) =
+            option.split_once('=').ok_or_else(|| format!("{text:?}: {option:?} is no option: the form is KEY=VALUE"))?;
         set(&mut endpoint, key, value).map_err(|why| format!("{text:?}: {why}"))?;
     }
     if endpoint.network.is_empty() || endpoint.network.contains(',') {
@@ -94,7 +95,9 @@ pub(crate) fn ip6(text: &str) -> Result<Ipv6Addr, String> {
 pub(crate) fn mac(text: &str) -> Result<[u8; 6], String> {
     let bytes: Option<Vec<u8>> = text
         .split([':', '-'])
-        .map(|part| (part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit())).then(|| u8::from_str_radix(part, 16).ok())?)
+        .map(|part| {
+            (part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit())).then(|| u8::from_str_radix(part, 16).ok())?
+        })
         .collect();
     let bytes = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
     bytes.ok_or_else(|| format!("{text:?} is no hardware address: the form is 02:42:ac:11:00:02"))
@@ -106,7 +109,11 @@ pub(crate) fn alias(text: &str) -> Result<String, String> {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         (1..64).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
     };
-    if text.len() <= 253 && text.split('.').all(fine) { Ok(text.to_owned()) } else { Err(format!("{:?} is no name", shorten(text))) }
+    if text.len() <= 253 && text.split('.').all(fine) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{:?} is no name", shorten(text)))
+    }
 }
 
 fn shorten(text: &str) -> String {

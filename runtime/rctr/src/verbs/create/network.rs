@@ -52,7 +52,8 @@ impl Args {
         request.ports = self.publish.into_iter().flatten().collect();
         request.publish_all = self.publish_all;
         request.exposed = self.expose.into_iter().flatten().collect();
-        let own = Endpoint { aliases: self.network_alias, ip: self.ip, ip6: self.ip6, mac: self.mac_address, ..Endpoint::default() };
+        let own =
+            Endpoint { aliases: self.network_alias, ip: self.ip, ip6: self.ip6, mac: self.mac_address, ..Endpoint::default() };
         (request.network, request.networks) = networks(self.network, own)?;
         let ports = !request.ports.is_empty() || request.publish_all;
         match &request.network {
