@@ -9,8 +9,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::context::Context;
 use crate::verbs::{
     attach, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout,
-    logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start,
-    stats, stop, tag, top, version, volume, wait,
+    logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save,
+    start, stats, stop, tag, top, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
