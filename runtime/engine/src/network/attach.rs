@@ -11,6 +11,7 @@ use crate::{Error, Record, state, wait};
 
 /// What a container's processes see of networks.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a start has one of them")]
 pub(crate) enum Network {
     /// The host's own.
     Host,
