@@ -73,13 +73,17 @@ fn cgroups(bridge: &str) -> BTreeSet<String> {
     for point in hierarchies() {
         collect_folders(&point.join(format!("rctr-{bridge}")), &mut found);
     }
+    // That of the monitors is shared, too.
+    found.retain(|folder| !folder.ends_with("/monitors"));
     found
 }
 
 /// Removes an empty cgroup of this name from every hierarchy.
 pub fn remove_cgroup(name: &str) {
     for point in hierarchies() {
-        let _ = fs::remove_dir(point.join(name.trim_start_matches('/')));
+        let folder = point.join(name.trim_start_matches('/'));
+        let _ = fs::remove_dir(folder.join("monitors"));
+        let _ = fs::remove_dir(folder);
     }
 }
 

@@ -5,7 +5,9 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::thread::{Builder, JoinHandle};
 
+use container::cgroup::{Hierarchies, Housing};
 use sys::Call;
+use sys::spawn::Home;
 
 use crate::config::Config;
 use crate::error::During;
@@ -59,6 +61,10 @@ fn spawn(config: &Config, id: &str) -> Result<OwnedFd, Error> {
     let (server, client) = sys::socket::pair().during(|| "make the monitor's socket")?;
     let program = launch::seal(&config.monitor).during(what)?;
     let args = [c"rctr-monitor".to_owned(), CString::new(id).unwrap_or_default()];
-    sys::spawn::spawn(program, &args, server).during(what)?;
+    // The unit of systemd that this command belongs to may end before the container does. Where there is no other cgroup for the monitor, it
+    // stays in that one.
+    let housing = Hierarchies::detect().and_then(|hierarchies| Housing::open(&hierarchies, &config.monitors()));
+    let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
+    sys::spawn::spawn(program, &args, server, home).during(what)?;
     Ok(client)
 }

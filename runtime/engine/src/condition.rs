@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use launch::{Exit, Status};
+use launch::{Exit, HealthState, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -27,6 +27,10 @@ pub enum Condition {
     Running,
     /// Its processes are frozen.
     Paused,
+    /// Its last health check succeeded.
+    Healthy,
+    /// Too many of its health checks in a row have failed.
+    Unhealthy,
 }
 
 impl Engine {
@@ -61,7 +65,7 @@ impl Engine {
 
 fn last(container: &Container) -> Exit {
     match &container.status {
-        Status::Exited(exit) => exit.clone(),
+        Status::Exited(exit) | Status::Restarting { exit, .. } => exit.clone(),
         _ => Exit::default(),
     }
 }
@@ -70,7 +74,9 @@ fn holds(container: &Container, condition: Condition, before: &Exit) -> bool {
     match (condition, &container.status) {
         (Condition::Created, Status::Created) | (Condition::Running, Status::Running { .. }) => true,
         (Condition::Paused, Status::Paused { .. }) | (Condition::NotRunning, Status::Created | Status::Exited(_)) => true,
-        (Condition::NextExit, Status::Exited(exit)) => exit != before,
+        (Condition::NextExit, Status::Exited(exit) | Status::Restarting { exit, .. }) => exit != before,
+        (Condition::Healthy, _) => container.health.as_ref().is_some_and(|health| health.state == HealthState::Healthy),
+        (Condition::Unhealthy, _) => container.health.as_ref().is_some_and(|health| health.state == HealthState::Unhealthy),
         _ => false,
     }
 }

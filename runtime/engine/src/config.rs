@@ -15,6 +15,9 @@ pub struct Config {
     pub cgroup: String,
     /// The program `rctr-monitor`.
     pub monitor: PathBuf,
+    /// The command that starts a container again by its restart policy, up to the container's id. It calls [`crate::Engine::start_again`].
+    /// Without one no container is.
+    pub starter: Vec<String>,
     /// The host's resolver configuration, usually `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
     /// How layers of images are kept that come from now on.
@@ -55,6 +58,11 @@ impl Config {
     /// The folder of volumes.
     pub(crate) fn volumes(&self) -> PathBuf {
         self.root.join("volumes")
+    }
+
+    /// The cgroup of all monitors.
+    pub(crate) fn monitors(&self) -> String {
+        format!("{}/monitors", self.cgroup.trim_end_matches('/'))
     }
 
     /// The container's own cgroup.

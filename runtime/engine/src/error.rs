@@ -87,6 +87,9 @@ pub enum Error {
     /// The verb needs one that is paused.
     #[error("container {0} is not paused")]
     NotPaused(String),
+    /// Nobody wants the container to be started again any more.
+    #[error("container {0} is not to be started again")]
+    NotWanted(String),
     /// The verb needs a container that has ended.
     #[error("container {0} is running: stop it first, or use force")]
     Running(String),

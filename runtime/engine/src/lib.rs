@@ -26,6 +26,7 @@
 //! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
 #![forbid(unsafe_code)]
 
+mod again;
 mod ahead;
 mod attach;
 mod condition;
@@ -55,18 +56,20 @@ mod spec;
 mod start;
 mod state;
 mod stop;
+mod update;
 mod usage;
 mod volume;
 mod wait;
 
+pub use again::Again;
 pub use ahead::Ahead;
 pub use condition::Condition;
 pub use config::Config;
 pub use error::Error;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-pub use launch::{Exit, Kind, Nanos, Status};
+pub use launch::{Exit, Health, HealthState, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};
-pub use monitor::{Stream, now};
+pub use monitor::{OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use record::{ImageRecord, Record};
 pub use request::*;
@@ -74,6 +77,8 @@ pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use start::{Attach, StartOptions};
 pub use state::Container;
+pub use stop::Grace;
+pub use update::Change;
 pub use usage::Usage;
 pub use volume::{Volume, VolumeRecord};
 

@@ -1,12 +1,12 @@
 //! `pause` and `unpause`: the container's processes frozen where they are.
 
 use container::cgroup::{self, Hierarchies};
-use launch::Status;
+use launch::{Report, Status};
 use monitor::Request;
 use sys::fs::open_dir;
 
 use crate::error::During;
-use crate::{Container, Engine, Error, names};
+use crate::{Container, Engine, Error, names, state};
 
 impl Engine {
     /// Freezes all processes of a running container. Returns when none runs any more and its record says so.
@@ -15,6 +15,9 @@ impl Engine {
     /// [`Error::NotRunning`], [`Error::Paused`].
     pub fn pause(&self, given: &str) -> Result<(), Error> {
         let (container, mut session) = self.running(given)?;
+        if container.is_restarting() {
+            return Err(Error::NotRunning(names::short(&container.record)));
+        }
         if matches!(container.status, Status::Paused { .. }) {
             return Err(Error::Paused(names::short(&container.record)));
         }
@@ -51,8 +54,9 @@ impl Engine {
             None => {
                 let what = || format!("write down that container {} is not paused", names::short(&container.record));
                 let folder = open_dir(self.config.container(&container.record.id)).during(what)?;
-                let status = serde_json::to_vec(&Status::Running { pid, start_time, since }).unwrap_or_default();
-                sys::fs::replace(folder, "status.json", &status).during(what)
+                let status = Status::Running { pid, start_time, since };
+                let Container { restarts, stopped, health, .. } = container.clone();
+                state::write(&folder, &Report { status, restarts, stopped, health })
             }
         }
     }

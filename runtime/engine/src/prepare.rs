@@ -6,7 +6,7 @@ use std::path::Path;
 use container::cgroup::{self, Cgroup, Devices};
 use images::Lower;
 use launch::Slot;
-use monitor::{Cleanup, Launch, LogLimits};
+use monitor::{Cleanup, Launch, LogLimits, Restart};
 use sys::fs::open_dir;
 
 use crate::ahead::{Ahead, Begun};
@@ -67,7 +67,8 @@ impl Engine {
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
-        let launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
+        let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
+        launch.health = spec::health(record, &identity, &host)?;
         Ok((monitor?, Prepared { launch, table, devices }))
     }
 
@@ -129,6 +130,8 @@ impl Engine {
             memory: memory.map(|at| slots[at]),
             kill: unified.map(|at| slots[at]),
             cleanup,
+            restart: Restart::default(),
+            health: None,
         })
     }
 }

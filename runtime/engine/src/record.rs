@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use images::{Digest, Image};
 use launch::Nanos;
+use monitor::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{CreateRequest, Endpoint, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
+use crate::request::{CreateRequest, Endpoint, HealthRecord, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
 use crate::{Error, signals};
 
 /// `config.json` of one container.
@@ -67,6 +68,15 @@ pub struct Record {
     pub remove: bool,
     /// Signal that asks it to end.
     pub stop_signal: i32,
+    /// Seconds from that to SIGKILL, where it has a wish; -1 waits for ever.
+    #[serde(default)]
+    pub stop_timeout: Option<i64>,
+    /// What happens when it has ended.
+    #[serde(default)]
+    pub restart: Policy,
+    /// Whether it is well.
+    #[serde(default)]
+    pub health: Option<HealthRecord>,
 }
 
 /// The image behind a container, by content: it stays right when names move.
@@ -107,6 +117,10 @@ impl Record {
         if entrypoint.is_empty() && cmd.is_empty() {
             return Err(Error::NoCommand { image: request.image.clone() });
         }
+        if request.remove && request.restart != Policy::No {
+            let why = "a container that is removed when it has ended cannot be started again".to_owned();
+            return Err(Error::Invalid { what: "--rm with --restart".to_owned(), why });
+        }
         let mut labels = config.labels.clone();
         labels.extend(request.labels.clone());
         let stop_signal = match (request.stop_signal, config.stop_signal.as_deref()) {
@@ -141,10 +155,13 @@ impl Record {
             ports: request.ports.clone(),
             publish_all: request.publish_all,
             exposed: exposed(&config.exposed_ports, &request.exposed),
-            resources: request.resources,
+            resources: request.resources.clone(),
             security: request.security.clone(),
             remove: request.remove,
             stop_signal,
+            stop_timeout: request.stop_timeout.or(config.stop_timeout.and_then(|seconds| i64::try_from(seconds).ok())),
+            restart: request.restart,
+            health: HealthRecord::merge(&request.health, config.healthcheck.as_ref())?,
         })
     }
 

@@ -21,6 +21,10 @@ impl Engine {
     pub fn remove(&self, given: &str, force: bool, volumes: bool) -> Result<(), Error> {
         let _ = sweep(&self.config.containers());
         let id = names::resolve(&self.config, given)?;
+        if force && let Ok(Some(container)) = state::load(&self.config, &id) {
+            // A damaged one is removed, too.
+            self.stay(&container)?;
+        }
         if let Some(process) = self.running_process(&id, force)? {
             let _ = sys::process::signal(&process, 9);
             drop(process);

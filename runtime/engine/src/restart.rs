@@ -1,10 +1,8 @@
 //! `restart`: a stop and a start.
 
-use std::time::Duration;
-
 use monitor::Request;
 
-use crate::{Engine, Error, StartOptions};
+use crate::{Engine, Error, Grace, StartOptions};
 
 impl Engine {
     /// Stops a container as [`Engine::stop`] does, and starts it again; one that does not run is started. One that is to be removed when it
@@ -12,7 +10,7 @@ impl Engine {
     ///
     /// # Errors
     /// Those of both.
-    pub fn restart(&self, given: &str, signal: Option<i32>, grace: Option<Duration>) -> Result<(), Error> {
+    pub fn restart(&self, given: &str, signal: Option<i32>, grace: Grace) -> Result<(), Error> {
         let container = self.container(given)?;
         let record = &container.record;
         if record.remove

@@ -20,6 +20,15 @@ pub struct StartOptions {
     pub size: Option<(u16, u16)>,
 }
 
+/// Who starts a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Somebody who wants to.
+    Somebody,
+    /// Its restart policy, after it has ended.
+    Policy,
+}
+
 /// How to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attach {
@@ -34,7 +43,7 @@ impl Engine {
     /// [`Error::Running`] when it runs already; [`Error::Start`] with the kind that decides the exit code. After an error nothing is
     /// left of the start.
     pub fn start(&self, given: &str, options: &StartOptions) -> Result<Session, Error> {
-        self.start_id(names::resolve(&self.config, given)?, None, options)
+        self.start_id(names::resolve(&self.config, given)?, None, options, By::Somebody)
     }
 
     /// [`Engine::start`] of a container whose start was begun before it was made.
@@ -42,17 +51,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub fn start_ahead(&self, ahead: Ahead, options: &StartOptions) -> Result<Session, Error> {
-        self.start_id(ahead.id.clone(), Some(ahead), options)
+        self.start_id(ahead.id.clone(), Some(ahead), options, By::Somebody)
     }
 
-    fn start_id(&self, id: String, ahead: Option<Ahead>, options: &StartOptions) -> Result<Session, Error> {
+    pub(crate) fn start_id(&self, id: String, ahead: Option<Ahead>, options: &StartOptions, by: By) -> Result<Session, Error> {
         let lock = Folder::lock(&self.config, &id)?;
         if in_charge(&self.config.container(&id)) {
             self.settle_start(&id)?;
         }
         let container = state::load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(id[..12].to_owned()))?;
-        if container.is_running() {
-            return Err(Error::Running(names::short(&container.record)));
+        match (by, container.is_restarting()) {
+            (By::Policy, true) => {}
+            (By::Policy, false) => return Err(Error::NotWanted(names::short(&container.record))),
+            (By::Somebody, _) if container.is_running() => return Err(Error::Running(names::short(&container.record))),
+            (By::Somebody, _) => {}
         }
         let charge = take_charge(&lock)?;
         recover::leftovers(&self.config, &id, Some(&container.record))?;
@@ -62,6 +74,7 @@ impl Engine {
             None => Ahead::begin(&self.config, id.clone(), &container.record.network)?,
         };
         let (monitor, mut prepared) = self.prepare(&container.record, &runtime.path, options, ahead)?;
+        prepared.launch.restart = self.restart_of(&container, by);
         let mut session = Session::new(&id, monitor);
         prepared.launch.hold.push(prepared.table.add(charge));
         // From here on the monitor undoes what was prepared.

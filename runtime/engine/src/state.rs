@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use launch::{Exit, Status};
+use launch::{Exit, Health, Report, Status};
 use serde::de::DeserializeOwned;
 use sys::Call;
 
@@ -24,12 +25,31 @@ pub struct Container {
     pub status: Status,
     /// Its networks while it runs on bridges.
     pub network: Option<NetworkState>,
+    /// How often its restart policy has started it again.
+    pub restarts: u32,
+    /// Somebody wanted it to end.
+    pub stopped: bool,
+    /// What its health check has found.
+    pub health: Option<Health>,
 }
 
 impl Container {
-    /// It has a process.
+    /// It has a process, or will have one by its restart policy.
     pub fn is_running(&self) -> bool {
-        matches!(self.status, Status::Running { .. } | Status::Paused { .. })
+        !matches!(self.status, Status::Created | Status::Exited(_))
+    }
+
+    /// It has ended and will be started again.
+    pub fn is_restarting(&self) -> bool {
+        matches!(self.status, Status::Restarting { .. })
+    }
+
+    /// Milliseconds of the pause that it is in.
+    pub(crate) fn delay(&self) -> u64 {
+        match self.status {
+            Status::Restarting { delay, .. } => delay,
+            _ => 0,
+        }
     }
 
     /// Number and start time of its first process, while it has one.
@@ -71,25 +91,48 @@ impl Engine {
 pub(crate) fn load(config: &Config, id: &str) -> Result<Option<Container>, Error> {
     let folder = config.container(id);
     let Some(record) = read::<Record>(&folder.join(RECORD))? else { return Ok(None) };
-    let status = verified(read(&folder.join("status.json"))?.unwrap_or(Status::Created), &folder);
+    let report = read(&folder.join(STATUS))?.unwrap_or_else(|| Report::from(Status::Created));
+    let Report { status, restarts, stopped, health } = report;
+    let status = verified(status, &folder, &config.runtime(id));
     let running = matches!(status, Status::Running { .. } | Status::Paused { .. });
     let network = if running { read(&config.runtime(id).join("network.json"))? } else { None };
-    Ok(Some(Container { record, status, network }))
+    Ok(Some(Container { record, status, network, restarts, stopped, health }))
 }
 
 /// A monitor that was killed, or a host that was rebooted, leaves a record of a process that is no more. Its exit status is lost.
-/// While the monitor lives, its record is just about to change.
-fn verified(status: Status, folder: &Path) -> Status {
+/// While the monitor lives, its record is just about to change. Without a runtime folder nothing runs: after a reboot another process
+/// may have the number and start time of the record.
+fn verified(status: Status, folder: &Path, runtime: &Path) -> Status {
+    let unknown = || Some("its monitor was killed or the host restarted: the exit status is unknown".to_owned());
     match status {
         Status::Running { pid, start_time, since } | Status::Paused { pid, start_time, since }
-            if sys::process::start_time(pid) != Some(start_time) && !in_charge(folder) =>
+            if (sys::process::start_time(pid) != Some(start_time) || !runtime.exists()) && !in_charge(folder) =>
         {
-            let error = Some("its monitor was killed or the host restarted: the exit status is unknown".to_owned());
-            Status::Exited(Exit { code: 255, oom: false, started: since, finished: since, error })
+            Status::Exited(Exit { code: 255, oom: false, started: since, finished: since, error: unknown() })
+        }
+        // Between one monitor and the next nobody is in charge for a moment.
+        Status::Restarting { exit, delay }
+            if monitor::now() > exit.finished.saturating_add(delay * 1_000_000).saturating_add(HANDOVER) && !in_charge(folder) =>
+        {
+            let error =
+                exit.error.or_else(|| Some("its monitor was killed or the host restarted before it was started again".into()));
+            Status::Exited(Exit { error, ..exit })
         }
         other => other,
     }
 }
+
+/// So long may pass from the end of the pause before a restart to the start, in nanoseconds.
+const HANDOVER: u64 = 20_000_000_000;
+
+/// Writes what is known of a container, where no monitor is in charge of it. The holder of its lock may.
+pub(crate) fn write(folder: impl AsFd, report: &Report) -> Result<(), Error> {
+    let text = serde_json::to_vec(report).unwrap_or_default();
+    sys::fs::replace(folder, STATUS, &text).during(|| "write down what a container does")
+}
+
+/// The file with what its monitor knows of a container.
+const STATUS: &str = "status.json";
 
 /// A JSON file, or `None` when there is none.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {

@@ -8,17 +8,43 @@ use sys::Call;
 
 use crate::error::During;
 use crate::wait::open_process;
-use crate::{Engine, Error, names};
+use crate::{Engine, Error, Record, names};
 
 const SIGKILL: i32 = 9;
 
+/// Seconds from the stop signal to SIGKILL for a container without a wish.
+const GRACE: i64 = 10;
+
+/// How long a container has to end by itself; `None` is for ever.
+pub(crate) fn grace(record: &Record) -> Option<Duration> {
+    u64::try_from(record.stop_timeout.unwrap_or(GRACE)).ok().map(Duration::from_secs)
+}
+
+/// How long to wait for a container that was asked to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grace {
+    /// As the container was made.
+    #[default]
+    Own,
+    /// So long.
+    For(Duration),
+    /// As long as it takes.
+    Forever,
+}
+
 impl Engine {
-    /// Sends the container's stop signal (or `signal`), waits `grace`, then kills it. `None` waits for ever. Returns when the record
-    /// of its end is written. A container that does not run is fine.
-    pub fn stop(&self, given: &str, signal: Option<i32>, grace: Option<Duration>) -> Result<(), Error> {
+    /// Sends the container's stop signal (or `signal`), waits `grace`, then kills it. Returns when the record of its end is written. A
+    /// container that does not run is fine; one that is to be started again is not.
+    pub fn stop(&self, given: &str, signal: Option<i32>, grace: Grace) -> Result<(), Error> {
         let container = self.container(given)?;
+        self.stay(&container)?;
         let Some(process) = open_process(&container) else { return Ok(()) };
         let signal = signal.unwrap_or(container.record.stop_signal);
+        let grace = match grace {
+            Grace::Own => self::grace(&container.record),
+            Grace::For(time) => Some(time),
+            Grace::Forever => None,
+        };
         send(&process, signal).during(|| format!("stop container {}", names::short(&container.record)))?;
         self.resume(&container)?;
         let ended = wait_until(&process, grace.map(|grace| Instant::now() + grace))
@@ -29,15 +55,19 @@ impl Engine {
         self.settled(&container.record.id)
     }
 
-    /// Sends a signal to the container's first process. One that is to end it ends a pause, too.
+    /// Sends a signal to the container's first process. One that is to end it ends a pause, too, and is not followed by a restart.
     ///
     /// # Errors
     /// [`Error::NotRunning`].
     pub fn kill(&self, given: &str, signal: i32) -> Result<(), Error> {
         let container = self.container(given)?;
         let process = open_process(&container).ok_or_else(|| Error::NotRunning(names::short(&container.record)))?;
+        let ends = signal == SIGKILL || signal == container.record.stop_signal;
+        if ends {
+            self.stay(&container)?;
+        }
         send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))?;
-        if signal == SIGKILL || signal == container.record.stop_signal { self.resume(&container) } else { Ok(()) }
+        if ends { self.resume(&container) } else { Ok(()) }
     }
 
     /// Waits until the monitor has written the end down and undone the network; with `remove`, until the folder is gone.

@@ -30,7 +30,7 @@ impl Engine {
             }
         }
         match state::load(&self.config, id)?.map(|container| container.status) {
-            Some(Status::Exited(exit)) => Ok(exit),
+            Some(Status::Exited(exit) | Status::Restarting { exit, .. }) => Ok(exit),
             Some(Status::Created) => Ok(Exit::default()),
             Some(_) => self.watch(&container),
             None => Err(Error::NoSuchContainer(given.to_owned())),

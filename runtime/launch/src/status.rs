@@ -4,6 +4,8 @@
 //!   (create) -> Created -> Running <-> Paused
 //!                  |          |          |
 //!                  +------> Exited <-----+      Exited -> Running: a new start, a new monitor
+//!                             ^          |
+//!                             +-- Restarting -> Running: by its restart policy
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,71 @@ use serde::{Deserialize, Serialize};
 /// Nanoseconds since 1970-01-01 UTC.
 pub type Nanos = u64;
 
-/// A container's state with what belongs to it; serialised as is into `status.json`.
+/// What `status.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the container is doing.
+    #[serde(flatten)]
+    pub status: Status,
+    /// How often its restart policy has started it again since somebody did.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub restarts: u32,
+    /// Somebody wanted it to end.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stopped: bool,
+    /// What its health check has found, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+impl From<Status> for Report {
+    fn from(status: Status) -> Self {
+        Report { status, restarts: 0, stopped: false, health: None }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What health checks have found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The verdict.
+    pub state: HealthState,
+    /// Failures since the last success.
+    pub failing: u32,
+    /// The last checks, oldest first.
+    pub log: Vec<Probe>,
+}
+
+/// How a container feels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthState {
+    /// No check has succeeded, and not enough have failed.
+    #[default]
+    Starting,
+    /// The last check succeeded, or not enough have failed since.
+    Healthy,
+    /// Too many checks in a row have failed.
+    Unhealthy,
+}
+
+/// One health check.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// When it began.
+    pub start: Nanos,
+    /// When it ended.
+    pub end: Nanos,
+    /// Its exit code; -1 when it could not run or took too long.
+    pub code: i32,
+    /// The beginning of what it said.
+    pub output: String,
+}
+
+/// A container's state with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Status {
@@ -34,6 +100,13 @@ pub enum Status {
         start_time: u64,
         /// As in `Running`.
         since: Nanos,
+    },
+    /// It has ended and will be started again.
+    Restarting {
+        /// How it ended.
+        exit: Exit,
+        /// Milliseconds between that and the start.
+        delay: u64,
     },
     /// Its first process has ended, or could not be executed.
     Exited(Exit),

@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use launch::{Created, Exit, Failure, Kind, Running, Slot, Status, Target};
+use launch::{Created, Exit, Failure, Health, Kind, Report, Running, Slot, Status, Target};
 use monitor::log::Writer;
 use monitor::{Event, Launch, MAX_PACKET, Request, now};
 use rustix::io::Errno;
 use sys::{Error, Result};
 
 use crate::client::{Client, Listens};
+use crate::health::Checking;
 use crate::session::{Container, Session};
 use crate::task::{self, INIT, Streams, Task};
 use crate::{cleanup, end};
@@ -119,7 +120,9 @@ fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std
     let Made { created, streams } = made;
     let (since, start_time) = (now(), created.start_time);
     let status = Status::Running { pid: created.pid, start_time, since };
-    end::try_record(fds[launch.folder.0 as usize].as_fd(), &status)
+    let health = launch.health.as_ref().map(|_| Health::default());
+    let report = Report { restarts: launch.restart.count, health, ..Report::from(status) };
+    end::try_record(fds[launch.folder.0 as usize].as_fd(), &report)
         .map_err(|error| Failure::runtime(format!("write down that it runs: {error}")))?;
     let Running { pid, pidfd, target, .. } = created.start()?;
     client.tell(&Event::Started);
@@ -136,7 +139,9 @@ fn failed(launch: &Launch, fds: Vec<OwnedFd>, client: &mut Client, failure: Fail
     };
     if let Some(folder) = fds.get(launch.folder.0 as usize) {
         let exit = Exit { code, finished: now(), error: Some(message.clone()), ..Exit::default() };
-        end::record(folder.as_fd(), &Status::Exited(exit));
+        let report = Report { restarts: launch.restart.count, ..Report::from(Status::Exited(exit)) };
+        // Nobody could be told of a failure.
+        let _ = end::try_record(folder.as_fd(), &report);
     }
     undo(launch, fds);
     client.tell(&Event::Failed { kind, message });
@@ -155,7 +160,7 @@ fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
 /// Keeps what is needed from here on, and lets go of the rest.
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
     let Begun { init, target, start_time } = begun;
-    let Launch { folder, listener, hold, netfilter, log, memory, kill, cleanup, plan, .. } = launch;
+    let Launch { folder, listener, hold, netfilter, log, memory, kill, cleanup, plan, restart, health, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
     let table: Vec<Rc<OwnedFd>> = fds.into_iter().map(Rc::new).collect();
@@ -173,12 +178,28 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         netfilter: netfilter.map(get),
         cleanup,
         own_pids,
+        restart,
+        health: health.map(Checking::new),
+        ending: false,
+        stopped: false,
+        anew: false,
+        kill_at: None,
+        frozen: false,
         oom_score: None,
     };
     let listener = get(listener);
     drop(table);
-    let mut session =
-        Session { signals, listener, clients: vec![client], tasks: vec![init], next: INIT, container, exit: None, used: true };
+    let mut session = Session {
+        signals,
+        listener,
+        clients: vec![client],
+        tasks: vec![init],
+        next: INIT,
+        container,
+        exit: None,
+        again: None,
+        used: true,
+    };
     task::unblocking(&session.clients[0].socket)?;
     session.container.oom_score = spare();
     Ok(session)

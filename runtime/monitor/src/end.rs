@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use launch::{Exit, Status};
-use monitor::now;
+use launch::{Exit, Report, Status};
+use monitor::{Cleanup, now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use sys::Call;
@@ -35,16 +35,34 @@ impl Session {
         let oom = container.memory.take().is_some_and(|group| out_of_memory(group.as_fd()));
         let exit = Exit { code, oom, started: init.started, finished, error: None };
         drop(init);
-        record(container.folder.as_fd(), &Status::Exited(exit.clone()));
+        container.kill_at = None;
+        let pause = self.pause(&exit);
+        self.again = pause.map(Session::pause_of);
+        let container = &mut self.container;
+        let status = match pause {
+            Some(delay) => Status::Restarting { exit: exit.clone(), delay },
+            None => Status::Exited(exit.clone()),
+        };
+        // Nobody could be told of a failure: a reader then finds a process that is no more.
+        let _ = container.record(status);
         container.log = None;
-        cleanup::run(&container.cleanup, container.kill.as_deref(), container.netfilter.as_deref());
-        // Ports and the container itself are free before anybody hears of the end.
-        container.hold.clear();
+        if pause.is_some() {
+            // Its socket stays: somebody may not want it to be started again. So does the charge of it.
+            let Cleanup { nftables, unlink, cgroups, .. } = container.cleanup.clone();
+            let now = Cleanup { nftables, unlink, cgroups, ..Cleanup::default() };
+            cleanup::run(&now, container.kill.as_deref(), container.netfilter.as_deref());
+        } else {
+            cleanup::run(&container.cleanup, container.kill.as_deref(), container.netfilter.as_deref());
+            // Ports and the container itself are free before anybody hears of the end.
+            container.hold.clear();
+        }
         for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
             client.exited(&exit);
         }
         self.exit = Some(exit);
-        cleanup::discard(&self.container.cleanup);
+        if self.again.is_none() {
+            cleanup::discard(&self.container.cleanup);
+        }
     }
 
     /// Ends what was executed in the container. With a pid namespace the kernel has done that.
@@ -59,19 +77,19 @@ impl Session {
     }
 }
 
-/// Replaces the container's record. Nobody could be told of a failure: a reader then finds a process that is no more.
-pub(crate) fn record(folder: BorrowedFd<'_>, status: &Status) {
-    let _ = try_record(folder, status);
-}
-
 /// Replaces the container's record.
 ///
 /// # Errors
 /// There is no room for it, and there was none before.
-pub(crate) fn try_record(folder: BorrowedFd<'_>, status: &Status) -> sys::Result<()> {
-    let text = serde_json::to_vec(status).unwrap_or_default();
+pub(crate) fn try_record(folder: BorrowedFd<'_>, report: &Report) -> sys::Result<()> {
+    let text = serde_json::to_vec(report).unwrap_or_default();
     // The container's own log may have filled the disk.
     sys::fs::replace(folder, RECORD, &text).or_else(|error| overwrite(folder, text).map_err(|_| error))
+}
+
+/// Sets this process's share of the blame when memory runs out.
+pub(crate) fn set_oom_score(score: i32) {
+    let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
 }
 
 const RECORD: &str = "status.json";

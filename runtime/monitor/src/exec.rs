@@ -32,7 +32,8 @@ impl Session {
         }
     }
 
-    fn executed(&mut self, exec: Exec) -> Result<Task, Failure> {
+    /// Makes a task of it.
+    pub(crate) fn executed(&mut self, exec: Exec) -> Result<Task, Failure> {
         let runtime = |message: String| Failure::runtime(message);
         let Exec { mut process, stdin, detach } = exec;
         let target = self.container.target.as_ref().ok_or_else(|| runtime("the container is not running".to_owned()))?;

@@ -12,6 +12,7 @@
 //! | module | what |
 //! |---|---|
 //! | `wire` | requests and events, one a packet |
+//! | `restart` | whether and when a container is started again |
 //! | [`log`] | the log's format, its writer and its reader |
 //!
 //! The program is in `main.rs` and what it names.
@@ -20,6 +21,8 @@
 
 mod bytes;
 pub mod log;
+mod restart;
 mod wire;
 
+pub use restart::Policy;
 pub use wire::*;

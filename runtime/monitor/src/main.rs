@@ -12,6 +12,7 @@
 //!      └────┼────────────────────────────────────────────────────────────────────┘
 //!           ▼ init has ended
 //!      end: drain ─▶ out of memory? ─▶ status.json ─▶ cleanup ─▶ Exited to all who listen or wait ─▶ exit
+//!                                                                          restart policy: a pause ─▶ execve(rctr)
 //! ```
 //!
 //! | module | what |
@@ -23,6 +24,8 @@
 //! | `task` | a process and its streams |
 //! | `input`, `output` | bytes to and from a task |
 //! | `reap`, `end` | what becomes of processes, and of the container |
+//! | `health` | checks, and what they lead to |
+//! | `again` | the pause before a restart, and the program that it is left to |
 //! | `cleanup`, `cgroup` | undo as data |
 //!
 //! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
@@ -31,12 +34,14 @@
 
 #![forbid(unsafe_code)]
 
+mod again;
 mod begin;
 mod cgroup;
 mod cleanup;
 mod client;
 mod end;
 mod exec;
+mod health;
 mod input;
 mod output;
 mod queue;

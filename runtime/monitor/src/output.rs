@@ -71,6 +71,8 @@ impl Session {
         self.used = true;
         if task == INIT {
             self.container.write_down(stream, &bytes);
+        } else if self.container.health.as_mut().is_some_and(|checking| checking.hear(task, &bytes)) {
+            return;
         }
         let length = bytes.len();
         let mut listeners = self.clients.iter_mut().filter(|client| client.task == task).peekable();

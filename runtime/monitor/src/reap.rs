@@ -18,8 +18,11 @@ impl Session {
         let mut ended = false;
         while let Some(signal) = sys::signal::read(&self.signals) {
             ended |= signal == SIGCHLD;
-            if let (SIGTERM, Some(init)) = (signal, self.find(INIT)) {
-                let _ = sys::process::signal(&self.tasks[init].pidfd, SIGTERM);
+            if signal == SIGTERM {
+                // The host's end is nobody's wish: the next start of the host starts the container by its policy.
+                self.container.ending = true;
+                self.stay();
+                self.signal_init(SIGTERM);
             }
         }
         if ended {
@@ -45,6 +48,7 @@ impl Session {
         let finished = now();
         self.drain(index);
         let task = self.tasks.remove(index);
+        self.checked(task.number, code);
         let exit = Exit { code, started: task.started, finished, ..Exit::default() };
         for client in self.clients.iter_mut().filter(|client| client.task == task.number) {
             client.exited(&exit);

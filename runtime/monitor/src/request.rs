@@ -1,12 +1,9 @@
 //! What clients ask for once the container runs.
 
-use std::os::fd::AsFd;
-
 use launch::{Kind, Status};
 use monitor::{Event, Request};
 
 use crate::client::Listens;
-use crate::end;
 use crate::session::Session;
 use crate::task::INIT;
 
@@ -28,7 +25,21 @@ impl Session {
                 self.answer_end(index);
             }
             Request::Exec(exec) => self.exec(index, *exec),
-            Request::Frozen(frozen) => self.frozen(index, frozen),
+            Request::Frozen(frozen) => {
+                self.container.frozen = frozen;
+                let written = self.write_state();
+                self.written(index, written);
+            }
+            Request::Stop => {
+                (self.container.ending, self.container.stopped, self.container.anew) = (true, true, false);
+                self.stay();
+                let written = self.write_state();
+                self.written(index, written);
+            }
+            Request::Policy(policy) => {
+                self.container.restart.policy = policy;
+                client.tell(&Event::Done);
+            }
             Request::Keep { name } => {
                 let cleanup = &mut self.container.cleanup;
                 cleanup.discard.clear();
@@ -66,19 +77,22 @@ impl Session {
         }
     }
 
-    /// Writes down whether the container's processes run. At its end there is nothing to write any more.
-    fn frozen(&mut self, index: usize, frozen: bool) {
-        if let Some(init) = self.find(INIT) {
-            let (pid, since, start_time) = (self.tasks[init].pid, self.tasks[init].started, self.container.start_time);
-            let status = match frozen {
-                true => Status::Paused { pid, start_time, since },
-                false => Status::Running { pid, start_time, since },
-            };
-            if let Err(error) = end::try_record(self.container.folder.as_fd(), &status) {
-                return self.clients[index].refuse(&format!("write down whether it is paused: {error}"));
-            }
+    /// Answers that it is done, or what became of writing it down.
+    fn written(&mut self, index: usize, written: sys::Result<()>) {
+        match written {
+            Ok(()) => self.clients[index].tell(&Event::Done),
+            Err(error) => self.clients[index].refuse(&format!("write it down: {error}")),
         }
-        self.clients[index].tell(&Event::Done);
+    }
+
+    /// Writes down anew what the container is doing. At its end there is nothing to write any more.
+    pub(crate) fn write_state(&mut self) -> sys::Result<()> {
+        let Some(init) = self.find(INIT) else { return Ok(()) };
+        let (pid, since, start_time) = (self.tasks[init].pid, self.tasks[init].started, self.container.start_time);
+        self.container.record(match self.container.frozen {
+            true => Status::Paused { pid, start_time, since },
+            false => Status::Running { pid, start_time, since },
+        })
     }
 
     fn answer_end(&mut self, index: usize) {

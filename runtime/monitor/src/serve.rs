@@ -37,7 +37,7 @@ impl Session {
 
     /// Forgets clients that have ended, and after the container's end all that have been told.
     pub(crate) fn sweep(&mut self) {
-        if self.exit.is_some() {
+        if self.exit.is_some() && self.again.is_none() {
             self.last_words();
         }
         for index in (0..self.clients.len()).rev() {

@@ -1,18 +1,20 @@
 //! The loop: what it waits for, and who deals with it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use launch::{Exit, Target};
+use launch::{Exit, Report, Status, Target};
 use monitor::log::Writer;
-use monitor::{Cleanup, LogLimits};
+use monitor::{Cleanup, LogLimits, Restart};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::Client;
+use crate::health::Checking;
 use crate::task::Task;
 
 /// After this time without a thing to do, memory is given back.
-const QUIET: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const QUIET: Duration = Duration::from_secs(1);
 
 /// More connections have to wait in the kernel: the table of descriptors has an end, too.
 pub(crate) const MAX_CLIENTS: usize = 256;
@@ -29,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) container: Container,
     /// How the container has ended.
     pub(crate) exit: Option<Exit>,
+    /// When it is started again, once it has ended.
+    pub(crate) again: Option<Instant>,
     /// Something was done since memory was given back.
     pub(crate) used: bool,
 }
@@ -53,6 +57,20 @@ pub(crate) struct Container {
     pub(crate) cleanup: Cleanup,
     /// The kernel ends all of its processes with its first one.
     pub(crate) own_pids: bool,
+    /// What happens when it has ended.
+    pub(crate) restart: Restart,
+    /// Whether it is well.
+    pub(crate) health: Option<Checking>,
+    /// Somebody wants its end, and it is not started again by its policy.
+    pub(crate) ending: bool,
+    /// That is to be remembered when the host has been restarted.
+    pub(crate) stopped: bool,
+    /// It is started again whatever its policy says.
+    pub(crate) anew: bool,
+    /// When it is killed, if it has not ended before.
+    pub(crate) kill_at: Option<Instant>,
+    /// Its processes are frozen.
+    pub(crate) frozen: bool,
     /// What the monitor's `oom_score_adj` was before it was lowered: that of the container's processes.
     pub(crate) oom_score: Option<i32>,
 }
@@ -80,8 +98,9 @@ impl Session {
                     Source::Input(task) => self.on_input(task),
                 }
             }
+            self.on_time();
             self.sweep();
-            if self.exit.is_some() && self.clients.is_empty() {
+            if self.exit.is_some() && self.clients.is_empty() && self.again.is_none() {
                 return;
             }
         }
@@ -90,17 +109,41 @@ impl Session {
     /// Waits until something can be done, and says what.
     fn wait(&mut self) -> Vec<(Source, PollFlags)> {
         let (sources, mut fds) = self.sources();
-        let ready = match poll(&mut fds, self.used.then_some(&QUIET)) {
+        let due = self.due().map(|due| due.saturating_duration_since(Instant::now()));
+        let quiet = self.used.then_some(QUIET);
+        let timeout = [due, quiet].into_iter().flatten().min();
+        let is_quiet = timeout == quiet;
+        // A moment too early would be a round for nothing.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout + Duration::from_micros(50)).ok());
+        let ready = match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => sources.into_iter().zip(&fds).map(|(source, fd)| (source, fd.revents())).collect::<Vec<_>>(),
             Ok(0) => {
                 drop((sources, fds));
-                self.used = false;
-                sys::memory::trim();
+                if is_quiet {
+                    self.used = false;
+                    sys::memory::trim();
+                }
                 return Vec::new();
             }
             Err(_) => return Vec::new(),
         };
         ready.into_iter().filter(|(_, flags)| !flags.is_empty()).collect()
+    }
+
+    /// When there is something to do although nothing comes.
+    fn due(&self) -> Option<Instant> {
+        let container = &self.container;
+        let health = container.health.as_ref().filter(|_| self.exit.is_none() && !container.frozen).and_then(Checking::due);
+        [self.again, health, container.kill_at].into_iter().flatten().min()
+    }
+
+    /// Does what it is time for.
+    fn on_time(&mut self) {
+        if self.exit.is_some() {
+            return self.start_again();
+        }
+        self.check_health();
+        self.insist();
     }
 
     fn sources(&self) -> (Vec<Source>, Vec<PollFd<'_>>) {
@@ -151,5 +194,21 @@ impl Session {
         if let Some(index) = self.find(task) {
             self.tasks[index].streams.input.flush();
         }
+    }
+}
+
+impl Container {
+    /// What is to be known of it while it is in this state.
+    pub(crate) fn report(&self, status: Status) -> Report {
+        let health = self.health.as_ref().map(|checking| checking.found.clone());
+        Report { status, restarts: self.restart.count, stopped: self.stopped, health }
+    }
+
+    /// Writes that down.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn record(&self, status: Status) -> sys::Result<()> {
+        crate::end::try_record(self.folder.as_fd(), &self.report(status))
     }
 }

@@ -16,6 +16,8 @@ use std::path::PathBuf;
 use launch::{Exit, Nanos, Plan, Process, Slot};
 use serde::{Deserialize, Serialize};
 
+use crate::Policy;
+
 /// The longest packet either side sends. Senders raise their send buffer to fit. execve(2) takes some 2 MiB of arguments and environment
 /// on an ordinary stack, and a plan needs some more.
 pub const MAX_PACKET: usize = 4 << 20;
@@ -52,6 +54,10 @@ pub enum Request {
     Exec(Box<Exec>),
     /// Answer `Exited` when the container ends, at once if it has.
     Wait,
+    /// The container's end is wanted by whoever asks, and comes by itself: its policy does not start it again. Answered by `Done`.
+    Stop,
+    /// Another restart policy. Answered by `Done`.
+    Policy(Policy),
     /// Write down that the container's processes were frozen, or thawed. Answered by `Done`.
     Frozen(bool),
     /// The container stays when it ends, with the link `name`, although it was to be removed: it will be started again. Answered by `Done`.
@@ -136,6 +142,61 @@ pub struct Launch {
     pub kill: Option<Slot>,
     /// What to undo when the container has ended.
     pub cleanup: Cleanup,
+    /// What happens then.
+    pub restart: Restart,
+    /// How to find out whether it is well.
+    pub health: Option<HealthCheck>,
+}
+
+/// What happens when a container has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// Whether it is started again.
+    pub policy: Policy,
+    /// The program that does it, with its arguments. The monitor becomes that program: it needs nothing of its own by then.
+    pub command: Vec<String>,
+    /// How often that has happened.
+    pub count: u32,
+    /// Milliseconds that the last time was waited before.
+    pub delay: u64,
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// What is executed in the container. It is well when this ends with 0.
+    pub process: Process,
+    /// Nanoseconds between checks.
+    pub interval: Nanos,
+    /// Nanoseconds that one may take.
+    pub timeout: Nanos,
+    /// Nanoseconds after the start in which failures do not count, until a check has succeeded.
+    pub start_period: Nanos,
+    /// Nanoseconds between checks in that time.
+    pub start_interval: Nanos,
+    /// So many failures in a row make it unhealthy.
+    pub retries: u32,
+    /// What happens then.
+    pub on_failure: OnFailure,
+    /// Signal that asks the container to end.
+    pub stop_signal: i32,
+    /// Nanoseconds from that to SIGKILL.
+    pub stop_timeout: Nanos,
+}
+
+/// What is done about an unhealthy container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// It is only said.
+    #[default]
+    None,
+    /// It is killed; its restart policy decides about the rest.
+    Kill,
+    /// It is stopped and started again, whatever its policy.
+    Restart,
+    /// It is stopped, whatever its policy.
+    Stop,
 }
 
 /// Size of one log file and how many there are.

@@ -8,9 +8,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login, logout,
-    logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save,
-    start, stats, stop, tag, top, version, volume, wait,
+    attach, boot, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login,
+    logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run,
+    save, start, stats, stop, tag, top, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -69,6 +69,8 @@ pub(crate) enum Verb {
     Restart(restart::Args),
     Pause(pause::Args),
     Unpause(pause::Unpause),
+    Update(update::Args),
+    Boot(boot::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
     Push(push::Args),
@@ -147,6 +149,8 @@ impl Verb {
             Verb::Restart(args) => restart::run(context, args),
             Verb::Pause(args) => pause::run(context, args),
             Verb::Unpause(args) => pause::unpause(context, args),
+            Verb::Update(args) => update::run(context, args),
+            Verb::Boot(args) => boot::run(context, args),
             Verb::ContainerPrune(args) => container_prune::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Pull(args) => pull::run(context, args),

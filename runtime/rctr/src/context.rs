@@ -38,12 +38,15 @@ impl Context {
 
     fn config(&self) -> Result<Config> {
         let global = &self.global;
+        let own = env::current_exe().context("find this program")?;
+        let (root, run) = (self.root()?, absolute(&global.run)?);
         Ok(Config {
-            root: self.root()?,
-            run: absolute(&global.run)?,
+            starter: starter(&own, &root, &run, global),
+            root,
+            run,
             bridge: global.bridge.clone(),
             cgroup: global.cgroup_parent.clone(),
-            monitor: program("rctr-monitor")?,
+            monitor: beside(&own, "rctr-monitor"),
             resolv_conf: resolv_conf(),
             storage: match global.storage_driver {
                 Some(driver) => driver,
@@ -79,10 +82,21 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Another program of this project: beside this one, else where packages put it.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    Ok(beside(&env::current_exe().context("find this program")?, name))
+}
+
+fn beside(own: &Path, name: &str) -> PathBuf {
     const INSTALLED: &str = "/usr/libexec/rctr";
-    let own = env::current_exe().context("find this program")?;
     let beside = own.with_file_name(name);
-    Ok(if beside.exists() { beside } else { Path::new(INSTALLED).join(name) })
+    if beside.exists() { beside } else { Path::new(INSTALLED).join(name) }
+}
+
+/// The command that starts a container of these folders again; its id follows. Nothing of the environment is left when it is called.
+/// A path that is no text cannot be passed on: then no container is started again.
+fn starter(own: &Path, root: &Path, run: &Path, global: &Global) -> Vec<String> {
+    let (Some(own), Some(root), Some(run)) = (own.to_str(), root.to_str(), run.to_str()) else { return Vec::new() };
+    let words = [own, "--root", root, "--run", run, "--bridge", &global.bridge, "--cgroup-parent", &global.cgroup_parent];
+    words.iter().chain(&["boot", "--again"]).map(|word| (*word).to_owned()).collect()
 }
 
 /// The host's real resolvers: systemd-resolved's own list, where `/etc/resolv.conf` names only its stub.

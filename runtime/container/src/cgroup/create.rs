@@ -256,6 +256,14 @@ fn make(folder: &Path, above: &mut Vec<PathBuf>) -> Result<(), Error> {
     Err(failed(folder, Errno::NOENT))
 }
 
+/// Makes a folder, with the ones above it. An existing one is fine.
+pub(super) fn make_above(folder: &Path) -> Result<(), Error> {
+    match make(folder, &mut Vec::new()) {
+        Err(Error::Exists(_)) => Ok(()),
+        other => other,
+    }
+}
+
 fn failed(folder: &Path, errno: Errno) -> Error {
     Error::Create { folder: folder.to_owned(), source: sys::Error::new(format!("mkdir({folder:?}, 0755)"), errno) }
 }

@@ -33,7 +33,7 @@ const CONTROLLERS: [&str; 15] = [
     SYSTEMD,
 ];
 /// The hierarchy that systemd tracks its services in, on a host with v1.
-const SYSTEMD: &str = "name=systemd";
+pub(super) const SYSTEMD: &str = "name=systemd";
 
 /// How a host mounts its cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What a caller asks for: absolute, parsed, resolved. Nothing below the command line sees what was typed.
 
 mod exec;
+mod health;
 mod limits;
 mod mounts;
 mod network;
@@ -8,8 +9,11 @@ mod security;
 
 use std::collections::BTreeMap;
 
+use monitor::Policy;
+
 pub use exec::ExecRequest;
-pub use limits::Resources;
+pub use health::{HealthRecord, HealthRequest};
+pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Endpoint, NetworkMode, Port, Protocol};
 pub use security::Security;
@@ -63,4 +67,10 @@ pub struct CreateRequest {
     pub remove: bool,
     /// Signal that asks it to end, by number.
     pub stop_signal: Option<i32>,
+    /// Seconds from that to SIGKILL; -1 waits for ever.
+    pub stop_timeout: Option<i64>,
+    /// What happens when it has ended.
+    pub restart: Policy,
+    /// Whether it is well.
+    pub health: HealthRequest,
 }

@@ -3,12 +3,15 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxPids, LinuxResources};
+use oci_spec::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxPids, LinuxResources,
+};
 use sys::Call;
 
 use crate::Error;
 use crate::error::During;
 use crate::record::Record;
+use crate::request::{DiskLimit, DiskLimitKind, Resources};
 
 /// Microseconds in which a container may use its CPU time, as Docker has it.
 const PERIOD: u64 = 100_000;
@@ -17,34 +20,96 @@ const LEAST_MEMORY: i64 = 6 << 20;
 
 /// `linux.resources` of a container.
 pub(crate) fn resources(record: &Record) -> Result<LinuxResources, Error> {
-    let asked = &record.resources;
-    let mut resources = LinuxResources::default();
+    let mut resources = limits(&record.resources)?;
     resources.set_devices(Some(devices(record.security.privileged)));
-    if let Some(limit) = asked.memory {
-        if limit < LEAST_MEMORY {
-            return Err(invalid("memory limit", format!("{limit} bytes is below the least, 6 MiB")));
-        }
-        let mut memory = LinuxMemory::default();
-        memory.set_limit(Some(limit));
-        resources.set_memory(Some(memory));
-    }
-    let mut cpu = LinuxCpu::default();
-    cpu.set_shares(asked.cpu_shares);
-    if let Some(nano) = asked.nano_cpus {
-        let quota = i64::try_from(u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).unwrap_or(i64::MAX);
-        // The kernel refuses less than a millisecond.
-        if quota < 1000 {
-            return Err(invalid("number of CPUs", format!("{} is below the least, 0.01", nano as f64 / 1e9)));
-        }
-        cpu.set_quota(Some(quota)).set_period(Some(PERIOD));
-    }
-    resources.set_cpu(Some(cpu));
-    if let Some(limit) = asked.pids.filter(|limit| *limit > 0) {
+    Ok(resources)
+}
+
+/// Its limits alone, which may change while it runs.
+pub(crate) fn limits(asked: &Resources) -> Result<LinuxResources, Error> {
+    let mut resources = LinuxResources::default();
+    resources.set_devices(None);
+    let memory = memory(asked)?;
+    resources.set_memory(Some(memory).filter(|memory| *memory != LinuxMemory::default()));
+    resources.set_cpu(Some(cpu(asked)?));
+    if let Some(limit) = asked.pids.filter(|limit| *limit != 0) {
         let mut pids = LinuxPids::default();
         pids.set_limit(limit);
         resources.set_pids(Some(pids));
     }
+    if asked.blkio_weight.is_some() || !asked.disks.is_empty() {
+        resources.set_block_io(Some(disks(asked)?));
+    }
     Ok(resources)
+}
+
+fn memory(asked: &Resources) -> Result<LinuxMemory, Error> {
+    let least = [("memory limit", asked.memory), ("memory reservation", asked.memory_reservation)];
+    for (what, limit) in least.into_iter().filter_map(|(what, limit)| Some((what, limit?))) {
+        if (0..LEAST_MEMORY).contains(&limit) {
+            return Err(invalid(what, format!("{limit} bytes is below the least, 6 MiB")));
+        }
+    }
+    match (asked.memory, asked.memory_swap) {
+        (None, Some(1..)) => return Err(invalid("limit of memory and swap", "it needs a limit of memory".to_owned())),
+        (Some(memory), Some(swap @ 1..)) if swap < memory => {
+            return Err(invalid("limit of memory and swap", format!("{swap} bytes is below the limit of memory, {memory}")));
+        }
+        _ => {}
+    }
+    if asked.memory.zip(asked.memory_reservation).is_some_and(|(limit, reserved)| reserved > limit) {
+        return Err(invalid("memory reservation", "it is above the limit of memory".to_owned()));
+    }
+    let mut memory = LinuxMemory::default();
+    memory.set_limit(asked.memory).set_swap(asked.memory_swap).set_reservation(asked.memory_reservation);
+    memory.set_disable_oom_killer(asked.oom_kill_disable.then_some(true));
+    Ok(memory)
+}
+
+fn cpu(asked: &Resources) -> Result<LinuxCpu, Error> {
+    let mut cpu = LinuxCpu::default();
+    cpu.set_shares(asked.cpu_shares).set_cpus(asked.cpuset_cpus.clone()).set_mems(asked.cpuset_mems.clone());
+    let Some(nano) = asked.nano_cpus else {
+        cpu.set_quota(asked.cpu_quota).set_period(asked.cpu_period);
+        return Ok(cpu);
+    };
+    if asked.cpu_quota.is_some() || asked.cpu_period.is_some() {
+        return Err(invalid("number of CPUs", "it says the same as a CPU quota and period: give one of the two".to_owned()));
+    }
+    let quota = i64::try_from(u128::from(nano) * u128::from(PERIOD) / 1_000_000_000).unwrap_or(i64::MAX);
+    // The kernel refuses less than a millisecond.
+    if quota < 1000 {
+        return Err(invalid("number of CPUs", format!("{} is below the least, 0.01", nano as f64 / 1e9)));
+    }
+    cpu.set_quota(Some(quota)).set_period(Some(PERIOD));
+    Ok(cpu)
+}
+
+/// Limits of disks, by the numbers that their nodes have on this host now.
+fn disks(asked: &Resources) -> Result<LinuxBlockIo, Error> {
+    let of = |kind: DiskLimitKind| -> Result<Vec<serde_json::Value>, Error> {
+        let wanted = asked.disks.iter().filter(|limit| limit.kind == kind);
+        wanted.map(|limit| disk(limit, if kind == DiskLimitKind::Weight { "weight" } else { "rate" })).collect()
+    };
+    let value = serde_json::json!({
+        "weight": asked.blkio_weight,
+        "weightDevice": of(DiskLimitKind::Weight)?,
+        "throttleReadBpsDevice": of(DiskLimitKind::ReadBps)?,
+        "throttleWriteBpsDevice": of(DiskLimitKind::WriteBps)?,
+        "throttleReadIOPSDevice": of(DiskLimitKind::ReadIops)?,
+        "throttleWriteIOPSDevice": of(DiskLimitKind::WriteIops)?,
+    });
+    serde_json::from_value(value).map_err(|error| invalid("limits of disks", error.to_string()))
+}
+
+fn disk(limit: &DiskLimit, key: &str) -> Result<serde_json::Value, Error> {
+    let what = || format!("limit of the disk {}", limit.path.display());
+    let data = rustix::fs::stat(&limit.path).call(|| format!("stat({:?})", limit.path)).during(what)?;
+    if rustix::fs::FileType::from_raw_mode(data.st_mode) != rustix::fs::FileType::BlockDevice {
+        return Err(Error::Invalid { what: what(), why: "it is no block device".to_owned() });
+    }
+    let (major, minor) = (rustix::fs::major(data.st_rdev), rustix::fs::minor(data.st_rdev));
+    Ok(serde_json::json!({ "major": major, "minor": minor, key: limit.value }))
 }
 
 fn invalid(what: &str, why: String) -> Error {
@@ -115,4 +180,36 @@ fn collect(folder: &Path, devices: &mut Vec<LinuxDevice>) -> std::io::Result<()>
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(asked: &Resources) -> String {
+        limits(asked).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn limits_fit_together() {
+        let mib = |count: i64| Some(count << 20);
+        assert!(why(&Resources { memory: Some(1), ..Resources::default() }).contains("6 MiB"));
+        assert!(why(&Resources { memory_swap: mib(64), ..Resources::default() }).contains("needs a limit of memory"));
+        assert!(why(&Resources { memory: mib(64), memory_swap: mib(32), ..Resources::default() }).contains("below"));
+        assert!(why(&Resources { memory: mib(64), memory_reservation: mib(65), ..Resources::default() }).contains("above"));
+        let both = Resources { nano_cpus: Some(1_000_000_000), cpu_quota: Some(1000), ..Resources::default() };
+        assert!(why(&both).contains("give one of the two"));
+        let disk = DiskLimit { path: "/dev/null".into(), kind: DiskLimitKind::ReadBps, value: 1 };
+        assert!(why(&Resources { disks: vec![disk], ..Resources::default() }).contains("no block device"));
+        let fine = Resources { memory: mib(64), memory_swap: Some(-1), cpuset_cpus: Some("0".into()), ..Resources::default() };
+        let fine = limits(&fine).unwrap();
+        assert_eq!((fine.memory().as_ref().unwrap().swap(), fine.devices()), (Some(-1), &None));
+    }
+
+    #[test]
+    fn a_change_takes_over_what_it_gives() {
+        let mut all = Resources { memory: Some(64 << 20), cpu_shares: Some(512), ..Resources::default() };
+        all.change(&Resources { memory: Some(0), nano_cpus: Some(5), ..Resources::default() });
+        assert_eq!(all, Resources { nano_cpus: Some(5), cpu_shares: Some(512), ..Resources::default() });
+    }
 }

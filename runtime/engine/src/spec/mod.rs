@@ -1,6 +1,7 @@
 //! A [`Record`] as an OCI configuration: everything that a container gets is decided here.
 
 pub(crate) mod files;
+mod health;
 mod limits;
 mod mounts;
 mod process;
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Root, Spec};
 
-pub(crate) use limits::resources;
+pub(crate) use health::health;
+pub(crate) use limits::{limits, resources};
 use process::process;
 pub(crate) use process::{exec, filter};
 

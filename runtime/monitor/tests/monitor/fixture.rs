@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use launch::{Exit, Plan, Process, Slot, Status, Step};
 use monitor::log::{Lines, Reader};
-use monitor::{Cleanup, Event, Launch, LogLimits, MAX_CHUNK, Request, Stream};
+use monitor::{Cleanup, Event, Launch, LogLimits, MAX_CHUNK, Request, Restart, Stream};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -72,6 +72,8 @@ impl Fixture {
             stdin: false,
             memory: None,
             kill: None,
+            restart: Restart::default(),
+            health: None,
             cleanup: Cleanup { trees: vec![dir.path().join("run")], ..Cleanup::default() },
         };
         Fixture { dir, launch, fds }
@@ -109,7 +111,7 @@ impl Fixture {
         let (ours, theirs) = sys::socket::pair().unwrap();
         let args = [c"rctr-monitor".to_owned(), CString::new(self.launch.id.as_str()).unwrap()];
         let spawning = spawning();
-        let pid = sys::spawn::spawn(program, &args, theirs).unwrap();
+        let pid = sys::spawn::spawn(program, &args, theirs, sys::spawn::Home::default()).unwrap();
         drop(spawning);
         let mut client = Client::new(ours);
         client.monitor = Some(pid);

@@ -1,6 +1,7 @@
 //! Words of the command line as values. Each parser's error says what form is accepted.
 
 mod env;
+mod life;
 mod moment;
 mod mount;
 mod network;
@@ -8,11 +9,12 @@ mod port;
 mod size;
 
 pub(crate) use env::{environment, label};
+pub(crate) use life::{duration, policy};
 pub(crate) use moment::moment;
 pub(crate) use mount::{mount, tmpfs, volume, volumes_from};
 pub(crate) use network::{Network, alias, ip, ip6, mac, network};
 pub(crate) use port::{exposed, ports};
-pub(crate) use size::{bytes, cpus, seconds};
+pub(crate) use size::{bytes, bytes_or_none, cpus, disk, grace, list, seconds};
 
 /// A signal by name or number.
 pub(crate) fn signal(text: &str) -> Result<i32, String> {

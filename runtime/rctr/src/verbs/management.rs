@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{
     attach, container_prune, copy, create, exec, history, images, import, inspect, kill, load, logs, pause, port, prune, ps, pull,
-    push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, wait,
+    push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
 };
 use crate::cli::Verb;
 
@@ -69,6 +69,7 @@ pub(crate) enum Container {
     Restart(restart::Args),
     Pause(pause::Args),
     Unpause(pause::Unpause),
+    Update(update::Args),
     Prune(container_prune::Args),
     Inspect(inspect::One),
 }
@@ -94,6 +95,7 @@ impl From<Container> for Verb {
             Container::Restart(args) => Verb::Restart(args),
             Container::Pause(args) => Verb::Pause(args),
             Container::Unpause(args) => Verb::Unpause(args),
+            Container::Update(args) => Verb::Update(args),
             Container::Prune(args) => Verb::ContainerPrune(args),
             Container::Inspect(args) => Verb::Inspect(args.of("container")),
         }

@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and one function that returns the exit code.
 
 pub(crate) mod attach;
+pub(crate) mod boot;
 pub(crate) mod completion;
 pub(crate) mod container_prune;
 pub(crate) mod copy;
@@ -38,6 +39,7 @@ pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod tag;
 pub(crate) mod top;
+pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;
 pub(crate) mod wait;

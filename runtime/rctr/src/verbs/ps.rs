@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Print whole ids and commands
     #[arg(long)]
     no_trunc: bool,
-    /// Only those that fit: id, name, label, status, exited, ancestor, publish, network, before, since
+    /// Only those that fit: id, name, label, status, exited, ancestor, publish, network, before, since, health
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::parse)]
     filter: Vec<filter::Filter>,
     /// json, a Go template, or "table TEMPLATE"

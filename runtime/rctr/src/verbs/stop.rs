@@ -1,8 +1,7 @@
 //! `rctr stop`.
 
-use std::time::Duration;
-
 use anyhow::Result;
+use engine::Grace;
 
 use crate::context::Context;
 use crate::{exit, parse};
@@ -10,10 +9,9 @@ use crate::{exit, parse};
 /// Stop containers: ask them to end, and kill them after a time of grace
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Seconds of grace; -1 waits for ever
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", default_value = "10", value_parser = parse::seconds,
-          allow_negative_numbers = true)]
-    time: i64,
+    /// Seconds of grace, -1 waits for ever [default: the container's own, or 10]
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", value_parser = parse::grace, allow_negative_numbers = true)]
+    time: Option<Grace>,
     /// The signal that asks; the container's own by default
     #[arg(short, long, value_parser = crate::parse::signal)]
     signal: Option<i32>,
@@ -25,6 +23,6 @@ pub(crate) struct Args {
 /// Stops all containers at once, as Docker does: the times of grace do not add up.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let grace = u64::try_from(args.time).ok().map(Duration::from_secs);
+    let grace = args.time.unwrap_or_default();
     Ok(exit::at_once(&args.containers, |name| Ok(engine.stop(name, args.signal, grace)?)))
 }

@@ -9,7 +9,7 @@ use crate::exit;
 /// Wait until containers have ended, or are as wished, and print their exit codes
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// not-running (also stopped, exited), next-exit, removed, created, running or paused
+    /// not-running (also stopped, exited), next-exit, removed, created, running, paused, healthy or unhealthy
     #[arg(long, value_name = "CONDITION", default_value = "not-running", value_parser = condition)]
     condition: Condition,
     /// Names or ids
@@ -38,6 +38,10 @@ fn condition(text: &str) -> Result<Condition, String> {
         "created" => Condition::Created,
         "running" => Condition::Running,
         "paused" => Condition::Paused,
-        _ => return Err(format!("no condition {text:?}: there are not-running, next-exit, removed, created, running and paused")),
+        "healthy" => Condition::Healthy,
+        "unhealthy" => Condition::Unhealthy,
+        _ => return Err(format!("no condition {text:?}: there are {CONDITIONS}")),
     })
 }
+
+const CONDITIONS: &str = "not-running, next-exit, removed, created, running, paused, healthy and unhealthy";

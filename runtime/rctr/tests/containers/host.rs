@@ -50,7 +50,7 @@ impl Host {
             fs::create_dir_all(tree.join(name)).unwrap();
         }
         fs::copy(busybox, tree.join("bin/busybox")).unwrap();
-        for name in ["sh", "cat", "echo", "env", "ls", "sleep", "true", "pwd"] {
+        for name in ["sh", "cat", "echo", "env", "ls", "sleep", "true", "false", "test", "pwd"] {
             symlink("busybox", tree.join("bin").join(name)).unwrap();
         }
         let diff = Digest::sha256(b"diff");
@@ -94,6 +94,11 @@ impl Host {
         fs::canonicalize(self.root().join("names").join(name)).unwrap()
     }
 
+    /// The parent of its containers' cgroups.
+    pub fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
         command.args(args).env("RCTR_ROOT", self.root()).env("RCTR_RUN", self.path("run"));
@@ -134,6 +139,7 @@ impl Host {
             let folder = hierarchy.unwrap().path().join(&self.cgroup[1..]);
             let left: Vec<_> =
                 fs::read_dir(&folder).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()).collect();
+            let left: Vec<_> = left.into_iter().filter(|entry| entry.file_name() != "monitors").collect();
             assert!(left.is_empty(), "{left:?}");
         }
     }
@@ -159,7 +165,9 @@ impl Drop for Host {
         }
         let parents = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|hierarchy| hierarchy.path());
         for parent in parents.chain([PathBuf::from("/sys/fs/cgroup")]) {
-            let _ = fs::remove_dir(parent.join(&self.cgroup[1..]));
+            let folder = parent.join(&self.cgroup[1..]);
+            let _ = fs::remove_dir(folder.join("monitors"));
+            let _ = fs::remove_dir(folder);
         }
     }
 }

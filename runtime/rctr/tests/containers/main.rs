@@ -3,8 +3,10 @@
 #![allow(clippy::print_stderr)] // why a test is skipped
 #![allow(unreachable_pub)]
 
+mod health;
 mod host;
 mod living;
 mod lost;
 mod mounts;
 mod oci;
+mod policy;

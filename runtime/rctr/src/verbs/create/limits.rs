@@ -1,29 +1,97 @@
 //! What the container may use.
 
-use engine::{CreateRequest, Resources};
+use engine::{CreateRequest, DiskLimit, DiskLimitKind, Resources};
 
 use crate::parse;
 
-#[derive(Debug, clap::Args)]
+/// Limits that can be changed later, too.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 #[group(skip)]
-pub(crate) struct Args {
+pub(crate) struct Limits {
     /// Limit of memory, such as 512m
     #[arg(short, long, value_name = "BYTES", value_parser = parse::bytes)]
     memory: Option<i64>,
+    /// Limit of memory and swap together; -1 is none
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, value_parser = parse::bytes_or_none)]
+    memory_swap: Option<i64>,
+    /// Memory that is left to it when others need some
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
+    memory_reservation: Option<i64>,
     /// Limit of CPUs, such as 1.5
     #[arg(long, value_name = "NUMBER", value_parser = parse::cpus)]
     cpus: Option<u64>,
     /// Weight for CPU time beside other containers; the usual one is 1024
     #[arg(short, long, value_name = "WEIGHT", value_parser = clap::value_parser!(u64).range(0..=262_144))]
     cpu_shares: Option<u64>,
+    /// Microseconds in which the quota may be used
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u64).range(1000..=1_000_000))]
+    cpu_period: Option<u64>,
+    /// CPU time in a period, in microseconds; -1 is no limit
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    cpu_quota: Option<i64>,
+    /// Processors that it may use, such as 0-2,7
+    #[arg(long, value_name = "LIST", value_parser = parse::list)]
+    cpuset_cpus: Option<String>,
+    /// Memory nodes that it may use
+    #[arg(long, value_name = "LIST", value_parser = parse::list)]
+    cpuset_mems: Option<String>,
     /// Limit of processes and threads; -1 is none
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     pids_limit: Option<i64>,
+    /// Weight for disks beside other containers, 10 to 1000
+    #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u16).range(10..=1000))]
+    blkio_weight: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    limits: Limits,
+    /// Let its processes wait for memory instead of killing one (cgroup v1 only)
+    #[arg(long)]
+    oom_kill_disable: bool,
+    /// Weight for one disk: /dev/DISK:WEIGHT
+    #[arg(long, value_name = "DISK:WEIGHT", value_parser = |text: &str| parse::disk(text, DiskLimitKind::Weight))]
+    blkio_weight_device: Vec<DiskLimit>,
+    /// Limit of bytes read in a second: /dev/DISK:BYTES
+    #[arg(long, value_name = "DISK:BYTES", value_parser = |text: &str| parse::disk(text, DiskLimitKind::ReadBps))]
+    device_read_bps: Vec<DiskLimit>,
+    /// Limit of bytes written in a second: /dev/DISK:BYTES
+    #[arg(long, value_name = "DISK:BYTES", value_parser = |text: &str| parse::disk(text, DiskLimitKind::WriteBps))]
+    device_write_bps: Vec<DiskLimit>,
+    /// Limit of reads in a second: /dev/DISK:NUMBER
+    #[arg(long, value_name = "DISK:NUMBER", value_parser = |text: &str| parse::disk(text, DiskLimitKind::ReadIops))]
+    device_read_iops: Vec<DiskLimit>,
+    /// Limit of writes in a second: /dev/DISK:NUMBER
+    #[arg(long, value_name = "DISK:NUMBER", value_parser = |text: &str| parse::disk(text, DiskLimitKind::WriteIops))]
+    device_write_iops: Vec<DiskLimit>,
+}
+
+impl Limits {
+    /// The limits that were given.
+    pub(crate) fn resources(self) -> Resources {
+        Resources {
+            memory: self.memory,
+            memory_swap: self.memory_swap,
+            memory_reservation: self.memory_reservation,
+            nano_cpus: self.cpus,
+            cpu_shares: self.cpu_shares,
+            cpu_period: self.cpu_period,
+            cpu_quota: self.cpu_quota,
+            cpuset_cpus: self.cpuset_cpus,
+            cpuset_mems: self.cpuset_mems,
+            pids: self.pids_limit,
+            blkio_weight: self.blkio_weight,
+            ..Resources::default()
+        }
+    }
 }
 
 impl Args {
     pub(super) fn apply(self, request: &mut CreateRequest) {
-        request.resources =
-            Resources { memory: self.memory, nano_cpus: self.cpus, cpu_shares: self.cpu_shares, pids: self.pids_limit };
+        let disks =
+            [self.blkio_weight_device, self.device_read_bps, self.device_write_bps, self.device_read_iops, self.device_write_iops];
+        request.resources = Resources { oom_kill_disable: self.oom_kill_disable, disks: disks.concat(), ..self.limits.resources() };
     }
 }

@@ -1,7 +1,8 @@
 //! `rctr create`, and the flags that `run` shares with it: one file for each part of a container, which knows its flags and writes what
 //! they say into the request.
 
-mod limits;
+mod life;
+pub(crate) mod limits;
 mod mounts;
 mod network;
 mod process;
@@ -51,6 +52,8 @@ pub(crate) struct CreateArgs {
     pub(crate) limits: limits::Args,
     #[command(flatten)]
     pub(crate) security: security::Args,
+    #[command(flatten)]
+    pub(crate) life: life::Args,
     /// When to pull the image
     #[arg(long, value_enum, default_value_t)]
     pull: pull::When,
@@ -135,6 +138,7 @@ fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     args.network.apply(engine, &mut request)?;
     args.mounts.apply(&mut request);
     args.limits.apply(&mut request);
+    args.life.apply(&mut request);
     args.security.apply(&mut request)?;
     Ok(request)
 }

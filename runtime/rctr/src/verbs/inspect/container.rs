@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Container, Endpoint, EndpointState, Engine, NetworkMode, NetworkState, Port, Record, Status, signal_name};
+use engine::{
+    Container, Endpoint, EndpointState, Engine, Health, NetworkMode, NetworkState, Policy, Port, Record, Status, signal_name,
+};
 use serde_json::{Map, Value, json};
 
 use super::mounts;
@@ -19,11 +21,11 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
         "Created": rfc3339(record.created),
         "Path": args.first(),
         "Args": args.get(1..).unwrap_or_default(),
-        "State": state_of(&container.status),
+        "State": state_of(container),
         "Image": record.image.id,
         "LogPath": folder.join("log/current"),
         "Name": format!("/{}", record.name),
-        "RestartCount": 0,
+        "RestartCount": container.restarts,
         "Driver": "overlay",
         "Platform": "linux",
         "Mounts": mounts::shape(engine, record),
@@ -34,22 +36,23 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
     })
 }
 
-fn state_of(status: &Status) -> Value {
+fn state_of(container: &Container) -> Value {
+    let status = &container.status;
     let (pid, started) = match status {
         Status::Running { pid, since, .. } | Status::Paused { pid, since, .. } => (*pid, *since),
-        Status::Exited(exit) => (0, exit.started),
+        Status::Exited(exit) | Status::Restarting { exit, .. } => (0, exit.started),
         Status::Created => (0, 0),
     };
     let exit = match status {
-        Status::Exited(exit) => exit.clone(),
+        Status::Exited(exit) | Status::Restarting { exit, .. } => exit.clone(),
         _ => engine::Exit::default(),
     };
     let paused = matches!(status, Status::Paused { .. });
-    json!({
+    let mut value = json!({
         "Status": state(status),
-        "Running": paused || matches!(status, Status::Running { .. }),
+        "Running": container.is_running(),
         "Paused": paused,
-        "Restarting": false,
+        "Restarting": container.is_restarting(),
         "OOMKilled": exit.oom,
         "Dead": false,
         "Pid": pid,
@@ -57,14 +60,37 @@ fn state_of(status: &Status) -> Value {
         "Error": exit.error.unwrap_or_default(),
         "StartedAt": rfc3339(started),
         "FinishedAt": rfc3339(exit.finished),
-    })
+    });
+    if let Some(health) = &container.health {
+        value["Health"] = self::health(health);
+    }
+    value
+}
+
+fn health(health: &Health) -> Value {
+    let log = health.log.iter().map(|probe| {
+        json!({
+            "Start": rfc3339(probe.start), "End": rfc3339(probe.end), "ExitCode": probe.code, "Output": probe.output,
+        })
+    });
+    json!({ "Status": health.state, "FailingStreak": health.failing, "Log": log.collect::<Vec<_>>() })
+}
+
+fn policy(policy: Policy) -> Value {
+    let (name, most) = match policy {
+        Policy::No => ("no", 0),
+        Policy::Always => ("always", 0),
+        Policy::UnlessStopped => ("unless-stopped", 0),
+        Policy::OnFailure(most) => ("on-failure", most),
+    };
+    json!({ "Name": name, "MaximumRetryCount": most })
 }
 
 fn config(container: &Container) -> Value {
     let record = &container.record;
     let exposed: BTreeMap<String, Value> =
         record.exposed.iter().cloned().chain(record.ports.iter().map(key)).map(|port| (port, json!({}))).collect();
-    json!({
+    let mut value = json!({
         "Hostname": record.hostname,
         "Domainname": "",
         "User": record.user,
@@ -78,7 +104,15 @@ fn config(container: &Container) -> Value {
         "WorkingDir": record.workdir,
         "Labels": record.labels,
         "StopSignal": signal_name(record.stop_signal),
-    })
+    });
+    // Docker leaves out what was not given.
+    if let Some(timeout) = record.stop_timeout {
+        value["StopTimeout"] = json!(timeout);
+    }
+    if let Some(health) = &record.health {
+        value["Healthcheck"] = json!(health);
+    }
+    value
 }
 
 fn host(container: &Container) -> Value {
@@ -98,7 +132,7 @@ fn host(container: &Container) -> Value {
         "NetworkMode": mode(record),
         "PortBindings": bindings(&record.ports),
         "PublishAllPorts": record.publish_all,
-        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+        "RestartPolicy": policy(record.restart),
         "AutoRemove": record.remove,
         "CapAdd": security.cap_add,
         "CapDrop": security.cap_drop,

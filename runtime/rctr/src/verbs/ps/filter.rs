@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use engine::{Container, Nanos, Status};
+use engine::{Container, HealthState, Nanos, Status};
 
 use super::row::{networks, state};
 
@@ -21,8 +21,9 @@ impl Filter {
     }
 }
 
-const KEYS: [&str; 10] = ["id", "name", "label", "status", "exited", "ancestor", "publish", "network", "before", "since"];
-const STATES: [&str; 4] = ["created", "running", "paused", "exited"];
+const KEYS: [&str; 11] = ["id", "name", "label", "status", "exited", "ancestor", "publish", "network", "before", "since", "health"];
+const STATES: [&str; 5] = ["created", "running", "paused", "restarting", "exited"];
+const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 pub(crate) fn parse(text: &str) -> Result<Filter, String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no filter: the form is KEY=VALUE"))?;
@@ -31,6 +32,9 @@ pub(crate) fn parse(text: &str) -> Result<Filter, String> {
     }
     if key == "status" && !STATES.contains(&value) {
         return Err(format!("there is no status {value:?}: there are {}", STATES.join(", ")));
+    }
+    if key == "health" && !HEALTH.contains(&value) {
+        return Err(format!("there is no health {value:?}: there are {}", HEALTH.join(", ")));
     }
     if key == "exited" && value.parse::<i32>().is_err() {
         return Err(format!("{value:?} is no exit code"));
@@ -79,6 +83,16 @@ fn fits(filter: &Filter, container: &Container, times: &BTreeMap<String, Nanos>)
         },
         "status" => state(&container.status) == value,
         "exited" => matches!(&container.status, Status::Exited(exit) if exit.code.to_string() == value),
+        "health" => {
+            let state = container.health.as_ref().map(|health| health.state);
+            value
+                == match state {
+                    Some(HealthState::Starting) => "starting",
+                    Some(HealthState::Healthy) => "healthy",
+                    Some(HealthState::Unhealthy) => "unhealthy",
+                    None => "none",
+                }
+        }
         "ancestor" => {
             let by_name = |name: &str| name.parse::<images::Reference>().ok();
             record.image.id.hex().starts_with(value) || by_name(&record.image.name) == by_name(value)

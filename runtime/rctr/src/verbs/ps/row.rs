@@ -1,6 +1,6 @@
 //! One container as a row.
 
-use engine::{Container, NetworkState, Status};
+use engine::{Container, HealthState, NetworkState, Status};
 use serde_json::{Value, json};
 
 use crate::output::amount::{rfc3339, since, span};
@@ -21,7 +21,7 @@ pub(super) fn row(container: &Container, whole: bool) -> Value {
         "CreatedAt": rfc3339(record.created),
         "RunningFor": format!("{} ago", span(since(record.created))),
         "State": state(&container.status),
-        "Status": status(&container.status),
+        "Status": status(container),
         "Ports": container.network.as_ref().map(|network| ports::text(&network.ports, &record.exposed)).unwrap_or_default(),
         "Names": record.name,
         "Labels": labels.join(","),
@@ -36,15 +36,22 @@ pub(crate) fn state(status: &Status) -> &'static str {
         Status::Created => "created",
         Status::Running { .. } => "running",
         Status::Paused { .. } => "paused",
+        Status::Restarting { .. } => "restarting",
         Status::Exited(_) => "exited",
     }
 }
 
-fn status(status: &Status) -> String {
-    match status {
+fn status(container: &Container) -> String {
+    let health = container.health.as_ref().map(|health| match health.state {
+        HealthState::Starting => " (health: starting)",
+        HealthState::Healthy => " (healthy)",
+        HealthState::Unhealthy => " (unhealthy)",
+    });
+    match &container.status {
         Status::Created => "Created".to_owned(),
-        Status::Running { since: then, .. } => format!("Up {}", span(since(*then))),
+        Status::Running { since: then, .. } => format!("Up {}{}", span(since(*then)), health.unwrap_or_default()),
         Status::Paused { since: then, .. } => format!("Up {} (Paused)", span(since(*then))),
+        Status::Restarting { exit, .. } => format!("Restarting ({}) {} ago", exit.code, span(since(exit.finished))),
         Status::Exited(exit) => format!("Exited ({}) {} ago", exit.code, span(since(exit.finished))),
     }
 }

@@ -1,0 +1,31 @@
+//! The health check of a container, as its monitor runs it.
+
+use container::Host;
+use monitor::HealthCheck;
+
+use super::user::Identity;
+use super::{exec, filter};
+use crate::request::ExecRequest;
+use crate::stop::grace;
+use crate::{Error, Record};
+
+/// The check of `record`, if it has one: executed as `rctr exec` would execute it.
+pub(crate) fn health(record: &Record, identity: &Identity, host: &Host) -> Result<Option<HealthCheck>, Error> {
+    let Some(health) = record.health.as_ref().map(|health| health.filled()) else { return Ok(None) };
+    let Some(cmd) = health.command() else { return Ok(None) };
+    let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity)?;
+    let seccomp = filter(&record.security)?;
+    let process = container::compile_process(&process, seccomp.as_ref(), host).map_err(Error::Container)?;
+    let forever = 365 * 24 * 3600 * 1_000_000_000;
+    Ok(Some(HealthCheck {
+        process,
+        interval: health.interval,
+        timeout: health.timeout,
+        start_period: health.start_period,
+        start_interval: health.start_interval,
+        retries: health.retries,
+        on_failure: health.on_failure,
+        stop_signal: record.stop_signal,
+        stop_timeout: grace(record).map_or(forever, |grace| grace.as_nanos() as u64),
+    }))
+}
