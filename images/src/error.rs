@@ -227,6 +227,17 @@ pub enum Error {
     /// An archive cannot be read.
     #[error("read the archive")]
     ReadArchive(#[source] std::io::Error),
+    /// A file cannot be fetched.
+    #[error("fetch {address}")]
+    Download {
+        /// Where it should be.
+        address: String,
+        /// What the server says, or why it says nothing.
+        source: registry::Failure,
+    },
+    /// An archive of files cannot be unpacked.
+    #[error("unpack the archive")]
+    UnpackArchive(#[source] unpack::Error),
     /// An archive cannot be written.
     #[error("write the archive")]
     WriteArchive(#[source] std::io::Error),

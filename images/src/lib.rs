@@ -47,14 +47,15 @@ pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};
 pub use image::{Image, Layer};
 pub use list::{Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list};
-pub use make::{LayerOptions, NewImage, NewLayer, Upper, pack};
+pub use make::{LayerOptions, NewImage, NewLayer, Upper, archive, pack, unpack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
 pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::{InvalidReference, Reference};
 pub use registry::{
-    Credentials, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries, login, logout,
+    Credentials, Downloaded, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries,
+    download, login, logout,
 };
-pub use store::{Damage, Driver, InvalidDriver, Lease, Listing, Lower, Removed, RootFolder, Store};
+pub use store::{CacheEntry, Cached, Damage, Driver, InvalidDriver, Lease, Listing, Lower, Removed, RootFolder, Store};
 pub use unpack::Error as UnpackError;

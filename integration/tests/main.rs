@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use integration::runner;
 
 mod apps;
+mod build;
 mod callers;
 mod cli;
 mod concurrency;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         concurrency::TESTS,
         kill9::TESTS,
         apps::TESTS,
+        build::TESTS,
     ];
     runner::main(&[ours.as_slice(), callers::TESTS].concat())
 }

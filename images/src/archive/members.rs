@@ -167,7 +167,7 @@ fn invalid(error: ReadError, after: usize) -> Error {
 }
 
 /// The archive as a file that can be read anywhere, without compression.
-pub(super) fn plain(store: &Store, mut input: File) -> Result<File> {
+pub(crate) fn plain(store: &Store, mut input: File) -> Result<File> {
     let is_file = input.metadata().is_ok_and(|metadata| metadata.is_file());
     let mut start = [0; 4];
     let length = read_start(&mut input, &mut start).call(|| "read()").doing(|| "read the archive")?;
@@ -206,6 +206,11 @@ pub(super) fn plain(store: &Store, mut input: File) -> Result<File> {
 }
 
 /// Compression that is not read here.
+/// Whether these first bytes are of a format that is not read here.
+pub(crate) fn compressed_otherwise(start: &[u8]) -> bool {
+    foreign(start).is_some()
+}
+
 fn foreign(magic: &[u8]) -> Option<&'static str> {
     match magic {
         [0xfd, b'7', b'z', b'X'] => Some("xz"),
@@ -228,7 +233,7 @@ fn read_start(input: &mut File, start: &mut [u8]) -> io::Result<usize> {
 }
 
 /// A file that ends with its descriptor (open(2), O_TMPFILE).
-fn nameless(store: &Store) -> Result<File> {
+pub(crate) fn nameless(store: &Store) -> Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let open: sys::Result<OwnedFd> =
         rustix::fs::open(store.root(), flags, Mode::RUSR | Mode::WUSR).call(|| format!("open({:?}, O_TMPFILE)", store.root()));

@@ -19,6 +19,8 @@ mod save;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use members::{compressed_otherwise, nameless, plain};
+
 pub use import::{ImportOptions, import};
 pub use load::{LoadOptions, Loaded, load};
 pub use save::{SaveOptions, save};

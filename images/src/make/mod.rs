@@ -16,6 +16,7 @@
 //! | `commit` | [`Store::layer_of`] of the container's own folder, which stays, [`Store::make_image`] |
 //! | `export` | [`pack`] of a mounted root file system |
 
+mod extract;
 mod header;
 mod image;
 mod layer;
@@ -32,6 +33,7 @@ use walk::{Failed, Reading};
 use crate::error::{Error, Result};
 use crate::unpack::path::show;
 
+pub use extract::{archive, unpack};
 pub use image::NewImage;
 pub use layer::{LayerOptions, NewLayer, Upper};
 

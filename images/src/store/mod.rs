@@ -11,6 +11,7 @@
 //!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written, the repositories that have it
 //!   layers/sha256/HEX/blob                the blob itself, where it is kept
 //!   layers/sha256/HEX.part/               being unpacked
+//!   cache/HEX                             which layer came of a build's step (see `cached`)
 //!   making/NAME/                          a layer that comes to be here (see `make`); locked by its maker
 //!   layers/sha256/HEX.gone/               being removed
 //!   layers/sha256/HEX.lock                held by whoever unpacks, completes or removes the layer
@@ -40,6 +41,7 @@
 
 mod adopt;
 mod blobs;
+mod cached;
 mod driver;
 mod find;
 mod kept;
@@ -63,6 +65,7 @@ use std::sync::{Arc, OnceLock};
 use sys::Call;
 
 pub(crate) use blobs::digest_of;
+pub use cached::{CacheEntry, Cached};
 pub use driver::{Driver, InvalidDriver, Lower};
 pub use find::{Damage, Listing};
 pub(crate) use find::{layers_of, parse_config};

@@ -55,16 +55,18 @@ impl Store {
         Ok(removed)
     }
 
-    /// Leases first: a pull drops its lease after its record is written, so that one of the two is seen.
+    /// Leases first: a pull drops its lease after its record is written, and a build after its step is remembered, so that one of the two is
+    /// seen.
     fn layer_is_used(&self, digest: &Digest) -> Result<bool> {
         if self.leased()?.contains(&digest.to_string()) {
             return Ok(true);
         }
-        Ok(self.all_records()?.is_none_or(|records| records.iter().any(|record| record.layers.contains(digest))))
+        let named = self.all_records()?.is_none_or(|records| records.iter().any(|record| record.layers.contains(digest)));
+        Ok(named || self.is_cached(digest)?)
     }
 
     /// The records of all manifests and names; `None` if one cannot be read, as nobody knows then what it needs.
-    fn all_records(&self) -> Result<Option<Vec<Record>>> {
+    pub(super) fn all_records(&self) -> Result<Option<Vec<Record>>> {
         let files = self.records()?.into_iter().chain(self.names()?.into_iter().map(|(_, file)| file));
         let mut records = Vec::new();
         for file in files {

@@ -22,7 +22,7 @@ mod attributes;
 mod content;
 mod dirs;
 pub(crate) mod hash;
-mod header;
+pub(crate) mod header;
 mod inflate;
 mod members;
 pub(crate) mod path;

@@ -63,7 +63,7 @@ impl Engine {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
             let root = self.images.root_folder(image)?;
-            let upper = self.config.container(&record.id).join("upper");
+            let upper = record.writable(&self.config).join("upper");
             overlay::like_root(&upper, root).during(|| format!("make the container {}", record.name))?;
             names::claim(&self.config, &record.name, &record.id)
         };

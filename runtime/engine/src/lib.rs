@@ -29,6 +29,7 @@
 mod again;
 mod ahead;
 mod attach;
+pub mod build;
 mod condition;
 mod config;
 mod create;

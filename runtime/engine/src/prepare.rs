@@ -78,7 +78,7 @@ impl Engine {
         let layers = record.image.layers.iter().rev();
         let mut lower = layers.map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
         lower.push(Lower::Folder(self.config.base()));
-        let rootfs = overlay::mount(&lower, &self.config.container(&record.id), record.remove)?;
+        let rootfs = overlay::mount(&lower, &record.writable(&self.config), record.remove)?;
         let identity = user::identify(&rootfs, &record.user)?;
         let resources = spec::resources(record)?;
         let (cgroup, devices) =

@@ -66,6 +66,9 @@ pub struct Record {
     pub security: Security,
     /// It is removed when it has ended.
     pub remove: bool,
+    /// The folder with its `upper` and `work`, if that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<std::path::PathBuf>,
     /// Signal that asks it to end.
     pub stop_signal: i32,
     /// Seconds from that to SIGKILL, where it has a wish; -1 waits for ever.
@@ -158,11 +161,17 @@ impl Record {
             resources: request.resources.clone(),
             security: request.security.clone(),
             remove: request.remove,
+            upper: request.upper.clone(),
             stop_signal,
             stop_timeout: request.stop_timeout.or(config.stop_timeout.and_then(|seconds| i64::try_from(seconds).ok())),
             restart: request.restart,
             health: HealthRecord::merge(&request.health, config.healthcheck.as_ref())?,
         })
+    }
+
+    /// The folder with its `upper` and `work`.
+    pub(crate) fn writable(&self, config: &crate::Config) -> std::path::PathBuf {
+        self.upper.clone().unwrap_or_else(|| config.container(&self.id))
     }
 
     /// The whole command line.

@@ -8,9 +8,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill, load, login,
-    logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run,
-    save, start, stats, stop, tag, top, update, version, volume, wait,
+    attach, boot, build, builder, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill,
+    load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart,
+    rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -96,6 +96,9 @@ pub(crate) enum Verb {
     Network(network::Network),
     #[command(subcommand)]
     Manifest(manifest::Manifest),
+    Build(Box<build::Args>),
+    #[command(subcommand)]
+    Builder(builder::Builder),
     #[command(subcommand)]
     Registry(registry::Registry),
     #[command(subcommand)]
@@ -168,6 +171,8 @@ impl Verb {
             Verb::Container(verb) => Verb::from(verb).run(context),
             Verb::Network(verb) => network::run(context, verb),
             Verb::Manifest(verb) => manifest::run(context, verb),
+            Verb::Build(args) => build::run(context, *args),
+            Verb::Builder(verb) => builder::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Volume(verb) => volume::run(context, verb),
             Verb::Login(args) => login::run(context, args),

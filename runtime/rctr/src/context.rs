@@ -123,7 +123,7 @@ fn certificate_folders() -> Vec<PathBuf> {
 }
 
 /// Proxies, under the names that curl reads them by.
-fn proxies() -> images::Proxies {
+pub(crate) fn proxies() -> images::Proxies {
     let first = |names: &[&str]| names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
     images::Proxies {
         http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),

@@ -104,6 +104,8 @@ fn complete(engine: &Engine, mut mount: Mount) -> Result<Mount, Error> {
         MountSource::Bind { path, create: false, .. } if !path.exists() => {
             Some(format!("there is no {} on the host", path.display()))
         }
+        // Of a build's stage, which is no image yet.
+        MountSource::Image { layers, .. } if !layers.is_empty() => None,
         MountSource::Image { name, manifest, layers, .. } => {
             let image = engine.images.image(name)?;
             *manifest = Some(image.manifest.clone());

@@ -65,6 +65,8 @@ pub struct CreateRequest {
     pub security: Security,
     /// Remove it when it has ended.
     pub remove: bool,
+    /// A folder with `upper` and `work`, in which what it writes stays when it is removed; `None`: a folder of its own.
+    pub upper: Option<std::path::PathBuf>,
     /// Signal that asks it to end, by number.
     pub stop_signal: Option<i32>,
     /// Seconds from that to SIGKILL; -1 waits for ever.

@@ -73,7 +73,7 @@ pub enum MountSource {
         subpath: Option<PathBuf>,
         /// Its manifest; a request has none.
         manifest: Option<Digest>,
-        /// Its layers, lowest first, by the digest of the blob; a request has none.
+        /// Its layers, lowest first, by the digest of the blob; a request has none, unless it means layers that are no image.
         layers: Vec<Digest>,
     },
 }

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    attach, container_prune, copy, create, exec, history, images, import, inspect, kill, load, logs, pause, port, prune, ps, pull,
-    push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
+    attach, build, container_prune, copy, create, exec, history, images, import, inspect, kill, load, logs, pause, port, prune, ps,
+    pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
 };
 use crate::cli::Verb;
 
@@ -25,6 +25,7 @@ pub(crate) enum Image {
     Save(save::Args),
     Load(load::Args),
     Import(import::Args),
+    Build(Box<build::Args>),
 }
 
 impl From<Image> for Verb {
@@ -42,6 +43,7 @@ impl From<Image> for Verb {
             Image::Save(args) => Verb::Save(args),
             Image::Load(args) => Verb::Load(args),
             Image::Import(args) => Verb::Import(args),
+            Image::Build(args) => Verb::Build(args),
         }
     }
 }

@@ -1,0 +1,110 @@
+//! What a build is asked for: parsed, absolute, read. Nothing below sees what was typed.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use images::{Downloaded, Image, Platform, Reference};
+use sys::Call;
+
+use super::dockerfile::Ignore;
+use crate::error::During;
+use crate::{Error, NetworkMode};
+
+/// A build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildRequest {
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// The folder of the context; none: there is no context.
+    pub context: Option<PathBuf>,
+    /// Which of its files are not there.
+    pub ignore: Ignore,
+    /// Other contexts by name: folders and images that `--from` and `FROM` may name.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--build-arg`
+    pub args: BTreeMap<String, String>,
+    /// The stage that is built, by name or number; none: the last one.
+    pub target: Option<String>,
+    /// For which machines; none: this host.
+    pub platform: Option<Platform>,
+    /// Labels on top of the Dockerfile's.
+    pub labels: BTreeMap<String, String>,
+    /// Names of the image.
+    pub names: Vec<Reference>,
+    /// Nothing that was remembered is used.
+    pub no_cache: bool,
+    /// Nothing that was remembered of these stages is used.
+    pub no_cache_filter: Vec<String>,
+    /// Files with secrets, by id.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of agents, by id.
+    pub agents: BTreeMap<String, PathBuf>,
+    /// The network of `RUN` where it says none itself.
+    pub network: NetworkMode,
+    /// `RUN --security=insecure` and `--network=host` are allowed.
+    pub entitlements: Vec<String>,
+    /// Seconds since 1970: when everything is said to have been made, and no file is newer (`SOURCE_DATE_EPOCH`).
+    pub epoch: Option<i64>,
+    /// Whether the result becomes an image of the store; otherwise it is only built.
+    pub image: bool,
+}
+
+/// What a name stands for beside the stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A folder of this host.
+    Folder(PathBuf),
+    /// An image.
+    Image(String),
+}
+
+/// Where images and files come from that a Dockerfile names.
+pub trait Bases: Sync {
+    /// The image, pulled if it must.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be pulled.
+    fn image(&self, name: &str, platform: Option<&Platform>) -> Result<Image, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// A file from a web server.
+    ///
+    /// # Errors
+    /// It cannot be fetched.
+    fn fetch(&self, address: &str) -> Result<Downloaded, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Ends a build from another thread.
+#[derive(Debug)]
+pub struct Stop {
+    stopped: AtomicBool,
+    /// Readable once it is stopped.
+    event: OwnedFd,
+}
+
+impl Stop {
+    /// A build that goes on.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn new() -> Result<Stop, Error> {
+        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+        let event = rustix::event::eventfd(0, flags).call(|| "eventfd()").during(|| "begin a build")?;
+        Ok(Stop { stopped: AtomicBool::new(false), event })
+    }
+
+    /// Ends what runs, and begins nothing more.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}

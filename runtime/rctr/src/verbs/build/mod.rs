@@ -1,0 +1,226 @@
+//! `rctr build`.
+
+mod context;
+mod output;
+mod progress;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use engine::build::{Bases, BuildFailed, BuildRequest, NamedContext, Stop};
+use engine::{Engine, NetworkMode};
+use images::{Image, Platform, Reference};
+
+use crate::context::Context;
+use crate::verbs::pull::{self, When};
+use crate::{exit, parse};
+
+/// A build's own mistakes, and those of its programs.
+const FAILED: i32 = 1;
+
+/// Build an image from a Dockerfile
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name the image: [HOST[:PORT]/]NAME[:TAG]
+    #[arg(short, long, value_name = "NAME")]
+    tag: Vec<Reference>,
+    /// The Dockerfile, if not the one in the context; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<String>,
+    /// Set an ARG: NAME=VALUE, or NAME for the caller's value
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    build_arg: Vec<String>,
+    /// Another context, for FROM and --from: NAME=FOLDER or NAME=docker-image://IMAGE
+    #[arg(long, value_name = "NAME=PLACE", value_parser = values::named)]
+    build_context: Vec<(String, NamedContext)>,
+    /// Build this stage
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Add a label: KEY=VALUE
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = parse::label)]
+    label: Vec<(String, String)>,
+    /// Show a secret to RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME]
+    #[arg(long, value_name = "SECRET", value_parser = values::secret)]
+    secret: Vec<values::Secret>,
+    /// Show an agent to RUN --mount=type=ssh: default, or ID=SOCKET
+    #[arg(long, value_name = "AGENT")]
+    ssh: Vec<String>,
+    /// Allow more to RUN: network.host, security.insecure
+    #[arg(long, value_name = "WHAT", value_parser = ["network.host", "security.insecure"])]
+    allow: Vec<String>,
+    /// Do every step anew
+    #[arg(long)]
+    no_cache: bool,
+    /// Do every step of these stages anew
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    no_cache_filter: Vec<String>,
+    /// Pull images again that are here
+    #[arg(long)]
+    pull: bool,
+    /// For which machines: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
+    /// The network of RUN: default, host or none
+    #[arg(long, value_name = "NETWORK", default_value = "default", value_parser = values::network)]
+    network: NetworkMode,
+    /// What to make: type=image|oci|docker|tar|local[,dest=PATH], or a folder, or - for a tar archive
+    #[arg(short, long, value_name = "OUTPUT", value_parser = values::output)]
+    output: Option<values::Output>,
+    /// Write the image's id to a file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write digests and names to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+    /// How to show the work
+    #[arg(long, value_enum, default_value_t)]
+    progress: progress::Style,
+    /// Show nothing but the image's id
+    #[arg(short, long)]
+    quiet: bool,
+    /// A folder, or - for a Dockerfile or a tar archive on standard input
+    context: String,
+}
+
+/// Builds, and prints the image's id if asked to be quiet.
+pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let engine = context.engine()?;
+    let source = context::Source::open(&engine, &args.context, args.file.as_deref())?;
+    let request = request(&args, &source)?;
+    let stop = Arc::new(Stop::new()?);
+    end_with_signals(&stop)?;
+    let watch = progress::watch(if args.quiet { progress::Style::Quiet } else { args.progress });
+    let when = if args.pull { When::Always } else { When::Missing };
+    let images = Images { context, engine: &engine, when, quiet: args.quiet };
+    let built = match engine.build(&request, &images, watch.as_ref(), &stop) {
+        Ok(built) => built,
+        Err(failed) => return Ok(report(&source, failed)),
+    };
+    if let Some(output) = &args.output {
+        output::write(context, &engine, &built, output, &args.tag)?;
+    }
+    let Some(image) = &built.image else { return Ok(0) };
+    if let Some(file) = &args.iidfile {
+        std::fs::write(file, image.id.as_str()).with_context(|| format!("write the id to {}", file.display()))?;
+    }
+    if let Some(file) = &args.metadata_file {
+        let text = metadata(image, &args.tag);
+        std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+    }
+    if args.quiet {
+        println!("{}", image.id);
+    }
+    Ok(0)
+}
+
+fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {
+    if let Some(name) = args.tag.iter().find(|name| name.tag().is_none()) {
+        bail!("-t {name}: a name with a digest cannot be given to a new image");
+    }
+    let mut values = BTreeMap::new();
+    for arg in &args.build_arg {
+        match arg.split_once('=') {
+            Some(("", _)) => bail!("--build-arg {arg:?}: the form is NAME=VALUE"),
+            Some((name, value)) => drop(values.insert(name.to_owned(), value.to_owned())),
+            // As with Docker, a variable that the caller has not is no argument.
+            None => values.extend(std::env::var(arg).ok().map(|value| (arg.clone(), value))),
+        }
+    }
+    let epoch = values.get("SOURCE_DATE_EPOCH").cloned().or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok());
+    let epoch = epoch.filter(|text| !text.is_empty()).map(|text| {
+        text.parse::<u32>()
+            .map(i64::from)
+            .with_context(|| format!("SOURCE_DATE_EPOCH {text:?}: it is a number of seconds since 1970"))
+    });
+    let mut secrets = BTreeMap::new();
+    for secret in &args.secret {
+        secrets.insert(secret.id.clone(), secret.read()?);
+    }
+    let agents = args.ssh.iter().map(|text| values::agent(text)).collect::<Result<_>>()?;
+    Ok(BuildRequest {
+        dockerfile: source.dockerfile.clone(),
+        context: source.folder(),
+        ignore: source.ignore.clone(),
+        contexts: args.build_context.iter().cloned().collect(),
+        args: values,
+        target: args.target.clone(),
+        platform: args.platform.clone(),
+        labels: args.label.iter().cloned().collect(),
+        names: args.tag.clone(),
+        no_cache: args.no_cache,
+        no_cache_filter: args.no_cache_filter.clone(),
+        secrets,
+        agents,
+        network: args.network.clone(),
+        entitlements: args.allow.clone(),
+        epoch: epoch.transpose()?,
+        image: args.output.as_ref().is_none_or(values::Output::needs_image),
+    })
+}
+
+/// Images from the store, or pulled; files from the web.
+struct Images<'a> {
+    context: &'a Context,
+    engine: &'a Engine,
+    when: When,
+    quiet: bool,
+}
+
+impl Bases for Images<'_> {
+    fn image(&self, name: &str, platform: Option<&Platform>) -> Result<Image, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(pull::present(self.context, self.engine, name, self.when, platform.cloned(), self.quiet)?)
+    }
+
+    fn fetch(&self, address: &str) -> Result<images::Downloaded, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(images::download(self.engine.images(), address, &crate::context::proxies())?)
+    }
+}
+
+/// The first signal ends the build in good order, the second at once.
+fn end_with_signals(stop: &Arc<Stop>) -> Result<()> {
+    const SIGNALS: [i32; 3] = [1, 2, 15];
+    let signals = sys::signal::signalfd(&SIGNALS).context("take over signals")?;
+    let stop = stop.clone();
+    let wait = move || {
+        let mut before = false;
+        loop {
+            let mut fds = [rustix::event::PollFd::new(&signals, rustix::event::PollFlags::IN)];
+            let _ = rustix::event::poll(&mut fds, None);
+            while let Some(signal) = sys::signal::read(&signals) {
+                if std::mem::replace(&mut before, true) {
+                    std::process::exit(128 + signal);
+                }
+                stop.stop();
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).context("make a thread")?;
+    Ok(())
+}
+
+/// Shows where a build failed, and why.
+fn report(source: &context::Source, failed: BuildFailed) -> i32 {
+    let BuildFailed { at, about, error } = failed;
+    let why = exit::links(&error);
+    match at {
+        Some((first, last)) => {
+            eprint!("{}", engine::build::dockerfile::excerpt(&source.dockerfile, (first, last), about.as_deref()));
+            eprintln!("rctr: {}:{first}: {why}", source.name);
+        }
+        None => eprintln!("rctr: build: {why}"),
+    }
+    FAILED
+}
+
+fn metadata(image: &Image, names: &[Reference]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let json = serde_json::json!({
+        "containerimage.config.digest": image.id,
+        "containerimage.digest": image.manifest,
+        "image.name": names.join(","),
+    });
+    format!("{json:#}\n")
+}
