@@ -1,12 +1,13 @@
 //! What a run needs, made side by side and given away as one message with descriptors: dropped before that, it is all undone.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup, Devices};
 use images::Lower;
 use launch::Slot;
 use monitor::{Cleanup, Launch, LogLimits, Restart};
+use oci_spec::runtime::Spec;
 use sys::fs::open_dir;
 
 use crate::ahead::{Ahead, Begun};
@@ -64,11 +65,13 @@ impl Engine {
         let facts = spec::Facts { identity: &identity, netns, files: &files, cgroup: &cgroup_path, size: options.size };
         let spec = spec::spec(record, facts)?;
         let trees = mounts::open(self, record, &identity)?;
+        let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
         launch.health = spec::health(record, &identity, &host)?;
+        launch.own_mounts = own_mounts;
         Ok((monitor?, Prepared { launch, table, devices }))
     }
 
@@ -124,6 +127,8 @@ impl Engine {
             folder: table.add(container),
             listener: table.add(listener),
             hold,
+            charge: None,
+            own_mounts: false,
             netfilter,
             log: LogLimits::default(),
             stdin: record.stdin,
@@ -153,5 +158,28 @@ impl Table {
     pub(crate) fn add(&mut self, fd: OwnedFd) -> Slot {
         self.fds.push(fd);
         Slot((self.fds.len() - 1) as u32)
+    }
+}
+
+/// Nothing of the host is mounted in the container, but for what is in its own folder `files`. What is no path is a file system's name.
+fn own_mounts(spec: &Spec, files: &Path) -> bool {
+    let hosts = |source: &PathBuf| source.is_absolute() && !source.starts_with(files);
+    !spec.mounts().iter().flatten().any(|mount| mount.source().as_ref().is_some_and(hosts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_the_host_is_not_its_own() {
+        let spec = |sources: &[&str]| {
+            let mount = |source: &&str| serde_json::json!({"destination": "/x", "source": source, "type": "bind"});
+            let mounts: Vec<_> = sources.iter().map(mount).collect();
+            serde_json::from_value(serde_json::json!({"ociVersion": "1.0.0", "mounts": mounts})).unwrap()
+        };
+        let own = |sources: &[&str]| own_mounts(&spec(sources), Path::new("/lib/c/1"));
+        assert!(own(&[]) && own(&["proc", "/lib/c/1/hosts"]));
+        assert!(!own(&["proc", "/lib/c/1/hosts", "/data"]) && !own(&["/lib/c/11/hosts"]));
     }
 }

@@ -68,7 +68,7 @@ impl Session {
             Event::Output { stream: monitor::Stream::Stderr, bytes } => Happening::Stderr(bytes),
             Event::Exited(exit) => Happening::Exited(exit),
             Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
-            Event::Created { .. } | Event::Started | Event::Done => return Ok(None),
+            Event::Created { .. } | Event::Started { .. } | Event::Done => return Ok(None),
         }))
     }
 
@@ -76,9 +76,11 @@ impl Session {
     pub(crate) fn started(&mut self) -> Result<(), Error> {
         loop {
             match self.receive()? {
-                Event::Started => return Ok(()),
+                Event::Started { pid, start_time } => {
+                    self.process = sys::process::open(pid, start_time).ok();
+                    return Ok(());
+                }
                 Event::Failed { kind, message } => return Err(Error::Start { kind, message }),
-                Event::Created { pid, start_time } => self.process = sys::process::open(pid, start_time).ok(),
                 other => self.early.push_back(other),
             }
         }

@@ -76,7 +76,7 @@ impl Engine {
         let (monitor, mut prepared) = self.prepare(&container.record, &runtime.path, options, ahead)?;
         prepared.launch.restart = self.restart_of(&container, by);
         let mut session = Session::new(&id, monitor);
-        prepared.launch.hold.push(prepared.table.add(charge));
+        prepared.launch.charge = Some(prepared.table.add(charge));
         // From here on the monitor undoes what was prepared.
         runtime.keep();
         match hand_over(&mut session, prepared, options) {

@@ -123,6 +123,19 @@ pub fn create(plan: &Plan, fds: &[OwnedFd], stdio: Option<Stdio>) -> Result<Crea
     create_with(plan, fds, Inherited { stdio, ..Inherited::default() }, None, None)
 }
 
+/// [`create`], with what else the caller has to do, `meanwhile`: it gets the number and the start time of an init that builds its root.
+///
+/// # Errors
+/// As [`create`], and what `meanwhile` says.
+pub fn create_meanwhile(
+    plan: &Plan,
+    fds: &[OwnedFd],
+    stdio: Option<Stdio>,
+    meanwhile: impl FnOnce(u32, u64) -> Result<(), Failure>,
+) -> Result<Created, Failure> {
+    make(plan, fds, Inherited { stdio, ..Inherited::default() }, None, None, meanwhile)
+}
+
 /// [`create`], for a container that other processes start at its `gate`, with what is done on the way.
 ///
 /// # Errors
@@ -133,6 +146,17 @@ pub fn create_with(
     inherited: Inherited,
     gate: Option<Gate>,
     stages: Option<&dyn Stages>,
+) -> Result<Created, Failure> {
+    make(plan, fds, inherited, gate, stages, |_, _| Ok(()))
+}
+
+fn make(
+    plan: &Plan,
+    fds: &[OwnedFd],
+    inherited: Inherited,
+    gate: Option<Gate>,
+    stages: Option<&dyn Stages>,
+    meanwhile: impl FnOnce(u32, u64) -> Result<(), Failure>,
 ) -> Result<Created, Failure> {
     let table = Table::new(plan, fds)?;
     let joined = plan.join.iter().fold(0, |all, (which, _)| all | which);
@@ -170,6 +194,7 @@ pub fn create_with(
         stages.map_or(Ok(()), |stages| stages.made(child.pid())).map_err(Failure::runtime)?;
         child.go()?;
     }
+    meanwhile(child.pid(), child.start_time())?;
     let terminal = child.wait_ready()?;
     let pidfd = own(child.pidfd()).during(|| "keep init")?;
     let places = Places::new(plan, &table)?;

@@ -32,8 +32,11 @@ impl Session {
     pub(crate) fn stay(&mut self) {
         if let (Some(_), Some(exit)) = (self.again.take(), self.exit.clone()) {
             let _ = self.container.record(Status::Exited(exit));
-            cleanup::run(&self.container.cleanup, None, None);
-            self.container.hold.clear();
+            let container = &mut self.container;
+            container.hold.clear();
+            cleanup::trees(&container.cleanup);
+            cleanup::hide(&container.cleanup);
+            container.charge = None;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use launch::{Created, Exit, Failure, Health, Kind, Report, Running, Slot, Status, Target};
+use launch::{Created, Exit, Failure, Health, Kind, Nanos, Report, Running, Slot, Status, Target};
 use monitor::log::Writer;
 use monitor::{Event, Launch, MAX_PACKET, Request, now};
 use rustix::io::Errno;
@@ -32,7 +32,7 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
     drop(bytes);
     let mut client = Client::new(socket);
     let launch = *launch;
-    let made = match make(&launch, &fds, &mut client) {
+    let mut made = match make(&launch, &fds) {
         Ok(made) => made,
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
@@ -42,14 +42,16 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
             return Ok(None);
         }
     };
-    if !started(&mut client) {
+    if !started(&mut client, &made.created) {
         // The command was killed before it could say so: nothing has run, and there is no end to record.
+        let before = made.before.take();
         drop(made);
+        end::restore(fds[launch.folder.0 as usize].as_fd(), before);
         undo(&launch, fds);
         cleanup::discard(&launch.cleanup);
         return Ok(None);
     }
-    match run(&launch, &fds, made, &mut client) {
+    match run(made, &mut client) {
         Ok(begun) => session(signals, client, launch, fds, begun).map(Some),
         Err(failure) => {
             failed(&launch, fds, &mut client, failure);
@@ -63,17 +65,24 @@ pub(crate) fn begin(signals: OwnedFd, socket: OwnedFd) -> Result<Option<Session>
 struct Made {
     created: Created,
     streams: Streams,
+    /// When it was written down that it runs, and what was written there before.
+    since: Nanos,
+    before: Option<Vec<u8>>,
+    mounts: Option<OwnedFd>,
 }
 
-/// A program that runs.
+/// A container that runs.
 struct Begun {
     init: Task,
     target: Target,
     start_time: u64,
+    mounts: Option<OwnedFd>,
 }
 
-fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::Result<Made, Failure> {
-    let optional = [launch.memory, launch.kill, launch.netfilter].into_iter().flatten();
+/// Makes the container. While init builds its root, that it runs is written down: one that ran without a record, on a disk that was full, could
+/// be neither stopped nor removed.
+fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> {
+    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter].into_iter().flatten();
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
         return Err(Failure::runtime(format!("the request names descriptor {missing} of {}", fds.len())));
@@ -85,48 +94,59 @@ fn make(launch: &Launch, fds: &[OwnedFd], client: &mut Client) -> std::result::R
             (Some(stdio), streams)
         }
     };
-    let mut created = launch::create(&launch.plan, fds, stdio)?;
+    let folder = fds[launch.folder.0 as usize].as_fd();
+    let (since, before) = (now(), end::read(folder));
+    let mut mounts = None;
+    let mut created = launch::create_meanwhile(&launch.plan, fds, stdio, |pid, start_time| {
+        mounts = launch.own_mounts.then(|| mount_namespace(pid)).flatten();
+        let health = launch.health.as_ref().map(|_| Health::default());
+        let report = Report { restarts: launch.restart.count, health, ..Report::from(Status::Running { pid, start_time, since }) };
+        end::try_record(folder, &report).map_err(|error| Failure::runtime(format!("write down that it runs: {error}")))
+    })?;
     if let Some(master) = created.terminal.take() {
         streams = task::terminal(master).map_err(broken)?;
     }
-    client.tell(&Event::Created { pid: created.pid, start_time: created.start_time });
-    Ok(Made { created, streams })
+    Ok(Made { created, streams, since, before, mounts })
+}
+
+/// What keeps the mounts of a process when it ends.
+fn mount_namespace(pid: u32) -> Option<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, open};
+    open(format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 fn broken(error: Error) -> Failure {
     Failure::runtime(format!("make streams: {error}"))
 }
 
-/// Serves the client until it asks for the start. False when it ends before.
-fn started(client: &mut Client) -> bool {
-    while let Some(request) = client.receive() {
-        match request {
-            Request::Start => return true,
-            Request::Attach { stdin } => {
+/// Serves the client until it asks for the start. False when it ends before. One that has asked by now need not hear before that it could:
+/// each word wakes it up.
+fn started(client: &mut Client, created: &Created) -> bool {
+    let mut told = false;
+    loop {
+        if !told && !client.has_request() {
+            client.tell(&Event::Created { pid: created.pid, start_time: created.start_time });
+            told = true;
+        }
+        match client.receive() {
+            Some(Request::Start) => return true,
+            Some(Request::Attach { stdin }) => {
                 client.listens = Listens::First;
                 client.feeds = stdin;
-                client.tell(&Event::Done);
             }
-            Request::Wait => client.waits = true,
-            _ => client.refuse("the container has not been started yet"),
+            Some(Request::Wait) => client.waits = true,
+            Some(_) => client.refuse("the container has not been started yet"),
+            None => return false,
         }
     }
-    false
 }
 
-/// Writes down that the container runs, lets init execute its program, and says so. In this order: one that ran without a record, on a disk
-/// that was full, could be neither stopped nor removed.
-fn run(launch: &Launch, fds: &[OwnedFd], made: Made, client: &mut Client) -> std::result::Result<Begun, Failure> {
-    let Made { created, streams } = made;
-    let (since, start_time) = (now(), created.start_time);
-    let status = Status::Running { pid: created.pid, start_time, since };
-    let health = launch.health.as_ref().map(|_| Health::default());
-    let report = Report { restarts: launch.restart.count, health, ..Report::from(status) };
-    end::try_record(fds[launch.folder.0 as usize].as_fd(), &report)
-        .map_err(|error| Failure::runtime(format!("write down that it runs: {error}")))?;
-    let Running { pid, pidfd, target, .. } = created.start()?;
-    client.tell(&Event::Started);
-    Ok(Begun { init: Task { number: INIT, pid, pidfd, started: since, streams }, target, start_time })
+/// Lets init execute its program, and says so.
+fn run(made: Made, client: &mut Client) -> std::result::Result<Begun, Failure> {
+    let Made { created, streams, since, mounts, .. } = made;
+    let Running { pid, start_time, pidfd, target, .. } = created.start()?;
+    client.tell(&Event::Started { pid, start_time });
+    Ok(Begun { init: Task { number: INIT, pid, pidfd, started: since, streams }, target, start_time, mounts })
 }
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
@@ -150,17 +170,20 @@ fn failed(launch: &Launch, fds: Vec<OwnedFd>, client: &mut Client, failure: Fail
 
 /// Undoes what the engine has prepared. Mounts and the network namespace go with their descriptors, and what is to be held goes last.
 fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
-    let (held, others): (Vec<_>, Vec<_>) =
-        (0..).zip(fds).partition(|(at, _)| launch.hold.contains(&Slot(*at)) || launch.netfilter == Some(Slot(*at)));
+    let kept = |slot: Slot| launch.hold.contains(&slot) || [launch.netfilter, launch.charge].contains(&Some(slot));
+    let (held, others): (Vec<_>, Vec<_>) = (0..).zip(fds).partition(|(at, _)| kept(Slot(*at)));
     drop(others);
     let netfilter = held.iter().find(|(at, _)| launch.netfilter == Some(Slot(*at))).map(|(_, fd)| fd);
-    cleanup::run(&launch.cleanup, None, netfilter);
+    cleanup::free(&launch.cleanup, netfilter);
+    cleanup::groups(&launch.cleanup, None);
+    cleanup::trees(&launch.cleanup);
+    cleanup::hide(&launch.cleanup);
 }
 
 /// Keeps what is needed from here on, and lets go of the rest.
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
-    let Begun { init, target, start_time } = begun;
-    let Launch { folder, listener, hold, netfilter, log, memory, kill, cleanup, plan, restart, health, .. } = launch;
+    let Begun { init, target, start_time, mounts } = begun;
+    let Launch { folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
     let table: Vec<Rc<OwnedFd>> = fds.into_iter().map(Rc::new).collect();
@@ -175,6 +198,8 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         memory: memory.map(get),
         kill: kill.map(get),
         hold: hold.into_iter().map(get).collect(),
+        charge: charge.map(get),
+        mounts,
         netfilter: netfilter.map(get),
         cleanup,
         own_pids,

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use monitor::{Event, MAX_PACKET, Request, Stream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::queue::Queue;
@@ -50,6 +51,12 @@ impl Client {
         };
         self.gone |= received.is_none();
         received
+    }
+
+    /// A request, or the end, has come.
+    pub(crate) fn has_request(&self) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
     /// Lets go of the connection when all is told. If a request were still unread when the socket is closed, the other side's next

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use launch::{Exit, Report, Status};
-use monitor::{Cleanup, now};
+use monitor::now;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, unlinkat};
 use sys::Call;
 
 use crate::session::Session;
@@ -36,32 +36,45 @@ impl Session {
         let exit = Exit { code, oom, started: init.started, finished, error: None };
         drop(init);
         container.kill_at = None;
+        container.log = None;
         let pause = self.pause(&exit);
         self.again = pause.map(Session::pause_of);
         let container = &mut self.container;
-        let status = match pause {
-            Some(delay) => Status::Restarting { exit: exit.clone(), delay },
-            None => Status::Exited(exit.clone()),
-        };
-        // Nobody could be told of a failure: a reader then finds a process that is no more.
-        let _ = container.record(status);
-        container.log = None;
-        if pause.is_some() {
-            // Its socket stays: somebody may not want it to be started again. So does the charge of it.
-            let Cleanup { nftables, unlink, cgroups, .. } = container.cleanup.clone();
-            let now = Cleanup { nftables, unlink, cgroups, ..Cleanup::default() };
-            cleanup::run(&now, container.kill.as_deref(), container.netfilter.as_deref());
-        } else {
-            cleanup::run(&container.cleanup, container.kill.as_deref(), container.netfilter.as_deref());
-            // Ports and the container itself are free before anybody hears of the end.
+        if !container.own_pids {
+            // Something of it may still run.
+            cleanup::groups(&container.cleanup, container.kill.as_deref());
+        }
+        // What is told to be gone is free for others: its ports and its address, and its name and all that is found by it.
+        cleanup::free(&container.cleanup, container.netfilter.as_deref());
+        let hidden = pause.is_none() && cleanup::hide(&container.cleanup) && !container.cleanup.discard.is_empty();
+        if !hidden {
+            let status = match pause {
+                Some(delay) => Status::Restarting { exit: exit.clone(), delay },
+                None => Status::Exited(exit.clone()),
+            };
+            // Nobody could be told of a failure: a reader then finds a process that is no more.
+            let _ = container.record(status);
+        }
+        if pause.is_none() {
             container.hold.clear();
         }
         for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
             client.exited(&exit);
         }
         self.exit = Some(exit);
+        self.remove();
+    }
+
+    /// Removes what nobody waits for. The socket of one that is started again stays: somebody may not want that. So does the charge of it.
+    fn remove(&mut self) {
+        let container = &mut self.container;
+        // First, as its cgroup namespace is among them, and their files are among those to be removed.
+        container.mounts = None;
+        cleanup::groups(&container.cleanup, container.kill.as_deref());
         if self.again.is_none() {
-            cleanup::discard(&self.container.cleanup);
+            cleanup::trees(&container.cleanup);
+            container.charge = None;
+            cleanup::discard(&container.cleanup);
         }
     }
 
@@ -93,6 +106,20 @@ pub(crate) fn set_oom_score(score: i32) {
 }
 
 const RECORD: &str = "status.json";
+
+/// The container's record as it is, if there is one.
+pub(crate) fn read(folder: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    let file = openat(folder, RECORD, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    sys::fs::read_all(file, 1 << 20).ok()
+}
+
+/// Puts the record back as it was.
+pub(crate) fn restore(folder: BorrowedFd<'_>, before: Option<Vec<u8>>) {
+    let _ = match before {
+        Some(text) => sys::fs::replace(folder, RECORD, &text),
+        None => unlinkat(folder, RECORD, AtFlags::empty()).call(|| "unlinkat()"),
+    };
+}
 
 /// Writes over the record of the start, which needs no new block. It is one write within one page, so a reader sees the old text or the
 /// new one; blanks at the end are part of JSON.

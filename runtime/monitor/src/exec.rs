@@ -19,21 +19,21 @@ impl Session {
             return self.clients[index].refuse("this connection is that of another process");
         }
         match self.executed(exec) {
-            Ok(task) => {
+            Ok((task, start_time)) => {
                 let client = &mut self.clients[index];
                 client.task = task.number;
                 client.listens = if detach { Listens::No } else { Listens::First };
                 client.feeds = stdin && !detach;
                 client.waits = true;
-                client.tell(&Event::Started);
+                client.tell(&Event::Started { pid: task.pid, start_time });
                 self.tasks.push(task);
             }
             Err(Failure { kind, message, .. }) => self.clients[index].tell(&Event::Failed { kind, message }),
         }
     }
 
-    /// Makes a task of it.
-    pub(crate) fn executed(&mut self, exec: Exec) -> Result<Task, Failure> {
+    /// Makes a task of it; also its start time.
+    pub(crate) fn executed(&mut self, exec: Exec) -> Result<(Task, u64), Failure> {
         let runtime = |message: String| Failure::runtime(message);
         let Exec { mut process, stdin, detach } = exec;
         let target = self.container.target.as_ref().ok_or_else(|| runtime("the container is not running".to_owned()))?;
@@ -54,6 +54,7 @@ impl Session {
             streams = task::terminal(master).map_err(broken)?;
         }
         self.next += 1;
-        Ok(Task { number: self.next, pid: executed.pid, pidfd: executed.pidfd, started, streams })
+        let task = Task { number: self.next, pid: executed.pid, pidfd: executed.pidfd, started, streams };
+        Ok((task, executed.start_time))
     }
 }

@@ -108,7 +108,7 @@ impl Session {
         checking.running = Some(Check { task: number, start: now(), until, late: false, output: Vec::new() });
         let process = checking.check.process.clone();
         match self.executed(Exec { process, stdin: false, detach: false }) {
-            Ok(task) => self.tasks.push(task),
+            Ok((task, _)) => self.tasks.push(task),
             Err(failure) => {
                 self.next = number;
                 if let Some(checking) = self.container.health.as_mut() {

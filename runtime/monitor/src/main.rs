@@ -2,7 +2,7 @@
 //! it. One thread, no daemon behind it; it outlives the command that started it and every daemon's restart.
 //!
 //! ```text
-//!   inherited socket ──▶ begin: Launch ─▶ Created ─▶ Start ─▶ Started        CLI gone before Start: all undone, no trace
+//!   inherited socket ──▶ begin: Launch ─▶ Start ─▶ Started                   CLI gone before Start: all undone, no trace
 //!                                                  │
 //!                                                  ▼
 //!      ┌───────────────────────────── session: poll ◀────────────────────────────┐
@@ -11,7 +11,7 @@
 //!      │  reap           accept        request, exec    log, clients   pipe, tty │
 //!      └────┼────────────────────────────────────────────────────────────────────┘
 //!           ▼ init has ended
-//!      end: drain ─▶ out of memory? ─▶ status.json ─▶ cleanup ─▶ Exited to all who listen or wait ─▶ exit
+//!      end: drain ─▶ out of memory? ─▶ status.json ─▶ names, ports free ─▶ Exited to all who listen or wait ─▶ the rest removed ─▶ exit
 //!                                                                          restart policy: a pause ─▶ execve(rctr)
 //! ```
 //!

@@ -50,8 +50,12 @@ pub(crate) struct Container {
     pub(crate) memory: Option<Rc<OwnedFd>>,
     /// See [`monitor::Launch::kill`].
     pub(crate) kill: Option<Rc<OwnedFd>>,
-    /// Held until the end, never used.
+    /// Held until the end is told, never used.
     pub(crate) hold: Vec<Rc<OwnedFd>>,
+    /// See [`monitor::Launch::charge`].
+    pub(crate) charge: Option<Rc<OwnedFd>>,
+    /// Its mount namespace, see [`monitor::Launch::own_mounts`].
+    pub(crate) mounts: Option<OwnedFd>,
     /// See [`monitor::Launch::netfilter`].
     pub(crate) netfilter: Option<Rc<OwnedFd>>,
     pub(crate) cleanup: Cleanup,

@@ -3,7 +3,7 @@
 //! ```text
 //! engine                               monitor
 //!   Launch(plan) + descriptors  ─────▶  clones init, which waits
-//!                               ◀─────  Created
+//!                               ◀─────  Created                 (unless Start is there already)
 //!   Start                       ─────▶  lets init execute the program
 //!                               ◀─────  Started | Failed
 //!                               ◀─────  Output, Exited          (after Attach or Wait)
@@ -77,7 +77,7 @@ pub enum Request {
 /// What the monitor tells a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// Init exists and waits.
+    /// Init exists and waits. Not told to a client that has asked for the start by then.
     Created {
         /// Process number on the host.
         pid: u32,
@@ -85,7 +85,12 @@ pub enum Event {
         start_time: u64,
     },
     /// The program has been executed.
-    Started,
+    Started {
+        /// Process number on the host.
+        pid: u32,
+        /// Start time in clock ticks since boot.
+        start_time: u64,
+    },
     /// Bytes the container wrote. A terminal's are all `Stdout`.
     Output {
         /// Where it wrote.
@@ -94,7 +99,8 @@ pub enum Event {
         #[serde(with = "crate::bytes")]
         bytes: Vec<u8>,
     },
-    /// It has ended, its record is written, its network and (with `remove`) its folder are gone.
+    /// It has ended, its record is written, its network and (with `remove`) its folder and its name are free. What nobody else can have in
+    /// the meantime, as its mounts and its cgroup, goes right after that; until then [`Launch::charge`] is held.
     Exited(Exit),
     /// The request could not be done.
     Failed {
@@ -127,8 +133,13 @@ pub struct Launch {
     pub folder: Slot,
     /// The listening socket for later connections.
     pub listener: Slot,
-    /// Descriptors to hold until everything is undone: sockets that reserve published ports, the lock of whoever is in charge.
+    /// Descriptors to hold until the end is told: sockets that reserve published ports.
     pub hold: Vec<Slot>,
+    /// The lock of whoever is in charge, held until everything is undone.
+    pub charge: Option<Slot>,
+    /// Nothing of the host is mounted in the container but its own files, so that its mounts may stay for a moment after its end is told: to
+    /// take them down takes longer than all else that is to be done.
+    pub own_mounts: bool,
     /// The socket for [`Cleanup::nftables`]. Its close makes the kernel finish all pending removals, which takes some 12 ms, so it comes
     /// after the end is told.
     pub netfilter: Option<Slot>,
@@ -223,12 +234,12 @@ pub struct Cleanup {
     pub unlink: Vec<PathBuf>,
     /// Folders to remove if they are empty: names that nobody has any more.
     pub folders: Vec<PathBuf>,
-    /// cgroup folders to remove, their children first.
+    /// cgroup folders to remove, their children first. After the end is told.
     pub cgroups: Vec<PathBuf>,
-    /// Trees to remove.
+    /// Trees to remove last of all.
     pub trees: Vec<PathBuf>,
-    /// Trees to remove that nobody should wait for: with `--rm`, the container's folder. Before the end is told each is renamed to `.gone-`
-    /// and its name, so nobody finds it any more; the files go after that.
+    /// Trees to remove that nobody should wait for: with `--rm`, the container's folder, in which no record of the end is written. Before the
+    /// end is told each is renamed to `.gone-` and its name, so nobody finds it any more; the files go after that.
     pub discard: Vec<PathBuf>,
     /// The same for folders that are kept while there is anything in their `users`: volumes of the container's own.
     pub unused: Vec<PathBuf>,

@@ -4,13 +4,14 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use launch::Status;
 use monitor::{Event, Request, Stream};
 use rustix::net::netlink::NETFILTER;
 
 use crate::fixture::{Client, Fixture, able, spawning};
 
 #[test]
-fn files_and_trees_go_and_held_sockets_are_free_before_the_end_is_told() {
+fn files_go_and_held_sockets_are_free_before_the_end_is_told_and_trees_after_that() {
     if !able() {
         return;
     }
@@ -29,9 +30,12 @@ fn files_and_trees_go_and_held_sockets_are_free_before_the_end_is_told() {
     client.started();
     fixture.fds.clear();
     assert_eq!(client.exit().code, 0);
-    let _spawning = spawning();
+    let held = spawning();
     TcpListener::bind(address).expect("the port is still held");
-    assert!(!lease.exists() && !container.exists() && Path::new("/etc").exists());
+    drop(held);
+    assert!(!lease.exists());
+    assert_eq!(client.monitor_ended(), Some(0));
+    assert!(!container.exists() && Path::new("/etc").exists());
 }
 
 /// A cgroup of the test's own.
@@ -90,8 +94,8 @@ fn what_outlives_init_is_killed_and_its_cgroup_removed() {
         assert_eq!(client.exit().code, 6);
         let sleeper: u32 = client.text().trim().parse().unwrap();
         assert_eq!(sys::process::start_time(sleeper), None, "{hierarchy}: it still runs");
-        assert!(!group.0.exists(), "{hierarchy}: the cgroup is still there");
         assert_eq!(client.monitor_ended(), Some(0));
+        assert!(!group.0.exists(), "{hierarchy}: the cgroup is still there");
     }
 }
 
@@ -119,6 +123,7 @@ fn want_of_memory_is_recorded() {
     let mut client = fixture.start(Some(false));
     let exit = client.exit();
     assert!(exit.oom, "{exit:?} {}", String::from_utf8_lossy(&client.stderr));
+    assert_eq!(client.monitor_ended(), Some(0));
     assert!(!group.0.exists());
 }
 
@@ -153,8 +158,44 @@ fn a_discarded_tree_has_lost_its_name_when_the_end_is_told_and_its_files_soon_af
     let mut client = fixture.start(Some(false));
     assert_eq!(client.exit().code, 0);
     assert!(!folder.exists());
+    // Nobody could read a record of the end there.
+    assert!(matches!(fixture.status(), Some(Status::Running { .. })));
     assert_eq!(client.monitor_ended(), Some(0));
     assert_eq!(std::fs::read_dir(fixture.path("shared")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_be_taken_out_of_sight_has_a_record_of_the_end() {
+    if !able() {
+        return;
+    }
+    let fixture = Fixture::new("exit 3");
+    let (folder, obstacle) = (fixture.path("shared/folder"), fixture.path("shared/.gone-folder"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(obstacle, "").unwrap();
+    let fixture = fixture.change(|launch| launch.cleanup.discard = vec![folder.clone()]);
+    let mut client = fixture.start(Some(false));
+    assert_eq!(client.exit().code, 3);
+    assert!(folder.exists() && matches!(fixture.status(), Some(Status::Exited(exit)) if exit.code == 3));
+}
+
+#[test]
+fn the_one_in_charge_is_so_until_everything_is_undone() {
+    if !able() {
+        return;
+    }
+    let mut fixture = Fixture::new("exit 0");
+    let path = fixture.path("charge");
+    let lock = std::fs::File::create(&path).unwrap();
+    lock.lock().unwrap();
+    fixture.launch.charge = Some(fixture.fd(lock.into()));
+    let mut client = fixture.start(Some(false));
+    client.started();
+    fixture.fds.clear();
+    // Whoever waits for the lock finds all undone.
+    std::fs::File::open(&path).unwrap().lock().unwrap();
+    assert!(!fixture.path("run").exists());
+    assert_eq!(client.exit().code, 0);
 }
 
 /// One nf_tables message (NFT_MSG_NEWTABLE 0, GETTABLE 1, DELTABLE 2) about the table `ip t`.

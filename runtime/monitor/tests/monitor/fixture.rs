@@ -67,6 +67,8 @@ impl Fixture {
             folder: Slot(3),
             listener: Slot(4),
             hold: Vec::new(),
+            charge: None,
+            own_mounts: false,
             netfilter: None,
             log: LogLimits::default(),
             stdin: false,
@@ -179,7 +181,7 @@ impl Client {
         };
         let event = (!bytes.is_empty()).then(|| postcard::from_bytes(&bytes).unwrap())?;
         match &event {
-            Event::Created { pid, start_time } => self.container = Some((*pid, *start_time)),
+            Event::Created { pid, start_time } | Event::Started { pid, start_time } => self.container = Some((*pid, *start_time)),
             Event::Output { stream: Stream::Stdout, bytes } => self.stdout.extend_from_slice(bytes),
             Event::Output { stream: Stream::Stderr, bytes } => self.stderr.extend_from_slice(bytes),
             _ => {}
@@ -201,7 +203,7 @@ impl Client {
 
     #[track_caller]
     pub(crate) fn started(&mut self) -> &mut Self {
-        self.until(|event| *event == Event::Started);
+        self.until(|event| matches!(event, Event::Started { .. }));
         self
     }
 

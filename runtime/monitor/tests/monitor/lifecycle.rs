@@ -38,8 +38,8 @@ fn output_from_the_first_byte_and_the_log() {
     assert_eq!((client.text().as_str(), &client.stderr[..]), ("out\npart", &b"err\n"[..]));
     assert_eq!((fixture.log(Stream::Stdout).as_str(), fixture.log(Stream::Stderr).as_str()), ("out\npart", "err\n"));
     assert_eq!(fixture.status(), Some(Status::Exited(exit)));
-    assert!(!fixture.path("run").exists());
     assert_eq!((client.next(), client.monitor_ended()), (None, Some(0)));
+    assert!(!fixture.path("run").exists());
 }
 
 #[test]
@@ -52,7 +52,21 @@ fn events_come_in_order() {
     let events: Vec<Event> = std::iter::from_fn(|| client.next()).collect();
     let names = events.iter().map(|event| format!("{event:?}"));
     let names: Vec<String> = names.map(|text| text.split([' ', '(']).next().unwrap().to_owned()).collect();
-    assert_eq!(names, ["Created", "Done", "Started", "Output", "Exited"]);
+    assert_eq!(names, ["Started", "Output", "Exited"]);
+}
+
+#[test]
+fn who_waits_with_the_start_is_told_that_it_can_be() {
+    if !able() {
+        return;
+    }
+    let fixture = Fixture::new("exit 4");
+    let mut client = fixture.spawn();
+    let Some(Event::Created { pid, start_time }) = client.next() else { panic!() };
+    client.send(&Request::Wait);
+    client.send(&Request::Start);
+    assert_eq!(client.next(), Some(Event::Started { pid, start_time }));
+    assert_eq!(client.exit().code, 4);
 }
 
 #[test]
@@ -92,6 +106,23 @@ fn a_client_killed_before_the_start_leaves_nothing() {
     assert!(sys::process::signal(init, 9).is_err(), "init still runs");
     assert_eq!(fixture.status(), None);
     assert!(!fixture.path("run").exists() && !fixture.path("shared/ran").exists());
+}
+
+#[test]
+fn a_start_that_is_not_asked_for_leaves_the_record_of_the_last_run() {
+    if !able() {
+        return;
+    }
+    let fixture = Fixture::new("touch /shared/ran");
+    let last = Status::Exited(launch::Exit { code: 3, ..Default::default() });
+    std::fs::write(fixture.path("container/status.json"), serde_json::to_vec(&last).unwrap()).unwrap();
+    let mut client = fixture.spawn();
+    assert!(matches!(client.next(), Some(Event::Created { .. })));
+    assert!(matches!(fixture.status(), Some(Status::Running { .. })), "it is not written down before it can run");
+    rustix::net::shutdown(&client.socket, rustix::net::Shutdown::Both).unwrap();
+    assert_eq!(client.monitor_ended(), Some(0));
+    assert_eq!(fixture.status(), Some(last));
+    assert!(!fixture.path("shared/ran").exists());
 }
 
 #[test]
@@ -197,7 +228,15 @@ fn nothing_of_the_start_is_kept() {
     if !able() {
         return;
     }
-    let fixture = Fixture::new("sleep 300");
+    let kept = ["anon_inode:[pidfd]", "anon_inode:[pidfd]", "anon_inode:[signalfd]", "container", "log"];
+    assert_eq!(kept_open(&Fixture::new("sleep 300")), kept);
+    // And the mounts of a container that has none of the host's.
+    let open = kept_open(&Fixture::new("sleep 300").change(|launch| launch.own_mounts = true));
+    assert!(open[..5] == kept && open[5].starts_with("mnt:["), "{open:?}");
+}
+
+/// What the monitor of a running container has open, but for pipes and sockets.
+fn kept_open(fixture: &Fixture) -> Vec<String> {
     let mut client = fixture.start(None);
     // An answer from the loop: all before it is done.
     client.started().send(&Request::Attach { stdin: false });
@@ -213,8 +252,9 @@ fn nothing_of_the_start_is_kept() {
         .map(|file| file.rsplit('/').next().unwrap().to_owned())
         .collect();
     open.sort();
-    let expected = ["anon_inode:[pidfd]", "anon_inode:[pidfd]", "anon_inode:[signalfd]", "container", "log"];
-    assert_eq!(open, expected);
+    client.send(&Request::Wait);
     client.send(&Request::Signal(9));
     assert_eq!(client.exit().code, 137);
+    assert_eq!(client.monitor_ended(), Some(0));
+    open
 }

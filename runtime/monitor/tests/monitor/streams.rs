@@ -238,7 +238,7 @@ fn nothing_runs_without_a_record() {
     let (fixture, small) = on_a_small_disk("sleep 300");
     std::fs::write(small.0.join("filler"), vec![0; 1 << 20]).unwrap_err();
     let mut client = fixture.start(Some(false));
-    let failed = std::iter::from_fn(|| client.next()).find(|event| matches!(event, Event::Failed { .. } | Event::Started));
+    let failed = std::iter::from_fn(|| client.next()).find(|event| matches!(event, Event::Failed { .. } | Event::Started { .. }));
     assert!(matches!(&failed, Some(Event::Failed { message, .. }) if message.contains("ENOSPC")), "{failed:?}");
     assert_eq!(fixture.status(), None);
 }
