@@ -7,6 +7,7 @@
 //! | module | calls |
 //! |---|---|
 //! | [`process`] | `clone3`, `execve`, `waitid`, `pidfd_send_signal` with any signal number |
+//! | [`entry`] | `execveat` of a sealed copy before anything else, even before the C library |
 //! | [`fds`] | `close_range` |
 //! | [`signal`] | `signalfd`, signal masks and dispositions, names |
 //! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
@@ -24,6 +25,7 @@
 //! | [`watch`] | removals from a folder, noticed without inotify's price |
 
 pub mod bpf;
+pub mod entry;
 mod error;
 pub mod fds;
 pub mod fs;

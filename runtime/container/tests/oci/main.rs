@@ -26,6 +26,7 @@ mod namespaces;
 mod probe;
 mod report;
 mod rootless;
+mod sealing;
 mod streams;
 mod systemd;
 mod targets;
@@ -81,6 +82,7 @@ fn main() {
         idmap::CHECKS,
         attacks::CHECKS,
         breakouts::CHECKS,
+        sealing::CHECKS,
         rootless::CHECKS,
         checkpoint::CHECKS,
     ]

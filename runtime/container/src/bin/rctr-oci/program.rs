@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use launch::seal;
 use rustix::fs::{Access, access, statfs};
 use rustix::process::geteuid;
+use sys::entry::MARK;
 use sys::process::Exec;
 
 use crate::error::{Doing, Failed, Result};
-
-/// Set in a program that was executed from its sealed descriptor. No child ever sees it: those get the environment of a configuration.
-const SEALED: &str = "RCTR_OCI_SEALED";
 
 /// What it was called.
 pub(crate) fn name() -> String {
@@ -50,23 +48,25 @@ pub(crate) fn version(name: &str) -> String {
     format!("{name} version {version}\ncommit: {commit}\nspec: {}\n", crate::spec::VERSION)
 }
 
-/// Goes on in a copy of this program that no container can write to (CVE-2019-5736). Returns there, or at once where it is one already.
+/// Goes on in a copy of this program that no container can write to (CVE-2019-5736). Returns there, or at once where it is one already:
+/// mostly the first instructions of all have done it (`sys::entry`), unless there is no overlayfs. The mark in the environment is seen by no
+/// child: those get the environment of a configuration.
 pub(crate) fn seal_self() -> Result<()> {
-    if std::env::var_os(SEALED).is_some() && looks_sealed() {
+    if std::env::var_os(MARK).is_some() && looks_sealed() {
         return Ok(());
     }
     let itself = std::env::current_exe().doing(|| "find this program")?;
     let program = seal(&itself).doing(|| "seal this program")?;
     let string = |bytes: Vec<u8>| CString::new(bytes).doing(|| "seal this program");
     let args = std::env::args_os().map(|arg| string(arg.into_vec())).collect::<Result<Vec<_>>>()?;
-    let mut env = vec![CString::from(c"RCTR_OCI_SEALED=1")];
+    let mut env = vec![string(format!("{MARK}=1").into_bytes())?];
     env.extend(environment()?);
     match Exec::new(args, env).exec_fd(&program).doing(|| "execute the sealed program")? {}
 }
 
 /// The environment of the caller, for a program that it wants to run.
 pub(crate) fn environment() -> Result<Vec<CString>> {
-    let entries = std::env::vars_os().filter(|(key, _)| key != SEALED).map(|(key, value)| {
+    let entries = std::env::vars_os().filter(|(key, _)| key != MARK).map(|(key, value)| {
         let mut entry = key.into_vec();
         entry.push(b'=');
         entry.extend(value.into_vec());

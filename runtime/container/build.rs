@@ -1,0 +1,11 @@
+//! How `rctr-oci` is linked.
+
+#![allow(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    // It may go on in a sealed copy of itself before its C library starts: `sys::entry`.
+    println!("cargo::rustc-link-arg-bin=rctr-oci=-Wl,--entry=rctr_sealed_start");
+    // Fourteen thousand addresses in its tables, which are put right at each start: a bit each instead of 24 bytes.
+    println!("cargo::rustc-link-arg-bin=rctr-oci=-Wl,-z,pack-relative-relocs");
+}
