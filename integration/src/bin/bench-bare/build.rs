@@ -1,7 +1,7 @@
 //! The root file system of a plan, by paths: nobody interferes here.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mkdirat, mknodat, open, symlinkat};
@@ -10,14 +10,35 @@ use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 use sys::mount::{Attr, Filesystem, mount_setattr, propagation};
 use sys::ns::kind;
 
+/// Where the root file system comes from.
+pub(crate) struct Root {
+    pub(crate) folder: PathBuf,
+    /// The folder for the upper layer of an overlay.
+    pub(crate) layer: Option<PathBuf>,
+}
+
+impl Root {
+    /// The root as a mount that is attached nowhere.
+    fn mount(&self) -> Result<OwnedFd> {
+        let Some(layer) = &self.layer else { return Ok(clone_tree(&self.folder)?) };
+        for name in ["", "upper", "work"] {
+            mkdirat(CWD, layer.join(name), Mode::RWXU)?;
+        }
+        let overlay = Filesystem::open("overlay")?;
+        overlay.set("lowerdir", &self.folder)?.set("upperdir", layer.join("upper"))?.set("workdir", layer.join("work"))?;
+        // Or the end would wait until the whole file system below is written.
+        Ok(overlay.flag("volatile")?.mount(MountAttrFlags::empty())?)
+    }
+}
+
 /// Attaches `root`, runs the steps in it, and makes it the root.
-pub(crate) fn root<'a>(root: &Path, namespaces: u64, steps: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn root<'a>(root: &Root, namespaces: u64, steps: impl Iterator<Item = &'a str>) -> Result<()> {
     if namespaces & kind::CGROUP != 0 {
         sys::ns::unshare(kind::CGROUP as i32)?;
     }
     let host = open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     mount_setattr(&host, Attr { propagation: propagation::SLAVE, ..Attr::default() }, true)?;
-    let tree = clone_tree(root)?;
+    let tree = root.mount()?;
     attach(&tree, Path::new("/"))?;
     rustix::process::fchdir(&tree)?;
     let mut mask = None;
@@ -54,6 +75,7 @@ fn step(line: &str, mask: &mut Option<OwnedFd>) -> Result<()> {
             let (mode, device) = (Mode::from_raw_mode(0o666), makedev(major.parse()?, minor.parse()?));
             Ok(mknodat(CWD, *target, FileType::CharacterDevice, mode, device)?)
         }
+        ["bind", source, target] => Ok(attach(&clone_tree(Path::new(source))?, Path::new(target))?),
         ["link", content, target] => Ok(symlinkat(*content, CWD, *target)?),
         ["readonly", target] => readonly(Path::new(target)),
         ["mask", target] => hide(Path::new(target), mask),

@@ -1,14 +1,15 @@
 //! What the kernel alone needs for a container: the namespaces, mounts, masks, nodes and links that a bundle asks for, made by the
 //! calls that are fastest, then `pivot_root` and `execve`, and nothing else: no JSON, no state, no check, no capability, no filter.
-//! The floor that `bench oci` measures runtimes against.
+//! The floor that `bench oci` and `bench run` measure against.
 //!
 //! ```text
 //! bench-bare run PLAN PROGRAM ARGS…        a container from nothing to its end
 //! bench-bare exec PID PLAN PROGRAM ARGS…   a further process in the one whose init is PID
 //! ```
 //!
-//! A plan is a text that `bench oci` makes of a bundle, one step a line, fields separated by tabs; the first names the root, the second
-//! the namespaces as a number. It also makes the cgroup, named after this process.
+//! A plan is a text that `bench` makes of a bundle, one step a line, fields separated by tabs; the first names the root, the second
+//! the namespaces as a number. With a folder beside the root it is the lower layer of an overlay, whose upper one is made in that folder, named
+//! after this process, and left there: nobody waits for its removal. The cgroup has the same name, and goes.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, reason = "a program that prints")]
@@ -17,10 +18,11 @@ mod build;
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use build::Root;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sys::ns::kind;
@@ -47,11 +49,13 @@ fn main() -> ExitCode {
 }
 
 /// The plan's text, its root and its namespaces.
-fn read(plan: &str) -> Result<(String, PathBuf, u64)> {
+fn read(plan: &str) -> Result<(String, Root, u64)> {
     let text = std::fs::read_to_string(plan)?;
     let mut lines = text.lines();
     let (root, namespaces) = (lines.next().context("no root")?, lines.next().context("no namespaces")?);
-    let (root, namespaces) = (PathBuf::from(root), namespaces.parse()?);
+    let (folder, layers) = root.split_once('\t').map_or((root, None), |(folder, layers)| (folder, Some(layers)));
+    let own = |layers: &str| Path::new(layers).join(std::process::id().to_string());
+    let (root, namespaces) = (Root { folder: folder.into(), layer: layers.map(own) }, namespaces.parse()?);
     Ok((text, root, namespaces))
 }
 

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use integration::registry::mirror_of_docker_hub;
 
 use crate::measure::Named;
+use crate::oci::Bundle;
+use crate::report;
 
 /// One command line. `{n}` in it stands for the number of the sample.
 #[derive(Debug, Clone)]
@@ -102,6 +104,13 @@ impl Ground {
             other => vec![other, "run", "--rm", "--network", network, &image, "true"],
         };
         self.contender(who, &words)
+    }
+
+    /// What of `run --rm --network none` the kernel alone does.
+    pub(crate) fn bare(&self, program: &Path, bundle: &Bundle) -> Contender {
+        let (program, plan) = (program.display().to_string(), bundle.plan());
+        let words: Vec<&str> = [&program, "run", &plan].into_iter().chain(bundle.program.iter().copied()).collect();
+        self.contender(report::BARE, &words)
     }
 
     /// A pull.

@@ -23,6 +23,7 @@ use integration::registry::Registry;
 
 use contender::{Contender, Ground};
 use measure::{Row, alternate, at_once};
+use oci::Bundle;
 
 /// What was asked for.
 struct Args {
@@ -99,9 +100,15 @@ const BUSYBOX: &str = "library/busybox:latest";
 fn run(args: &Args, ground: &Ground, peers: &mut Vec<String>) -> Result<Vec<Row>> {
     peers.retain(|peer| ground.pull_once(peer, BUSYBOX).map_err(|error| eprintln!("bench: {peer} is left out: {error:#}")).is_ok());
     ground.pull_once("ours", BUSYBOX)?;
+    // on the disk, as the containers are
+    let floor = tempfile::Builder::new().prefix("bench-bare-").tempdir_in("/var/tmp")?;
+    let bundle = Bundle::make(floor.path(), true, &["/bin/true"])?.layered()?;
     let mut rows = Vec::new();
     for network in ["bridge", "none"] {
-        let contenders: Vec<Contender> = ground.all(peers, |who| ground.run(who, network));
+        let mut contenders: Vec<Contender> = ground.all(peers, |who| ground.run(who, network));
+        if network == "none" {
+            contenders.push(ground.bare(&args.ours.join("bench-bare"), &bundle));
+        }
         rows.push(alternate(&format!("run --rm, network {network}"), &contenders, args.runs(30))?);
         rows.push(at_once(&format!("run --rm, network {network}, 32 at once"), &contenders, 32, args.runs(5))?);
     }

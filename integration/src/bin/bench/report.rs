@@ -25,7 +25,7 @@ pub(crate) fn print(bench: &str, rows: &[Row]) {
 }
 
 /// `bare` is the floor and no peer: it has a field of its own.
-const BARE: &str = "bare";
+pub(crate) const BARE: &str = "bare";
 
 fn object(bench: &str, row: &Row) -> Value {
     let rounded = |value: f64| (value * 100.0).round() / 100.0;

@@ -1,4 +1,5 @@
-//! The bundles: what `spec` writes, and the same with all that Docker adds; and the plan of each for the bare work.
+//! The bundles: what `spec` writes, and the same with all that Docker adds; and the plan of each for the bare work, which
+//! `bench run` has too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,24 @@ impl Bundle {
 
     pub(crate) fn folder(&self) -> String {
         self.folder.display().to_string()
+    }
+
+    /// What an engine adds to a bundle of Docker's: the root is the upper layer of an overlay, and three files of the host are in `/etc`.
+    pub(crate) fn layered(self) -> Result<Self> {
+        let (layers, etc) = (self.folder.join("layers"), self.folder.join("rootfs/etc"));
+        fs::create_dir_all(&layers)?;
+        fs::create_dir_all(&etc)?;
+        let plan = fs::read_to_string(self.plan())?;
+        let (root, steps) = plan.split_once('\n').context("an empty plan")?;
+        let mut text = format!("{root}\t{}\n{steps}", layers.display());
+        for name in ["hosts", "hostname", "resolv.conf"] {
+            let source = self.folder.join(name);
+            fs::write(&source, "")?;
+            fs::write(etc.join(name), "")?;
+            text += &format!("bind\t{}\tetc/{name}\n", source.display());
+        }
+        fs::write(self.plan(), text)?;
+        Ok(self)
     }
 
     /// The file that the bare work reads.

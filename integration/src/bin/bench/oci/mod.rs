@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::Args;
 use crate::measure::{Row, sample};
-use bundle::Bundle;
+pub(crate) use bundle::Bundle;
 use runtime::Runtime;
 
 /// How many containers at once.
