@@ -9,8 +9,10 @@ use integration::runner;
 mod apps;
 mod build;
 mod callers;
+mod changes;
 mod cli;
 mod concurrency;
+mod cp;
 mod create_start;
 mod exec;
 mod failures;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         volumes::TESTS,
         named_volumes::TESTS,
         mounts::TESTS,
+        cp::TESTS,
+        changes::TESTS,
         ports::TESTS,
         networks::TESTS,
         limits::TESTS,

@@ -75,13 +75,23 @@ impl Engine {
         Ok((monitor?, Prepared { launch, table, devices }))
     }
 
-    /// What needs no network.
-    fn local(&self, record: &Record) -> Result<Local, Error> {
-        let host = container::Host::gather().map_err(Error::Container)?;
+    /// What is below a container's own files, topmost first.
+    pub(crate) fn lower(&self, record: &Record) -> Result<Vec<Lower>, Error> {
         let layers = record.image.layers.iter().rev();
         let mut lower = layers.map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
         lower.push(Lower::Folder(self.config.base()));
-        let rootfs = overlay::mount(&lower, &record.writable(&self.config), record.remove)?;
+        Ok(lower)
+    }
+
+    /// The root file system of a container that does not run, attached nowhere.
+    pub(crate) fn rootfs(&self, record: &Record) -> Result<OwnedFd, Error> {
+        overlay::mount(&self.lower(record)?, &record.writable(&self.config), record.remove)
+    }
+
+    /// What needs no network.
+    fn local(&self, record: &Record) -> Result<Local, Error> {
+        let host = container::Host::gather().map_err(Error::Container)?;
+        let rootfs = self.rootfs(record)?;
         let identity = user::identify(&rootfs, &record.user)?;
         let resources = spec::resources(record)?;
         let (cgroup, devices) =

@@ -8,9 +8,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, build, builder, completion, container_prune, copy, create, exec, history, images, import, info, inspect, kill,
-    load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry, rename, restart,
-    rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
+    attach, boot, build, builder, completion, container_prune, copy, cp, create, diff, exec, export, history, images, import, info,
+    inspect, kill, load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry,
+    rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -75,6 +75,9 @@ pub(crate) enum Verb {
     Pull(pull::Args),
     Push(push::Args),
     Copy(copy::Args),
+    Cp(cp::Args),
+    Diff(diff::Args),
+    Export(export::Args),
     Save(save::Args),
     Load(load::Args),
     Import(import::Args),
@@ -159,6 +162,9 @@ impl Verb {
             Verb::Pull(args) => pull::run(context, args),
             Verb::Push(args) => push::run(context, args),
             Verb::Copy(args) => copy::run(context, args),
+            Verb::Cp(args) => cp::run(context, &args),
+            Verb::Diff(args) => diff::run(context, &args),
+            Verb::Export(args) => export::run(context, &args),
             Verb::Save(args) => save::run(context, args),
             Verb::Load(args) => load::run(context, args),
             Verb::Import(args) => import::run(context, args),

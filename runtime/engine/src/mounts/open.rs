@@ -37,16 +37,7 @@ pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Res
                 host(mount, path, *create)?;
                 None
             }
-            MountSource::Tmpfs { .. } => None,
-            MountSource::Volume { name, subpath, .. } => {
-                let known = engine.volume(name)?;
-                let tree = volume::tree(&engine.config, name, &known.record)?;
-                Some(below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath)))?)
-            }
-            MountSource::Image { name, subpath, layers, .. } => {
-                let tree = image(engine, layers)?;
-                Some(below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath)))?)
-            }
+            source => given(engine, source)?,
         };
         if mount.chown {
             give(mount, tree.as_ref(), identity)?;
@@ -54,6 +45,43 @@ pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Res
         trees.extend(tree.map(|tree| (stand_in(&files, at), tree)));
     }
     Ok(trees)
+}
+
+/// All mounts of `record` but memory, for whoever looks into a container that does not run. What is missing on the host is left out.
+pub(crate) fn open_for_others<'a>(engine: &Engine, record: &'a Record) -> Result<Vec<(&'a Mount, OwnedFd)>, Error> {
+    let mut trees = Vec::new();
+    for mount in &record.mounts {
+        let tree = match &mount.source {
+            MountSource::Bind { path, recursive, .. } => {
+                let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+                flags.set(OpenTreeFlags::AT_RECURSIVE, *recursive);
+                match open_tree(CWD, path, flags) {
+                    Err(Errno::NOENT) => None,
+                    tree => Some(tree.call(|| format!("open_tree({path:?})")).during(|| format!("open {}", path.display()))?),
+                }
+            }
+            MountSource::Tmpfs { .. } => None,
+            source => given(engine, source)?,
+        };
+        trees.extend(tree.map(|tree| (mount, tree)));
+    }
+    Ok(trees)
+}
+
+/// The tree of a mount that is no path of the host.
+fn given(engine: &Engine, source: &MountSource) -> Result<Option<OwnedFd>, Error> {
+    match source {
+        MountSource::Volume { name, subpath, .. } => {
+            let known = engine.volume(name)?;
+            let tree = volume::tree(&engine.config, name, &known.record)?;
+            below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath))).map(Some)
+        }
+        MountSource::Image { name, subpath, layers, .. } => {
+            let tree = image(engine, layers)?;
+            below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath))).map(Some)
+        }
+        MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Ok(None),
+    }
 }
 
 fn shown(path: &Option<PathBuf>) -> String {
@@ -69,7 +97,7 @@ fn image(engine: &Engine, layers: &[images::Digest]) -> Result<OwnedFd, Error> {
 }
 
 /// What is at `path` in a tree, as a tree. Its maker may have put links there: they lead to nowhere but into the tree.
-pub(super) fn below(tree: OwnedFd, path: Option<&Path>) -> sys::Result<OwnedFd> {
+fn below(tree: OwnedFd, path: Option<&Path>) -> sys::Result<OwnedFd> {
     let Some(path) = path else { return Ok(tree) };
     let found = open_in_root(&tree, path, OFlags::PATH, Mode::empty())?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
