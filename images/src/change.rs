@@ -63,8 +63,11 @@ impl FromStr for Change {
     }
 }
 
-/// Makes changes to the `config` of an image, in their order.
-pub(crate) fn apply(changes: &[Change], config: &mut Map<String, Value>) -> Result<(), InvalidChange> {
+/// Makes changes to the member `config` of an image's config, in their order.
+///
+/// # Errors
+/// One that makes no sense there.
+pub fn apply(changes: &[Change], config: &mut Map<String, Value>) -> Result<(), InvalidChange> {
     let invalid = |change: &Change, problem| InvalidChange { text: change.line.chars().take(200).collect(), problem };
     changes.iter().try_for_each(|change| change.apply(config).map_err(|problem| invalid(change, problem)))
 }

@@ -40,7 +40,7 @@ mod store;
 mod unpack;
 
 pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, save};
-pub use change::{Change, InvalidChange};
+pub use change::{Change, InvalidChange, apply as apply_changes};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use copy::{Copied, CopyOptions, copy};
 pub use digest::{Digest, InvalidDigest};

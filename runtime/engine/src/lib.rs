@@ -68,7 +68,7 @@ pub use ahead::Ahead;
 pub use condition::Condition;
 pub use config::Config;
 pub use error::Error;
-pub use files::{CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind};
+pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};

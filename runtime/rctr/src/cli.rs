@@ -8,9 +8,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, build, builder, completion, container_prune, copy, cp, create, diff, exec, export, history, images, import, info,
-    inspect, kill, load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push, registry,
-    rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
+    attach, boot, build, builder, commit, completion, container_prune, copy, cp, create, diff, exec, export, history, images,
+    import, info, inspect, kill, load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push,
+    registry, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -76,6 +76,7 @@ pub(crate) enum Verb {
     Push(push::Args),
     Copy(copy::Args),
     Cp(cp::Args),
+    Commit(commit::Args),
     Diff(diff::Args),
     Export(export::Args),
     Save(save::Args),
@@ -163,6 +164,7 @@ impl Verb {
             Verb::Push(args) => push::run(context, args),
             Verb::Copy(args) => copy::run(context, args),
             Verb::Cp(args) => cp::run(context, &args),
+            Verb::Commit(args) => commit::run(context, args),
             Verb::Diff(args) => diff::run(context, &args),
             Verb::Export(args) => export::run(context, &args),
             Verb::Save(args) => save::run(context, args),

@@ -21,23 +21,15 @@ const UNSIZED: u64 = 64 << 20;
 /// An archive that is written.
 pub(super) struct Packed<'a> {
     tar: Builder<&'a mut dyn io::Write>,
-    /// The folder whose content it is is a member, too.
-    top: bool,
 }
 
 impl<'a> Packed<'a> {
     pub(super) fn new(out: &'a mut dyn io::Write) -> Self {
-        Packed { tar: Builder::new(out), top: true }
-    }
-
-    /// Leaves the folder itself out whose content it is.
-    pub(super) fn without_top(self) -> Self {
-        Packed { top: false, ..self }
+        Packed { tar: Builder::new(out) }
     }
 
     fn write(&mut self, item: &Item, bytes: &mut dyn Read) -> io::Result<()> {
         let path = match item.path.as_os_str().is_empty() {
-            true if !self.top => return Ok(()),
             true => PathBuf::from("./"),
             false => item.path.clone(),
         };

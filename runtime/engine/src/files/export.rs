@@ -1,16 +1,12 @@
 //! `export`: a container's root file system as an archive, without what is mounted in it.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use sys::Call;
 
-use super::archive::Packed;
-use super::item::Sink;
-use super::walk::Walk;
 use crate::create::{Folder, in_charge, take_charge};
 use crate::error::During;
 use crate::wait::open_process;
@@ -22,7 +18,7 @@ impl Engine {
     pub fn export(&self, given: &str, out: &mut dyn Write) -> Result<(), Error> {
         let container = self.container(given)?;
         if let Some(rootfs) = of_running(&container)? {
-            return pack(&rootfs, out);
+            return Ok(images::pack(rootfs.as_fd(), out)?);
         }
         let id = &container.record.id;
         let lock = Folder::lock(&self.config, id)?;
@@ -32,12 +28,12 @@ impl Engine {
         let container = state::load(&self.config, id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?;
         if let Some(rootfs) = of_running(&container)? {
             drop(lock);
-            return pack(&rootfs, out);
+            return Ok(images::pack(rootfs.as_fd(), out)?);
         }
         let _charge = take_charge(&lock)?;
         let record: &Record = &container.record;
         recover::leftovers(&self.config, id, Some(record))?;
-        pack(&self.rootfs(record)?, out)
+        Ok(images::pack(self.rootfs(record)?.as_fd(), out)?)
     }
 }
 
@@ -61,10 +57,4 @@ fn of_running(container: &Container) -> Result<Option<OwnedFd>, Error> {
         Err(error) if error.errno() == rustix::io::Errno::SRCH => Ok(None),
         rootfs => rootfs.during(|| format!("reach the files of container {}", container.record.name)).map(Some),
     }
-}
-
-fn pack(rootfs: &OwnedFd, out: &mut dyn Write) -> Result<(), Error> {
-    let mut sink = Packed::new(out).without_top();
-    Walk::new(&mut sink).send(rootfs, Path::new(""))?;
-    sink.finish()
 }

@@ -12,6 +12,7 @@
 
 mod archive;
 mod changes;
+mod commit;
 mod copy;
 mod export;
 mod item;
@@ -21,4 +22,5 @@ mod walk;
 mod write;
 
 pub use changes::{Difference, DifferenceKind};
+pub use commit::CommitRequest;
 pub use copy::{CopyFrom, CopyOptions, CopyTo};

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    attach, build, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill, load, logs,
-    pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
+    attach, build, commit, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill, load,
+    logs, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
 };
 use crate::cli::Verb;
 
@@ -73,6 +73,7 @@ pub(crate) enum Container {
     Unpause(pause::Unpause),
     Update(update::Args),
     Prune(container_prune::Args),
+    Commit(commit::Args),
     Cp(cp::Args),
     Diff(diff::Args),
     Export(export::Args),
@@ -102,6 +103,7 @@ impl From<Container> for Verb {
             Container::Unpause(args) => Verb::Unpause(args),
             Container::Update(args) => Verb::Update(args),
             Container::Prune(args) => Verb::ContainerPrune(args),
+            Container::Commit(args) => Verb::Commit(args),
             Container::Cp(args) => Verb::Cp(args),
             Container::Diff(args) => Verb::Diff(args),
             Container::Export(args) => Verb::Export(args),

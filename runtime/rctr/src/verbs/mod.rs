@@ -4,6 +4,7 @@ pub(crate) mod attach;
 pub(crate) mod boot;
 pub(crate) mod build;
 pub(crate) mod builder;
+pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod container_prune;
 pub(crate) mod copy;
