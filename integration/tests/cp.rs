@@ -434,7 +434,7 @@ fn the_kernels_own_files() {
     let t = Env::new();
     fs::write(t.path("file"), "x").expect("a file");
     let file = t.path("file").display().to_string();
-    let links = "ln -s /proc/sys/kernel /kernel; ln -s /sys/kernel /sysfs; echo ready; sleep 1000";
+    let links = "ln -s /proc/sys/kernel /kernel; ln -s /sys/kernel /sysfs; echo ready; sleep 1000; true";
     t.rctr(["run", "-d", "--privileged", "--name", "app", "busybox", "sh", "-c", links]).ok();
     t.wait_for_log("app", "ready");
     let before = fs::read_to_string("/proc/sys/kernel/core_pattern").expect("a setting");
