@@ -50,7 +50,7 @@ impl Engine {
     pub fn differences(&self, given: &str) -> Result<Vec<Difference>, Error> {
         let record = self.container(given)?.record;
         let during = || format!("compare container {} with its image", record.name);
-        let upper = sys::fs::open_dir(self.config.container(&record.id).join("upper")).during(during)?;
+        let upper = sys::fs::open_dir(record.writable(&self.config).join("upper")).during(during)?;
         let image = overlay::mount_read_only(&self.lower(&record)?, &self.config.containers())?;
         let image = openat(&image, ".", FOLDER, Mode::empty()).call(|| "openat(image)").during(during)?;
         let mut found = Vec::new();

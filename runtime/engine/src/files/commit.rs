@@ -69,7 +69,7 @@ impl Engine {
         config.insert("config".to_owned(), run.into());
         config.insert("created".to_owned(), json!(request.created));
         config.insert("author".to_owned(), json!(request.author));
-        let new = self.images.layer_of(&self.config.container(&record.id).join("upper"), &LayerOptions::default())?;
+        let new = self.images.layer_of(&record.writable(&self.config).join("upper"), &LayerOptions::default())?;
         let entry = json!({
             "created": request.created, "created_by": record.args().join(" "), "author": request.author, "comment": request.message,
             "empty_layer": new.is_none(),

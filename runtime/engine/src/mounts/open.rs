@@ -19,9 +19,9 @@ use crate::request::{Mount, MountSource, Propagation};
 use crate::spec::user::Identity;
 use crate::{Engine, Error, Record, overlay, volume};
 
-/// What stands for the mount number `at` in the OCI configuration, where it is no path of the host. `files` is the container's folder.
-pub(crate) fn stand_in(files: &Path, at: usize) -> PathBuf {
-    files.join("mounts").join(at.to_string())
+/// What stands for the mount number `at` in the OCI configuration, where it is no path of the host. Nobody ever looks it up.
+pub(crate) fn stand_in(at: usize) -> PathBuf {
+    PathBuf::from(format!("/.rctr-mounts/{at}"))
 }
 
 /// Opens all mounts of `record` that are no paths of the host, by what stands for them, and makes sure that the others are there.
@@ -29,7 +29,6 @@ pub(crate) fn stand_in(files: &Path, at: usize) -> PathBuf {
 /// # Errors
 /// Each names the mount's place and what is missing.
 pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Result<BTreeMap<PathBuf, OwnedFd>, Error> {
-    let files = engine.config.container(&record.id);
     let mut trees = BTreeMap::new();
     for (at, mount) in record.mounts.iter().enumerate() {
         let tree = match &mount.source {
@@ -42,7 +41,7 @@ pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Res
         if mount.chown {
             give(mount, tree.as_ref(), identity)?;
         }
-        trees.extend(tree.map(|tree| (stand_in(&files, at), tree)));
+        trees.extend(tree.map(|tree| (stand_in(at), tree)));
     }
     Ok(trees)
 }

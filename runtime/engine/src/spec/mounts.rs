@@ -35,7 +35,7 @@ pub(super) fn mounts(record: &Record, files: &Path) -> Vec<Mount> {
     let dev = is_bound(record, Path::new("/dev"));
     let replaced = |target: &Path| is_bound(record, target) || dev && target.starts_with("/dev");
     all.retain(|mount| !replaced(mount.destination()));
-    all.extend(record.mounts.iter().enumerate().map(|(at, mount)| wanted(mount, &stand_in(files, at))));
+    all.extend(record.mounts.iter().enumerate().map(|(at, mount)| wanted(mount, &stand_in(at))));
     all.sort_by_key(|mount| mount.destination().components().count());
     all
 }
