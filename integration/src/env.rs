@@ -273,7 +273,15 @@ impl Env {
     }
 
     fn look(&self) -> Host {
-        Host::look(&[self.folder.path(), self.run()], &self.bridge)
+        // The layers that are mounted for all containers stay.
+        let run = ["containers", "net", "images"].map(|name| self.run().join(name));
+        Host::look(&[self.folder.path(), &run[0], &run[1], &run[2]], &self.bridge)
+    }
+
+    /// How many layers are mounted for all containers.
+    #[must_use]
+    pub fn mounted_layers(&self) -> usize {
+        leaks::mounts(&[&self.run().join("layers")]).len()
     }
 
     fn left_on_host(&self) -> Vec<String> {
@@ -288,7 +296,10 @@ impl Env {
         // A volume is kept, but for what is being made or removed.
         let volumes = leaks::files(&self.root().join("volumes"), &|path| !half_volume(path));
         left.extend(volumes.into_iter().map(|path| format!("volumes/{path}")));
-        left.extend(leaks::files(self.run(), &allowed_at_run_time).into_iter().map(|path| format!("run/{path}")));
+        for folder in ["containers", "net"] {
+            let below = leaks::files(&self.run().join(folder), &allowed_at_run_time);
+            left.extend(below.into_iter().map(|path| format!("run/{folder}/{path}")));
+        }
         left
     }
 
@@ -377,6 +388,7 @@ impl Drop for Env {
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
         let _ = Command::new("nft").args(["delete", "table", "ip", &self.bridge]).stderr(Stdio::null()).status();
         leaks::remove_cgroup(&self.cgroup());
+        leaks::unmount(&[self.run(), self.folder.path()]);
     }
 }
 

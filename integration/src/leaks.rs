@@ -53,7 +53,8 @@ pub fn of_caller(folders: &[&Path], cgroup: &str, states: &Path) -> Vec<String> 
     left
 }
 
-fn mounts(folders: &[&Path]) -> Vec<String> {
+/// The mounts below some folders.
+pub(crate) fn mounts(folders: &[&Path]) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
     let ours = points.filter(|point| folders.iter().any(|folder| Path::new(point).starts_with(folder)));
@@ -93,6 +94,13 @@ fn collect_folders(parent: &Path, found: &mut BTreeSet<String>) {
             found.insert(format!("cgroup {}", entry.path().display()));
             collect_folders(&entry.path(), found);
         }
+    }
+}
+
+/// Unmounts what is mounted below some folders.
+pub fn unmount(folders: &[&Path]) {
+    for point in mounts(folders).iter().rev() {
+        let _ = rustix::mount::unmount(point.trim_start_matches("mount "), rustix::mount::UnmountFlags::DETACH);
     }
 }
 
@@ -149,10 +157,7 @@ pub fn clear_caller(folders: &[&Path], cgroup: &str) {
     for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
-    for point in mounts(folders) {
-        let point = point.trim_start_matches("mount ");
-        let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
-    }
+    unmount(folders);
     for point in hierarchies() {
         let mut found = BTreeSet::new();
         collect_folders(&point.join(cgroup), &mut found);

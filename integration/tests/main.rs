@@ -22,6 +22,7 @@ mod inspect;
 mod kill9;
 mod limits;
 mod logs;
+mod mount;
 mod mounts;
 mod named_volumes;
 mod networks;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         pull::TESTS,
         tree::TESTS,
         images::TESTS,
+        mount::TESTS,
         run::TESTS,
         create_start::TESTS,
         exec::TESTS,

@@ -17,7 +17,8 @@ integration::tests![
     no_entry_reaches_outside,
     damaged_sizes_are_refused,
     layers_of_both_kinds_stack,
-    an_image_is_mounted_only_while_a_container_runs,
+    layers_are_mounted_once,
+    layers_are_mounted_once_by_many_at_once,
     a_kernel_without_erofs,
 ];
 
@@ -147,27 +148,61 @@ fn layers_of_both_kinds_stack() {
     }
 }
 
-fn erofs_mounts() -> usize {
-    // Those that are attached; a container's own are seen by nobody else.
-    std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").matches(" - erofs ").count()
-}
-
-/// No mount is left by a container that ended, was killed, or whose monitor was.
-fn an_image_is_mounted_only_while_a_container_runs() {
+/// Layers are mounted once for all containers, whoever is killed, and go with their image, or when they are not needed.
+fn layers_are_mounted_once() {
     let t = Env::with_driver("erofs");
     let one = t.start(["--network", "none", "test/tree", "sleep", "1000"]);
-    t.rctr(["exec", &one, "cat", "/t/hard"]).ok().says("kept");
-    assert_eq!(erofs_mounts(), 0);
+    let layers = t.inspect("test/tree", "{{json .RootFS.Layers}}").split(',').count();
+    let kept = |id: &str| {
+        t.rctr(["exec", id, "cat", "/t/hard"]).ok().says("kept");
+    };
+    kept(&one);
+    assert_eq!(t.mounted_layers(), layers);
+    let two = t.start(["--network", "none", "test/tree", "sleep", "1000"]);
     t.rctr(["kill", &one]).ok();
     t.rctr(["wait", &one]).ok();
+    assert_eq!(t.mounted_layers(), layers);
+    // In use, then in use by nobody that runs.
+    t.rctr(["image", "prune", "-f"]).ok();
+    assert_eq!(t.mounted_layers(), layers);
+    t.rctr(["rm", "-f", &two]).ok();
+    t.rctr(["image", "prune", "-f"]).ok();
+    assert_eq!(t.mounted_layers(), 0);
     t.rctr(["start", &one]).ok();
-    t.rctr(["exec", &one, "cat", "/t/hard"]).ok().says("kept");
+    kept(&one);
+    assert_eq!(t.mounted_layers(), layers);
+    // By hand: a container that runs has mounts of its own.
+    integration::leaks::unmount(&[t.run()]);
+    kept(&one);
     t.rctr(["rm", "-f", &one]).ok();
+    t.rctr(["run", "--rm", "--network", "none", "test/tree", "cat", "/t/hard"]).ok().says("kept");
     t.nothing_left();
     // Nothing has the image open any more: it can go, and its place is free.
     t.rctr(["rmi", "test/tree"]).ok();
-    let left: Vec<_> = std::fs::read_dir(t.root().join("images/layers/sha256")).expect("a folder").flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(t.mounted_layers(), 0);
+    let left = |folder: &std::path::Path| {
+        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&t.root().join("images/layers/sha256")), left(&t.run().join("layers")));
+    assert!(left(&t.run().join("layers")).is_empty());
+}
+
+/// Many starts at once make one mount of each layer.
+fn layers_are_mounted_once_by_many_at_once() {
+    let t = Env::with_driver("erofs");
+    t.rctr(["pull", "-q", "test/tree"]).ok();
+    let layers = t.inspect("test/tree", "{{json .RootFS.Layers}}").split(',').count();
+    let running: Vec<_> = (0..16).map(|_| t.spawn(["run", "--rm", "--network", "none", "test/tree", "cat", "/t/hard"])).collect();
+    // While layers are unmounted under them.
+    for _ in 0..8 {
+        t.rctr(["image", "prune", "-f"]).ok();
+    }
+    for run in running {
+        run.finish().ok().says("kept");
+    }
+    t.rctr(["run", "--rm", "--network", "none", "test/tree", "true"]).ok();
+    assert_eq!(t.mounted_layers(), layers);
+    t.nothing_left();
 }
 
 /// Where images cannot be mounted, folders take their place, unless images were asked for.

@@ -17,7 +17,6 @@ use rustix::io::Errno;
 use sys::Call;
 
 use super::Store;
-use super::driver::Lower;
 use super::layers::{IMAGE, LayerFile, TREE, write_layer};
 use crate::Digest;
 use crate::erofs::{self, Unreadable};
@@ -81,14 +80,6 @@ impl Store {
         }
         layer.base = Some(base.to_owned());
         write_layer(self, &self.layer(digest), digest, &layer)
-    }
-
-    /// A layer as others see it.
-    fn open_lower(&self, digest: &Digest) -> Result<OwnedFd> {
-        match self.lower_of(digest)? {
-            Lower::Folder(tree) => sys::fs::open_dir(tree).doing(|| format!("open layer {digest}")),
-            Lower::Mount(mount) => Ok(mount),
-        }
     }
 
     /// A layer to be changed.

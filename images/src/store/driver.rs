@@ -59,7 +59,8 @@ pub struct InvalidDriver(String);
 pub enum Lower {
     /// A folder of the store.
     Folder(PathBuf),
-    /// A mount that is attached nowhere. It goes with its last descriptor and the last mount on top of it.
+    /// A mount: one that others use as well if the store shares its layers ([`Store::sharing`]). Otherwise it is attached nowhere, and
+    /// goes with its last descriptor and the last mount on top of it.
     Mount(OwnedFd),
 }
 
@@ -82,9 +83,11 @@ impl Store {
 
     /// Whether a new layer becomes an image.
     pub(crate) fn makes_images(&self) -> Result<bool> {
+        let can_mount = || self.can_mount.get_or_init(|| self.probe());
         match self.driver {
-            Driver::Tree | Driver::Auto => Ok(false),
-            Driver::Erofs => match self.can_mount.get_or_init(|| self.probe()) {
+            Driver::Tree => Ok(false),
+            Driver::Auto => Ok(can_mount().is_ok()),
+            Driver::Erofs => match can_mount() {
                 Ok(()) => Ok(true),
                 Err(source) => Err(Error::NoErofs { folder: self.root.clone(), source: source.clone() }),
             },

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use super::Store;
 use super::blobs::algorithm;
 use super::driver::{self, Lower};
 use super::locks::Lock;
+use super::shared;
 use crate::Digest;
 use crate::erofs::{self, Sum, Unreadable, Written};
 use crate::error::{Doing, Error, Result};
@@ -97,14 +99,28 @@ impl Store {
         image.layers.iter().rev().map(|layer| self.lower_of(&layer.digest)).collect()
     }
 
-    /// One layer, mounted if it is an image.
+    /// One layer. If it is an image it is mounted: once for all, in a store that shares its layers (see `shared`).
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is gone; the kernel cannot mount it.
     pub fn lower_of(&self, digest: &Digest) -> Result<Lower> {
+        let image = match self.find_layer(digest)? {
+            Found::Tree(tree) => return Ok(Lower::Folder(tree)),
+            Found::Image(image) => image,
+        };
+        let mount = match &self.shared {
+            Some(folder) => shared::mount(&image, &folder.join(digest.hex())),
+            None => driver::mount(&image),
+        };
+        mount.map(Lower::Mount).doing(|| format!("mount layer {digest}"))
+    }
+
+    /// The folder with one layer's files, of a mount of its own if it is an image.
+    pub(super) fn open_lower(&self, digest: &Digest) -> Result<OwnedFd> {
+        let what = || format!("open layer {digest}");
         match self.find_layer(digest)? {
-            Found::Tree(tree) => Ok(Lower::Folder(tree)),
-            Found::Image(image) => driver::mount(&image).map(Lower::Mount).doing(|| format!("mount layer {digest}")),
+            Found::Tree(tree) => sys::fs::open_dir(tree).doing(what),
+            Found::Image(image) => driver::mount(&image).doing(what),
         }
     }
 
@@ -218,6 +234,7 @@ impl<'a> Staged<'a> {
     /// An empty folder for a layer whose lock is held; what a killed process left there, or a damaged layer, goes first.
     pub(crate) fn new(store: &'a Store, digest: &'a Digest, lock: Lock) -> Result<Self> {
         let part = store.beside(digest, "part");
+        store.unmount_layer(digest)?;
         for old in [part.clone(), store.layer(digest)] {
             remove(&old)?;
         }

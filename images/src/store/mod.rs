@@ -52,6 +52,7 @@ mod making;
 mod publish;
 mod refs;
 mod remove;
+mod shared;
 mod sweep;
 
 #[cfg(test)]
@@ -85,6 +86,8 @@ use crate::error::{Doing, Result};
 pub struct Store {
     root: PathBuf,
     driver: Driver,
+    /// Where images of layers are mounted for all.
+    shared: Option<PathBuf>,
     /// Whether the kernel can mount images that are in this store, once somebody wanted to know.
     can_mount: Arc<OnceLock<sys::Result<()>>>,
 }
@@ -93,7 +96,7 @@ impl Store {
     /// Opens the store in the folder `root`, such as `/var/lib/rctr/images`, and makes what is missing, for its owner only
     /// (CVE-2021-41091: others must not reach setuid files in a layer).
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Store { root: root.to_owned(), driver: Driver::Auto, can_mount: Arc::default() };
+        let store = Store { root: root.to_owned(), driver: Driver::Auto, shared: None, can_mount: Arc::default() };
         if !store.leases().is_dir() {
             for folder in
                 [store.root.join("refs/@"), store.root.join("blobs/sha256"), store.root.join("layers/sha256"), store.leases()]

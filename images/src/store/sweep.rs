@@ -45,6 +45,7 @@ impl Store {
             remove(&part)?;
             if !self.layer_is_used(&digest)? && fs::symlink_metadata(&layer).is_ok() {
                 remove(&gone)?;
+                self.unmount_layer(&digest)?;
                 fs::rename(&layer, &gone).call(|| format!("rename({layer:?}, {gone:?})")).doing(|| "remove a layer")?;
                 removed.push(digest);
             }

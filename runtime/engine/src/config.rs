@@ -50,6 +50,16 @@ impl Config {
         self.run.join("containers").join(id)
     }
 
+    /// Where images of layers are mounted for all containers.
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.run.join("layers")
+    }
+
+    /// Where images are mounted to be looked at.
+    pub(crate) fn views(&self) -> PathBuf {
+        self.run.join("images")
+    }
+
     /// The folder of names.
     pub(crate) fn names(&self) -> PathBuf {
         self.root.join("names")

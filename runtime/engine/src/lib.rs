@@ -21,6 +21,8 @@
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
 //! RUN/net/         address leases, names
+//! RUN/layers/HEX   an image of a layer, mounted for all containers (see `images`)
+//! RUN/images/HEX   an image, mounted to be looked at                                     view.rs
 //! ```
 //!
 //! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
@@ -36,6 +38,7 @@ mod create;
 mod error;
 mod exec;
 mod files;
+mod layers;
 mod logs;
 mod mounts;
 mod names;
@@ -60,6 +63,7 @@ mod state;
 mod stop;
 mod update;
 mod usage;
+mod view;
 mod volume;
 mod wait;
 
@@ -83,6 +87,7 @@ pub use state::Container;
 pub use stop::Grace;
 pub use update::Change;
 pub use usage::Usage;
+pub use view::View;
 pub use volume::{Volume, VolumeRecord};
 
 /// The containers and images below one [`Config`].
@@ -106,7 +111,7 @@ impl Engine {
             }
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
-        let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage);
+        let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage).sharing(config.layers());
         Ok(Engine { config, images })
     }
 

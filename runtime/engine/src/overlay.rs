@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use images::{Lower, RootFolder};
-use rustix::fs::{CWD, Mode};
+use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
+use rustix::mount::MountAttrFlags;
 use sys::Call;
 use sys::mount::Filesystem;
 
@@ -26,12 +26,12 @@ pub(crate) fn mount(lower: &[Lower], folder: &Path, volatile: bool) -> Result<Ow
         forget_unsynced(folder).during(what)?;
     }
     let upper = Upper { folder, volatile };
-    mounted(lower, Some(&upper), &folder.join("log")).during(what)
+    mounted(lower, "overlay", Some(&upper)).during(what)
 }
 
-/// Mounts `lower` (topmost first, two at least) so that nobody can write to it. `place` is any folder.
-pub(crate) fn mount_read_only(lower: &[Lower], place: &Path) -> Result<OwnedFd, Error> {
-    mounted(lower, None, place).during(|| "mount an image's files")
+/// Mounts `lower` (topmost first, two at least) so that nobody can write to it. `source` is what the mount table says it is made of.
+pub(crate) fn mount_read_only(lower: &[Lower], source: &str) -> Result<OwnedFd, Error> {
+    mounted(lower, source, None).during(|| "mount an image's files")
 }
 
 /// What is on top.
@@ -41,10 +41,12 @@ struct Upper<'a> {
     volatile: bool,
 }
 
-fn mounted(lower: &[Lower], upper: Option<&Upper<'_>>, place: &Path) -> sys::Result<OwnedFd> {
-    match with(upper, |overlay| add(overlay, lower)) {
-        // `lowerdir+` is known since Linux 6.7, for descriptors since 6.13, and for a mount that is attached nowhere since 6.15.
-        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => by_paths(lower, upper, place),
+fn mounted(lower: &[Lower], source: &str, upper: Option<&Upper<'_>>) -> sys::Result<OwnedFd> {
+    match with(source, upper, |overlay| add(overlay, lower)) {
+        // `lowerdir+` is known since Linux 6.7, and for descriptors since 6.13. To older kernels a layer is a path.
+        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => {
+            with(source, upper, |overlay| overlay.set("lowerdir", joined(lower)).map(drop))
+        }
         other => other,
     }
 }
@@ -59,41 +61,6 @@ fn add(overlay: &Filesystem, lower: &[Lower]) -> sys::Result<()> {
     Ok(())
 }
 
-/// For older kernels, to which a layer is a path: mounts are attached meanwhile, where nobody else sees them.
-fn by_paths(lower: &[Lower], upper: Option<&Upper<'_>>, place: &Path) -> sys::Result<OwnedFd> {
-    let mounted = |paths: &[PathBuf]| with(upper, |overlay| overlay.set("lowerdir", joined(paths)).map(drop));
-    if lower.iter().all(|layer| matches!(layer, Lower::Folder(_))) {
-        return mounted(&lower.iter().map(Lower::path).collect::<Vec<_>>());
-    }
-    // A mount namespace of a thread's own: it and what is attached in it ends with the thread, even if the process is killed.
-    let attached = || mounted(&attach(lower, place)?);
-    match std::thread::scope(|scope| scope.spawn(attached).join()) {
-        Ok(mount) => mount,
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
-/// Moves this thread to a mount namespace of its own, and attaches the mounts of `lower` over the folder `place` there.
-fn attach(lower: &[Lower], place: &Path) -> sys::Result<Vec<PathBuf>> {
-    sys::ns::unshare(sys::ns::kind::MOUNT as i32)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).call(|| "mount(/, MS_PRIVATE | MS_REC)")?;
-    let tmpfs = Filesystem::open("tmpfs")?.mount(MountAttrFlags::empty())?;
-    let to = |mount: &OwnedFd, path: &Path| {
-        move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call(|| format!("move_mount({path:?})"))
-    };
-    to(&tmpfs, place)?;
-    let path = |(number, layer): (usize, &Lower)| match layer {
-        Lower::Folder(path) => Ok(path.clone()),
-        Lower::Mount(mount) => {
-            let path = place.join(number.to_string());
-            std::fs::create_dir(&path).call(|| format!("mkdir({path:?})"))?;
-            to(mount, &path)?;
-            Ok(path)
-        }
-    };
-    lower.iter().enumerate().map(path).collect()
-}
-
 /// A volatile mount leaves a mark that keeps overlayfs from ever mounting the folders again, as they may be incomplete after a power cut
 /// (overlayfs.rst, "Volatile mount"). It is there after a start that failed, or whose monitor was killed; such a container is started
 /// again all the same, for it is one whose files nobody wants to keep.
@@ -104,9 +71,9 @@ fn forget_unsynced(folder: &Path) -> sys::Result<()> {
     }
 }
 
-fn with(upper: Option<&Upper<'_>>, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
+fn with(source: &str, upper: Option<&Upper<'_>>, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
     let overlay = Filesystem::open("overlay")?;
-    overlay.set("source", "overlay")?;
+    overlay.set("source", source)?;
     layers(&overlay)?;
     let Some(Upper { folder, volatile }) = upper else {
         return overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY);
@@ -149,10 +116,10 @@ pub(crate) fn like_root(upper: &Path, root: Option<RootFolder>) -> sys::Result<(
 }
 
 /// Layers as one value, in which `:` and `\` are escaped.
-fn joined(lower: &[PathBuf]) -> String {
+fn joined(lower: &[Lower]) -> String {
     let mut value = String::new();
     for (at, layer) in lower.iter().enumerate() {
-        let escaped = layer.display().to_string().replace('\\', "\\\\").replace(':', "\\:");
+        let escaped = layer.path().display().to_string().replace('\\', "\\\\").replace(':', "\\:");
         let _ = write!(value, "{}{escaped}", if at == 0 { "" } else { ":" });
     }
     value
@@ -161,18 +128,33 @@ fn joined(lower: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::path::PathBuf;
+
+    use rustix::fs::CWD;
+    use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
     use super::*;
 
-    /// A layer with a file in it, attached nowhere.
-    fn layer(name: &str) -> Lower {
-        let mount = Filesystem::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap();
-        let layer = Lower::Mount(mount);
-        std::fs::write(layer.path().join(name), name).unwrap();
-        layer
+    /// A folder, and what is mounted there as a layer with a file in it.
+    struct Layer(PathBuf);
+
+    impl Layer {
+        fn mount(place: PathBuf) -> (Layer, Lower) {
+            std::fs::create_dir(&place).unwrap();
+            let mount = Filesystem::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap();
+            move_mount(&mount, "", CWD, &place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).unwrap();
+            std::fs::write(place.join(place.file_name().unwrap()), "").unwrap();
+            (Layer(place), Lower::Mount(mount))
+        }
     }
 
-    /// Mounts as layers, in the way of this kernel and in that of older ones, and nothing stays attached.
+    impl Drop for Layer {
+        fn drop(&mut self) {
+            let _ = unmount(&self.0, UnmountFlags::DETACH);
+        }
+    }
+
+    /// Mounts as layers, in the way of this kernel and in that of older ones, also after they are unmounted.
     #[test]
     fn mounts_as_layers() {
         if !rustix::process::geteuid().is_root() {
@@ -180,28 +162,27 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path();
-        let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        ["upper", "work", "log", "plain"].iter().for_each(|name| std::fs::create_dir(own.join(name)).unwrap());
+        ["upper", "work", "plain"].iter().for_each(|name| std::fs::create_dir(own.join(name)).unwrap());
         std::fs::write(own.join("plain/c"), "c").unwrap();
-        let lower = [layer("a"), layer("b"), Lower::Folder(own.join("plain"))];
+        let ((first, a), (second, b)) = (Layer::mount(own.join("a")), Layer::mount(own.join("b")));
+        let lower = [a, b, Lower::Folder(own.join("plain"))];
         let names = |mount: OwnedFd| {
             let mount = Lower::Mount(mount);
-            let mut names: Vec<_> =
-                std::fs::read_dir(mount.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let names = std::fs::read_dir(mount.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
             names.sort();
             names
         };
         assert_eq!(names(mount(&lower, own, true).unwrap()), ["a", "b", "c"]);
         forget_unsynced(own).unwrap();
         let upper = Upper { folder: own, volatile: true };
-        assert_eq!(names(by_paths(&lower, Some(&upper), &own.join("log")).unwrap()), ["a", "b", "c"]);
-        assert_eq!(names(mount_read_only(&lower, own).unwrap()), ["a", "b", "c"]);
-        assert_eq!(names(by_paths(&lower, None, own).unwrap()), ["a", "b", "c"]);
-        assert!(!mounts().contains(own.to_str().unwrap()));
+        let mount = with("overlay", Some(&upper), |overlay| overlay.set("lowerdir", joined(&lower)).map(drop)).unwrap();
+        drop((first, second, lower));
+        assert_eq!(names(mount), ["a", "b", "c"]);
     }
 
     #[test]
     fn separators_in_paths_are_escaped() {
-        assert_eq!(joined(&["/a:b".into(), "/c\\d".into()]), "/a\\:b:/c\\\\d");
+        assert_eq!(joined(&["/a:b", "/c\\d"].map(|path| Lower::Folder(path.into()))), "/a\\:b:/c\\\\d");
     }
 }

@@ -4,7 +4,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup, Devices};
-use images::Lower;
 use launch::Slot;
 use monitor::{Cleanup, Launch, LogLimits, Restart};
 use oci_spec::runtime::Spec;
@@ -75,17 +74,11 @@ impl Engine {
         Ok((monitor?, Prepared { launch, table, devices }))
     }
 
-    /// What is below a container's own files, topmost first.
-    pub(crate) fn lower(&self, record: &Record) -> Result<Vec<Lower>, Error> {
-        let layers = record.image.layers.iter().rev();
-        let mut lower = layers.map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
-        lower.push(Lower::Folder(self.config.base()));
-        Ok(lower)
-    }
-
     /// The root file system of a container that does not run, attached nowhere.
     pub(crate) fn rootfs(&self, record: &Record) -> Result<OwnedFd, Error> {
-        overlay::mount(&self.lower(record)?, &record.writable(&self.config), record.remove)
+        let folder = record.writable(&self.config);
+        let mount = |lower: &[_]| overlay::mount(lower, &folder, record.remove);
+        self.stacked(&record.image.layers, &self.config.base(), mount)
     }
 
     /// What needs no network.

@@ -9,8 +9,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, commit, completion, container_prune, copy, cp, create, diff, exec, export, history, images,
-    import, info, inspect, kill, load, login, logout, logs, management, manifest, network, oci, pause, port, prune, ps, pull, push,
-    registry, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, version, volume, wait,
+    import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause, port, prune, ps,
+    pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, unmount, update, version, volume,
+    wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -96,6 +97,12 @@ pub(crate) enum Verb {
     /// Only below `container`
     #[command(skip)]
     ContainerPrune(container_prune::Args),
+    /// Only below `image`
+    #[command(skip)]
+    Mount(mount::Args),
+    /// Only below `image`
+    #[command(skip)]
+    Unmount(unmount::Args),
     #[command(subcommand)]
     Network(network::Network),
     #[command(subcommand)]
@@ -175,6 +182,8 @@ impl Verb {
             Verb::Tag(args) => tag::run(context, args),
             Verb::History(args) => history::run(context, args),
             Verb::Prune(args) => prune::run(context, args),
+            Verb::Mount(args) => mount::run(context, args),
+            Verb::Unmount(args) => unmount::run(context, args),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
             Verb::Network(verb) => network::run(context, verb),

@@ -51,7 +51,8 @@ impl Engine {
         let record = self.container(given)?.record;
         let during = || format!("compare container {} with its image", record.name);
         let upper = sys::fs::open_dir(record.writable(&self.config).join("upper")).during(during)?;
-        let image = overlay::mount_read_only(&self.lower(&record)?, &self.config.containers())?;
+        let mount = |lower: &[_]| overlay::mount_read_only(lower, "overlay");
+        let image = self.stacked(&record.image.layers, &self.config.base(), mount)?;
         let image = openat(&image, ".", FOLDER, Mode::empty()).call(|| "openat(image)").during(during)?;
         let mut found = Vec::new();
         folder(&upper, Some(&image), Path::new("/"), 0, &mut found).during(during)?;

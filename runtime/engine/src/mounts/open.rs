@@ -6,7 +6,6 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use images::Lower;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, statx};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -17,7 +16,7 @@ use super::chown;
 use crate::error::During;
 use crate::request::{Mount, MountSource, Propagation};
 use crate::spec::user::Identity;
-use crate::{Engine, Error, Record, overlay, volume};
+use crate::{Engine, Error, Record, volume};
 
 /// What stands for the mount number `at` in the OCI configuration, where it is no path of the host. Nobody ever looks it up.
 pub(crate) fn stand_in(at: usize) -> PathBuf {
@@ -76,7 +75,7 @@ fn given(engine: &Engine, source: &MountSource) -> Result<Option<OwnedFd>, Error
             below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath))).map(Some)
         }
         MountSource::Image { name, subpath, layers, .. } => {
-            let tree = image(engine, layers)?;
+            let tree = engine.files_of(layers, "overlay")?;
             below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath))).map(Some)
         }
         MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Ok(None),
@@ -85,14 +84,6 @@ fn given(engine: &Engine, source: &MountSource) -> Result<Option<OwnedFd>, Error
 
 fn shown(path: &Option<PathBuf>) -> String {
     path.as_ref().map_or_else(|| "the files".to_owned(), |path| path.display().to_string())
-}
-
-/// The files of an image, read-only, as a detached mount.
-fn image(engine: &Engine, layers: &[images::Digest]) -> Result<OwnedFd, Error> {
-    let mut lower = layers.iter().rev().map(|digest| engine.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
-    // One layer alone is no overlay: below it comes an empty folder.
-    lower.push(Lower::Folder(engine.config.base().join("proc")));
-    overlay::mount_read_only(&lower, &engine.config.containers())
 }
 
 /// What is at `path` in a tree, as a tree. Its maker may have put links there: they lead to nowhere but into the tree.
@@ -168,7 +159,7 @@ pub(crate) fn take_volumes(engine: &Engine, record: &Record) -> Result<(), Error
     let files = OnceCell::new();
     let content = |target: &Path| {
         if files.get().is_none() {
-            let _ = files.set(image(engine, &record.image.layers)?);
+            let _ = files.set(engine.files_of(&record.image.layers, "overlay")?);
         }
         let Some(files) = files.get() else { return Ok(None) };
         let found = match open_in_root(files, target, OFlags::PATH, Mode::empty()) {

@@ -4,7 +4,8 @@ use clap::Subcommand;
 
 use super::{
     attach, build, commit, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill, load,
-    logs, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, update, wait,
+    logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, unmount,
+    update, wait,
 };
 use crate::cli::Verb;
 
@@ -26,6 +27,9 @@ pub(crate) enum Image {
     Load(load::Args),
     Import(import::Args),
     Build(Box<build::Args>),
+    Mount(mount::Args),
+    #[command(visible_alias = "umount")]
+    Unmount(unmount::Args),
 }
 
 impl From<Image> for Verb {
@@ -44,6 +48,8 @@ impl From<Image> for Verb {
             Image::Load(args) => Verb::Load(args),
             Image::Import(args) => Verb::Import(args),
             Image::Build(args) => Verb::Build(args),
+            Image::Mount(args) => Verb::Mount(args),
+            Image::Unmount(args) => Verb::Unmount(args),
         }
     }
 }

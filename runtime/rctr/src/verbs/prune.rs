@@ -41,6 +41,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         }
     }
     engine.images().sweep()?;
+    engine.unmount_layers()?;
     if !lines.is_empty() {
         println!("Deleted Images:\n{}\n", lines.join("\n"));
     }

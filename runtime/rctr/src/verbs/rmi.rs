@@ -36,12 +36,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     Ok(code)
 }
 
-/// Ids of the containers that need an image. Asked anew for each image, so that a container made meanwhile is seen.
+/// What needs an image: ids of containers, and where it is mounted. Asked anew for each image, so that one made meanwhile is seen.
 pub(crate) fn users(engine: &Engine, image: &Image) -> Vec<String> {
     let Ok(containers) = engine.containers() else { return vec!["containers that cannot be listed".to_owned()] };
+    let Ok(views) = engine.views() else { return vec!["mounts that cannot be listed".to_owned()] };
     let mounted = |mount: &Mount| matches!(&mount.source, MountSource::Image { manifest: Some(own), .. } if *own == image.manifest);
     let uses = containers
         .iter()
         .filter(|container| container.record.image.manifest == image.manifest || container.record.mounts.iter().any(mounted));
-    uses.map(|container| container.record.id[..12].to_owned()).collect()
+    let uses = uses.map(|container| container.record.id[..12].to_owned());
+    let views = views.iter().filter(|view| view.manifest == image.manifest);
+    uses.chain(views.map(|view| format!("a mount at {}", view.path.display()))).collect()
 }

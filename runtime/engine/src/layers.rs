@@ -1,0 +1,38 @@
+//! Layers that are mounted for all containers (see `images`), and stacks of them.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use images::{Digest, Lower};
+
+use crate::{Container, Engine, Error};
+
+impl Engine {
+    /// Unmounts layers that no running container has. Each start mounts those that it lacks.
+    ///
+    /// # Errors
+    /// A layer cannot be unmounted. The other ones are.
+    pub fn unmount_layers(&self) -> Result<(), Error> {
+        let containers = self.containers()?;
+        let running = containers.iter().filter(|container| container.is_running()).map(|Container { record, .. }| record);
+        let used: BTreeSet<_> = running.flat_map(|record| &record.image.layers).map(Digest::hex).collect();
+        Ok(self.images.unmount_layers(&|hex| used.contains(hex))?)
+    }
+
+    /// Gives `mount` the folders of `layers`, which are listed lowest first, topmost first, and then `bottom`.
+    pub(crate) fn stacked(
+        &self,
+        layers: &[Digest],
+        bottom: &Path,
+        mount: impl Fn(&[Lower]) -> Result<OwnedFd, Error>,
+    ) -> Result<OwnedFd, Error> {
+        let stack = || {
+            let mut lower = layers.iter().rev().map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
+            lower.push(Lower::Folder(bottom.to_owned()));
+            mount(&lower)
+        };
+        // Again: a layer may have been unmounted between the two steps.
+        stack().or_else(|_| stack())
+    }
+}
