@@ -13,6 +13,9 @@ use super::sum::Sum;
 /// Bytes that are written at once.
 const CHUNK: usize = 256 << 10;
 
+/// So many bytes and more are written from where they are, without a copy in the buffer.
+const DIRECT: usize = 64 << 10;
+
 /// Blocks are numbered with 32 bits, of which the highest number means none.
 const MOST: u64 = (u32::MAX as u64 - 1) * BLOCK as u64;
 
@@ -43,10 +46,20 @@ impl Output {
 
     pub(super) fn append(&mut self, mut bytes: &[u8]) -> sys::Result<()> {
         while !bytes.is_empty() {
-            let length = bytes.len().min(CHUNK - self.buffer.len());
-            self.buffer.extend_from_slice(&bytes[..length]);
-            bytes = &bytes[length..];
-            if self.buffer.len() == CHUNK {
+            let begun = self.buffer.len() % BLOCK;
+            if begun == 0 && bytes.len() >= DIRECT {
+                let (whole, rest) = bytes.split_at(bytes.len() / BLOCK * BLOCK);
+                self.flush()?;
+                self.write(whole)?;
+                bytes = rest;
+                continue;
+            }
+            // Of many bytes, only as many as the block lacks.
+            let room = if bytes.len() >= DIRECT + BLOCK { BLOCK - begun } else { CHUNK - self.buffer.len() };
+            let (some, rest) = bytes.split_at(bytes.len().min(room));
+            self.buffer.extend_from_slice(some);
+            bytes = rest;
+            if self.buffer.len() >= CHUNK {
                 self.flush()?;
             }
         }
@@ -115,12 +128,21 @@ impl Output {
     /// Writes all whole blocks.
     pub(super) fn flush(&mut self) -> sys::Result<()> {
         let whole = self.buffer.len() / BLOCK * BLOCK;
-        if whole > 0 {
-            self.sum.add(self.start, &self.buffer[..whole]);
-            write_at(&self.file, self.start, &self.buffer[..whole])?;
-            self.buffer.drain(..whole);
-            self.start += whole as u64;
+        if whole == 0 {
+            return Ok(());
         }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let written = self.write(&buffer[..whole]);
+        buffer.drain(..whole);
+        self.buffer = buffer;
+        written
+    }
+
+    /// Writes whole blocks, with nothing before them in the buffer.
+    fn write(&mut self, blocks: &[u8]) -> sys::Result<()> {
+        self.sum.add(self.start, blocks);
+        write_at(&self.file, self.start, blocks)?;
+        self.start += blocks.len() as u64;
         Ok(())
     }
 
@@ -151,7 +173,8 @@ mod tests {
         out.pad().unwrap();
         let kept = out.position();
         out.skip(2).unwrap();
-        out.append(&[2; CHUNK + 10]).unwrap();
+        out.append(&[2; 100]).unwrap();
+        out.append(&[2; CHUNK + 10 - 100]).unwrap();
         out.zeros(1 << 20).unwrap();
         out.append(b"x").unwrap();
         out.pad().unwrap();
