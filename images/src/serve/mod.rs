@@ -12,7 +12,7 @@
 //! | `accounts` | who may come in |
 //! | `manifests`, `blobs`, `uploads`, `lists` | the resources |
 //! | `storage` | files and links: the only module that knows paths |
-//! | `sink`, `incoming`, `reply`, `refusal` | bytes that come and go |
+//! | `sink`, `incoming`, `reply`, `pieces`, `refusal` | bytes that come and go |
 //! | `mirror` | fetches what is not here, once for all who ask |
 //!
 //! Memory is bounded by the connections: a manifest of 4 MiB at most, or two pieces of half a MiB each.
@@ -25,6 +25,7 @@ mod incoming;
 mod lists;
 mod manifests;
 mod mirror;
+mod pieces;
 mod refusal;
 mod reply;
 mod route;

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,17 +11,16 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use rustix::buffer::spare_capacity;
 use serde_json::Value;
 
+use super::pieces;
 use super::refusal::{Code, Refusal};
 
 /// The body of an answer.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// An answer, good or bad.
 pub(super) type Outcome = Result<Reply, Refusal>;
-
-/// Bytes of a file that are read at once.
-const PIECE: usize = 256 << 10;
 
 /// The digest of what is sent, or was stored.
 pub(super) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -102,16 +100,16 @@ pub(super) fn file(file: Arc<File>, start: u64, end: u64) -> Body {
 type Reading = Option<(tokio::task::JoinHandle<io::Result<Bytes>>, Arc<File>, u64, u64)>;
 
 fn read(file: Arc<File>, at: u64, end: u64) -> Reading {
-    let length = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE).min(PIECE);
+    let length = usize::try_from(end.saturating_sub(at)).unwrap_or(pieces::SIZE).min(pieces::SIZE);
     if length == 0 {
         return None;
     }
     let source = file.clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut piece = vec![0; length];
-        let read = source.read_at(&mut piece, at)?;
-        piece.truncate(read);
-        Ok(Bytes::from(piece))
+        let mut piece = pieces::take();
+        rustix::io::retry_on_intr(|| rustix::io::pread(&source, spare_capacity(&mut piece), at))?;
+        piece.truncate(length);
+        Ok(pieces::bytes(piece))
     });
     Some((reading, file, at, end))
 }
