@@ -54,18 +54,96 @@ pub fn applications() -> Result<Vec<(&'static str, Bundle)>> {
     Ok(vec![(NODEINFO, nodeinfo), (WEB, web), (PYINFO, pyinfo)])
 }
 
-/// The node image `count` times over, each as other layers with the same files: what a bench pulls needs never be removed.
+/// What an image that a bench pulls is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The node service: six layers, 8 500 entries, 287 MB.
+    Node,
+    /// One layer of 400 MB in a hundred files.
+    Large,
+    /// Ten layers of 6 000 files each, of three kilobytes on average.
+    Small,
+}
+
+impl Shape {
+    /// The layers, lowest first.
+    ///
+    /// # Errors
+    /// When they cannot be built.
+    pub fn layers(self, compression: Compression) -> Result<Vec<Layer>> {
+        match self {
+            Shape::Node => {
+                let app = pack(&[Entry::file("app.js", include_bytes!("../apps/nodeinfo/app.js"))], compression)?;
+                let below = debian::layers()?.into_iter();
+                let below =
+                    below.map(
+                        |layer| if compression == layer.compression { Ok(layer) } else { layer::recompressed(&layer, compression) },
+                    );
+                below.chain([Ok(app)]).collect()
+            }
+            Shape::Large => {
+                let file = |number: u32| Entry::file(&format!("data/{number}"), prose(number, 4 << 20));
+                Ok(vec![pack(&[Entry::dir("data")].into_iter().chain((0..100).map(file)).collect::<Vec<_>>(), compression)?])
+            }
+            Shape::Small => (0..10).map(|layer| pack(&small_files(layer), compression)).collect(),
+        }
+    }
+}
+
+/// A layer of sixty folders with a hundred small files each.
+fn small_files(layer: u32) -> Vec<Entry> {
+    let folder = move |folder: u32| {
+        let path = format!("small/{layer}-{folder}");
+        let file = |number: u32| {
+            let seed = (layer * 60 + folder) * 100 + number;
+            Entry::file(&format!("small/{layer}-{folder}/{number}.txt"), prose(seed, 200 + seed as usize * 7919 % 5800))
+        };
+        std::iter::once(Entry::dir(&path)).chain((0..100).map(file)).collect::<Vec<_>>()
+    };
+    std::iter::once(Entry::dir("small")).chain((0..60).flat_map(folder)).collect()
+}
+
+/// Text that compresses about as well as programs do, to a little more than a third.
+fn prose(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = u64::from(seed) << 1 | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32
+    };
+    let mut text = Vec::with_capacity(length + 64);
+    while text.len() < length {
+        let word = next();
+        match word % 4 {
+            // something that was there before
+            0 if text.len() > 4096 => {
+                let (back, length) = (word as usize / 4 % 4096 + 1, next() as usize % 24 + 4);
+                let start = text.len() - back.max(length);
+                text.extend_from_within(start..start + length);
+            }
+            _ => text.extend(format!("{:x} ", word % 50_000).bytes()),
+        }
+    }
+    text.truncate(length);
+    text
+}
+
+/// An image of this shape `count` times over, each as other layers with the same files: what a bench pulls needs never be removed.
 /// Handed to `push` one by one, because each is a hundred megabytes.
 ///
 /// # Errors
 /// When the layers cannot be built or `push` fails.
-pub fn node_variants(count: usize, push: &mut dyn FnMut(&str, &Bundle) -> Result<()>) -> Result<()> {
-    let mut layers = debian::layers()?;
-    layers.push(pack(&[Entry::file("app.js", include_bytes!("../apps/nodeinfo/app.js"))], Compression::Gzip)?);
+pub fn variants(
+    shape: Shape,
+    compression: Compression,
+    count: usize,
+    push: &mut dyn FnMut(usize, &Bundle) -> Result<()>,
+) -> Result<()> {
+    let layers = shape.layers(compression)?;
+    let format = if compression == Compression::Zstd { Format::Oci } else { Format::Docker };
     for number in 0..count {
         let varied = layers.iter().map(|layer| Ok(layer::variants(layer, number..number + 1)?.remove(0)));
-        let image = Image::new(Format::Docker, varied.collect::<Result<_>>()?, json!({"Entrypoint": ["node", "app.js"]}));
-        push(&format!("smlinux/nodeinfo:n{number}"), &image.bundle())?;
+        let image = Image::new(format, varied.collect::<Result<_>>()?, json!({"Entrypoint": ["node", "app.js"]}));
+        push(number, &image.bundle())?;
     }
     Ok(())
 }

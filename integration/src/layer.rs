@@ -268,12 +268,7 @@ pub fn pack(entries: &[Entry], compression: Compression) -> Result<Layer> {
 /// # Errors
 /// When writing fails or a host file to copy cannot be read.
 pub fn write(entries: &[Entry], compression: Compression, to: &mut dyn Write) -> Result<String> {
-    let encoder: Box<dyn Encoder> = match compression {
-        Compression::None => Box::new(Plain(to)),
-        Compression::Gzip => Box::new(GzEncoder::new(to, flate2::Compression::default())),
-        Compression::Zstd => Box::new(zstd::Encoder::new(to, 3)?),
-    };
-    let mut tar = tar::Builder::new(Hashing { to: encoder, hash: Sha256::new() });
+    let mut tar = tar::Builder::new(Hashing { to: encoder(compression, to)?, hash: Sha256::new() });
     for entry in entries {
         entry.append(&mut tar)?;
     }
@@ -282,22 +277,47 @@ pub fn write(entries: &[Entry], compression: Compression, to: &mut dyn Write) ->
     Ok(format!("sha256:{}", hex(&hash.finalize())))
 }
 
-/// Copies of a gzip layer that unpack to the same files and yet are other layers, one for each number: so much more of the
+/// The same layer, compressed in another way.
+///
+/// # Errors
+/// When the layer cannot be read.
+pub fn recompressed(layer: &Layer, compression: Compression) -> Result<Layer> {
+    let tar = uncompressed(layer, Vec::new())?;
+    let mut bytes = Vec::new();
+    let mut to = encoder(compression, &mut bytes)?;
+    to.write_all(&tar)?;
+    to.finish()?;
+    Ok(Layer { compression, digest: digest(&bytes), size: bytes.len() as u64, data: Data::Bytes(bytes), ..layer.clone() })
+}
+
+fn uncompressed<W: Write>(layer: &Layer, mut to: W) -> Result<W> {
+    let bytes = layer.data.read()?;
+    let mut from: Box<dyn Read + '_> = match layer.compression {
+        Compression::None => Box::new(bytes.as_slice()),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes.as_slice())),
+        Compression::Zstd => Box::new(zstd::Decoder::new(bytes.as_slice())?),
+    };
+    io::copy(&mut from, &mut to)?;
+    Ok(to)
+}
+
+/// Copies of a layer that unpack to the same files and yet are other layers, one for each number: so much more of the
 /// zeros that end a tar.
 ///
 /// # Errors
-/// When the layer cannot be read or is not gzip.
+/// When the layer cannot be read.
 pub fn variants(layer: &Layer, numbers: std::ops::Range<usize>) -> Result<Vec<Layer>> {
     let original = layer.data.read()?;
-    let mut tar = Hashing { to: io::sink(), hash: Sha256::new() };
-    io::copy(&mut flate2::read::MultiGzDecoder::new(original.as_slice()), &mut tar)?;
+    let tar = uncompressed(layer, Hashing { to: io::sink(), hash: Sha256::new() })?;
     let variant = |number: usize| -> Result<Layer> {
         let zeros = vec![0; 512 * (number + 1)];
         let mut hash = tar.hash.clone();
         hash.update(&zeros);
-        let mut end = GzEncoder::new(Vec::new(), flate2::Compression::default());
+        // One more member, or frame.
+        let mut bytes = original.clone();
+        let mut end = encoder(layer.compression, &mut bytes)?;
         end.write_all(&zeros)?;
-        let bytes = [original.as_slice(), &end.finish()?].concat();
+        end.finish()?;
         let diff_id = format!("sha256:{}", hex(&hash.finalize()));
         Ok(Layer { digest: digest(&bytes), diff_id, size: bytes.len() as u64, data: Data::Bytes(bytes), ..layer.clone() })
     };
@@ -334,6 +354,14 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
+}
+
+fn encoder(compression: Compression, to: &mut dyn Write) -> Result<Box<dyn Encoder + '_>> {
+    Ok(match compression {
+        Compression::None => Box::new(Plain(to)),
+        Compression::Gzip => Box::new(GzEncoder::new(to, flate2::Compression::default())),
+        Compression::Zstd => Box::new(zstd::Encoder::new(to, 3)?),
+    })
 }
 
 trait Encoder: Write {
@@ -393,14 +421,18 @@ mod tests {
     #[test]
     fn variants_hold_the_same_files() {
         let layer = pack(&[Entry::file("f", "hello")], Compression::Gzip).unwrap();
-        let variants = variants(&layer, 0..2).unwrap();
-        assert!(variants[0].digest != variants[1].digest && variants[0].diff_id != layer.diff_id);
-        for variant in variants {
-            let mut tar = Vec::new();
-            let bytes = variant.data.read().unwrap();
-            flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut tar).unwrap();
-            assert_eq!(digest(&tar), variant.diff_id);
-            assert_eq!(names(&variant), ["f"]);
+        let other = recompressed(&layer, Compression::Zstd).unwrap();
+        assert!(other.digest != layer.digest && other.diff_id == layer.diff_id);
+        for layer in [layer, other] {
+            let variants = variants(&layer, 0..2).unwrap();
+            assert!(variants[0].digest != variants[1].digest && variants[0].diff_id != layer.diff_id);
+            for variant in variants {
+                let tar = uncompressed(&variant, Vec::new()).unwrap();
+                assert_eq!(digest(&tar), variant.diff_id);
+                let name =
+                    tar::Archive::new(tar.as_slice()).entries().unwrap().next().unwrap().unwrap().path().unwrap().into_owned();
+                assert_eq!(name, Path::new("f"));
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -157,12 +158,30 @@ pub fn wait(pidfd: impl AsFd) -> Result<Ended> {
     }
 }
 
-/// Waits until the child `pid` has ended, and reaps it; also the largest resident set in KiB of it and of those children that it has
-/// reaped itself (wait4(2), `ru_maxrss`).
+/// What a process and those children that it has reaped itself have used (getrusage(2)).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The largest resident set of any of them, in KiB.
+    pub peak: u64,
+    /// Time on a processor, their own and the kernel's for them.
+    pub cpu: Duration,
+    /// Bytes that they had a file system write to a disk, then or later.
+    pub written: u64,
+}
+
+impl From<libc::rusage> for Usage {
+    fn from(usage: libc::rusage) -> Self {
+        let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+        let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+        Usage { peak: usage.ru_maxrss as u64, cpu, written: usage.ru_oublock as u64 * 512 }
+    }
+}
+
+/// Waits until the child `pid` has ended, and reaps it; also what it has used (wait4(2)).
 ///
 /// # Errors
 /// `ECHILD` when it is no child of the caller.
-pub fn wait_usage(pid: Pid) -> Result<(Ended, u64)> {
+pub fn wait_usage(pid: Pid) -> Result<(Ended, Usage)> {
     let call = || format!("wait4({})", pid.as_raw_nonzero());
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
@@ -176,7 +195,7 @@ pub fn wait_usage(pid: Pid) -> Result<(Ended, u64)> {
             } else {
                 Ended::Exited(libc::WEXITSTATUS(status) as u8)
             };
-            return Ok((ended, usage.ru_maxrss as u64));
+            return Ok((ended, usage.into()));
         }
         let error = Error::last(call());
         if error.errno() != Errno::INTR {
@@ -336,7 +355,7 @@ mod tests {
         let child = std::process::Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
         let (ended, used) = wait_usage(pid).unwrap();
-        assert!(ended == Ended::Exited(3) && (100..1 << 20).contains(&used), "{used}");
+        assert!(ended == Ended::Exited(3) && (100..1 << 20).contains(&used.peak) && used.cpu > Duration::ZERO, "{used:?}");
         assert_eq!(wait_usage(pid).unwrap_err().errno(), Errno::CHILD);
     }
 

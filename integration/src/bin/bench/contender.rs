@@ -58,19 +58,22 @@ pub(crate) struct Ground {
     rctr: String,
     registry: String,
     registries: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    /// On a disk.
+    storage: tempfile::TempDir,
 }
 
 impl Ground {
     pub(crate) fn prepare(ours: &Path, registry: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let storage = tempfile::Builder::new().prefix("bench-fetched-").tempdir_in("/var/tmp")?;
         let registries = folder.path().join("registries.conf");
         fs::write(&registries, mirror_of_docker_hub(registry))?;
         let rctr = ours.join("rctr");
         if !rctr.is_file() {
             bail!("{} is not built", rctr.display());
         }
-        Ok(Self { rctr: rctr.display().to_string(), registry: registry.to_owned(), registries, _folder: folder })
+        Ok(Self { rctr: rctr.display().to_string(), registry: registry.to_owned(), registries, folder, storage })
     }
 
     /// Those of `known` that were asked for and are installed. A missing one is named.
@@ -116,13 +119,57 @@ impl Ground {
     /// A pull.
     pub(crate) fn pull(&self, who: &str, image: &str) -> Contender {
         let image = self.name(who, image);
+        let fetched = self.storage.path().join(image.replace(['/', ':'], "-")).display().to_string();
+        let unpack = format!(
+            "skopeo copy -q --src-tls-verify=false docker://{image} oci:{fetched}:x && umoci unpack --image {fetched}:x {fetched}-x"
+        );
         let words = match who {
             "ours" => vec![self.rctr.as_str(), "pull", "-q", &image],
             "ctr" => vec!["ctr", "-n", "bench", "images", "pull", "--plain-http", &image],
             "podman" => vec!["podman", "pull", "-q", "--tls-verify=false", &image],
+            "umoci" => vec!["sh", "-c", &unpack],
             other => vec![other, "pull", "-q", &image],
         };
         self.contender(who, &words)
+    }
+
+    /// Another name for an image, where a push wants it to have one.
+    pub(crate) fn tag(&self, who: &str, image: &str, name: &str) -> Option<Contender> {
+        let image = self.name(who, image);
+        match who {
+            "ours" => Some(self.contender(who, &[&self.rctr, "tag", &image, name])),
+            "docker" => Some(self.contender(who, &["docker", "tag", &image, name])),
+            _ => None,
+        }
+    }
+
+    /// A push of an image under another name.
+    pub(crate) fn push(&self, who: &str, image: &str, name: &str) -> Contender {
+        let image = self.name(who, image);
+        let words = match who {
+            "ours" => vec![self.rctr.as_str(), "push", "-q", name],
+            "ctr" => vec!["ctr", "-n", "bench", "images", "push", "--plain-http", name, &image],
+            "podman" => vec!["podman", "push", "-q", "--tls-verify=false", &image, name],
+            other => vec![other, "push", "-q", name],
+        };
+        self.contender(who, &words)
+    }
+
+    /// An archive of an image, at `path`.
+    pub(crate) fn save(&self, who: &str, image: &str, path: &str) -> Contender {
+        let image = self.name(who, image);
+        let words = match who {
+            "ours" => vec![self.rctr.as_str(), "save", "-o", path, &image],
+            "ctr" => vec!["ctr", "-n", "bench", "images", "export", path, &image],
+            "podman" => vec!["podman", "save", "-q", "-o", path, &image],
+            other => vec![other, "save", "-o", path, &image],
+        };
+        self.contender(who, &words)
+    }
+
+    /// A folder for lists and the like.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Makes an image present.
@@ -137,7 +184,8 @@ impl Ground {
         if who == "ours" { image.trim_start_matches("library/").to_owned() } else { format!("{}/{image}", self.registry) }
     }
 
-    fn contender(&self, who: &str, words: &[&str]) -> Contender {
+    /// A command line.
+    pub(crate) fn contender(&self, who: &str, words: &[&str]) -> Contender {
         let words = words.iter().map(ToString::to_string).collect();
         Contender { name: who.to_owned(), words, registries: self.registries.clone() }
     }

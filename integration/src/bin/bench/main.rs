@@ -13,6 +13,7 @@ mod contender;
 mod daemon;
 mod measure;
 mod oci;
+mod pull;
 mod report;
 
 use std::path::PathBuf;
@@ -69,18 +70,14 @@ fn main() -> Result<()> {
     // on the disk: /tmp may be memory
     let storage = tempfile::Builder::new().prefix("bench-registry-").tempdir_in("/var/tmp")?;
     let registry = Registry::start_in(storage.path(), false)?;
-    let pulls = args.runs(5);
-    if args.bench == "pull" {
-        eprintln!("bench: the same image as {} others", pulls + 1);
-        catalog::node_variants(pulls + 1, &mut |name, bundle| registry.push(name, bundle))?;
-    } else {
+    if args.bench == "run" {
         for (name, bundle) in catalog::small()?.iter().filter(|(name, _)| *name == BUSYBOX) {
             registry.push(name, bundle)?;
         }
     }
     let known: &[&str] = match args.bench.as_str() {
         "run" => &["docker", "podman"],
-        "pull" => &["ctr", "docker", "podman"],
+        "pull" => &pull::PEERS,
         other => bail!("{other}: there is run, pull and oci"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
@@ -88,7 +85,7 @@ fn main() -> Result<()> {
     let daemons = if args.daemons { daemon::start(&peers)? } else { Vec::new() };
     let rows = match args.bench.as_str() {
         "run" => run(&args, &ground, &mut peers)?,
-        _ => pull(pulls, &ground, &peers)?,
+        _ => pull::rows(&args, &ground, &registry, storage.path(), &peers)?,
     };
     report::print(&args.bench, &rows);
     drop(daemons);
@@ -113,11 +110,4 @@ fn run(args: &Args, ground: &Ground, peers: &mut Vec<String>) -> Result<Vec<Row>
         rows.push(at_once(&format!("run --rm, network {network}, 32 at once"), &contenders, 32, args.runs(5))?);
     }
     Ok(rows)
-}
-
-/// No sample removes what the one before it brought: ext4 looks through recently deleted inodes before it takes one, which
-/// would make a pull after a removal several times slower than a pull.
-fn pull(runs: usize, ground: &Ground, peers: &[String]) -> Result<Vec<Row>> {
-    let contenders = ground.all(peers, |who| ground.pull(who, "smlinux/nodeinfo:n{n}"));
-    Ok(vec![alternate("pull of 6 gzip layers, cold", &contenders, runs)?])
 }

@@ -25,12 +25,14 @@ impl Unit {
     }
 }
 
+/// Samples by contender, ours first: sorted.
+pub(crate) type Samples = Vec<(String, Vec<f64>)>;
+
 /// All samples of one piece of work.
 pub(crate) struct Row {
     pub(crate) title: String,
     pub(crate) unit: Unit,
-    /// By contender, ours first: sorted.
-    pub(crate) samples: Vec<(String, Vec<f64>)>,
+    pub(crate) samples: Samples,
 }
 
 /// Has a name in the table. Ours is called so.
@@ -70,7 +72,7 @@ pub(crate) fn at_once(title: &str, contenders: &[Contender], count: usize, runs:
 }
 
 /// Waits until what was left to be written or cleaned up behind a command that has ended is done: it is not for the next one to pay.
-fn settle() {
+pub(crate) fn settle() {
     const LOOK: Duration = Duration::from_millis(100);
     rustix::fs::sync();
     for _ in 0..30 {
@@ -94,7 +96,7 @@ fn ticks() -> (u64, u64) {
     (all - idle, all)
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
@@ -106,28 +108,41 @@ pub(crate) fn sample<C: Named>(
     runs: usize,
     once: impl Fn(&C, usize) -> Result<Vec<f64>>,
 ) -> Result<Row> {
+    let [samples] = samples(title, contenders, runs, |contender, number| Ok([once(contender, number)?]))?;
+    Ok(Row { title: title.to_owned(), unit: Unit::Milliseconds, samples })
+}
+
+/// The same for several quantities at once.
+pub(crate) fn samples<C: Named, const N: usize>(
+    title: &str,
+    contenders: &[C],
+    runs: usize,
+    once: impl Fn(&C, usize) -> Result<[Vec<f64>; N]>,
+) -> Result<[Samples; N]> {
     eprintln!("bench: {title}: {runs} of each");
-    let mut samples: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut samples = [const { Samples::new() }; N];
     let mut taking_part = Vec::new();
     for contender in contenders {
         match once(contender, 0) {
             Ok(_) => {
                 taking_part.push(contender);
-                samples.push((contender.name().to_owned(), Vec::new()));
+                samples.iter_mut().for_each(|samples| samples.push((contender.name().to_owned(), Vec::new())));
             }
             Err(error) if contender.name() == "ours" => return Err(error),
             Err(error) => eprintln!("bench: {} is left out: {error:#}", contender.name()),
         }
     }
     for number in 1..=runs {
-        for (contender, (_, values)) in taking_part.iter().zip(&mut samples) {
-            values.extend(once(contender, number)?);
+        for (at, contender) in taking_part.iter().enumerate() {
+            for (samples, values) in samples.iter_mut().zip(once(contender, number)?) {
+                samples[at].1.extend(values);
+            }
         }
     }
-    for (_, values) in &mut samples {
+    for (_, values) in samples.iter_mut().flatten() {
         values.sort_by(f64::total_cmp);
     }
-    Ok(Row { title: title.to_owned(), unit: Unit::Milliseconds, samples })
+    Ok(samples)
 }
 
 /// The value below which `share` of the sorted samples lie (nearest rank).

@@ -16,7 +16,7 @@ pub(crate) fn row(title: &str, runtimes: &[&Runtime], runs: usize, bundle: &Bund
         let mut command = runtime.run(bundle, runtime.id());
         let child = command.spawn()?;
         let (ended, used) = sys::process::wait_usage(Pid::from_child(&child))?;
-        if ended.code() == 0 { Ok(vec![used as f64]) } else { bail!("{}", explained(&mut command)) }
+        if ended.code() == 0 { Ok(vec![used.peak as f64]) } else { bail!("{}", explained(&mut command)) }
     })?;
     Ok(Row { unit: Unit::Kib, ..row })
 }
