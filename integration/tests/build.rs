@@ -226,10 +226,9 @@ fn links_out_of_the_context() {
     build(&t, "FROM busybox\nCOPY good /x\nCOPY . /all\n", &[]).ok();
     assert_eq!(says(&t, "cat /x; readlink /all/shadow"), "inside/etc/shadow");
     // a link in the image leads nowhere but into the image
-    let text =
-        "FROM busybox\nRUN ln -s /../../../../var/tmp /out && ln -s / /root-link\nCOPY a /out/escaped\nCOPY a /root-link/below\n";
+    let text = "FROM busybox\nRUN ln -s /../../../../var/tmp /out && ln -s / /root-link && ln -s gone/deep /dangling\nCOPY a /out/escaped\nCOPY a /root-link/below\nCOPY a /dangling/x\n";
     build(&t, text, &[]).ok();
-    assert_eq!(says(&t, "cat /var/tmp/escaped /below"), "insideinside");
+    assert_eq!(says(&t, "cat /var/tmp/escaped /below /gone/deep/x"), "insideinsideinside");
     assert!(!PathBuf::from("/var/tmp/escaped").exists());
     t.nothing_left();
 }
@@ -325,6 +324,14 @@ fn standard_input() {
     assert_eq!(says(&t, "cat /a"), "in");
     t.rctr_with("FROM busybox\nCOPY a /b\n", ["build", "-t", "made", "-f", "-", &folder]).ok();
     assert_eq!(says(&t, "cat /b"), "content");
+    let mut command = t.command("sh");
+    let line = format!("{} build -q -t made - < {}", integration::env::world().rctr.display(), t.path("ctx.tgz").display());
+    fs::write(t.path("ctx/Dockerfile"), "FROM busybox\nCOPY a /from-archive\n").expect("a Dockerfile");
+    let archive = std::process::Command::new("tar").args(["-C", &folder, "-czf", "-", "."]).output().expect("tar");
+    fs::write(t.path("ctx.tgz"), archive.stdout).expect("an archive");
+    command.args(["-c", &line]);
+    integration::env::Running::start(command).finish().ok();
+    assert_eq!(says(&t, "cat /from-archive"), "content");
     t.rctr_with("FROM busybox\nCOPY a /b\n", ["build", "-"]).code(1).complains(&["no build context"]);
     t.nothing_left();
 }
@@ -354,7 +361,7 @@ fn mistakes() {
         ("FROM busybox\nCOPY a a b", "must be a directory and end with a /"),
         ("FROM busybox\nCOPY --from=two a b\nFROM busybox AS two\nCOPY --from=0 a b", "circular dependency"),
         ("FROM busybox\nSTOPSIGNAL nonsense", "nonsense"),
-        ("FROM busybox\nENV A=${B:?must be set}", "B: must be set"),
+        ("FROM busybox\nENV A=\"${B:?must be set}\"", "B: must be set"),
         ("FROM busybox\nEXPOSE 70000", "a port is a number"),
         ("FROM busybox\nRUN --network=other true", "default, none or host"),
         ("FROM busybox\nRUN --security=insecure true", "--allow security.insecure"),
@@ -368,7 +375,7 @@ fn mistakes() {
     build(&t, &format!("FROM busybox\n{big}"), &[]).code(1).complains(&["at most 2 MiB"]);
     build(&t, "FROM busybox", &["--target", "none"]).code(1).complains(&["target stage \"none\""]);
     t.rctr(["build", &t.path("nowhere").display().to_string()]).fails(125, &["it is no folder"]);
-    t.rctr(["build", "https://example.invalid/x.git"]).fails(125, &["addresses are not fetched"]);
+    t.rctr(["build", "https://example.invalid/x.git"]).fails(125, &["repositories are not fetched"]);
     t.nothing_left();
 }
 

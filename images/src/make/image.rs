@@ -52,7 +52,11 @@ impl Store {
         self.adopt(&digests)?;
         let media_type = manifest::media_type(&bytes, "")?;
         let record = Record { target: digest.clone(), manifest: digest, media_type, config: id, layers: digests };
-        let blobs = vec![(&record.config, config.as_bytes()), (&record.manifest, &bytes[..])];
+        // What is here already, as after a build in which nothing was new, is not written again.
+        let blobs = match self.has_image(&record) {
+            true => Vec::new(),
+            false => vec![(&record.config, config.as_bytes()), (&record.manifest, &bytes[..])],
+        };
         self.publish(&Publication { names: new.names, record: &record, blobs }, &lease)?;
         self.load(&record, new.names.to_vec())
     }

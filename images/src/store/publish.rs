@@ -44,6 +44,13 @@ impl Store {
         Ok(moved)
     }
 
+    /// Whether the image is here as the record says, with its documents.
+    pub(crate) fn has_image(&self, record: &Record) -> bool {
+        let known = self.read_record(&self.record_file(&record.manifest)).ok().flatten();
+        let there = [&record.config, &record.manifest].into_iter().all(|digest| self.blob(digest).exists());
+        known.as_ref() == Some(record) && there
+    }
+
     /// Gives an image a further name, or moves that name to it.
     pub fn tag(&self, image: &Image, name: &Reference) -> Result<()> {
         let _lock = self.lock_publish()?;

@@ -126,7 +126,7 @@ impl Ground {
         let words = match who {
             "ours" => vec![self.rctr.as_str(), "pull", "-q", &image],
             "ctr" => vec!["ctr", "-n", "bench", "images", "pull", "--plain-http", &image],
-            "podman" => vec!["podman", "pull", "-q", "--tls-verify=false", &image],
+            "podman" | "buildah" => vec![who, "pull", "-q", "--tls-verify=false", &image],
             "umoci" => vec!["sh", "-c", &unpack],
             other => vec![other, "pull", "-q", &image],
         };
@@ -170,6 +170,24 @@ impl Ground {
     /// A folder for lists and the like.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The base image as a Dockerfile names it.
+    pub(crate) fn base(&self, who: &str) -> String {
+        self.name(who, super::BUSYBOX)
+    }
+
+    /// A build of the folder `context`, after the shell's command `before`.
+    pub(crate) fn build(&self, who: &str, before: &str, flags: &[&str], context: &str) -> Contender {
+        let builder = match who {
+            "ours" => format!("{} build", self.rctr),
+            // Without it buildah remembers nothing.
+            "podman" => "podman --cgroup-manager cgroupfs build --layers --tls-verify=false".to_owned(),
+            "buildah" => "buildah build --layers --tls-verify=false".to_owned(),
+            other => format!("{other} build"),
+        };
+        let line = format!("{before}; exec {builder} -q --network none {} -t bench-build {context}", flags.join(" "));
+        self.contender(who, &["sh", "-c", &line])
     }
 
     /// Makes an image present.

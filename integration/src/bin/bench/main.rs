@@ -1,7 +1,7 @@
 //! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
 //!
 //! ```text
-//! bench run|pull|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! bench run|pull|build|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
 //! ```
 //!
 //! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
+mod build;
 mod contender;
 mod daemon;
 mod measure;
@@ -39,7 +40,7 @@ struct Args {
 impl Args {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let bench = words.next().context("bench run|pull|oci")?;
+        let bench = words.next().context("bench run|pull|build|oci")?;
         let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -78,13 +79,18 @@ fn main() -> Result<()> {
     let known: &[&str] = match args.bench.as_str() {
         "run" => &["docker", "podman"],
         "pull" => &pull::PEERS,
-        other => bail!("{other}: there is run, pull and oci"),
+        "build" => &["docker", "podman", "buildah"],
+        other => bail!("{other}: there is run, pull, build and oci"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
     let mut peers = ground.peers(known, args.peers.as_deref());
     let daemons = if args.daemons { daemon::start(&peers)? } else { Vec::new() };
     let rows = match args.bench.as_str() {
         "run" => run(&args, &ground, &mut peers)?,
+        "build" => {
+            present(&ground, &mut peers)?;
+            build::rows(args.runs(15), &ground, &peers)?
+        }
         _ => pull::rows(&args, &ground, &registry, storage.path(), &peers)?,
     };
     report::print(&args.bench, &rows);
@@ -94,9 +100,14 @@ fn main() -> Result<()> {
 
 const BUSYBOX: &str = "library/busybox:latest";
 
-fn run(args: &Args, ground: &Ground, peers: &mut Vec<String>) -> Result<Vec<Row>> {
+/// Busybox for everybody; who cannot pull it is left out.
+fn present(ground: &Ground, peers: &mut Vec<String>) -> Result<()> {
     peers.retain(|peer| ground.pull_once(peer, BUSYBOX).map_err(|error| eprintln!("bench: {peer} is left out: {error:#}")).is_ok());
-    ground.pull_once("ours", BUSYBOX)?;
+    ground.pull_once("ours", BUSYBOX)
+}
+
+fn run(args: &Args, ground: &Ground, peers: &mut Vec<String>) -> Result<Vec<Row>> {
+    present(ground, peers)?;
     // on the disk, as the containers are
     let floor = tempfile::Builder::new().prefix("bench-bare-").tempdir_in("/var/tmp")?;
     let bundle = Bundle::make(floor.path(), true, &["/bin/true"])?.layered()?;

@@ -5,12 +5,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode as Bits, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown, fgetxattr,
-    flistxattr, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, sendfile, symlinkat, unlinkat, utimensat,
+    flistxattr, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, readlinkat, sendfile, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use sys::Call;
 
-use super::dockerfile::Mode;
+use super::dockerfile::{Mode, clean};
 use super::failure::{BuildError, For};
 use super::select::{Item, Selection, Tree};
 
@@ -165,42 +165,62 @@ impl Placing<'_> {
     }
 }
 
+/// As many symbolic links as the kernel follows.
+const LINKS: usize = 40;
+
 /// The folder `at` below `root`, made with those above it if need be, and whether it was.
-pub(super) fn make_folder(root: BorrowedFd<'_>, at: &str, (uid, gid): (u32, u32)) -> Result<(OwnedFd, bool), BuildError> {
+pub(super) fn make_folder(root: BorrowedFd<'_>, at: &str, owner: (u32, u32)) -> Result<(OwnedFd, bool), BuildError> {
+    match open(root, at, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(folder) => Ok((folder, false)),
+        Err(error) if error.errno() == Errno::NOENT => Ok((make_missing(root, at, owner, LINKS)?, true)),
+        Err(error) if error.errno() == Errno::NOTDIR => Err(BuildError::Invalid(format!("{at} goes through what is no folder"))),
+        Err(error) => Err(error).to(|| format!("make the folder {at}")),
+    }
+}
+
+/// Makes what is missing of a path, from the first folder on that is: what is above it is followed as a process in the root would. Where a
+/// link leads to what is not there, that is made.
+fn make_missing(root: BorrowedFd<'_>, at: &str, owner: (u32, u32), links: usize) -> Result<OwnedFd, BuildError> {
     let what = || format!("make the folder {at}");
     let existing = |path: &str| open(root, path, OFlags::RDONLY | OFlags::DIRECTORY);
-    match existing(at) {
-        Ok(folder) => return Ok((folder, false)),
-        Err(error) if error.errno() == Errno::NOENT => {}
-        Err(error) if error.errno() == Errno::NOTDIR => {
-            return Err(BuildError::Invalid(format!("{at} goes through what is no folder")));
-        }
-        Err(error) => return Err(error).to(what),
-    }
-    // From the first folder that is missing on: what is above it is followed as a process in the root would.
-    let ends: Vec<usize> = at.match_indices('/').map(|(end, _)| end).filter(|end| *end > 0).chain([at.len()]).collect();
+    let ends = at.match_indices('/').map(|(end, _)| end).filter(|end| *end > 0).chain([at.len()]);
     let mut parent = existing("").to(what)?;
     let mut start = 0;
     for end in ends {
-        let name = at[start..end].trim_start_matches('/');
+        let (above, name) = (&at[..start], at[start..end].trim_start_matches('/'));
         start = end;
         if name.is_empty() {
             continue;
         }
-        parent = match existing(&at[..end]) {
-            Ok(folder) => folder,
-            Err(error) if error.errno() == Errno::NOENT => {
-                mkdirat(&parent, name, Bits::from_raw_mode(0o755)).call(|| format!("mkdirat({name:?})")).to(what)?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let new = openat(&parent, name, flags, Bits::empty()).call(|| format!("openat({name:?})")).to(what)?;
-                fchown(&new, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).call(|| "fchown()").to(what)?;
-                fchmod(&new, Bits::from_raw_mode(0o755)).call(|| "fchmod()").to(what)?;
-                new
+        match existing(&at[..end]) {
+            Ok(folder) => {
+                parent = folder;
+                continue;
             }
+            Err(error) if error.errno() == Errno::NOENT => {}
             Err(error) => return Err(error).to(what),
-        };
+        }
+        if let Ok(target) = readlinkat(&parent, name, Vec::new()) {
+            if links == 0 {
+                return Err(BuildError::Invalid(format!("{at} leads through too many symbolic links")));
+            }
+            let target = target.to_string_lossy();
+            let whole = if target.starts_with('/') { target.into_owned() } else { format!("{above}/{target}") };
+            let whole = format!("/{}", clean(&format!("/{whole}{}", &at[end..])));
+            return make_missing(root, &whole, owner, links - 1);
+        }
+        parent = make_one(&parent, name, owner).to(what)?;
     }
-    Ok((parent, true))
+    Ok(parent)
+}
+
+fn make_one(parent: &OwnedFd, name: &str, (uid, gid): (u32, u32)) -> sys::Result<OwnedFd> {
+    mkdirat(parent, name, Bits::from_raw_mode(0o755)).call(|| format!("mkdirat({name:?})"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let new = openat(parent, name, flags, Bits::empty()).call(|| format!("openat({name:?})"))?;
+    fchown(&new, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).call(|| "fchown()")?;
+    fchmod(&new, Bits::from_raw_mode(0o755)).call(|| "fchmod()")?;
+    Ok(new)
 }
 
 fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> sys::Result<OwnedFd> {

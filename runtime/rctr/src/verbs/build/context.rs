@@ -31,26 +31,15 @@ impl Source {
         if context == "-" && file == Some("-") {
             bail!("standard input can be the context or the Dockerfile, not both");
         }
-        if context.contains("://") || context.starts_with("git@") {
-            bail!("context {context}: addresses are not fetched: lead what curl gets here, and name -");
+        if context.starts_with("git@") || context.contains("://") && !is_web(context) || is_web(context) && repository(context) {
+            bail!("context {context}: repositories are not fetched: clone it, and name the folder");
+        }
+        if is_web(context) {
+            let fetched = images::download(engine.images(), context, &crate::context::proxies())?;
+            return Source::stream(engine, fetched.file, context, file);
         }
         if context == "-" {
-            let input = spool(engine, io::stdin().lock())?;
-            return match images::archive(input.try_clone()?)? {
-                Some(archive) => {
-                    let upper = engine.images().upper()?;
-                    images::unpack(engine.images(), archive, &upper.folder().join("upper"))
-                        .context("the context on standard input")?;
-                    Source::inside(Place::Unpacked(upper), file)
-                }
-                None if file.is_some() => bail!("standard input is no archive, and -f names a Dockerfile in one"),
-                None => Ok(Source {
-                    name: "-".to_owned(),
-                    dockerfile: text(input, "standard input")?,
-                    ignore: Ignore::default(),
-                    place: None,
-                }),
-            };
+            return Source::stream(engine, spool(engine, io::stdin().lock())?, "standard input", file);
         }
         let folder = std::path::absolute(context)?;
         if !folder.is_dir() {
@@ -70,6 +59,20 @@ impl Source {
                 };
                 Source::with(path.to_owned(), dockerfile, own, Place::Folder(folder))
             }
+        }
+    }
+
+    /// What is an archive of a context, or a Dockerfile without one.
+    fn stream(engine: &Engine, input: File, from: &str, file: Option<&str>) -> Result<Source> {
+        match images::archive(input.try_clone()?)? {
+            Some(archive) => {
+                let upper = engine.images().upper()?;
+                let folder = upper.folder().join("upper");
+                images::unpack(engine.images(), archive, &folder).with_context(|| format!("the context of {from}"))?;
+                Source::inside(Place::Unpacked(upper), file)
+            }
+            None if file.is_some() => bail!("{from} is no archive, and -f names a Dockerfile in one"),
+            None => Ok(Source { name: "-".to_owned(), dockerfile: text(input, from)?, ignore: Ignore::default(), place: None }),
         }
     }
 
@@ -110,6 +113,15 @@ impl Place {
             Place::Unpacked(upper) => upper.folder().join("upper"),
         }
     }
+}
+
+fn is_web(context: &str) -> bool {
+    context.starts_with("http://") || context.starts_with("https://")
+}
+
+/// An address that git would clone.
+fn repository(address: &str) -> bool {
+    address.split('#').next().is_some_and(|path| path.ends_with(".git"))
 }
 
 /// The text of a file of the context, links followed inside; nothing if it is not there.

@@ -81,7 +81,7 @@ pub(crate) struct Args {
     /// Show nothing but the image's id
     #[arg(short, long)]
     quiet: bool,
-    /// A folder, or - for a Dockerfile or a tar archive on standard input
+    /// A folder; or a Dockerfile or a tar archive: an address of http or https, or - for standard input
     context: String,
 }
 
