@@ -13,7 +13,7 @@
 //! | `reference`, `digest`, `platform`, `manifest`, `config` | names and documents |
 //! | `registry` | the client: where registries are, how to get in, what moves |
 //! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
-//! | `unpack`, `erofs`, `store` | layers as folder trees or as images to mount, and what keeps them |
+//! | `unpack`, `erofs`, `sums`, `store` | layers as folder trees or as images to mount, how damage is found, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
 //! | `make` | what a container has written as a layer, and layers as an image |
 //! | [`serve`] | the other end of the protocol |
@@ -37,6 +37,7 @@ mod reference;
 mod registry;
 pub mod serve;
 mod store;
+mod sums;
 mod unpack;
 
 pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, save};
@@ -57,5 +58,8 @@ pub use registry::{
     Credentials, Downloaded, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries,
     download, login, logout,
 };
-pub use store::{CacheEntry, Cached, Damage, Driver, InvalidDriver, Lease, Listing, Lower, Removed, RootFolder, Store};
+pub use store::{
+    CacheEntry, Cached, Checked, Damage, Driver, Examined, Fault, Flaw, InvalidDriver, Lease, Listing, Lower, Remedy, Removed,
+    RootFolder, Store, Users,
+};
 pub use unpack::Error as UnpackError;

@@ -220,7 +220,7 @@ impl Image {
         let entry = self.names.entries[at as usize];
         if self.names.kind(&entry) == FileType::Directory && !self.foreign.is_empty() {
             let folder = self.names.path(entry.target as u32);
-            self.foreign.retain(|link, _| !crate::unpack::path::within(link, &folder));
+            crate::unpack::path::remove_within(&mut self.foreign, &folder);
         }
         self.names.remove(at);
         self.last.forget();
@@ -278,7 +278,7 @@ impl Target for Image {
     fn finish(mut self, entries: u64) -> Result<Layer, Error> {
         let (bytes, foreign) = (self.bytes, std::mem::take(&mut self.foreign).into_iter().collect());
         let (written, implicit) = self.write().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
-        Ok(Layer { bytes, entries, implicit, foreign, erofs: Some(written) })
+        Ok(Layer { bytes, entries, implicit, foreign, erofs: Some(written), sums: None })
     }
 }
 

@@ -42,9 +42,9 @@ mod tests;
 pub(crate) use build::Image;
 pub(crate) use mount::{Way, mount};
 pub(crate) use read::{Unreadable, root};
-pub(crate) use sum::Sum;
+pub(crate) use sum::{Sum, Summing};
 
-/// A finished image.
+/// A finished file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Bytes of the file.

@@ -54,6 +54,45 @@ impl Sum {
     }
 }
 
+/// The sums of files that are written from their beginning to their end, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Summing {
+    sum: Sum,
+    /// Where the block begins that is not full yet, and its bytes.
+    at: u64,
+    begun: Vec<u8>,
+}
+
+impl Summing {
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        if !self.begun.is_empty() {
+            let more = bytes.len().min(BLOCK - self.begun.len());
+            self.begun.extend_from_slice(&bytes[..more]);
+            bytes = &bytes[more..];
+            if self.begun.len() == BLOCK {
+                self.count_begun();
+            }
+        }
+        let whole = bytes.len() / BLOCK * BLOCK;
+        self.sum.add(self.at, &bytes[..whole]);
+        self.at += whole as u64;
+        self.begun.extend_from_slice(&bytes[whole..]);
+    }
+
+    /// The file's sum. The next file begins.
+    pub(crate) fn take(&mut self) -> Sum {
+        self.count_begun();
+        self.at = 0;
+        std::mem::take(&mut self.sum)
+    }
+
+    fn count_begun(&mut self) {
+        self.sum.add(self.at, &self.begun);
+        self.at += self.begun.len() as u64;
+        self.begun.clear();
+    }
+}
+
 /// Reads as much as there is, up to a full buffer.
 fn fill(file: &File, at: u64, buffer: &mut [u8]) -> sys::Result<usize> {
     let mut length = 0;
@@ -75,6 +114,20 @@ fn hash(index: u64, block: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn in_pieces_or_at_once() {
+        let bytes: Vec<u8> = (0..3 * BLOCK + 77).map(|at| (at / 7) as u8).collect();
+        let mut summing = Summing::default();
+        for (size, length) in
+            [(1, bytes.len()), (5, 5), (4095, 2 * BLOCK), (4096, BLOCK), (4097, bytes.len()), (9000, bytes.len()), (1, 0)]
+        {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&bytes[..length], 0).unwrap();
+            bytes[..length].chunks(size).for_each(|piece| summing.push(piece));
+            assert_eq!(summing.take(), Sum::of(&file).unwrap(), "{length} bytes by {size}");
+        }
+    }
 
     #[test]
     fn a_bit_a_swap_and_a_lost_block_are_found() {

@@ -14,7 +14,7 @@ use super::walk::{self, Failed, Reading};
 use crate::Digest;
 use crate::error::{Doing, Error, Result};
 use crate::image::Layer;
-use crate::store::{LayerFile, Lease, Making, Store, boot_id};
+use crate::store::{LayerFile, Lease, Making, Store};
 use crate::unpack::hash::{Algorithm, Hasher};
 use crate::unpack::path::show;
 use crate::unpack::ring::{self, Closed};
@@ -135,8 +135,8 @@ fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<
         }
     };
     let Zipped { diff_id, digest, size } = zipped.map_err(|source| full(source, "keep the blob of a layer"))?;
-    let (implicit, foreign, erofs) = match unpacked.transpose().map_err(|source| not_copied(&store, source))? {
-        Some((layer, _)) => (layer.implicit, layer.foreign, layer.erofs.map(Into::into)),
+    let (implicit, foreign, erofs, sums) = match unpacked.transpose().map_err(|source| not_copied(&store, source))? {
+        Some((layer, _)) => (layer.implicit, layer.foreign, layer.erofs.map(Into::into), layer.sums.map(Into::into)),
         None => Default::default(),
     };
     if counted.entries == 0 {
@@ -150,12 +150,12 @@ fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<
         blob_size: size,
         size: counted.bytes,
         entries: counted.entries,
-        boot_id: boot_id(),
         implicit: implicit.iter().map(|path| escape(path)).collect(),
         foreign: foreign.iter().map(|(link, target)| (escape(link), escape(target))).collect(),
         base: None,
         sources: Vec::new(),
         erofs,
+        sums,
     };
     let parsed = |text: String| text.parse::<Digest>().map_err(|_| Error::Damaged { what: text });
     let (digest, diff_id) = (parsed(digest)?, parsed(diff_id)?);

@@ -1,6 +1,8 @@
 //! One layer: wait for its lock, download into the unpacker, compare the digests, publish.
 //! And several of them side by side.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
@@ -10,9 +12,12 @@ use crate::Reference;
 use crate::error::{Error, Result};
 use crate::image::Layer;
 use crate::manifest::Descriptor;
-use crate::store::{LayerFile, Lock, Staged, Store, boot_id};
+use crate::store::{LayerFile, Lock, Staged, Store};
 use crate::unpack::hash::Algorithm;
 use crate::unpack::{self, Outcome, Unpacking, escape};
+
+/// How often a download is told of to other processes that wait for it, and how often they look.
+const TELL: Duration = Duration::from_millis(100);
 
 /// What it takes to fetch a layer.
 pub(super) struct Fetch<'a> {
@@ -40,7 +45,7 @@ impl Fetch<'_> {
     {
         let digest = &self.blob.digest;
         let lock = self.lock().await?;
-        if let Some(layer) = self.store.read_layer(digest)? {
+        if let Some(layer) = self.store.settled_layer(digest, &lock)? {
             if let Some(source) = self.source {
                 self.store.add_source(digest, source)?;
             }
@@ -65,10 +70,20 @@ impl Fetch<'_> {
         }
         self.progress.event(Event::Waiting(digest));
         let (store, digest) = (self.store.clone(), digest.clone());
-        let waiting = tokio::task::spawn_blocking(move || store.lock_layer(&digest));
-        tokio::select! {
-            lock = waiting => lock.map_err(|_| Error::Stopped)?,
-            _ = self.stopped.wait_for(|stopped| *stopped) => Err(Error::Stopped),
+        let mut waiting = tokio::task::spawn_blocking(move || store.lock_layer(&digest));
+        let mut seen = None;
+        loop {
+            tokio::select! {
+                lock = &mut waiting => return lock.map_err(|_| Error::Stopped)?,
+                _ = self.stopped.wait_for(|stopped| *stopped) => return Err(Error::Stopped),
+                () = tokio::time::sleep(TELL) => {}
+            }
+            // The other one's download is shown as if it were this one's.
+            let told = self.store.progress_of(&self.blob.digest);
+            if let Some(bytes) = told.filter(|_| told != seen) {
+                self.progress.event(Event::Downloaded { digest: &self.blob.digest, bytes });
+            }
+            seen = told;
         }
     }
 
@@ -85,6 +100,7 @@ impl Fetch<'_> {
         let kept = if self.keep { Some(staged.keep()?) } else { None };
         let mut unpacking = Unpacking::start(staged.destination()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
         let mut bytes = 0;
+        let mut told = Instant::now();
         let fed = loop {
             let piece = tokio::select! {
                 piece = stream.next() => piece,
@@ -97,6 +113,10 @@ impl Fetch<'_> {
                 Some(Ok(piece)) => {
                     bytes += piece.len() as u64;
                     self.progress.event(Event::Downloaded { digest: &self.blob.digest, bytes });
+                    if told.elapsed() >= TELL {
+                        staged.tell(bytes);
+                        told = Instant::now();
+                    }
                     if let Some(Err(error)) = kept.as_ref().map(|file| sys::fs::write_all(file, &piece)) {
                         break Err(self.store.full_or(error, || format!("keep the blob of {digest}")));
                     }
@@ -135,12 +155,12 @@ impl Fetch<'_> {
                 blob_size: *size,
                 size: layer.bytes,
                 entries: layer.entries,
-                boot_id: boot_id(),
                 implicit: layer.implicit.iter().map(|path| escape(path)).collect(),
                 foreign: layer.foreign.iter().map(|(link, target)| (escape(link), escape(target))).collect(),
                 base: None,
                 sources: self.source.iter().map(|source| source.name()).collect(),
                 erofs: layer.erofs.map(Into::into),
+                sums: layer.sums.map(Into::into),
             }),
             Err(unpack::Error::Entry { source, .. } | unpack::Error::Thread(source)) if no_space_call(&source) => {
                 Err(Error::NoSpace { folder: self.store.root().to_owned(), source })

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, fsetxattr, fstat,
@@ -17,10 +18,11 @@ use rustix::io::Errno;
 use sys::Call;
 
 use super::Store;
-use super::layers::{IMAGE, LayerFile, TREE, write_layer};
+use super::layers::{IMAGE, LayerFile, SUMS, TREE, write_layer};
 use crate::Digest;
-use crate::erofs::{self, Unreadable};
+use crate::erofs::{self, Sum, Unreadable, Written};
 use crate::error::{Doing, Error, Result};
+use crate::sums::{Entry, Log};
 use crate::unpack::hash::{Algorithm, Hasher};
 use crate::unpack::path::split;
 use crate::unpack::{Dirs, Failed, os, unescape, xattrs_of};
@@ -61,6 +63,7 @@ impl Store {
                 Failed::Call(source) => self.full_or(source, || what),
                 Failed::Read(_) | Failed::Outside => damaged(),
             };
+            self.mark(digest, &self.layer(digest))?;
             let mut open = self.open_layer(digest, &layer)?;
             for path in &layer.implicit {
                 let done = open.inherit(&unescape(path), below);
@@ -73,9 +76,10 @@ impl Store {
                     return Err(Error::ForeignLink { digest: digest.clone(), link: link.clone(), target: target.clone() });
                 }
             }
-            if let Open::Image(image) = open {
-                let written = image.complete().map_err(|source| self.full_or(source, || format!("layer {digest}")))?;
-                layer.erofs = Some(written.into());
+            let completed = open.complete().map_err(|source| self.full_or(source, || format!("layer {digest}")))?;
+            match completed {
+                Completed::Image(written) => layer.erofs = Some(written.into()),
+                Completed::Tree(sums) => layer.sums = sums.map(Into::into),
             }
         }
         layer.base = Some(base.to_owned());
@@ -87,7 +91,9 @@ impl Store {
         let damaged = || Error::Damaged { what: format!("layer {digest}") };
         let what = || format!("open layer {digest}");
         let Some(erofs) = &layer.erofs else {
-            return sys::fs::open_dir(self.layer(digest).join(TREE)).map(Open::Tree).doing(what);
+            let sums = layer.sums.as_ref().map(|sums| Sums::open(&self.layer(digest).join(SUMS), sums.size)).transpose();
+            let open = sums.and_then(|sums| Ok(Open::Tree(sys::fs::open_dir(self.layer(digest).join(TREE))?, sums)));
+            return open.doing(what);
         };
         let path = self.layer(digest).join(IMAGE);
         let file = File::options().read(true).write(true).open(&path).call(|| format!("open({path:?}, O_RDWR)")).doing(what)?;
@@ -101,11 +107,45 @@ impl Store {
 
 /// A layer being completed.
 enum Open {
-    Tree(OwnedFd),
+    /// With the text about it, if there is one.
+    Tree(OwnedFd, Option<Sums>),
     Image(Box<erofs::Image>),
 }
 
+/// What is to be noted.
+enum Completed {
+    Tree(Option<Written>),
+    Image(Written),
+}
+
+/// The text about a tree, to be continued.
+struct Sums {
+    file: File,
+    log: Log,
+}
+
+impl Sums {
+    /// What is behind `size` bytes is of a process that was killed.
+    fn open(path: &Path, size: u64) -> sys::Result<Self> {
+        let file = File::options().read(true).append(true).open(path).call(|| format!("open({path:?}, O_APPEND)"))?;
+        file.set_len(size).call(|| format!("ftruncate({path:?}, {size})"))?;
+        Ok(Sums { log: Log::new(file.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?), file })
+    }
+
+    fn finish(self) -> sys::Result<Written> {
+        self.log.finish()?;
+        Ok(Written { size: self.file.metadata().call(|| "fstat()")?.len(), sum: Sum::of(&self.file)? })
+    }
+}
+
 impl Open {
+    fn complete(self) -> sys::Result<Completed> {
+        match self {
+            Open::Image(image) => image.complete().map(Completed::Image),
+            Open::Tree(_, sums) => sums.map(Sums::finish).transpose().map(Completed::Tree),
+        }
+    }
+
     /// Gives a folder the attributes it has in the layers below, if any of them has it.
     fn inherit(&mut self, path: &[u8], below: &[OwnedFd]) -> std::result::Result<(), Failed> {
         let Some(theirs) = topmost(path, below)? else { return Ok(()) };
@@ -115,7 +155,7 @@ impl Open {
         }
         match self {
             Open::Image(image) => image.inherit(path, theirs.as_fd(), &stat),
-            Open::Tree(tree) => match walk(tree.as_fd(), path)?.here {
+            Open::Tree(tree, _) => match walk(tree.as_fd(), path)?.here {
                 Some(own) => Ok(copy_attributes(&own, &theirs, &stat)?),
                 None => Ok(()),
             },
@@ -134,14 +174,14 @@ impl Open {
         if copied.contains(target) {
             match self {
                 Open::Image(image) => image.link_to(link, target)?,
-                Open::Tree(tree) => link_to(tree, link, target)?,
+                Open::Tree(tree, sums) => link_to(tree, sums.as_mut(), link, target)?,
             }
             return Ok(true);
         }
         let Some((theirs, stat)) = regular(target, below)? else { return Ok(false) };
         let (made, own) = match self {
             Open::Image(image) => image.copy_up(link, target, theirs.as_fd(), &stat)?,
-            Open::Tree(tree) => copy_up(tree, link, target, &theirs, &stat)?,
+            Open::Tree(tree, sums) => copy_up(tree, sums.as_mut(), (link, target), &theirs, &stat)?,
         };
         if own {
             copied.insert(target.to_vec());
@@ -163,24 +203,39 @@ fn base_of(layers: &[Digest]) -> String {
     hasher.finish()
 }
 
-fn link_to(tree: &OwnedFd, link: &[u8], target: &[u8]) -> sys::Result<()> {
+fn link_to(tree: &OwnedFd, sums: Option<&mut Sums>, link: &[u8], target: &[u8]) -> sys::Result<()> {
     let mut dirs = Dirs::new(tree.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?);
     let ((folder, link), (above, name)) = (split(link), split(target));
     let (folder, above) = (dirs.get(folder)?, dirs.find(above)?);
     sys::fs::remove_tree(&folder, os(link))?;
-    linkat(&above, name, &folder, link, AtFlags::empty()).call(|| "linkat()")
+    linkat(&above, name, &folder, link, AtFlags::empty()).call(|| "linkat()")?;
+    let Some(Sums { log, .. }) = sums else { return Ok(()) };
+    made(&dirs).try_for_each(|folder| log.folder(folder))?;
+    log.link(&folder.join(link), &above.join(name))
+}
+
+/// Folders that had to be made.
+fn made(dirs: &Dirs) -> impl Iterator<Item = &Vec<u8>> {
+    dirs.implicit.iter().filter(|folder| !folder.is_empty())
 }
 
 /// Copies an open file to `link` and, unless the layer has one of that name, to `target`. Answers the folders that had to be made, and
 /// whether `target` is now the same file.
-fn copy_up(tree: &OwnedFd, link: &[u8], target: &[u8], theirs: &OwnedFd, stat: &Stat) -> sys::Result<(Vec<Vec<u8>>, bool)> {
+fn copy_up(
+    tree: &OwnedFd,
+    sums: Option<&mut Sums>,
+    (link, target): (&[u8], &[u8]),
+    theirs: &OwnedFd,
+    stat: &Stat,
+) -> sys::Result<(Vec<Vec<u8>>, bool)> {
     let mut dirs = Dirs::new(tree.try_clone().call(|| "fcntl(F_DUPFD_CLOEXEC)")?);
     let (folder, link) = split(link);
     let folder = dirs.get(folder)?;
     // Under a name that no entry can have, so that what bears its own name is complete even after a crash.
     sys::fs::remove_tree(&folder, os(COPY))?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(&folder, COPY, flags, Mode::from_raw_mode(0o600)).call(|| "openat(O_CREAT | O_EXCL)")?;
+    let file = File::from(file);
     copy_bytes(&file, theirs)?;
     copy_attributes(&file, theirs, stat)?;
     let (above, name) = split(target);
@@ -192,6 +247,15 @@ fn copy_up(tree: &OwnedFd, link: &[u8], target: &[u8], theirs: &OwnedFd, stat: &
     };
     sys::fs::remove_tree(&folder, os(link))?;
     renameat(&folder, COPY, &folder, link).call(|| "renameat()")?;
+    if let Some(Sums { log, .. }) = sums {
+        made(&dirs).try_for_each(|folder| log.folder(folder))?;
+        let entry =
+            Entry { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid, size: stat.st_size as u64, sum: Sum::of(&file)?.0 };
+        log.entry(&folder.join(link), &entry)?;
+        if own {
+            log.link(&above.join(name), &folder.join(link))?;
+        }
+    }
     Ok((dirs.implicit.into_iter().collect(), own))
 }
 
@@ -245,9 +309,9 @@ fn is_opaque(folder: &OwnedFd) -> bool {
     matches!(fgetxattr(folder, "trusted.overlay.opaque", &mut value[..]), Ok(1)) && value == *b"y"
 }
 
-fn copy_bytes(to: &OwnedFd, from: &OwnedFd) -> sys::Result<()> {
+fn copy_bytes(to: impl AsFd, from: &OwnedFd) -> sys::Result<()> {
     loop {
-        match rustix::fs::sendfile(to, from, None, 1 << 20) {
+        match rustix::fs::sendfile(&to, from, None, 1 << 20) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(sys::Error::new("sendfile()", errno)),
@@ -256,7 +320,8 @@ fn copy_bytes(to: &OwnedFd, from: &OwnedFd) -> sys::Result<()> {
 }
 
 /// Owner, extended attributes, permissions and times, in the order that keeps them.
-fn copy_attributes(to: &OwnedFd, from: &OwnedFd, stat: &Stat) -> sys::Result<()> {
+fn copy_attributes(to: impl AsFd, from: &OwnedFd, stat: &Stat) -> sys::Result<()> {
+    let to = to.as_fd();
     let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
     fchown(to, owner.0, owner.1).call(|| format!("fchown({}, {})", stat.st_uid, stat.st_gid))?;
     for (name, value) in xattrs_of(from.as_fd())? {

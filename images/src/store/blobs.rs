@@ -35,12 +35,19 @@ impl Store {
         }
     }
 
-    /// Writes a blob whose digest was verified.
+    /// Writes a blob whose digest was verified, for good: what names it comes after.
     pub(crate) fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        if self.read_blob("blob", digest).is_ok() {
+            return Ok(());
+        }
         let path = self.blob(digest);
         let folder = path.parent().unwrap_or(&self.root);
         create(folder)?;
-        let write = || sys::fs::replace(sys::fs::open_dir(folder)?, digest.hex(), bytes);
+        let write = || {
+            let folder = sys::fs::open_dir(folder)?;
+            sys::fs::replace_synced(&folder, digest.hex(), bytes)?;
+            rustix::fs::fsync(&folder).call(|| "fsync()")
+        };
         write().map_err(|source| self.full_or(source, || format!("write blob {digest}")))
     }
 

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use sys::Call;
 
 use super::Store;
-use super::layers::write_layer;
+use super::layers::write_layer_synced;
 use crate::error::{Doing, Result};
 use crate::{Digest, Reference};
 
@@ -42,6 +42,6 @@ impl Store {
         layer.sources.push(name);
         let surplus = layer.sources.len().saturating_sub(SOURCES);
         layer.sources.drain(..surplus);
-        write_layer(self, &self.layer(digest), digest, &layer)
+        write_layer_synced(self, &self.layer(digest), digest, &layer)
     }
 }

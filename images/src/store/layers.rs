@@ -31,8 +31,6 @@ pub(crate) struct LayerFile {
     /// Sizes of all files.
     pub(crate) size: u64,
     pub(crate) entries: u64,
-    /// The boot in which the layer was written: nothing is synced, so after another boot it may have holes.
-    pub(crate) boot_id: String,
     /// Folders that no entry describes, escaped: they have the attributes of the layers below, once there is a base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) implicit: Vec<String>,
@@ -47,12 +45,15 @@ pub(crate) struct LayerFile {
     pub(crate) sources: Vec<String>,
     /// The image; a layer without one is a folder tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) erofs: Option<ErofsFile>,
+    pub(crate) erofs: Option<Summed>,
+    /// The text about a folder tree (`crate::sums`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sums: Option<Summed>,
 }
 
-/// The image of a layer.
+/// A file of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ErofsFile {
+pub(crate) struct Summed {
     /// Bytes of the file.
     pub(crate) size: u64,
     /// Its sum, by which damage is found (`erofs::Sum`), as `xxh3:` and 16 digits.
@@ -61,13 +62,13 @@ pub(crate) struct ErofsFile {
 
 const SUM: &str = "xxh3:";
 
-impl From<Written> for ErofsFile {
+impl From<Written> for Summed {
     fn from(Written { size, sum }: Written) -> Self {
-        ErofsFile { size, sum: format!("{SUM}{:016x}", sum.0) }
+        Summed { size, sum: format!("{SUM}{:016x}", sum.0) }
     }
 }
 
-impl ErofsFile {
+impl Summed {
     /// What was written; nothing if the sum is of another kind.
     pub(crate) fn written(&self) -> Option<Written> {
         let sum = u64::from_str_radix(self.sum.strip_prefix(SUM)?, 16).ok()?;
@@ -89,6 +90,8 @@ pub struct RootFolder {
 /// The image in a layer's folder, and the folder that is there instead.
 pub(super) const IMAGE: &str = "erofs";
 pub(super) const TREE: &str = "tree";
+/// The text about the folder.
+pub(super) const SUMS: &str = "sums";
 
 impl Store {
     /// The layers of an image, topmost first, as overlayfs wants them: images are mounted. Each one is complete; one that is gone is
@@ -149,27 +152,20 @@ impl Store {
         }
     }
 
-    /// What there is of a layer.
+    /// What there is of a layer, which a power cut has not damaged.
     pub(super) fn find_layer(&self, digest: &Digest) -> Result<Found> {
+        self.settle(digest)?;
+        self.look_at_layer(digest)
+    }
+
+    /// What there is of a layer, whole or not.
+    pub(super) fn look_at_layer(&self, digest: &Digest) -> Result<Found> {
         let (image, tree) = (self.layer(digest).join(IMAGE), self.layer(digest).join(TREE));
         match File::open(&image) {
             Err(error) if error.kind() == ErrorKind::NotFound && tree.is_dir() => Ok(Found::Tree(tree)),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Damaged { what: format!("layer {digest}") }),
             file => file.map(Found::Image).call(|| format!("open({image:?})")).doing(|| format!("read layer {digest}")),
         }
-    }
-
-    /// Compares a layer's image with what was written once. `false`: it is a folder tree, of which no sum is known.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] when it differs.
-    pub fn verify_layer(&self, digest: &Digest) -> Result<bool> {
-        let damaged = || Error::Damaged { what: format!("layer {digest}") };
-        let Found::Image(image) = self.find_layer(digest)? else { return Ok(false) };
-        let known = self.read_layer(digest)?.and_then(|layer| layer.erofs?.written()).ok_or_else(damaged)?;
-        let look = || Ok((image.metadata().call(|| "fstat()")?.len(), Sum::of(&image)?));
-        let (size, sum) = look().doing(|| format!("read layer {digest}"))?;
-        if known == (Written { size, sum }) { Ok(true) } else { Err(damaged()) }
     }
 
     /// Unpacked bytes of a layer; 0 when it is gone.
@@ -192,6 +188,11 @@ impl Store {
     pub(crate) fn try_lock_layer(&self, digest: &Digest) -> Result<Option<Lock>> {
         super::create(&self.layers(digest))?;
         Lock::attempt(&self.beside(digest, "lock"))
+    }
+
+    /// Bytes of a layer's blob that another process has by now, as far as it tells.
+    pub(crate) fn progress_of(&self, digest: &Digest) -> Option<u64> {
+        Lock::told(&self.beside(digest, "lock"))
     }
 
     /// The lock of a layer; waits as long as another process downloads or removes it.
@@ -227,7 +228,7 @@ pub(crate) struct Staged<'a> {
     digest: &'a Digest,
     part: PathBuf,
     published: bool,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl<'a> Staged<'a> {
@@ -243,7 +244,7 @@ impl<'a> Staged<'a> {
             .create(&part)
             .call(|| format!("mkdir({part:?})"))
             .map_err(|source| store.full_or(source, || format!("unpack layer {digest}")))?;
-        Ok(Staged { store, digest, part, published: false, _lock: lock })
+        Ok(Staged { store, digest, part, published: false, lock })
     }
 
     /// What to unpack into: a new folder, or a new file for an image.
@@ -259,9 +260,15 @@ impl<'a> Staged<'a> {
         made.map_err(|source| self.store.full_or(source, || format!("keep the blob of layer {}", self.digest)))
     }
 
+    /// Tells others who wait for the layer how many bytes of its blob have come.
+    pub(crate) fn tell(&self, bytes: u64) {
+        self.lock.tell(bytes);
+    }
+
     /// Makes the layer visible. Both digests were compared.
     pub(crate) fn publish(mut self, layer: &LayerFile) -> Result<()> {
         write_layer(self.store, &self.part, self.digest, layer)?;
+        self.store.mark(self.digest, &self.part)?;
         let target = self.store.layer(self.digest);
         fs::rename(&self.part, &target)
             .call(|| format!("rename({:?}, {target:?})", self.part))
@@ -279,23 +286,37 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// A new file for an image, or a new folder, in a layer's folder.
+/// A new file for an image, or a new folder with the text about it, in a layer's folder.
 pub(super) fn destination(image: bool, folder: &Path) -> sys::Result<Destination> {
+    let file = |name: &str| {
+        let path = folder.join(name);
+        let made = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        made.call(|| format!("open({path:?}, O_CREAT | O_EXCL)"))
+    };
     if image {
-        let path = folder.join(IMAGE);
-        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        return file.map(Destination::Erofs).call(|| format!("open({path:?}, O_CREAT | O_EXCL)"));
+        return file(IMAGE).map(Destination::Erofs);
     }
     let path = folder.join(TREE);
     DirBuilder::new().mode(0o755).create(&path).call(|| format!("mkdir({path:?})"))?;
-    sys::fs::open_dir(path).map(Destination::Tree)
+    Ok(Destination::Tree(sys::fs::open_dir(path)?, file(SUMS)?))
 }
 
-/// Writes `layer.json` into a layer's folder.
+/// Writes `layer.json` into the folder of a layer that is marked, or will be.
 pub(super) fn write_layer(store: &Store, folder: &Path, digest: &Digest, layer: &LayerFile) -> Result<()> {
-    let bytes = serde_json::to_vec(layer).map_err(|source| Error::Document { what: format!("layer {digest}"), source })?;
+    let bytes = serialized(digest, layer)?;
     let write = || sys::fs::replace(sys::fs::open_dir(folder)?, "layer.json", &bytes);
     write().map_err(|source| store.full_or(source, || format!("write layer {digest}")))
+}
+
+/// Writes `layer.json` into the folder of a layer that may have no mark any more.
+pub(super) fn write_layer_synced(store: &Store, folder: &Path, digest: &Digest, layer: &LayerFile) -> Result<()> {
+    let bytes = serialized(digest, layer)?;
+    let write = || sys::fs::replace_synced(sys::fs::open_dir(folder)?, "layer.json", &bytes);
+    write().map_err(|source| store.full_or(source, || format!("write layer {digest}")))
+}
+
+fn serialized(digest: &Digest, layer: &LayerFile) -> Result<Vec<u8>> {
+    serde_json::to_vec(layer).map_err(|source| Error::Document { what: format!("layer {digest}"), source })
 }
 
 /// Removes a folder with all below it.
@@ -303,9 +324,4 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let removed = sys::fs::open_dir(folder).and_then(|folder| sys::fs::remove_tree(folder, name));
     removed.doing(|| format!("remove {}", path.display()))
-}
-
-/// Identifies this boot of the host.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }

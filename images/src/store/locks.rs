@@ -1,7 +1,7 @@
 //! Lock files that come and go.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sys::Call;
@@ -13,17 +13,29 @@ use crate::error::{Doing, Result};
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl Lock {
+    /// Tells those who wait how far the holder is. Where that cannot be told they wait all the same.
+    pub(crate) fn tell(&self, bytes: u64) {
+        let _ = self.file.write_at(&bytes.to_le_bytes(), 0);
+    }
+
+    /// What the holder of a lock told last.
+    pub(crate) fn told(path: &Path) -> Option<u64> {
+        let mut bytes = [0; 8];
+        File::open(path).and_then(|file| file.read_exact_at(&mut bytes, 0)).ok()?;
+        Some(u64::from_le_bytes(bytes))
+    }
+
     /// Waits until nobody else holds the lock.
     pub(crate) fn wait(path: &Path) -> Result<Self> {
         loop {
             let file = open(path)?;
             file.lock().call(|| format!("flock({path:?}, LOCK_EX)")).doing(|| "lock")?;
             if is_current(&file, path) {
-                return Ok(Lock { path: path.to_owned(), _file: file });
+                return Ok(Lock { path: path.to_owned(), file });
             }
         }
     }
@@ -33,7 +45,7 @@ impl Lock {
         loop {
             let file = open(path)?;
             match file.try_lock() {
-                Ok(()) if is_current(&file, path) => return Ok(Some(Lock { path: path.to_owned(), _file: file })),
+                Ok(()) if is_current(&file, path) => return Ok(Some(Lock { path: path.to_owned(), file })),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => {
@@ -73,6 +85,9 @@ mod tests {
         let path = folder.path().join("x.lock");
         let lock = Lock::wait(&path).unwrap();
         assert!(Lock::attempt(&path).unwrap().is_none());
+        assert_eq!(Lock::told(&path), None);
+        lock.tell(1 << 40);
+        assert_eq!(Lock::told(&path), Some(1 << 40));
         let waiter = std::thread::spawn({
             let path = path.clone();
             move || Lock::wait(&path).map(drop)

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sys::Call;
 
 use super::kept::BLOB;
-use super::layers::{IMAGE, LayerFile, TREE, destination, remove, write_layer};
+use super::layers::{IMAGE, LayerFile, SUMS, TREE, destination, remove, write_layer};
 use super::refs::list;
 use super::{Lease, Store};
 use crate::Digest;
+use crate::erofs::Written;
 use crate::error::{Doing, Result};
+use crate::sums;
 use crate::unpack::Destination;
 
 /// A layer in the making. Dropping it removes what there is of it.
@@ -98,12 +101,17 @@ impl Making {
     /// Makes the layer visible, unless the store has it already, and keeps it there for the lease's time.
     pub(crate) fn publish(self, digest: &Digest, layer: &LayerFile) -> Result<Lease> {
         let lease = self.store.lease([digest].into_iter())?;
-        for name in list(&self.folder)?.iter().filter(|name| ![IMAGE, TREE, BLOB].contains(&name.as_str())) {
+        for name in list(&self.folder)?.iter().filter(|name| ![IMAGE, TREE, SUMS, BLOB].contains(&name.as_str())) {
             remove(&self.folder.join(name))?;
         }
-        write_layer(&self.store, &self.folder, digest, layer)?;
-        let _lock = self.store.lock_layer(digest)?;
-        if self.store.read_layer(digest)?.is_none() {
+        let sums = match layer.erofs.is_some() || layer.sums.is_some() {
+            true => layer.sums.clone(),
+            false => Some(self.take().map_err(|source| self.store.full_or(source, || format!("write layer {digest}")))?.into()),
+        };
+        write_layer(&self.store, &self.folder, digest, &LayerFile { sums, ..layer.clone() })?;
+        self.store.mark(digest, &self.folder)?;
+        let lock = self.store.lock_layer(digest)?;
+        if self.store.settled_layer(digest, &lock)?.is_none() {
             let to = self.store.layer(digest);
             // What cannot be read.
             remove(&to)?;
@@ -112,6 +120,14 @@ impl Making {
                 .map_err(|source| self.store.full_or(source, || format!("publish layer {digest}")))?;
         }
         Ok(lease)
+    }
+
+    /// What a tree is made of that came to be without being unpacked.
+    fn take(&self) -> sys::Result<Written> {
+        let path = self.folder.join(SUMS);
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let tree = sys::fs::open_dir(self.folder.join(TREE))?;
+        sums::take(tree.as_fd(), file.call(|| format!("open({path:?}, O_CREAT | O_EXCL)"))?)
     }
 }
 

@@ -8,7 +8,9 @@
 //!   blobs/sha256/HEX                      manifests, indexes, configs
 //!   layers/sha256/HEX/erofs               a layer, by the digest of its compressed blob: an image that is mounted,
 //!   layers/sha256/HEX/tree/               or a folder: overlayfs takes either
-//!   layers/sha256/HEX/layer.json          its diff id, sizes, the boot in which it was written, the repositories that have it
+//!   layers/sha256/HEX/sums                what the folder is made of (`crate::sums`)
+//!   layers/sha256/HEX/layer.json          its diff id, sizes, sums, the repositories that have it
+//!   layers/sha256/HEX/unsynced            -> the boot in which it was written, until the disk is known to have it
 //!   layers/sha256/HEX/blob                the blob itself, where it is kept
 //!   layers/sha256/HEX.part/               being unpacked
 //!   cache/HEX                             which layer came of a build's step (see `cached`)
@@ -31,6 +33,11 @@
 //! the two is seen. A killed process holds no lock; `.part` and `.gone` folders without one are swept by the next removal, and a
 //! `.part` by the next pull of that layer.
 //!
+//! **Power cuts.** A pull does not wait for the disk with its layers (287 MB take a second and more), so each one is marked with the boot of
+//! the host. [`Store::sync`] writes what memory has of them, and takes the marks away; `rctr` calls it in a process of its own behind each
+//! pull. A layer that still has a mark when the host has booted again is read and compared with its sums before its first use: one that
+//! differs goes, and the next pull brings it back. Blobs, records and names are synced, in this order: a name never stands for nothing.
+//!
 //! **Blobs of layers.** A push or `save` needs a layer's exact bytes, which its tree does not give back: no other gzip makes
 //! the same ones. Keeping them takes 37 % more disk (97 MB beside 263 MB for the node image of six layers) and as much
 //! writing in each pull, for what most hosts never do; what it saves is a download (from a registry on loopback a push takes 0.37 s
@@ -42,18 +49,23 @@
 mod adopt;
 mod blobs;
 mod cached;
+mod check;
 mod driver;
+mod examine;
 mod find;
 mod kept;
 mod layers;
 mod leases;
 mod locks;
 mod making;
+mod mark;
 mod publish;
 mod refs;
 mod remove;
 mod shared;
 mod sweep;
+mod sync;
+mod used;
 
 #[cfg(test)]
 mod tests;
@@ -67,11 +79,13 @@ use sys::Call;
 
 pub(crate) use blobs::digest_of;
 pub use cached::{CacheEntry, Cached};
+pub use check::{Checked, Fault, Remedy, Users};
 pub use driver::{Driver, InvalidDriver, Lower};
+pub use examine::{Examined, Flaw};
 pub use find::{Damage, Listing};
 pub(crate) use find::{layers_of, parse_config};
 pub use layers::RootFolder;
-pub(crate) use layers::{LayerFile, Staged, boot_id};
+pub(crate) use layers::{LayerFile, Staged};
 pub use leases::Lease;
 pub(crate) use locks::Lock;
 pub(crate) use making::Making;
@@ -90,13 +104,16 @@ pub struct Store {
     shared: Option<PathBuf>,
     /// Whether the kernel can mount images that are in this store, once somebody wanted to know.
     can_mount: Arc<OnceLock<sys::Result<()>>>,
+    /// This boot of the host, likewise.
+    boot: Arc<OnceLock<String>>,
 }
 
 impl Store {
     /// Opens the store in the folder `root`, such as `/var/lib/rctr/images`, and makes what is missing, for its owner only
     /// (CVE-2021-41091: others must not reach setuid files in a layer).
     pub fn open(root: &Path) -> Result<Self> {
-        let store = Store { root: root.to_owned(), driver: Driver::Auto, shared: None, can_mount: Arc::default() };
+        let store =
+            Store { root: root.to_owned(), driver: Driver::Auto, shared: None, can_mount: Arc::default(), boot: Arc::default() };
         if !store.leases().is_dir() {
             for folder in
                 [store.root.join("refs/@"), store.root.join("blobs/sha256"), store.root.join("layers/sha256"), store.leases()]

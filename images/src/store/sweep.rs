@@ -41,17 +41,13 @@ impl Store {
         for digest in self.stored("layers")? {
             // Whoever holds the lock downloads the layer, or removes it.
             let Some(lock) = self.try_lock_layer(&digest)? else { continue };
-            let (layer, part, gone) = (self.layer(&digest), self.beside(&digest, "part"), self.beside(&digest, "gone"));
-            remove(&part)?;
-            if !self.layer_is_used(&digest)? && fs::symlink_metadata(&layer).is_ok() {
-                remove(&gone)?;
-                self.unmount_layer(&digest)?;
-                fs::rename(&layer, &gone).call(|| format!("rename({layer:?}, {gone:?})")).doing(|| "remove a layer")?;
+            remove(&self.beside(&digest, "part"))?;
+            // Under the lock, so that a pull of the same layer does not meet half of it.
+            remove(&self.beside(&digest, "gone"))?;
+            if !self.layer_is_used(&digest)? && fs::symlink_metadata(self.layer(&digest)).is_ok() {
+                self.drop_layer(&digest, &lock)?;
                 removed.push(digest);
             }
-            // Under the lock, so that a pull of the same layer does not meet half of it.
-            remove(&gone)?;
-            drop(lock);
         }
         Ok(removed)
     }
@@ -80,7 +76,7 @@ impl Store {
     }
 
     /// The digests of what is in a folder of digests, finished or not.
-    fn stored(&self, kind: &str) -> Result<BTreeSet<Digest>> {
+    pub(super) fn stored(&self, kind: &str) -> Result<BTreeSet<Digest>> {
         let mut digests = BTreeSet::new();
         for algorithm in list(&self.root.join(kind))? {
             for name in list(&self.root.join(kind).join(&algorithm))? {

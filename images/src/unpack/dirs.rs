@@ -8,9 +8,9 @@ use std::rc::Rc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, XattrFlags, fsetxattr, mkdirat, openat, readlinkat, statat, unlinkat};
 use rustix::io::Errno;
 use sys::Call;
-use sys::fs::open_in_root;
+use sys::fs::open_without_links;
 
-use super::path::{join, show};
+use super::path::{below, join, show};
 
 /// Descriptors kept open: an archive visits few folders at a time.
 const KEPT: usize = 16;
@@ -23,15 +23,45 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEX
 /// The folders of one layer.
 pub(crate) struct Dirs {
     root: Rc<OwnedFd>,
-    /// Most recently used last.
-    kept: Vec<(Vec<u8>, Rc<OwnedFd>)>,
+    /// By the path that was asked for, most recently used last.
+    kept: Vec<(Vec<u8>, Place)>,
     /// Folders which were made because something below them came first; their attributes belong to the layers below.
     pub(crate) implicit: BTreeSet<Vec<u8>>,
+    /// Folders that hide what the layers below have in them.
+    pub(crate) opaque: BTreeSet<Vec<u8>>,
+}
+
+/// An open folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    fd: Rc<OwnedFd>,
+    /// Where it really is: no part of it is a symbolic link. A folder has only one such path.
+    pub(crate) path: Rc<[u8]>,
+}
+
+impl Place {
+    /// The path of what is in the folder.
+    pub(crate) fn join(&self, name: &[u8]) -> Vec<u8> {
+        let mut path = self.path.to_vec();
+        join(&mut path, name);
+        path
+    }
+}
+
+impl AsFd for Place {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl Dirs {
     pub(crate) fn new(root: OwnedFd) -> Self {
-        Dirs { root: Rc::new(root), kept: Vec::with_capacity(KEPT), implicit: BTreeSet::from([Vec::new()]) }
+        Dirs {
+            root: Rc::new(root),
+            kept: Vec::with_capacity(KEPT),
+            implicit: BTreeSet::from([Vec::new()]),
+            opaque: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
@@ -39,46 +69,52 @@ impl Dirs {
     }
 
     /// The folder `path`, which is made if there is none.
-    pub(crate) fn get(&mut self, path: &[u8]) -> sys::Result<Rc<OwnedFd>> {
-        match self.find(path) {
-            Err(error) if matches!(error.errno(), Errno::NOENT | Errno::NOTDIR) => {
-                let folder = Rc::new(self.make(path)?);
-                Ok(self.keep(path, folder))
-            }
-            found => found,
-        }
+    pub(crate) fn get(&mut self, path: &[u8]) -> sys::Result<Place> {
+        self.place(path, true)
     }
 
     /// The folder `path`, which is there.
-    pub(crate) fn find(&mut self, path: &[u8]) -> sys::Result<Rc<OwnedFd>> {
+    pub(crate) fn find(&mut self, path: &[u8]) -> sys::Result<Place> {
+        self.place(path, false)
+    }
+
+    fn place(&mut self, path: &[u8], make: bool) -> sys::Result<Place> {
         if path.is_empty() {
-            return Ok(self.root.clone());
+            return Ok(Place { fd: self.root.clone(), path: Rc::new([]) });
         }
         if let Some(at) = self.kept.iter().rposition(|(known, _)| known == path) {
             let last = self.kept.len() - 1;
             self.kept.swap(at, last);
             return Ok(self.kept[last].1.clone());
         }
-        let folder = Rc::new(open_in_root(&self.root, bytes(path), FOLDER, Mode::empty())?);
-        Ok(self.keep(path, folder))
-    }
-
-    fn keep(&mut self, path: &[u8], folder: Rc<OwnedFd>) -> Rc<OwnedFd> {
+        let found = match open_without_links(&self.root, bytes(path), FOLDER, Mode::empty()) {
+            Ok(fd) => Place { fd: Rc::new(fd), path: path.into() },
+            Err(error) if error.errno() == Errno::LOOP => self.walk(path, make)?,
+            Err(error) if make && matches!(error.errno(), Errno::NOENT | Errno::NOTDIR) => self.walk(path, make)?,
+            Err(error) => return Err(error),
+        };
         if self.kept.len() == KEPT {
             self.kept.remove(0);
         }
-        self.kept.push((path.to_vec(), folder.clone()));
-        folder
+        self.kept.push((path.to_vec(), found.clone()));
+        Ok(found)
     }
 
-    /// Forgets descriptors: something was removed, and paths may lead elsewhere now.
-    pub(crate) fn forget(&mut self) {
+    /// Something was removed at this path, which no symbolic link is part of: other paths may lead elsewhere now.
+    pub(crate) fn forget(&mut self, path: &[u8]) {
         self.kept.clear();
+        for folders in [&mut self.implicit, &mut self.opaque] {
+            folders.remove(path);
+            let gone: Vec<_> = folders.range(below(path)).cloned().collect();
+            for folder in &gone {
+                folders.remove(folder);
+            }
+        }
     }
 
-    /// Walks to `path` and makes what is missing, through symbolic links whose targets are yet to come, too (a layer may
-    /// hold `bin -> usr/bin` and `bin/x`). Nobody else writes here, so that a walk in steps is safe.
-    fn make(&mut self, path: &[u8]) -> sys::Result<OwnedFd> {
+    /// Walks to `path` as a process whose root is the layer's would, and makes what is missing, through symbolic links whose targets
+    /// are yet to come, too (a layer may hold `bin -> usr/bin` and `bin/x`). Nobody else writes here, so that a walk in steps is safe.
+    fn walk(&mut self, path: &[u8], make: bool) -> sys::Result<Place> {
         let mut todo: Vec<Vec<u8>> = parts(path);
         let mut walked: Vec<(Vec<u8>, OwnedFd)> = Vec::new();
         let mut links = 0;
@@ -90,18 +126,19 @@ impl Dirs {
             let here = walked.last().map_or(self.root.as_fd(), |(_, fd)| fd.as_fd());
             match openat(here, part.as_slice(), FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
                 Ok(fd) => walked.push((part, fd)),
-                Err(Errno::NOENT) => {
+                Err(Errno::NOENT) if make => {
                     let fd = create(here, &part)?;
-                    let mut made = walked.iter().fold(Vec::new(), |mut path, (name, _)| {
-                        join(&mut path, name);
-                        path
-                    });
-                    join(&mut made, &part);
-                    self.implicit.insert(made);
                     walked.push((part, fd));
+                    self.implicit.insert(path_of(&walked));
                 }
                 Err(Errno::NOTDIR) => match instead(here, &part)? {
-                    Instead::Whiteout => walked.push((part.clone(), replace_whiteout(here, &part)?)),
+                    Instead::Whiteout if make => {
+                        walked.push((part.clone(), replace_whiteout(here, &part)?));
+                        self.opaque.insert(path_of(&walked));
+                    }
+                    Instead::Whiteout => {
+                        return Err(sys::Error::new(format!("openat({}, O_DIRECTORY)", show(&part)), Errno::NOTDIR));
+                    }
                     Instead::Link(target) => {
                         links += 1;
                         if links > LINKS {
@@ -116,11 +153,17 @@ impl Dirs {
                 Err(errno) => return Err(sys::Error::new(format!("openat({}, O_PATH | O_DIRECTORY)", show(&part)), errno)),
             }
         }
-        match walked.pop() {
-            Some((_, fd)) => Ok(fd),
-            None => openat(&self.root, ".", FOLDER, Mode::empty()).call(|| "openat(., O_PATH | O_DIRECTORY)"),
-        }
+        let path = path_of(&walked).into();
+        let fd = walked.pop().map_or_else(|| self.root.clone(), |(_, fd)| Rc::new(fd));
+        Ok(Place { fd, path })
     }
+}
+
+fn path_of(walked: &[(Vec<u8>, OwnedFd)]) -> Vec<u8> {
+    walked.iter().fold(Vec::new(), |mut path, (name, _)| {
+        join(&mut path, name);
+        path
+    })
 }
 
 /// What stands where a folder should be.

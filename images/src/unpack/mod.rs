@@ -41,7 +41,7 @@ mod semantics;
 pub(crate) mod testing;
 
 pub(crate) use attributes::{is_wanted as is_wanted_xattr, xattrs_of};
-pub(crate) use dirs::{Dirs, bytes as os};
+pub(crate) use dirs::{Dirs, bytes as os, is_whiteout};
 pub(crate) use members::{Failed, Target, write as members_of};
 pub(crate) use path::{escape, unescape};
 
@@ -72,6 +72,8 @@ pub(crate) struct Layer {
     pub(crate) foreign: Vec<(Vec<u8>, Vec<u8>)>,
     /// The image, if it became one.
     pub(crate) erofs: Option<Written>,
+    /// The file that says what the tree is made of, if it is one.
+    pub(crate) sums: Option<Written>,
 }
 
 /// What came of a layer.
@@ -164,8 +166,8 @@ impl From<Malformed> for ReadError {
 /// Where a layer goes.
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// An empty folder.
-    Tree(OwnedFd),
+    /// An empty folder, and an empty file for what it will be made of (`crate::sums`).
+    Tree(OwnedFd, File),
     /// An empty file, open for reading and writing.
     Erofs(File),
 }
@@ -231,9 +233,9 @@ impl Unpacking {
 /// Writes an archive, to its end. Answers the digest of all that came.
 pub(crate) fn write(into: Destination, input: ring::Reader) -> Result<(Layer, String), Error> {
     let (layer, input) = match into {
-        Destination::Tree(root) => {
+        Destination::Tree(root, sums) => {
             sys::fs::private_umask().map_err(Error::Thread)?;
-            members::write(tree::Tree::new(root), input)?
+            members::write(tree::Tree::new(root, sums), input)?
         }
         Destination::Erofs(file) => {
             let image = erofs::Image::new(file).map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;

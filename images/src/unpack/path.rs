@@ -1,5 +1,8 @@
 //! Names of members, cleaned to paths below the layer's root.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 /// `path` without empty, `.` and `..` parts: relative, perhaps empty (the root itself). A leading slash means the layer's
 /// root. `None` if it climbs above the root, or holds a NUL byte.
 pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
@@ -34,9 +37,17 @@ pub(crate) fn join(path: &mut Vec<u8>, part: &[u8]) {
     path.extend_from_slice(part);
 }
 
-/// Whether `path` is `folder` or lies below it.
-pub(crate) fn within(path: &[u8], folder: &[u8]) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || folder.is_empty() || rest[0] == b'/')
+/// Where all paths below `folder`, which is not the root, are among paths in order.
+pub(crate) fn below(folder: &[u8]) -> Range<Vec<u8>> {
+    // The byte after a slash is the first that no path below begins with.
+    [folder, b"/"].concat()..[folder, b"0"].concat()
+}
+
+/// Removes what a map has at `path` and below it.
+pub(crate) fn remove_within<T>(map: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
+    map.remove(path);
+    let gone: Vec<_> = map.range(below(path)).map(|(path, _)| path.clone()).collect();
+    gone.iter().for_each(|path| drop(map.remove(path)));
 }
 
 /// For messages.
@@ -109,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_longer_name_is_not_below() {
-        assert!(within(b"a/b", b"a") && within(b"a", b"a") && within(b"a", b""));
-        assert!(!within(b"ab", b"a") && !within(b"a", b"a/b"));
+        let all = ["a", "a!", "a-b", "a.b/c", "a/b", "a/b/c", "a0", "ab", "b"];
+        let mut map: BTreeMap<Vec<u8>, ()> = all.iter().map(|path| (path.as_bytes().to_vec(), ())).collect();
+        remove_within(&mut map, b"a");
+        let left: Vec<_> = map.keys().map(|path| String::from_utf8_lossy(path)).collect();
+        assert_eq!(left, ["a!", "a-b", "a.b/c", "a0", "ab", "b"]);
     }
 }

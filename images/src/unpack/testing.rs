@@ -121,6 +121,8 @@ pub(crate) struct Place {
     before: Vec<String>,
     image: tempfile::NamedTempFile,
     mount: std::cell::OnceCell<OwnedFd>,
+    /// What the last tree is made of.
+    sums: std::cell::RefCell<Option<(fs::File, erofs::Written)>>,
 }
 
 impl Place {
@@ -131,7 +133,14 @@ impl Place {
         fs::write(folder.path().join("canary"), "alive").unwrap();
         fs::write(folder.path().join("outside/canary"), "alive").unwrap();
         let before = snapshot(folder.path(), true);
-        Place { driver, folder, before, image: tempfile::NamedTempFile::new().unwrap(), mount: std::cell::OnceCell::new() }
+        Place {
+            driver,
+            folder,
+            before,
+            image: tempfile::NamedTempFile::new().unwrap(),
+            mount: std::cell::OnceCell::new(),
+            sums: std::cell::RefCell::default(),
+        }
     }
 
     /// The layer's root, be it the folder or the mounted image.
@@ -166,9 +175,10 @@ impl Place {
 
     pub(crate) fn outcome(&self, blob: &[u8], complete: bool) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
+        let sums = tempfile::tempfile().unwrap();
+        let outcome = runtime.block_on(async {
             let destination = match self.driver {
-                Driver::Tree => Destination::Tree(sys::fs::open_dir(self.root()).unwrap()),
+                Driver::Tree => Destination::Tree(sys::fs::open_dir(self.root()).unwrap(), sums.try_clone().unwrap()),
                 Driver::Erofs(_) => Destination::Erofs(self.image.reopen().unwrap()),
             };
             let mut unpacking = Unpacking::start(destination, Algorithm::Sha256, Algorithm::Sha256).unwrap();
@@ -181,7 +191,18 @@ impl Place {
                 rest = left;
             }
             unpacking.finish(complete).await
-        })
+        });
+        let written = outcome.tree.as_ref().ok().and_then(|(layer, _)| layer.sums);
+        *self.sums.borrow_mut() = written.map(|written| (sums, written));
+        outcome
+    }
+
+    /// The text about the tree that was unpacked last, from its beginning.
+    pub(crate) fn sums(&self) -> (fs::File, erofs::Written) {
+        let sums = self.sums.borrow();
+        let (file, written) = sums.as_ref().expect("a tree");
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        (fs::File::options().read(true).write(true).open(path).unwrap(), *written)
     }
 
     /// Fails if anything outside the layer changed.

@@ -1,6 +1,7 @@
 //! Members of an archive become a folder tree that overlayfs takes as a layer.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::BufRead;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,64 +11,60 @@ use sys::Call;
 
 use super::archive::{Archive, Kind, Member};
 use super::attributes::{Owner, Special, own, set_dir, set_dir_times, set_file, set_times, set_xattrs_by_name};
-use super::dirs::{Dirs, is_whiteout, replace_whiteout, set_opaque};
+use super::dirs::{Dirs, Place, is_whiteout, replace_whiteout, set_opaque};
 use super::members::{Failed, Target};
-use super::path::{clean, show, split, within};
+use super::path::{clean, remove_within, show, split};
 use super::{Error, Layer};
+use crate::erofs::Summing;
+use crate::sums::{Entry, Log, sum_of};
 
-/// A layer being written.
+/// A layer being written. All paths that it remembers are free of symbolic links: a folder has one only, however an archive names it.
 pub(crate) struct Tree {
     dirs: Dirs,
     owner: Owner,
-    /// What folders get when nothing more is put into them, by path.
+    /// What folders get when nothing more is put into them.
     last: BTreeMap<Vec<u8>, Folder>,
     /// Links whose target is not in this layer, and the target.
-    foreign: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Members that describe folders.
-    described: usize,
+    foreign: BTreeMap<Vec<u8>, Vec<u8>>,
     bytes: u64,
+    log: Log,
+    summing: Summing,
 }
 
 /// The last touches to a folder.
 struct Folder {
-    /// Its place in the archive: one folder may have two paths.
-    order: usize,
     mtime: (i64, u32),
     special: Option<Special>,
 }
 
 impl Tree {
-    /// A tree in the empty folder `root`. The calling thread's umask must be 0.
-    pub(crate) fn new(root: OwnedFd) -> Self {
+    /// A tree in the empty folder `root`, and what it is made of in the empty file `sums`. The calling thread's umask must be 0.
+    pub(crate) fn new(root: OwnedFd, sums: File) -> Self {
         Tree {
             dirs: Dirs::new(root),
             owner: Owner::of_process(),
             last: BTreeMap::new(),
-            described: 0,
-            foreign: Vec::new(),
+            foreign: BTreeMap::new(),
             bytes: 0,
+            log: Log::new(sums),
+            summing: Summing::default(),
         }
     }
 
-    fn file<R: BufRead>(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        path: &[u8],
-        member: &Member,
-        archive: &mut Archive<R>,
-    ) -> Result<(), Failed> {
-        const FLAGS: OFlags =
-            OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    fn file<R: BufRead>(&mut self, parent: &Place, path: &[u8], member: &Member, archive: &mut Archive<R>) -> Result<(), Failed> {
+        const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
         let mode = Mode::from_raw_mode(member.mode & 0o777);
         let file = self.fresh(parent, path, "openat(O_CREAT | O_EXCL)", |name| openat(parent, name, FLAGS, mode))?;
-        super::content::write(&file, member, archive)?;
+        let file = File::from(file);
+        let sum = super::content::write(&file, member, archive, &mut self.summing)?;
         set_file(&file, member, self.owner)?;
         self.bytes = self.bytes.saturating_add(member.size);
-        Ok(())
+        let entry = Entry { size: member.size, sum: sum.0, ..described(FileType::RegularFile, member) };
+        Ok(self.log.entry(path, &entry)?)
     }
 
     /// Symbolic links, devices and pipes.
-    fn node(&mut self, parent: BorrowedFd<'_>, path: &[u8], member: &Member) -> sys::Result<()> {
+    fn node(&mut self, parent: &Place, path: &[u8], member: &Member) -> sys::Result<()> {
         let mode = Mode::from_raw_mode(member.mode & 0o777);
         let device = makedev(member.device.0, member.device.1);
         let (kind, device) = match member.kind {
@@ -75,63 +72,71 @@ impl Tree {
             Kind::BlockDevice => (FileType::BlockDevice, device),
             _ => (FileType::Fifo, 0),
         };
-        if member.kind == Kind::Symlink {
+        let entry = if member.kind == Kind::Symlink {
             self.fresh(parent, path, "symlinkat()", |name| symlinkat(member.link.as_slice(), parent, name))?;
+            let (size, sum) = (member.link.len() as u64, sum_of(&member.link));
+            Entry { mode: FileType::Symlink.as_raw_mode() | 0o777, size, sum, ..described(FileType::Symlink, member) }
         } else {
             self.fresh(parent, path, "mknodat()", |name| mknodat(parent, name, kind, mode, device))?;
-        }
+            Entry { mode: kind.as_raw_mode() | mode.as_raw_mode(), sum: device, ..described(kind, member) }
+        };
         let name = split(path).1;
-        own(parent, name, member, self.owner)?;
-        set_xattrs_by_name(parent, name, &member.xattrs)?;
-        set_times(parent, name, member.mtime)
+        own(parent.as_fd(), name, member, self.owner)?;
+        set_xattrs_by_name(parent.as_fd(), name, &member.xattrs)?;
+        set_times(parent.as_fd(), name, member.mtime)?;
+        self.log.entry(path, &entry)
     }
 
-    fn link(&mut self, parent: BorrowedFd<'_>, path: &[u8], member: &Member) -> Result<(), Failed> {
+    fn link(&mut self, parent: &Place, path: &[u8], member: &Member) -> Result<(), Failed> {
         let target = clean(&member.link).ok_or(Failed::Outside)?;
         let (folder, target_name) = split(&target);
         let found = self.dirs.find(folder).and_then(|folder| stat(folder.as_fd(), target_name).map(|stat| (folder, stat)));
         let (from, old) = match found {
             Ok(found) => found,
             Err(error) if matches!(error.errno(), Errno::NOENT | Errno::NOTDIR) => {
-                self.foreign.push((path.to_vec(), target));
+                self.foreign.insert(path.to_vec(), target);
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         // A link to itself: taking the old name away first would lose the file.
         let same = |new: Stat| (new.st_dev, new.st_ino) == (old.st_dev, old.st_ino);
-        if stat(parent, split(path).1).is_ok_and(same) {
+        if stat(parent.as_fd(), split(path).1).is_ok_and(same) {
             return Ok(());
         }
-        Ok(self.fresh(parent, path, "linkat()", |name| linkat(&from, target_name, parent, name, AtFlags::empty()))?)
+        self.fresh(parent, path, "linkat()", |name| linkat(&from, target_name, parent, name, AtFlags::empty()))?;
+        Ok(self.log.link(path, &from.join(target_name))?)
     }
 
-    fn dir(&mut self, path: &[u8], member: &Member) -> Result<(), Failed> {
-        let special = Special::of(member);
-        self.implicit_no_more(path);
-        if path.is_empty() {
-            set_dir(self.dirs.root(), member)?;
-        } else {
-            let (folder, name) = split(path);
-            let parent = self.dirs.get(folder)?;
-            let mode = Mode::from_raw_mode(member.mode & 0o1777);
-            match mkdirat(&parent, name, mode) {
-                Ok(()) => own(parent.as_fd(), name, member, self.owner)?,
-                Err(Errno::EXIST) => self.dir_over(parent.as_fd(), path, member)?,
-                Err(errno) => return Err(sys::Error::new(format!("mkdirat({})", show(name)), errno).into()),
-            }
+    fn root(&mut self, member: &Member) -> Result<(), Failed> {
+        set_dir(self.dirs.root(), member)?;
+        Ok(self.described(Vec::new(), member)?)
+    }
+
+    fn dir(&mut self, parent: &Place, path: Vec<u8>, member: &Member) -> Result<(), Failed> {
+        let name = split(&path).1;
+        match mkdirat(parent, name, Mode::from_raw_mode(member.mode & 0o1777)) {
+            Ok(()) => own(parent.as_fd(), name, member, self.owner)?,
+            Err(Errno::EXIST) => self.dir_over(parent, &path, member)?,
+            Err(errno) => return Err(sys::Error::new(format!("mkdirat({})", show(name)), errno).into()),
         }
-        self.described += 1;
-        self.last.insert(path.to_vec(), Folder { order: self.described, mtime: member.mtime, special });
+        Ok(self.described(path, member)?)
+    }
+
+    fn described(&mut self, path: Vec<u8>, member: &Member) -> sys::Result<()> {
+        self.dirs.implicit.remove(&path);
+        self.log.entry(&path, &described(FileType::Directory, member))?;
+        self.last.insert(path, Folder { mtime: member.mtime, special: Special::of(member) });
         Ok(())
     }
 
     /// A folder over something that is there: over a folder it only changes the attributes.
-    fn dir_over(&mut self, parent: BorrowedFd<'_>, path: &[u8], member: &Member) -> sys::Result<()> {
+    fn dir_over(&mut self, parent: &Place, path: &[u8], member: &Member) -> sys::Result<()> {
         let name = split(path).1;
-        let there = stat(parent, name)?;
+        let there = stat(parent.as_fd(), name)?;
         if is_whiteout(&there) {
-            replace_whiteout(parent, name)?;
+            replace_whiteout(parent.as_fd(), name)?;
+            self.dirs.opaque.insert(path.to_vec());
         } else if FileType::from_raw_mode(there.st_mode) != FileType::Directory {
             self.remove(parent, path)?;
             mkdirat(parent, name, Mode::from_raw_mode(0o755)).call(|| format!("mkdirat({})", show(name)))?;
@@ -144,7 +149,7 @@ impl Tree {
     /// Creates a name. What stood there is removed: a later entry replaces an earlier one.
     fn fresh<T>(
         &mut self,
-        parent: BorrowedFd<'_>,
+        parent: &Place,
         path: &[u8],
         call: &str,
         create: impl Fn(&[u8]) -> rustix::io::Result<T>,
@@ -159,51 +164,62 @@ impl Tree {
         }
     }
 
-    fn remove(&mut self, parent: BorrowedFd<'_>, path: &[u8]) -> sys::Result<()> {
+    fn remove(&mut self, parent: &Place, path: &[u8]) -> sys::Result<()> {
         sys::fs::remove_tree(parent, super::dirs::bytes(split(path).1))?;
-        self.dirs.forget();
-        self.last.retain(|folder, _| !within(folder, path));
-        self.dirs.implicit.retain(|folder| !within(folder, path));
-        self.foreign.retain(|(link, _)| !within(link, path));
+        self.dirs.forget(path);
+        remove_within(&mut self.last, path);
+        remove_within(&mut self.foreign, path);
+        self.log.gone(path)
+    }
+
+    /// Folders last: what was put into them changed their times; setgid bits and default ACLs would have been inherited.
+    fn finish_folders(&mut self) -> Result<(), Error> {
+        for (path, folder) in std::mem::take(&mut self.last) {
+            let (above, name) = split(&path);
+            let name = if name.is_empty() { b"." } else { name };
+            let done = self.dirs.find(above).and_then(|above| match &folder.special {
+                Some(special) => set_dir_times(above.as_fd(), name, folder.mtime, special),
+                None => set_times(above.as_fd(), name, folder.mtime),
+            });
+            done.map_err(|source| Error::Entry { entry: show(&path), source })?;
+        }
         Ok(())
     }
+}
 
-    fn is_folder(&mut self, path: &[u8]) -> bool {
-        let (above, name) = split(path);
-        let stat = self.dirs.find(above).and_then(|above| stat(above.as_fd(), if name.is_empty() { b"." } else { name }));
-        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-    }
-
-    fn implicit_no_more(&mut self, path: &[u8]) {
-        self.dirs.implicit.remove(path);
-    }
+/// What a member says about itself, but for its content.
+fn described(kind: FileType, member: &Member) -> Entry {
+    Entry { mode: kind.as_raw_mode() | member.mode & 0o7777, uid: member.uid, gid: member.gid, size: 0, sum: 0 }
 }
 
 impl Target for Tree {
     fn add<R: BufRead>(&mut self, path: &[u8], member: &Member, archive: &mut Archive<R>) -> Result<(), Failed> {
+        if path.is_empty() {
+            return self.root(member);
+        }
+        let (folder, name) = split(path);
+        let parent = self.dirs.get(folder)?;
+        let path = parent.join(name);
         if !self.foreign.is_empty() {
-            self.foreign.retain(|(link, _)| link != path);
+            self.foreign.remove(&path);
         }
-        if member.kind == Kind::Dir {
-            return self.dir(path, member);
-        }
-        let parent = self.dirs.get(split(path).0)?;
-        let parent = parent.as_fd();
         match member.kind {
-            Kind::File => self.file(parent, path, member, archive),
-            Kind::Link => self.link(parent, path, member),
-            _ => Ok(self.node(parent, path, member)?),
+            Kind::Dir => self.dir(&parent, path, member),
+            Kind::File => self.file(&parent, &path, member, archive),
+            Kind::Link => self.link(&parent, &path, member),
+            _ => Ok(self.node(&parent, &path, member)?),
         }
     }
 
     fn hide(&mut self, folder: &[u8], name: &[u8]) -> Result<(), Failed> {
         let parent = self.dirs.get(folder)?;
         match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(self.log.hidden(&parent.join(name))?),
             Err(Errno::EXIST) => match FileType::from_raw_mode(stat(parent.as_fd(), name)?.st_mode) {
                 FileType::Directory => {
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     let own = openat(&parent, name, flags, Mode::empty()).call(|| format!("openat({})", show(name)))?;
+                    self.dirs.opaque.insert(parent.join(name));
                     Ok(set_opaque(own)?)
                 }
                 _ => Ok(()),
@@ -213,25 +229,22 @@ impl Target for Tree {
     }
 
     fn hide_all(&mut self, folder: &[u8]) -> Result<(), Failed> {
-        Ok(set_opaque(self.dirs.get(folder)?.as_fd())?)
+        let folder = self.dirs.get(folder)?;
+        self.dirs.opaque.insert(folder.path.to_vec());
+        Ok(set_opaque(folder)?)
     }
 
-    /// Folders last: what was put into them changed their times; setgid bits and default ACLs would have been inherited.
     fn finish(mut self, entries: u64) -> Result<Layer, Error> {
-        let mut last: Vec<_> = std::mem::take(&mut self.last).into_iter().collect();
-        last.sort_by_key(|(_, folder)| folder.order);
-        for (path, folder) in last {
-            let (above, name) = split(&path);
-            let name = if name.is_empty() { b"." } else { name };
-            let done = self.dirs.find(above).and_then(|above| match &folder.special {
-                Some(special) => set_dir_times(above.as_fd(), name, folder.mtime, special),
-                None => set_times(above.as_fd(), name, folder.mtime),
-            });
-            done.map_err(|source| Error::Entry { entry: show(&path), source })?;
-        }
-        // One may have gone by another path.
-        let implicit = std::mem::take(&mut self.dirs.implicit).into_iter().filter(|path| self.is_folder(path)).collect();
-        Ok(Layer { bytes: self.bytes, entries, implicit, foreign: self.foreign, erofs: None })
+        self.finish_folders()?;
+        let Tree { dirs: Dirs { implicit, opaque, .. }, mut log, foreign, bytes, .. } = self;
+        let finish = || {
+            implicit.iter().try_for_each(|folder| log.folder(folder))?;
+            opaque.iter().try_for_each(|folder| log.opaque(folder))?;
+            log.finish()
+        };
+        let sums = finish().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
+        let (implicit, foreign) = (implicit.into_iter().collect(), foreign.into_iter().collect());
+        Ok(Layer { bytes, entries, implicit, foreign, erofs: None, sums: Some(sums) })
     }
 }
 

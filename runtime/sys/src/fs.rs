@@ -1,7 +1,7 @@
 //! Files below an open folder.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -13,19 +13,24 @@ use crate::{Call, Error, Result};
 /// Opens `path` as a process whose root is `root` would see it: `..` and symbolic links stay inside, and magic links of
 /// procfs are refused (openat2(2); CVE-2019-16884, CVE-2021-30465).
 pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
-    let path = path.as_ref();
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    open_resolved(root.as_fd(), path.as_ref(), flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// Opens `path` below `root`. No part of it may be a symbolic link (`ELOOP`), so that what is opened has this very path.
+pub fn open_without_links(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    open_resolved(root.as_fd(), path.as_ref(), flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+}
+
+fn open_resolved(root: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode, resolve: ResolveFlags) -> Result<OwnedFd> {
+    let call = || format!("openat2({path:?}, {flags:?}, {resolve:?})");
     // EAGAIN: a rename or mount raced with the walk, and the kernel could not prove that it stayed inside.
     for _ in 0..64 {
-        match openat2(&root, path, flags | OFlags::CLOEXEC, mode, resolve) {
+        match openat2(root, path, flags | OFlags::CLOEXEC, mode, resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
-            other => {
-                let call = || format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)");
-                return other.call(call).map_err(|error| error.about(path));
-            }
+            other => return other.call(call).map_err(|error| error.about(path)),
         }
     }
-    Err(Error::new(format!("openat2({path:?}, {flags:?}, RESOLVE_IN_ROOT)"), Errno::AGAIN))
+    Err(Error::new(call(), Errno::AGAIN))
 }
 
 /// Opens the folder `path`.
@@ -65,14 +70,33 @@ pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> Result<()> {
 
 /// Replaces the file `name` in `dir` in one step: a reader sees the old content or the new one. Nothing is synced.
 pub fn replace(dir: impl AsFd, name: &str, bytes: &[u8]) -> Result<()> {
+    replace_by(dir.as_fd(), name, bytes, false)
+}
+
+fn replace_by(dir: BorrowedFd<'_>, name: &str, bytes: &[u8], synced: bool) -> Result<()> {
     let temporary = format!(".{name}.{}", std::process::id());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(&dir, &temporary, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({temporary:?}, O_CREAT)"))?;
+    let file = openat(dir, &temporary, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({temporary:?}, O_CREAT)"))?;
     write_all(&file, bytes)
-        .and_then(|()| renameat(&dir, &temporary, &dir, name).call(|| format!("renameat({temporary:?}, {name:?})")))
+        .and_then(|()| if synced { rustix::fs::fdatasync(&file).call(|| "fdatasync()") } else { Ok(()) })
+        .and_then(|()| renameat(dir, &temporary, dir, name).call(|| format!("renameat({temporary:?}, {name:?})")))
         .inspect_err(|_| {
-            let _ = unlinkat(&dir, &temporary, AtFlags::empty());
+            let _ = unlinkat(dir, &temporary, AtFlags::empty());
         })
+}
+
+/// As [`replace`], and when this returns the disk has the new content. Until the folder is synced too, the old one may come back after a
+/// power cut.
+pub fn replace_synced(dir: impl AsFd, name: &str, bytes: &[u8]) -> Result<()> {
+    replace_by(dir.as_fd(), name, bytes, true)
+}
+
+/// Starts to write what memory has of a file, and waits for nothing (sync_file_range(2)). It makes nothing safe: an fsync that follows
+/// has less to wait for.
+pub fn start_writing(file: impl AsFd) -> Result<()> {
+    // SAFETY: the descriptor is open; no memory is touched.
+    let done = unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    if done == 0 { Ok(()) } else { Err(Error::last("sync_file_range(SYNC_FILE_RANGE_WRITE)")) }
 }
 
 /// So many folders are open at once while a tree is removed. Strangers make trees much deeper than a table of descriptors, or a stack.
