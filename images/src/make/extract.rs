@@ -49,8 +49,9 @@ pub fn unpack(store: &Store, input: File, folder: &Path) -> Result<()> {
     let root = sys::fs::open_dir(folder).doing(|| "unpack an archive")?;
     let (mut tar, reader) = ring::ring(Algorithm::Sha256);
     scope(|scope| {
-        let thread =
-            Builder::new().name("unpack".to_owned()).spawn_scoped(scope, move || unpack::write(Destination::Tree(root), reader));
+        let thread = Builder::new()
+            .name("unpack".to_owned())
+            .spawn_scoped(scope, move || unpack::write(Destination::Tree(root, None), reader));
         let thread = thread.call(|| "clone(CLONE_THREAD)").doing(|| "unpack an archive")?;
         let copied = feed(&mut input, &mut tar);
         let ended = copied.map(|whole| if whole { drop(tar.end()) } else { drop(tar) });

@@ -298,7 +298,7 @@ pub(super) fn destination(image: bool, folder: &Path) -> sys::Result<Destination
     }
     let path = folder.join(TREE);
     DirBuilder::new().mode(0o755).create(&path).call(|| format!("mkdir({path:?})"))?;
-    Ok(Destination::Tree(sys::fs::open_dir(path)?, file(SUMS)?))
+    Ok(Destination::Tree(sys::fs::open_dir(path)?, Some(file(SUMS)?)))
 }
 
 /// Writes `layer.json` into the folder of a layer that is marked, or will be.

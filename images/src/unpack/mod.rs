@@ -166,8 +166,8 @@ impl From<Malformed> for ReadError {
 /// Where a layer goes.
 #[derive(Debug)]
 pub(crate) enum Destination {
-    /// An empty folder, and an empty file for what it will be made of (`crate::sums`).
-    Tree(OwnedFd, File),
+    /// An empty folder, and an empty file for what it will be made of (`crate::sums`), if anybody wants to know.
+    Tree(OwnedFd, Option<File>),
     /// An empty file, open for reading and writing.
     Erofs(File),
 }

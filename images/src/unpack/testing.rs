@@ -178,7 +178,7 @@ impl Place {
         let sums = tempfile::tempfile().unwrap();
         let outcome = runtime.block_on(async {
             let destination = match self.driver {
-                Driver::Tree => Destination::Tree(sys::fs::open_dir(self.root()).unwrap(), sums.try_clone().unwrap()),
+                Driver::Tree => Destination::Tree(sys::fs::open_dir(self.root()).unwrap(), Some(sums.try_clone().unwrap())),
                 Driver::Erofs(_) => Destination::Erofs(self.image.reopen().unwrap()),
             };
             let mut unpacking = Unpacking::start(destination, Algorithm::Sha256, Algorithm::Sha256).unwrap();

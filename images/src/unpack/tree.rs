@@ -27,7 +27,7 @@ pub(crate) struct Tree {
     /// Links whose target is not in this layer, and the target.
     foreign: BTreeMap<Vec<u8>, Vec<u8>>,
     bytes: u64,
-    log: Log,
+    log: Option<Log>,
     summing: Summing,
 }
 
@@ -38,15 +38,15 @@ struct Folder {
 }
 
 impl Tree {
-    /// A tree in the empty folder `root`, and what it is made of in the empty file `sums`. The calling thread's umask must be 0.
-    pub(crate) fn new(root: OwnedFd, sums: File) -> Self {
+    /// A tree in the empty folder `root`, and what it is made of in the empty file `sums`, if there is one. The calling thread's umask must be 0.
+    pub(crate) fn new(root: OwnedFd, sums: Option<File>) -> Self {
         Tree {
             dirs: Dirs::new(root),
             owner: Owner::of_process(),
             last: BTreeMap::new(),
             foreign: BTreeMap::new(),
             bytes: 0,
-            log: Log::new(sums),
+            log: sums.map(Log::new),
             summing: Summing::default(),
         }
     }
@@ -60,7 +60,7 @@ impl Tree {
         set_file(&file, member, self.owner)?;
         self.bytes = self.bytes.saturating_add(member.size);
         let entry = Entry { size: member.size, sum: sum.0, ..described(FileType::RegularFile, member) };
-        Ok(self.log.entry(path, &entry)?)
+        Ok(self.note(|log| log.entry(path, &entry))?)
     }
 
     /// Symbolic links, devices and pipes.
@@ -84,7 +84,7 @@ impl Tree {
         own(parent.as_fd(), name, member, self.owner)?;
         set_xattrs_by_name(parent.as_fd(), name, &member.xattrs)?;
         set_times(parent.as_fd(), name, member.mtime)?;
-        self.log.entry(path, &entry)
+        self.note(|log| log.entry(path, &entry))
     }
 
     fn link(&mut self, parent: &Place, path: &[u8], member: &Member) -> Result<(), Failed> {
@@ -105,7 +105,7 @@ impl Tree {
             return Ok(());
         }
         self.fresh(parent, path, "linkat()", |name| linkat(&from, target_name, parent, name, AtFlags::empty()))?;
-        Ok(self.log.link(path, &from.join(target_name))?)
+        Ok(self.note(|log| log.link(path, &from.join(target_name)))?)
     }
 
     fn root(&mut self, member: &Member) -> Result<(), Failed> {
@@ -125,7 +125,7 @@ impl Tree {
 
     fn described(&mut self, path: Vec<u8>, member: &Member) -> sys::Result<()> {
         self.dirs.implicit.remove(&path);
-        self.log.entry(&path, &described(FileType::Directory, member))?;
+        self.note(|log| log.entry(&path, &described(FileType::Directory, member)))?;
         self.last.insert(path, Folder { mtime: member.mtime, special: Special::of(member) });
         Ok(())
     }
@@ -169,7 +169,11 @@ impl Tree {
         self.dirs.forget(path);
         remove_within(&mut self.last, path);
         remove_within(&mut self.foreign, path);
-        self.log.gone(path)
+        self.note(|log| log.gone(path))
+    }
+
+    fn note(&mut self, line: impl FnOnce(&mut Log) -> sys::Result<()>) -> sys::Result<()> {
+        self.log.as_mut().map_or(Ok(()), line)
     }
 
     /// Folders last: what was put into them changed their times; setgid bits and default ACLs would have been inherited.
@@ -214,7 +218,7 @@ impl Target for Tree {
     fn hide(&mut self, folder: &[u8], name: &[u8]) -> Result<(), Failed> {
         let parent = self.dirs.get(folder)?;
         match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
-            Ok(()) => Ok(self.log.hidden(&parent.join(name))?),
+            Ok(()) => Ok(self.note(|log| log.hidden(&parent.join(name)))?),
             Err(Errno::EXIST) => match FileType::from_raw_mode(stat(parent.as_fd(), name)?.st_mode) {
                 FileType::Directory => {
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -236,15 +240,15 @@ impl Target for Tree {
 
     fn finish(mut self, entries: u64) -> Result<Layer, Error> {
         self.finish_folders()?;
-        let Tree { dirs: Dirs { implicit, opaque, .. }, mut log, foreign, bytes, .. } = self;
-        let finish = || {
+        let Tree { dirs: Dirs { implicit, opaque, .. }, log, foreign, bytes, .. } = self;
+        let finish = |mut log: Log| {
             implicit.iter().try_for_each(|folder| log.folder(folder))?;
             opaque.iter().try_for_each(|folder| log.opaque(folder))?;
             log.finish()
         };
-        let sums = finish().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
+        let sums = log.map(finish).transpose().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
         let (implicit, foreign) = (implicit.into_iter().collect(), foreign.into_iter().collect());
-        Ok(Layer { bytes, entries, implicit, foreign, erofs: None, sums: Some(sums) })
+        Ok(Layer { bytes, entries, implicit, foreign, erofs: None, sums })
     }
 }
 

@@ -65,6 +65,7 @@ impl Engine {
             let root = self.images.root_folder(image)?;
             let upper = record.writable(&self.config).join("upper");
             overlay::like_root(&upper, root).during(|| format!("make the container {}", record.name))?;
+            self.images.touch(image);
             names::claim(&self.config, &record.name, &record.id)
         };
         settle().map_err(|error| folder.undo(&self.config, &record, error))?;

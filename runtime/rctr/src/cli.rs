@@ -8,10 +8,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, build, builder, commit, completion, container_prune, copy, cp, create, diff, exec, export, history, images,
-    import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause, port, prune, ps,
-    pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, unmount, update, version, volume,
-    wait,
+    attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, exec, export, history,
+    images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause, port, prune,
+    ps, pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, sync, system, tag, top, unmount, update,
+    version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -94,6 +94,12 @@ pub(crate) enum Verb {
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
+    #[command(skip)]
+    Check(check::Args),
+    #[command(skip)]
+    Sync(sync::Args),
+    #[command(subcommand)]
+    System(system::System),
     /// Only below `container`
     #[command(skip)]
     ContainerPrune(container_prune::Args),
@@ -184,6 +190,9 @@ impl Verb {
             Verb::Prune(args) => prune::run(context, args),
             Verb::Mount(args) => mount::run(context, args),
             Verb::Unmount(args) => unmount::run(context, args),
+            Verb::Check(args) => check::run(context, args),
+            Verb::Sync(args) => sync::run(context, args),
+            Verb::System(verb) => system::run(context, verb),
             Verb::Image(verb) => Verb::from(verb).run(context),
             Verb::Container(verb) => Verb::from(verb).run(context),
             Verb::Network(verb) => network::run(context, verb),

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use anyhow::{Context as _, Result, bail};
 use images::{Change, ImportOptions, Platform, Reference};
 
+use super::sync;
 use crate::context::Context;
 use crate::output::progress;
 
@@ -49,5 +50,6 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let options = ImportOptions { name: args.name, platform: args.platform, changes: args.change, message };
     let image = images::import(engine.images(), input, &options, progress.as_ref())?;
     println!("{}", image.id);
+    sync::behind(context)?;
     Ok(0)
 }

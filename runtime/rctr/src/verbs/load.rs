@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use images::{LoadOptions, Platform, Reference};
 
+use super::sync;
 use crate::context::Context;
 use crate::output::progress;
 
@@ -35,12 +36,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     };
     let progress = progress::shown(progress::LOAD, args.quiet);
     let options = LoadOptions { platform: args.platform };
+    let mut fresh = false;
     for loaded in images::load(engine.images(), input, &options, progress.as_ref())? {
+        fresh |= loaded.fresh;
         let image = loaded.image;
         image.names.iter().map(Reference::familiar).for_each(|name| println!("Loaded image: {name}"));
         if image.names.is_empty() {
             println!("Loaded image ID: {}", image.id);
         }
+    }
+    if fresh {
+        sync::behind(context)?;
     }
     Ok(0)
 }

@@ -3,9 +3,9 @@
 use clap::Subcommand;
 
 use super::{
-    attach, build, commit, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill, load,
-    logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, tag, top, unmount,
-    update, wait,
+    attach, build, check, commit, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill,
+    load, logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, sync, tag, top,
+    unmount, update, wait,
 };
 use crate::cli::Verb;
 
@@ -30,6 +30,8 @@ pub(crate) enum Image {
     Mount(mount::Args),
     #[command(visible_alias = "umount")]
     Unmount(unmount::Args),
+    Check(check::Args),
+    Sync(sync::Args),
 }
 
 impl From<Image> for Verb {
@@ -50,6 +52,8 @@ impl From<Image> for Verb {
             Image::Build(args) => Verb::Build(args),
             Image::Mount(args) => Verb::Mount(args),
             Image::Unmount(args) => Verb::Unmount(args),
+            Image::Check(args) => Verb::Check(args),
+            Image::Sync(args) => Verb::Sync(args),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod filter;
 mod row;
 
-pub(crate) use row::state;
+pub(crate) use row::{row, state};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let fitting = everything.iter().filter(|container| ended || container.is_running());
     let filters = filter::all(&args.filter, &everything)?;
     let fitting = fitting.filter(|container| filters(container)).take(last.unwrap_or(usize::MAX));
-    let rows: Vec<Value> = fitting.map(|container| row::row(container, args.no_trunc)).collect();
+    let rows: Vec<Value> = fitting.map(|container| row(container, args.no_trunc)).collect();
     if args.quiet {
         rows.iter().for_each(|row| println!("{}", template::plain(&row["ID"])));
         return Ok(0);

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use engine::Engine;
 use images::{Image, Platform, Pulled, Reference};
 
+use super::sync;
 use crate::context::Context;
 use crate::exit;
 use crate::output::progress;
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
+    /// Wait until the disk has it, too
+    #[arg(long)]
+    sync: bool,
     /// [HOST[:PORT]/]NAME[:TAG|@DIGEST]
     image: String,
 }
@@ -38,6 +42,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let reference = context.registries()?.reference(&args.image)?;
     let pulled = pull(context, &engine, &reference, args.platform, args.quiet)?;
+    if args.sync {
+        engine.images().sync(Some(&pulled.image))?;
+    } else if pulled.fresh {
+        sync::behind(context)?;
+    }
     if args.quiet {
         println!("{reference}");
         return Ok(0);
@@ -67,8 +76,11 @@ pub(crate) fn present(
             found = engine.images().image(&long.to_string());
         }
     }
+    // One that a power cut or the disk has damaged is as good as none, as long as it can be had again.
+    found = found.and_then(|image| engine.images().check_layers(&image).map(|()| image));
     match (found, when) {
         (Ok(image), When::Missing | When::Never) if fits(&image, platform.as_ref()) => return Ok(image),
+        (Err(error @ images::Error::Damaged { .. }), When::Missing | When::Always) => eprintln!("rctr: {error}"),
         (Err(error), _) if !matches!(error, images::Error::NotFound { .. }) => return Err(error.into()),
         (Ok(image), When::Never) => bail!("image {name} is for {}, not for the platform asked for", own_platform(&image)),
         (Err(error), When::Never) => return Err(anyhow::Error::from(error).context("--pull never")),
@@ -78,7 +90,11 @@ pub(crate) fn present(
     if !quiet {
         eprintln!("Pulling {}", reference.familiar());
     }
-    Ok(pull(context, engine, &reference, platform, quiet)?.image)
+    let pulled = pull(context, engine, &reference, platform, quiet)?;
+    if pulled.fresh {
+        sync::behind(context)?;
+    }
+    Ok(pulled.image)
 }
 
 fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {

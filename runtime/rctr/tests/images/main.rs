@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod registry;
+mod store;
 
 use std::fs;
 use std::io::Write;

@@ -9,7 +9,7 @@ use crate::output::table::cut;
 use crate::verbs::inspect::container::names;
 
 /// The fields that Docker's templates know.
-pub(super) fn row(container: &Container, whole: bool) -> Value {
+pub(crate) fn row(container: &Container, whole: bool) -> Value {
     let record = &container.record;
     let command = record.args().join(" ");
     let labels: Vec<_> = record.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -1,0 +1,23 @@
+//! `rctr system …`: the whole of what is here.
+
+mod df;
+mod prune;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// See how much there is, and remove what nobody needs
+#[derive(Debug, Subcommand)]
+pub(crate) enum System {
+    Df(df::Args),
+    Prune(prune::Args),
+}
+
+pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
+    match verb {
+        System::Df(args) => df::run(context, &args),
+        System::Prune(args) => prune::run(context, &args),
+    }
+}
