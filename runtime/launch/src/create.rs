@@ -10,7 +10,7 @@ use sys::process::Clone;
 use crate::child::{init, stem};
 use crate::failure::During;
 use crate::handshake::Child;
-use crate::{Failure, Gate, Plan, Slot, network, users};
+use crate::{Failure, Gate, Plan, Slot, beside, network, users};
 
 /// A process's three standard streams. Both sides of create and exec take them whole: the caller's copies are closed.
 #[derive(Debug)]
@@ -94,6 +94,11 @@ pub trait Stages {
     /// One line.
     fn open(&self) -> Result<Vec<(Slot, OwnedFd)>, String> {
         Ok(Vec::new())
+    }
+    /// Whether [`Stages::open`] is for the caller: by a process of its own, in the mount namespace of init. For one with the right to mount, and
+    /// a container with users of its own: there the host's mounts are locked as they are.
+    fn beside(&self) -> bool {
+        false
     }
     /// In the caller, when the namespaces of init, whose number is `pid`, are made and its root is not.
     ///
@@ -188,6 +193,9 @@ fn make(
     drop(inherited);
     if init::stops(plan, stages) {
         child.wait_born()?;
+        if let Some(stages) = stages.filter(|stages| stages.beside()) {
+            beside::hand(&child, stages)?;
+        }
         if !plan.devices.is_empty() {
             network::move_all(&plan.devices, child.pid())?;
         }

@@ -9,7 +9,7 @@ use sys::Call;
 use sys::process::{Clone, Ended, clone3};
 
 use crate::failure::During;
-use crate::{Failure, Gate, Listener, Seccomp};
+use crate::{Failure, Gate, Listener, Seccomp, Slot};
 
 /// The longest report: a failure's text is cut to fit.
 const MAX_REPORT: usize = 16 << 10;
@@ -35,6 +35,8 @@ enum Report {
 
 /// The word to go on.
 const GO: &[u8] = b"s";
+/// Trees that were opened for it, by their slots.
+const TREES: &[u8] = b"t";
 /// The word to wait at the gate, for another process to start it.
 const LEAVE: &[u8] = b"l";
 
@@ -80,10 +82,23 @@ impl Parent {
         )
     }
 
-    /// Says that its namespaces are made and waits for the word to go on.
-    pub(crate) fn born(&self) -> Result<(), Failure> {
+    /// Says that its namespaces are made and waits for the word to go on. Before it may come trees that were opened for it.
+    pub(crate) fn born(&self) -> Result<Vec<(Slot, OwnedFd)>, Failure> {
         self.send(&Report::Born, &[]).during(|| "report the namespaces")?;
-        self.word().map(drop)
+        let mut trees = Vec::new();
+        let mut word = [0; 1 + 4 * sys::socket::MAX_FDS];
+        loop {
+            match sys::socket::receive(&self.socket, &mut word).during(|| "wait for the start")? {
+                (0, _) => return Err(Failure::runtime("the parent is gone")),
+                (length, fds) if word[0] == TREES[0] => {
+                    let slots = word[1..length]
+                        .chunks_exact(4)
+                        .map(|bytes| Slot(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
+                    trees.extend(slots.zip(fds));
+                }
+                _ => return Ok(trees),
+            }
+        }
     }
 
     /// Says that all is built and waits to be started.
@@ -237,6 +252,17 @@ impl Child {
     /// Gives the word to go on.
     pub(crate) fn go(&self) -> Result<(), Failure> {
         sys::socket::send(&self.socket, GO, &[]).during(|| "start")
+    }
+
+    /// Hands it trees, while it waits for the word.
+    pub(crate) fn hand(&self, trees: &[(Slot, OwnedFd)]) -> Result<(), Failure> {
+        for some in trees.chunks(sys::socket::MAX_FDS) {
+            let slots = some.iter().flat_map(|(slot, _)| slot.0.to_ne_bytes());
+            let message: Vec<u8> = TREES.iter().copied().chain(slots).collect();
+            let fds: Vec<_> = some.iter().map(|(_, fd)| fd.as_fd()).collect();
+            sys::socket::send(&self.socket, &message, &fds).during(|| "hand the trees over")?;
+        }
+        Ok(())
     }
 
     /// Lets it wait at its gate, and lets go of it.

@@ -31,6 +31,7 @@
 //! |---|---|
 //! | `plan`, `status` | the data: what to start, what became of it |
 //! | `create`, `exec` | the parent's side |
+//! | `beside` | trees opened in a container's mount namespace |
 //! | `gate` | where an init waits whose maker has ended |
 //! | `ground` | where another program makes a container's processes |
 //! | `home` | the cgroup of a process that joins |
@@ -45,6 +46,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod beside;
 mod child;
 mod create;
 mod exec;

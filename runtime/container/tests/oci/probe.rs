@@ -61,6 +61,10 @@ pub fn main(words: &[String]) {
             numbers.sort_unstable();
             println!("{numbers:?}");
         }
+        ["remount", ref targets @ ..] => targets.iter().for_each(|target| {
+            let flags = rustix::mount::MountFlags::BIND;
+            println!("{target}: {}", outcome(rustix::mount::mount_remount(*target, flags, c"").map_err(std::io::Error::from)));
+        }),
         ["mounts", ref targets @ ..] => targets.iter().for_each(|target| println!("{target}: {}", mounted(target))),
         ["tree", path] => tree(std::path::Path::new(path)),
         ["write", ref paths @ ..] => paths.iter().for_each(|path| {

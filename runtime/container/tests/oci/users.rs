@@ -8,6 +8,7 @@ use crate::fixture::{Bundle, HOST_ID, counts, eventually, knows};
 use crate::{Check, Of};
 
 pub const CHECKS: &[Check] = &[
+    ("what_the_host_has_made_read_only_stays_so", Of::Every, what_the_host_has_made_read_only_stays_so),
     ("users_are_mapped", Of::Every, users_are_mapped),
     ("users_of_several_ranges", Of::Every, users_of_several_ranges),
     ("users_exec", Of::Every, users_exec),
@@ -305,4 +306,27 @@ fn users_are_scored_by_the_host() {
     let bundle =
         Bundle::new(&["read", "/proc/self/oom_score_adj"]).mapped().with(|spec| spec["process"]["oomScoreAdj"] = json!(321));
     assert_eq!(bundle.ok(&["run", "ID"]), "321\n");
+}
+
+/// Root in a container with users of its own may change its mounts, but none of the host's.
+fn what_the_host_has_made_read_only_stays_so() {
+    use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+    let caps = ["CAP_SYS_ADMIN"];
+    let bundle = Bundle::new(&["remount", "/volume", "/own"]).mapped().with(|spec| {
+        for set in ["bounding", "effective", "permitted"] {
+            spec["process"]["capabilities"][set] = json!(caps);
+        }
+    });
+    for name in ["volume", "own"] {
+        std::fs::create_dir(bundle.path(name)).unwrap();
+    }
+    let volume = bundle.path("volume");
+    mount("tmpfs", &volume, "tmpfs", MountFlags::empty(), c"mode=0777").unwrap();
+    mount_remount(&volume, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
+    let bind = |name: &str| json!({"type": "bind", "source": bundle.path(name), "destination": format!("/{name}"), "options": ["rbind", "ro"]});
+    let binds = [bind("volume"), bind("own")];
+    let bundle = bundle.with(|spec| spec["mounts"].as_array_mut().unwrap().extend(binds));
+    let said = bundle.call(&["run", "ID"]);
+    unmount(&volume, UnmountFlags::DETACH).unwrap();
+    assert_eq!(said.out.lines().next(), Some("/volume: errno 1"), "{said:?}");
 }

@@ -60,11 +60,12 @@ pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
     namespaces::configure(plan)?;
     // A session of its own: signals of the caller's terminal do not reach it, and it may take a terminal.
     process::new_session()?;
-    if stops(plan, stages) {
-        parent.born()?;
-    }
+    let given = if stops(plan, stages) { parent.born()? } else { Vec::new() };
     // The host is out of reach from here on.
-    let late = stages.map_or(Ok(Vec::new()), |stages| stages.open()).map_err(Failure::runtime)?;
+    let late = match stages.filter(|stages| !stages.beside()) {
+        Some(stages) => stages.open().map_err(Failure::runtime)?,
+        None => given,
+    };
     let terminal = root::build(&Task { table: &table.with(late), ..*task }).during(|| "root file system")?;
     let streams = Streams::of(terminal, inherited.stdio.as_ref());
     let starting = || stages.map_or(Ok(()), |stages| stages.starting());

@@ -53,6 +53,10 @@ impl launch::Stages for Staged<'_> {
         self.trees.map_or(Ok(Vec::new()), Trees::open)
     }
 
+    fn beside(&self) -> bool {
+        self.trees.is_some_and(|trees| trees.beside)
+    }
+
     fn made(&self, pid: u32) -> Result<(), String> {
         made(self.hooks, self.record, pid)
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use container::{prepare, prepare_late};
 use launch::{Created, Gate, Inherited, create_with};
 use oci_spec::runtime::Hooks;
+use sys::ns::kind::USER;
 
 use crate::args::{Args, Flag, switch, value};
 use crate::begin::{Begun, Undo, begin};
@@ -58,11 +59,12 @@ fn make_as(context: &Context, rootless: Rootless, args: &Args, id: &str, detache
     let Begun { bundle, spec, host, compiled, mut record, mut undo } = begin(context, rootless, args, &inherited, id, detached)?;
     let (entry, cgroup) = undo.made()?;
     let mut trees = None;
-    let (plan, fds) = if host.mounts() {
+    let mapped = compiled.plan.unshare & USER != 0 || compiled.plan.join.iter().any(|(kind, _)| *kind == USER);
+    let (plan, fds) = if host.mounts() && !mapped {
         prepare(compiled, spec::tree(&bundle.rootfs, &spec)?, cgroup)?
     } else {
         let (plan, fds, late) = prepare_late(compiled, &bundle.rootfs, cgroup)?;
-        trees = Some(Trees { late, rootfs: bundle.rootfs.clone(), spec: &spec });
+        trees = Some(Trees { late, beside: host.mounts(), rootfs: bundle.rootfs.clone(), spec: &spec });
         (plan, fds)
     };
     let gate = detached.then(|| Gate::new(&entry.folder, GATE)).transpose()?;

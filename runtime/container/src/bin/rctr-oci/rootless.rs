@@ -80,6 +80,8 @@ pub(crate) fn limits(asked: Option<&LinuxResources>) -> LinuxResources {
 /// Trees to open in the container.
 pub(crate) struct Trees<'a> {
     pub(crate) late: Late,
+    /// By this process, which may.
+    pub(crate) beside: bool,
     pub(crate) rootfs: PathBuf,
     pub(crate) spec: &'a Spec,
 }
