@@ -33,6 +33,9 @@ mod compile;
 pub mod config;
 pub mod criu;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod idmap;
 mod prepare;

@@ -12,6 +12,8 @@
 //! A process enters a group as it enters a v1 cgroup: it writes itself to `tasks`. What is made for one container is removed with it; a
 //! class that the configuration names is not (runtime-spec, `intelRdt`).
 
+mod stats;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use sys::Call;
 
 use crate::Error;
+
+pub use stats::{Stats, stats};
 
 /// mountinfo grows with the host's mounts: 4 MiB are about 20 000 of them.
 const LIMIT: usize = 4 << 20;
@@ -168,6 +172,33 @@ impl Groups {
         Ok(made)
     }
 
+    /// Gives the class another share: lines of its `schemata`, as `l3CacheSchema` and `memBwSchema` of a configuration. What is empty stays.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a line that is none, and for what this host cannot share; [`Error::Rdt`], with what the kernel says.
+    pub fn update(&self, cache: &str, bandwidth: &str) -> Result<(), Error> {
+        let text = |line: &str| (!line.is_empty()).then(|| line.to_owned());
+        let mut asked = LinuxIntelRdt::default();
+        asked.set_l3_cache_schema(text(cache)).set_mem_bw_schema(text(bandwidth));
+        check(&asked)?;
+        let there = |resource: &str| self.root().join("info").join(resource).is_dir();
+        let lines = [
+            ("l3CacheSchema", cache, "L3", "Intel RDT/CAT: l3 cache schema"),
+            ("memBwSchema", bandwidth, "MB", "Intel RDT/MBA: memory bandwidth schema"),
+        ];
+        let lines: Vec<_> = lines.into_iter().filter(|(_, line, ..)| !line.is_empty()).collect();
+        if let Some((field, _, _, what)) = lines.iter().find(|(_, _, resource, _)| !there(resource)) {
+            return Err(Error::invalid(format!("linux.intelRdt.{field}"), format!("{what} is not enabled")));
+        }
+        let text = lines.iter().map(|(_, line, ..)| *line).collect::<Vec<_>>().join("\n");
+        if text.is_empty() { Ok(()) } else { write(&self.enter[0], &text) }
+    }
+
+    /// The top of the resctrl file system that they are in.
+    fn root(&self) -> &Path {
+        self.enter.first().map_or(Path::new("/"), |class| top(class))
+    }
+
     /// Removes what was made for this container. What is not there is fine.
     ///
     /// # Errors
@@ -215,10 +246,14 @@ fn write(class: &Path, lines: &str) -> Result<(), Error> {
     written.map_err(|source| Error::Rdt { path, source })
 }
 
+/// The top of a resctrl file system: only there is `info`.
+fn top(class: &Path) -> &Path {
+    class.ancestors().find(|path| path.join("info").is_dir()).unwrap_or(class)
+}
+
 /// What the kernel says about the last write that it refused.
 fn said(class: &Path) -> io::Result<String> {
-    let root = class.ancestors().find(|path| path.join("info").is_dir()).unwrap_or(class);
-    std::fs::read_to_string(root.join("info/last_cmd_status")).map(|text| text.trim().to_owned())
+    std::fs::read_to_string(top(class).join("info/last_cmd_status")).map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -290,6 +325,24 @@ mod tests {
         let error = groups.make().unwrap_err();
         assert!(matches!(&error, Error::Rdt { path, .. } if path.ends_with("new/schemata")), "{error:?}");
         assert!(!root.path().join("new").exists(), "undone");
+    }
+
+    #[test]
+    fn shares_are_changed() {
+        let root = resctrl();
+        std::fs::create_dir_all(root.path().join("info/L3")).unwrap();
+        let groups = plan(root.path(), "box", &asked(json!({"closID": "gold"}))).unwrap();
+        groups.update("L3:0=f;1=f", "").unwrap();
+        let text = std::fs::read_to_string(root.path().join("gold/schemata")).unwrap();
+        assert!(text.starts_with("L3:0=f;1=f\n"), "{text}");
+        groups.update("", "").unwrap();
+        for (cache, bandwidth, why) in [
+            ("", "MB:0=5", "linux.intelRdt.memBwSchema: Intel RDT/MBA: memory bandwidth schema is not enabled"),
+            ("", "L3:0=5", "linux.intelRdt.memBwSchema: \"L3:0=5\" does not start with MB:"),
+            ("L3:0=f\nMB:0=1", "", "linux.intelRdt.l3CacheSchema: \"L3:0=f\\nMB:0=1\" is more than one line"),
+        ] {
+            assert_eq!(groups.update(cache, bandwidth).unwrap_err().to_string(), why);
+        }
     }
 
     #[test]

@@ -20,7 +20,12 @@ pub use idmap::{IdMap, Users};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub use launch::IdRange;
 pub(crate) use namespaces::name as namespace_name;
+#[cfg(any(test, fuzzing))]
+pub(crate) use options::check as check_options;
 pub use options::{Parts as MountParts, known as mount_options, parts as mount_parts};
+
+#[cfg(test)]
+pub(crate) use tests::full;
 
 use std::path::PathBuf;
 

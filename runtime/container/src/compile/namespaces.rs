@@ -85,6 +85,7 @@ pub(super) fn namespaces(spec: &Spec, linux: &Linux, host: &Host, build: &mut Bu
         let foreign = needed.iter().any(|(needed, _)| *needed == flag);
         own.join.push((flag, build.slot(Source::Namespace { path: path.clone(), flag, foreign })));
     }
+    // runc takes one without hidden and read-only paths, and mounts all that it has in the host's namespace, for good.
     if seen & MOUNT == 0 {
         return Err(Error::unsupported("linux.namespaces", "a container without a mount namespace of its own is"));
     }

@@ -267,6 +267,28 @@ pub(super) fn propagation(option: &str) -> Option<u64> {
     PROPAGATIONS.iter().find(|(known, _)| *known == name).map(|(_, flag)| u64::from(flag.bits()))
 }
 
+/// What mount_setattr(2) takes: no bit both set and cleared but in the access time field, and that one whole.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn check<'a>(options: impl IntoIterator<Item = &'a str>) {
+    const NOATIME: u64 = 0x10;
+    const STRICTATIME: u64 = 0x20;
+    let options = Options::parse(options);
+    let bind = options.attributes(false);
+    let top = Attr { set: bind.set, clear: bind.clear | bind.rest, propagation: 0 };
+    let tree = Attr { set: bind.tree_set, clear: bind.tree_clear, propagation: 0 };
+    for attr in [options.top, top, tree] {
+        assert_eq!(attr.set & attr.clear & !ATIME, 0);
+        assert!(attr.set & ATIME == 0 || attr.clear & ATIME == ATIME);
+        assert!(attr.clear & ATIME == 0 || attr.clear & ATIME == ATIME);
+    }
+    for set in [top.set, tree.set, options.all()] {
+        assert!([0, NOATIME, STRICTATIME].contains(&(set & ATIME)));
+    }
+    // One bit has one reason.
+    assert_eq!(bind.clear & bind.rest, 0);
+    assert_eq!((bind.set | bind.clear | bind.rest) & (bind.tree_set | bind.tree_clear), 0);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -358,24 +380,9 @@ mod tests {
     }
 
     proptest! {
-        /// What mount_setattr(2) takes: no bit both set and cleared but in the access time field, and that one whole.
         #[test]
         fn the_kernel_takes_every_combination(options in proptest::collection::vec(option(), 0..12)) {
-            let options = Options::parse(options.iter().map(String::as_str));
-            let bind = options.attributes(false);
-            let top = Attr { set: bind.set, clear: bind.clear | bind.rest, propagation: 0 };
-            let tree = Attr { set: bind.tree_set, clear: bind.tree_clear, propagation: 0 };
-            for attr in [options.top, top, tree] {
-                prop_assert_eq!(attr.set & attr.clear & !ATIME, 0);
-                prop_assert!(attr.set & ATIME == 0 || attr.clear & ATIME == ATIME);
-                prop_assert!(attr.clear & ATIME == 0 || attr.clear & ATIME == ATIME);
-            }
-            for set in [top.set, tree.set, options.all()] {
-                prop_assert!([0, NOATIME, STRICTATIME].contains(&(set & ATIME)));
-            }
-            // One bit has one reason.
-            prop_assert_eq!(bind.clear & bind.rest, 0);
-            prop_assert_eq!((bind.set | bind.clear | bind.rest) & (bind.tree_set | bind.tree_clear), 0);
+            check(options.iter().map(String::as_str));
         }
 
         /// An option is an attribute, a flag, or the file system's; none gets lost.

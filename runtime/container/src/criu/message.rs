@@ -156,6 +156,12 @@ impl Response {
     }
 }
 
+/// Whether this is an answer.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn understood(bytes: &[u8]) -> bool {
+    Response::read(bytes).is_some_and(|response| !response.name().is_empty())
+}
+
 fn notification(bytes: &[u8]) -> Option<Notification> {
     let mut read = Notification::default();
     for (field, value) in fields(bytes)? {

@@ -29,6 +29,8 @@ mod session;
 mod wire;
 
 pub use external::{Mounted, mounted, streams};
+#[cfg(any(test, fuzzing))]
+pub(crate) use message::understood;
 pub use message::{Features, Notification, Request, Version};
 pub use options::{CgroupMode, Options};
 pub use session::{Criu, Error, Note, Start};

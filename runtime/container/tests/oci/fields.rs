@@ -18,6 +18,7 @@ pub const CHECKS: &[Check] = &[
     ("keys_stay_behind_unless_asked", Of::Every, keys_stay_behind_unless_asked),
     ("labels_need_their_module", Of::Every, labels_need_their_module),
     ("rdt_needs_resctrl", Of::Every, rdt_needs_resctrl),
+    ("rdt_that_is_not_there_is_not_changed", Of::Ours, rdt_that_is_not_there_is_not_changed),
     ("a_mount_label_needs_selinux", Of::Every, a_mount_label_needs_selinux),
     ("bad_fields_leave_nothing", Of::Every, bad_fields_leave_nothing),
     ("what_the_kernel_refuses_leaves_nothing", Of::Every, what_the_kernel_refuses_leaves_nothing),
@@ -171,6 +172,15 @@ fn labels_need_their_module() {
         bundle.fails(&["exec", flag, value, "ID", "/probe", "exit", "0"], "");
         assert_eq!(bundle.status(), "running");
     }
+}
+
+fn rdt_that_is_not_there_is_not_changed() {
+    let bundle = Bundle::new(&["wait"]);
+    bundle.ok(&["run", "-d", "ID"]);
+    for flag in ["--l3-cache-schema=L3:0=f", "--mem-bw-schema=MB:0=50"] {
+        bundle.fails(&["update", flag, "ID"], "updating a non-existent Intel RDT configuration is not supported");
+    }
+    assert_eq!(bundle.json(&["events", "--stats", "ID"])["data"]["intel_rdt"], json!({}));
 }
 
 fn rdt_needs_resctrl() {

@@ -234,6 +234,38 @@ pub fn run_without(words: &[String]) {
     panic!("{}", Command::new(&words[1]).args(&words[2..]).exec());
 }
 
+/// The word before [`run_mapped`]'s.
+pub const MAPPED: &str = "mapped";
+
+/// Runs a program as root of a user namespace whose ids are [`HOST_ID`] and 65535 more.
+pub fn run_mapped(words: &[String]) {
+    use std::os::unix::process::CommandExt;
+    use sys::ns::kind::{MOUNT, USER};
+    let (mut ready, told) = std::io::pipe().unwrap();
+    let mut told = Some(told);
+    let child = sys::process::clone3(&sys::process::Clone { namespaces: USER | MOUNT, ..Default::default() }, || {
+        drop(told.take());
+        let _ = std::io::Read::read(&mut ready, &mut [0]);
+        rustix::thread::set_thread_res_gid(ids(0), ids(0), ids(0)).unwrap();
+        rustix::thread::set_thread_res_uid(uid(0), uid(0), uid(0)).unwrap();
+        panic!("{}", Command::new(&words[0]).args(&words[1..]).exec());
+    })
+    .unwrap();
+    for file in ["gid_map", "uid_map"] {
+        std::fs::write(format!("/proc/{}/{file}", child.pid.as_raw_nonzero()), format!("0 {HOST_ID} 65536")).unwrap();
+    }
+    drop(told);
+    std::process::exit(sys::process::wait(&child.pidfd).unwrap().code());
+}
+
+fn ids(id: u32) -> rustix::process::Gid {
+    rustix::process::Gid::from_raw(id)
+}
+
+fn uid(id: u32) -> rustix::process::Uid {
+    rustix::process::Uid::from_raw(id)
+}
+
 /// Waits for something that another process does, for some seconds.
 pub fn eventually(what: &str, is: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -54,6 +54,9 @@ fn main() {
     if args[0].ends_with("criu") {
         return fake::main(&args[1..]);
     }
+    if args.get(1).is_some_and(|word| word == fixture::MAPPED) {
+        return fixture::run_mapped(&args[2..]);
+    }
     if args.get(1).is_some_and(|word| word == fixture::WITHOUT) {
         return fixture::run_without(&args[2..]);
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Bundle, foreign, runtime};
+use crate::fixture::{Bundle, HOST_ID, MAPPED, foreign, runtime};
 use crate::{Check, Of};
 
 pub const CHECKS: &[Check] = &[
@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = &[
     ("rootless_configuration", Of::Every, rootless_configuration),
     ("rootless_cannot_reach_others", Of::Every, rootless_cannot_reach_others),
     ("rootless_root_of_a_user_namespace", Of::Ours, rootless_root_of_a_user_namespace),
+    ("rootless_user_namespace_in_another", Of::Every, rootless_user_namespace_in_another),
 ];
 
 /// `nobody`, a user on every host: newuidmap(1) wants one with a name.
@@ -319,4 +320,42 @@ fn rootless_root_of_a_user_namespace() {
     let bundle = bundle.with(|spec| spec["linux"]["resources"] = json!({"pids": {"limit": 5}}));
     bundle.fails(&["run", "ID"], "as far as cgroups are delegated to this user: linux.resources.pids.limit");
     bundle.fails(&["--rootless", "false", "run", "ID"], "");
+}
+
+/// Of a root that has a part of the host's ids, and gives a part of these away.
+fn rootless_user_namespace_in_another() {
+    const SECOND: u32 = 2000;
+    let mut bundle = Bundle::new(&["wait"]);
+    std::fs::set_permissions(bundle.dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for path in ["", "root"] {
+        chown(bundle.path(path), Some(HOST_ID), Some(HOST_ID)).unwrap();
+    }
+    chown(bundle.path("rootfs"), Some(HOST_ID + SECOND), Some(HOST_ID + SECOND)).unwrap();
+    let own = std::env::current_exe().unwrap();
+    bundle.before = vec![own.to_str().unwrap().to_owned(), MAPPED.to_owned()];
+    let mut bundle = bundle.with(|spec| {
+        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        for field in ["uidMappings", "gidMappings"] {
+            spec["linux"][field] = json!([{"containerID": 0, "hostID": SECOND, "size": 1000}]);
+        }
+        spec["linux"].as_object_mut().unwrap().remove("cgroupsPath");
+    });
+    bundle.ok(&["create", "ID"]);
+    bundle.ok(&["start", "ID"]);
+    assert_eq!(bundle.status(), "running");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", bundle.pid())).unwrap();
+    let outside = HOST_ID + SECOND;
+    assert!(status.contains(&format!("Uid:\t{outside}\t{outside}\t{outside}\t{outside}")), "{status}");
+    // Each call of the wrapper has other users.
+    let wrapper = std::mem::take(&mut bundle.before);
+    let map = bundle.ok(&["exec", "ID", "/probe", "read", "/proc/self/uid_map"]);
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "2000", "1000"]);
+    assert_eq!(bundle.ok(&["exec", "--user", "5:6", "ID", "/probe", "read", "/proc/self/setgroups"]), "allow\n");
+    bundle.ok(&["delete", "--force", "ID"]);
+    assert_eq!(bundle.left(), Vec::<PathBuf>::new());
+    // Ids that its maker has not.
+    bundle.before = wrapper;
+    let bundle = bundle.with(|spec| spec["linux"]["uidMappings"][0]["hostID"] = json!(70_000));
+    bundle.fails(&["run", "ID"], "");
+    assert_eq!(bundle.left(), Vec::<PathBuf>::new());
 }

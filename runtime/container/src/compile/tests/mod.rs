@@ -6,6 +6,8 @@ mod process;
 mod strange;
 mod users;
 
+pub(crate) use strange::full;
+
 use launch::Step;
 use serde_json::{Value, json};
 

@@ -7,10 +7,10 @@ use super::{HYBRID, V2, host};
 use crate::compile;
 
 /// One with a value of each kind of field.
-fn full() -> Value {
+pub(crate) fn full() -> Value {
     json!({
         "ociVersion": "1.3.0", "hostname": "h", "domainname": "d", "root": {"path": "rootfs", "readonly": true},
-        "annotations": {"dev.rctr.landlock": "{}", "org.systemd.property.X": "true"},
+        "annotations": {"dev.rctr.landlock": r#"{"abi": 6, "handled": ["write"], "paths": [{"path": "/tmp", "allow": ["write"]}], "ports": {"bind": [80]}}"#, "org.systemd.property.X": "true"},
         "process": {
             "terminal": true, "consoleSize": {"height": 5, "width": 6}, "args": ["/bin/true", "x"], "env": ["PATH=/bin"], "cwd": "/",
             "user": {"uid": 1, "gid": 2, "umask": 18, "additionalGids": [3]}, "noNewPrivileges": true, "oomScoreAdj": 5,
@@ -27,7 +27,7 @@ fn full() -> Value {
             {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"},
         ],
         "linux": {
-            "namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "time"}, {"type": "network", "path": "/proc/1/ns/net"}],
+            "namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "time"}, {"type": "uts"}, {"type": "network", "path": "/proc/1/ns/net"}],
             "uidMappings": [{"containerID": 0, "hostID": 100, "size": 10}], "gidMappings": [{"containerID": 0, "hostID": 100, "size": 10}],
             "timeOffsets": {"monotonic": {"secs": 5, "nanosecs": 6}}, "cgroupsPath": "/a/b", "rootfsPropagation": "rslave",
             "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438, "uid": 0, "gid": 0}],

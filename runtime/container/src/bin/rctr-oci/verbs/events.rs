@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use container::cgroup::{self, OutOfMemory};
+use container::rdt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ fn watch(record: &Record) -> Result<Option<OutOfMemory>> {
 
 fn print(record: &Record) -> Result<u8> {
     let mut data = serde_json::to_value(cgroup::stats(&record.cgroup_paths))?;
-    data["intel_rdt"] = json!({});
+    data["intel_rdt"] = record.rctr.rdt.as_ref().map_or(Ok(json!({})), |groups| serde_json::to_value(rdt::stats(groups)))?;
     data["network_interfaces"] = Value::Null;
     output::line(&json!({"type": "stats", "id": record.id, "data": data}))
 }

@@ -37,6 +37,8 @@ const FLAGS: &[Flag] = &[
     value(&["memory-reservation"], "BYTES", "soft limit of memory"),
     value(&["memory-swap"], "BYTES", "memory and swap; -1 for no limit"),
     value(&["pids-limit"], "N", "processes; -1 for no limit"),
+    value(&["l3-cache-schema"], "LINE", "share of the L3 cache (Intel RDT), such as L3:0=f"),
+    value(&["mem-bw-schema"], "LINE", "share of the memory bandwidth (Intel RDT), such as MB:0=50"),
 ];
 
 fn run(context: &Context, args: &Args) -> Result<u8> {
@@ -49,6 +51,10 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
         Some(file) => spec::json(Path::new(file))?,
         None => resources(args)?,
     };
+    let shares = ["l3-cache-schema", "mem-bw-schema"].iter().any(|name| args.get(name).is_some_and(|line| !line.is_empty()));
+    if shares && record.rctr.rdt.is_none() {
+        return Err(Failed::new("updating a non-existent Intel RDT configuration is not supported"));
+    }
     let hierarchies = record.hierarchies()?;
     cgroup::ignored(&hierarchies, &asked).iter().for_each(|warning| context.log.warn(warning));
     let mut known = record.rctr.resources.take().unwrap_or_default();
@@ -57,6 +63,10 @@ fn run(context: &Context, args: &Args) -> Result<u8> {
     match &record.rctr.unit {
         None => cgroup::update(&hierarchies, path, &change)?,
         Some(unit) => cgroup::systemd::update(&hierarchies, unit, path, &change)?,
+    }
+    let [cache, bandwidth] = ["l3-cache-schema", "mem-bw-schema"].map(|name| args.get(name).unwrap_or_default());
+    if let Some(groups) = &record.rctr.rdt {
+        groups.update(cache, bandwidth)?;
     }
     // Only what is in force.
     record.rctr.resources = Some(known);
