@@ -12,6 +12,7 @@ mod callers;
 mod changes;
 mod cli;
 mod concurrency;
+mod container_names;
 mod cp;
 mod create_start;
 mod exec;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         changes::TESTS,
         ports::TESTS,
         networks::TESTS,
+        container_names::TESTS,
         limits::TESTS,
         security::TESTS,
         failures::TESTS,

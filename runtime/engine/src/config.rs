@@ -1,5 +1,6 @@
 //! Where an engine keeps things. The edge (a command line, a daemon) fills this in; nothing here reads the environment.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// An engine's places and names. Two engines with different values share nothing and do not disturb each other.
@@ -20,6 +21,10 @@ pub struct Config {
     pub starter: Vec<String>,
     /// The host's resolver configuration, usually `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
+    /// What a resolver of the host itself is configured by, `/etc/resolv.conf`: it may name the host's loopback.
+    pub own_resolv_conf: PathBuf,
+    /// Ports that name no address are published on this one; on any when there is none.
+    pub publish_on: Option<IpAddr>,
     /// How layers of images are kept that come from now on.
     pub storage: images::Driver,
 }

@@ -108,11 +108,17 @@ impl Engine {
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
         let (mut hold, mut netfilter) = (Vec::new(), None);
-        if let Network::Bridge { attached, .. } = network {
+        let mut resolver = None;
+        if let Network::Bridge { attached, names: config, .. } = network {
             let kept = attached.keep();
             cleanup.nftables = kept.undo.nftables;
             cleanup.unlink = kept.undo.unlink;
             cleanup.folders = kept.undo.folders;
+            resolver = kept.resolver.map(|net::dns::Sockets { datagrams, connections }| monitor::Names {
+                datagrams: table.add(datagrams),
+                connections: table.add(connections),
+                config,
+            });
             hold = kept.reserved.into_iter().map(|socket| table.add(socket)).collect();
             netfilter = kept.netfilter.map(|socket| table.add(socket));
         }
@@ -140,6 +146,7 @@ impl Engine {
             cleanup,
             restart: Restart::default(),
             health: None,
+            names: resolver,
         })
     }
 }

@@ -7,7 +7,7 @@ use launch::Nanos;
 use monitor::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::request::{CreateRequest, Endpoint, HealthRecord, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
+use crate::request::{CreateRequest, Dns, Endpoint, HealthRecord, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
 use crate::{Error, signals};
 
 /// `config.json` of one container.
@@ -53,6 +53,9 @@ pub struct Record {
     /// With [`NetworkMode::Bridge`] the networks; the default one when empty.
     #[serde(default)]
     pub networks: Vec<Endpoint>,
+    /// How it finds others by name.
+    #[serde(default)]
+    pub dns: Dns,
     /// Ports to publish.
     pub ports: Vec<Port>,
     /// All that is exposed is published, too, each on any free port.
@@ -155,6 +158,7 @@ impl Record {
             shm_size: request.shm_size,
             network: request.network.clone(),
             networks: request.networks.clone(),
+            dns: request.dns.clone(),
             ports: request.ports.clone(),
             publish_all: request.publish_all,
             exposed: exposed(&config.exposed_ports, &request.exposed),

@@ -1,7 +1,7 @@
 //! What lives only as long as one run: the folder on a tmpfs that says so, and files that are made anew for each.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use sys::Call;
@@ -13,6 +13,9 @@ use crate::error::During;
 use crate::request::NetworkMode;
 use crate::spec::files;
 use crate::{EndpointState, Error, NetworkState, Record};
+
+/// The file that describes a running container's networks.
+const NETWORK: &str = "network.json";
 
 /// The runtime folder: the first thing a start makes and the last that is removed, so that its presence means that something may be
 /// left.
@@ -43,8 +46,15 @@ impl Drop for Runtime {
 
 /// The network's state, for readers.
 pub(crate) fn describe(record: &Record, network: &NetworkState, runtime: &Path) -> Result<(), Error> {
-    let path = runtime.join("network.json");
+    let path = runtime.join(NETWORK);
     let written = fs::write(&path, serde_json::to_string(network).unwrap_or_default()).call(|| format!("write({path:?})"));
+    written.during(|| format!("describe the network of container {}", record.name))
+}
+
+/// The same for a container that runs: readers find the old one or the new one.
+pub(crate) fn describe_anew(record: &Record, network: &NetworkState, runtime: &Path) -> Result<(), Error> {
+    let json = serde_json::to_vec(network).unwrap_or_default();
+    let written = open_dir(runtime).and_then(|folder| sys::fs::replace(&folder, NETWORK, &json));
     written.during(|| format!("describe the network of container {}", record.name))
 }
 
@@ -59,11 +69,25 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
             .call(|| format!("write({path:?})"))
             .during(|| format!("make /etc/{name} of container {}", record.name))
     };
-    let hosts = match record.network {
+    let mut hosts = match record.network {
         NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[], "")),
         _ => files::hosts(&own, &record.hostname),
     };
+    hosts.push_str(&files::extra_hosts(&record.dns.hosts, host_address(record, network))?);
     write("hosts", hosts)?;
-    write("resolv.conf", files::resolv_conf(&host_resolver, record.network != NetworkMode::Host))?;
+    let asked = match (&record.network, network) {
+        (NetworkMode::Host, _) => files::Asked::AsHost,
+        (_, Some(state)) if state.has_names() => files::Asked::Own,
+        _ => files::Asked::Directly,
+    };
+    write("resolv.conf", files::resolv_conf(&host_resolver, asked, &record.dns))?;
     write("hostname", format!("{}\n", record.hostname))
+}
+
+/// This host, as the container reaches it.
+fn host_address(record: &Record, network: Option<&NetworkState>) -> Option<IpAddr> {
+    match record.network {
+        NetworkMode::Host => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => network?.networks.iter().find_map(|end| end.gateway).map(IpAddr::V4),
+    }
 }

@@ -88,7 +88,12 @@ impl Session {
 
     /// Asks for something that is answered by the word that it is done.
     pub(crate) fn ask(&mut self, request: &Request) -> Result<(), Error> {
-        self.send(request, &[])?;
+        self.ask_with(request, &[])
+    }
+
+    /// The same with descriptors.
+    pub(crate) fn ask_with(&mut self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        self.send(request, fds)?;
         loop {
             match self.receive()? {
                 Event::Done => return Ok(()),

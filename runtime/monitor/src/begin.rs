@@ -6,6 +6,7 @@ use std::rc::Rc;
 use launch::{Created, Exit, Failure, Health, Kind, Nanos, Report, Running, Slot, Status, Target};
 use monitor::log::Writer;
 use monitor::{Event, Launch, MAX_PACKET, Request, now};
+use net::dns::Resolver;
 use rustix::io::Errno;
 use sys::{Error, Result};
 
@@ -82,7 +83,8 @@ struct Begun {
 /// Makes the container. While init builds its root, that it runs is written down: one that ran without a record, on a disk that was full, could
 /// be neither stopped nor removed.
 fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> {
-    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter].into_iter().flatten();
+    let names = launch.names.iter().flat_map(|names| [names.datagrams, names.connections]);
+    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter].into_iter().flatten().chain(names);
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
         return Err(Failure::runtime(format!("the request names descriptor {missing} of {}", fds.len())));
@@ -183,9 +185,14 @@ fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
 /// Keeps what is needed from here on, and lets go of the rest.
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
     let Begun { init, target, start_time, mounts } = begun;
-    let Launch { folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, .. } = launch;
+    let Launch { folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, names, .. } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
+    // Copies: the table lets go of its own.
+    let resolver = names.and_then(|names| {
+        let copy = |slot: Slot| fds[slot.0 as usize].try_clone().ok();
+        Some(Resolver::new(copy(names.datagrams)?, copy(names.connections)?, names.config))
+    });
     let table: Vec<Rc<OwnedFd>> = fds.into_iter().map(Rc::new).collect();
     let get = |slot: Slot| Rc::clone(&table[slot.0 as usize]);
     let folder = get(folder);
@@ -224,6 +231,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         exit: None,
         again: None,
         used: true,
+        resolver,
     };
     task::unblocking(&session.clients[0].socket)?;
     session.container.oom_score = spare();

@@ -33,19 +33,33 @@ pub(crate) struct Client {
     pub(crate) waits: bool,
     /// It has ended, or has been told all there is.
     pub(crate) gone: bool,
+    /// Descriptors that came with its last request.
+    pub(crate) passed: Vec<OwnedFd>,
 }
 
 impl Client {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         let task = crate::task::INIT;
-        Client { socket, queue: Queue::default(), task, listens: Listens::No, feeds: false, waits: false, gone: false }
+        Client {
+            socket,
+            queue: Queue::default(),
+            task,
+            listens: Listens::No,
+            feeds: false,
+            waits: false,
+            gone: false,
+            passed: Vec::new(),
+        }
     }
 
     /// The next request. `None` when there is none now, or the client has ended.
     pub(crate) fn receive(&mut self) -> Option<Request> {
         let received = match sys::socket::receive_whole(&self.socket, MAX_PACKET) {
             Ok((bytes, _)) if bytes.is_empty() => None,
-            Ok((bytes, _)) => postcard::from_bytes(&bytes).ok(),
+            Ok((bytes, fds)) => {
+                self.passed = fds;
+                postcard::from_bytes(&bytes).ok()
+            }
             Err(error) if error.errno() == Errno::AGAIN => return None,
             Err(_) => None,
         };

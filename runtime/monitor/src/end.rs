@@ -24,6 +24,8 @@ impl Session {
         let container = &mut self.container;
         // Nobody can join from here on, and what this holds of the container goes.
         container.target = None;
+        // Its sockets hold the network namespace.
+        self.resolver = None;
         if let (false, Some(group)) = (container.own_pids, &container.kill) {
             cgroup::kill(group);
         }

@@ -1,7 +1,8 @@
 //! What clients ask for once the container runs.
 
 use launch::{Kind, Status};
-use monitor::{Event, Request};
+use monitor::{Event, NetworkChange, Request};
+use net::dns::Resolver;
 
 use crate::client::Listens;
 use crate::session::Session;
@@ -25,6 +26,7 @@ impl Session {
                 self.answer_end(index);
             }
             Request::Exec(exec) => self.exec(index, *exec),
+            Request::Networks(change) => self.networks(index, *change),
             Request::Frozen(frozen) => {
                 self.container.frozen = frozen;
                 let written = self.write_state();
@@ -75,6 +77,25 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The container is in other networks now.
+    fn networks(&mut self, index: usize, change: NetworkChange) {
+        let cleanup = &mut self.container.cleanup;
+        cleanup.unlink.retain(|path| !change.gone.contains(path));
+        cleanup.folders.retain(|path| !change.gone.contains(path));
+        cleanup.nftables.extend(change.undo.nftables);
+        cleanup.unlink.extend(change.undo.unlink);
+        cleanup.folders.extend(change.undo.folders);
+        let mut passed = std::mem::take(&mut self.clients[index].passed).into_iter();
+        match (&mut self.resolver, passed.next(), passed.next()) {
+            (Some(resolver), ..) => resolver.change(change.names),
+            (none, Some(datagrams), Some(connections)) if change.sockets && self.exit.is_none() => {
+                *none = Some(Resolver::new(datagrams, connections, change.names));
+            }
+            _ => {}
+        }
+        self.clients[index].tell(&Event::Done);
     }
 
     /// Answers that it is done, or what became of writing it down.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use launch::{Exit, Report, Status, Target};
 use monitor::log::Writer;
 use monitor::{Cleanup, LogLimits, Restart};
+use net::dns::{Resolver, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::Client;
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     pub(crate) again: Option<Instant>,
     /// Something was done since memory was given back.
     pub(crate) used: bool,
+    /// Answers the container's processes who ask for names.
+    pub(crate) resolver: Option<Resolver>,
 }
 
 /// What is known of the container, and what is kept for its end.
@@ -88,6 +91,7 @@ enum Source {
     /// By task number and place of the descriptor, since tasks and outputs end within a round.
     Output(u32, i32),
     Input(u32),
+    Names(Token),
 }
 
 impl Session {
@@ -100,9 +104,11 @@ impl Session {
                     Source::Client(index) => self.on_client(index, flags),
                     Source::Output(task, fd) => self.on_output(task, fd),
                     Source::Input(task) => self.on_input(task),
+                    Source::Names(token) => self.on_names(token),
                 }
             }
             self.on_time();
+            self.sweep_names();
             self.sweep();
             if self.exit.is_some() && self.clients.is_empty() && self.again.is_none() {
                 return;
@@ -138,7 +144,7 @@ impl Session {
     fn due(&self) -> Option<Instant> {
         let container = &self.container;
         let health = container.health.as_ref().filter(|_| self.exit.is_none() && !container.frozen).and_then(Checking::due);
-        [self.again, health, container.kill_at].into_iter().flatten().min()
+        [self.again, health, container.kill_at, self.resolver.as_ref().and_then(Resolver::due)].into_iter().flatten().min()
     }
 
     /// Does what it is time for.
@@ -177,7 +183,26 @@ impl Session {
                 fds.push(PollFd::new(input, PollFlags::OUT));
             }
         }
+        if let Some(resolver) = &self.resolver {
+            resolver.watch(|token, fd, writes| {
+                sources.push(Source::Names(token));
+                fds.push(PollFd::from_borrowed_fd(fd, if writes { PollFlags::OUT } else { PollFlags::IN }));
+            });
+        }
         (sources, fds)
+    }
+
+    fn on_names(&mut self, token: Token) {
+        self.used = true;
+        if let Some(resolver) = &mut self.resolver {
+            resolver.ready(token, Instant::now());
+        }
+    }
+
+    fn sweep_names(&mut self) {
+        if let Some(resolver) = self.resolver.as_mut().filter(|resolver| resolver.due().is_some()) {
+            resolver.sweep(Instant::now());
+        }
     }
 
     /// The place of a task in the list.

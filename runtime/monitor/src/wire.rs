@@ -58,6 +58,8 @@ pub enum Request {
     Stop,
     /// Another restart policy. Answered by `Done`.
     Policy(Policy),
+    /// The container was connected to a network, or disconnected. Answered by `Done`.
+    Networks(Box<NetworkChange>),
     /// Write down that the container's processes were frozen, or thawed. Answered by `Done`.
     Frozen(bool),
     /// The container stays when it ends, with the link `name`, although it was to be removed: it will be started again. Answered by `Done`.
@@ -157,6 +159,8 @@ pub struct Launch {
     pub restart: Restart,
     /// How to find out whether it is well.
     pub health: Option<HealthCheck>,
+    /// How its processes find others by name.
+    pub names: Option<Names>,
 }
 
 /// What happens when a container has ended.
@@ -208,6 +212,30 @@ pub enum OnFailure {
     Restart,
     /// It is stopped, whatever its policy.
     Stop,
+}
+
+/// What has changed about a running container's networks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkChange {
+    /// More to undo at its end.
+    pub undo: Cleanup,
+    /// Files and folders that are gone already.
+    pub gone: Vec<PathBuf>,
+    /// What its resolver knows from now on.
+    pub names: net::dns::Config,
+    /// Its resolver's sockets, if it had none: descriptors of this message.
+    pub sockets: bool,
+}
+
+/// The container's resolver: sockets in its network namespace, and what to answer there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// Queries by UDP.
+    pub datagrams: Slot,
+    /// Queries by TCP: a listening socket.
+    pub connections: Slot,
+    /// What it knows.
+    pub config: net::dns::Config,
 }
 
 /// Size of one log file and how many there are.

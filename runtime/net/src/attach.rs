@@ -23,7 +23,7 @@ use crate::netlink::route::Link;
 use crate::network::Network;
 use crate::port::Port;
 use crate::sandbox::{Sandbox, Side};
-use crate::{bridge, lease, names, nft, sandbox};
+use crate::{bridge, dns, lease, names, nft, sandbox};
 
 /// How a container wants to be connected to a network.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +76,8 @@ pub struct Attached {
     pub ends: Vec<End>,
     /// Published ports, each with the host port that was found.
     pub ports: Vec<Port>,
+    /// Where its processes ask for names, if one of its networks has names.
+    pub resolver: Option<dns::Sockets>,
     claims: Claims,
 }
 
@@ -89,6 +91,8 @@ pub struct Kept {
     /// A socket for [`Undo::nftables`]. Its last close waits for all removals that are still pending in the kernel (12 ms), so neither a
     /// start nor an end should wait for it.
     pub netfilter: Option<OwnedFd>,
+    /// Where its processes ask for names.
+    pub resolver: Option<dns::Sockets>,
     /// How to undo the rest.
     pub undo: Undo,
 }
@@ -108,7 +112,7 @@ impl Attached {
     /// Gives up ownership: nothing is undone any more unless by [`Kept::undo`].
     pub fn keep(self) -> Kept {
         let (reserved, netfilter, undo) = self.claims.keep();
-        Kept { netns: self.netns, reserved, netfilter, undo }
+        Kept { netns: self.netns, reserved, netfilter, resolver: self.resolver, undo }
     }
 }
 
@@ -120,7 +124,8 @@ impl Attached {
 pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
     check(wishes, id)?;
     let v6 = wishes.iter().any(|wish| wish.network.v6.is_some());
-    let (sandbox, prepared) = sandbox::apart(|| sandbox::make(v6), || prepare(wishes, id, ports));
+    let named = wishes.iter().any(|wish| !wish.names.is_empty());
+    let (sandbox, prepared) = sandbox::apart(|| sandbox::make(v6, named), || prepare(wishes, id, ports));
     let Prepared { claims, places, route } = prepared?;
     let sandbox = sandbox?;
     let out = wishes.iter().position(|wish| !wish.network.policy.internal);
@@ -130,11 +135,11 @@ pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached>
     }
     claims.listen()?;
     let ends = places.into_iter().map(|place| place.end).collect();
-    Ok(Attached { netns: sandbox.netns, ends, ports: claims.ports(), claims })
+    Ok(Attached { netns: sandbox.netns, ends, ports: claims.ports(), resolver: sandbox.resolver, claims })
 }
 
 /// Refuses what would be something else to the kernel or to a file system.
-fn check(wishes: &[Wish<'_>], id: &str) -> Result<()> {
+pub(crate) fn check(wishes: &[Wish<'_>], id: &str) -> Result<()> {
     let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if id.is_empty() || id.len() > 255 || !id.chars().all(fine) {
         return Err(Error::Name(id.to_owned(), "a container"));

@@ -19,6 +19,9 @@ use crate::network::{Network, V6};
 /// How many addresses are tried: all of an IPv4 network down to /12. Nobody has that many containers.
 const TRIES: u32 = 1 << 20;
 
+/// The folder of leases in a network's state.
+const FOLDER: &str = "leases";
+
 /// An address in use. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -57,7 +60,7 @@ impl Holder<'_> {
 }
 
 fn folder(network: &Network) -> PathBuf {
-    network.state.join("leases")
+    network.state.join(FOLDER)
 }
 
 fn failed(folder: &Path, call: String, error: &io::Error) -> Error {
@@ -175,6 +178,12 @@ pub fn leases(network: &Network) -> Result<Vec<(IpAddr, String)>> {
         Some((address, id.iter().next()?.to_str()?.to_owned()))
     };
     Ok(entries.filter_map(|entry| lease(&entry.ok()?.file_name())).collect())
+}
+
+/// The name by which the holder of `address` is known in the network with this state.
+pub(crate) fn name(state: &Path, address: IpAddr) -> Option<String> {
+    let target = fs::read_link(state.join(FOLDER).join(address.to_string())).ok()?;
+    target.iter().nth(1)?.to_str().map(str::to_owned)
 }
 
 /// Gives an address back.

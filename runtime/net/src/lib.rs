@@ -15,9 +15,11 @@
 //! |---|---|
 //! | `network` | what a network is, and how subnets are chosen |
 //! | `attach` | one container's start: [`attach`], and its undo |
+//! | `join` | networks of a container that runs already |
 //! | `claims` | what must be undone: addresses, names, ports |
 //! | `sandbox` | the namespace and the veth pairs |
 //! | `bridge` | making the bridge at first use |
+//! | [`dns`] | a resolver for each container |
 //! | `lease`, `names` | addresses, and names for them within a network |
 //! | `port` | published ports and the sockets that reserve them |
 //! | `nft` | the nf_tables table and its maps |
@@ -28,7 +30,9 @@ mod attach;
 mod bridge;
 mod claims;
 mod conntrack;
+pub mod dns;
 mod error;
+mod join;
 mod lease;
 mod names;
 mod netlink;
@@ -42,6 +46,7 @@ mod tests;
 
 pub use attach::{Attached, End, Kept, Undo, Wish, attach, isolated, recover, remove};
 pub use error::{Error, Result};
+pub use join::{Joined, join, leave, restore};
 pub use lease::leases;
 pub use netlink::NetlinkError;
 pub use network::{Network, Policy, V6, default_network, free_subnet, interface_name, private_v6, route_within};

@@ -62,14 +62,18 @@ pub(crate) fn claim(network: &Network, id: &str, name: &str, addresses: &[IpAddr
         let errno = Errno::from_raw_os_error(error.raw_os_error().unwrap_or(5));
         Error::Leases { path: folder.clone(), source: sys::Error::new(format!("{call}({path:?})"), errno) }
     };
-    for _ in 0..64 {
+    for _ in 0..1024 {
         match symlink(&text, &path) {
             Ok(()) => return Ok(Some(Name(path))),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             // Another's last entry may go with the folder just after it was made.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-                made.map_err(|error| failed("mkdir", &error))?;
+                match fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+                    Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {
+                        return Err(failed("mkdir", &error));
+                    }
+                    _ => {}
+                }
             }
             Err(error) => return Err(failed("symlink", &error)),
         }

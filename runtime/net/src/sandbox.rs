@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use sys::Call;
 
 use crate::bridge::sysctl;
+use crate::dns;
 use crate::error::{Error, Result};
 use crate::lease::hash;
 use crate::netlink::route::{self, End, Link};
@@ -22,13 +23,31 @@ const LOOPBACK: u32 = 1;
 pub(crate) struct Sandbox {
     pub(crate) netns: OwnedFd,
     socket: Socket,
+    /// Where its processes ask for names, if they can.
+    pub(crate) resolver: Option<dns::Sockets>,
 }
 
-/// Makes a namespace for bridges, of which one has IPv6 or none. The calling thread ends up in it, so it must be one made for this.
-pub(crate) fn make(v6: bool) -> Result<Sandbox> {
-    let sandbox = namespace()?;
+/// Makes a namespace for bridges, of which one has IPv6 or none, and one has names or none. The calling thread ends up in it, so it must
+/// be one made for this.
+pub(crate) fn make(v6: bool, names: bool) -> Result<Sandbox> {
+    let mut sandbox = namespace()?;
     addresses_of_its_own(v6)?;
+    if names {
+        sandbox.resolver = Some(dns::open(&sandbox.socket)?);
+    }
     Ok(sandbox)
+}
+
+/// Enters the namespace of a running container, which has no resolver yet or keeps the one it has. The calling thread stays in it, so it
+/// must be one made for this.
+pub(crate) fn enter(netns: OwnedFd, v6: bool, resolver: bool) -> Result<Sandbox> {
+    const NEWNET: i32 = 0x4000_0000;
+    let failed = |source| Error::System { what: "enter the network namespace".into(), source };
+    sys::ns::setns(&netns, NEWNET).map_err(failed)?;
+    addresses_of_its_own(v6)?;
+    let socket = Socket::route().map_err(|source| Error::Netlink { what: "enter the network namespace".into(), source })?;
+    let resolver = if resolver { Some(dns::open(&socket)?) } else { None };
+    Ok(Sandbox { netns, socket, resolver })
 }
 
 /// Interfaces made from now on have no IPv6 address of their own accord where the network is IPv4 (`::1` on lo stays), and take no route
@@ -64,7 +83,7 @@ fn namespace() -> Result<Sandbox> {
         .call(|| format!("open({path:?})"))
         .map_err(|source| Error::System { what: "open the network namespace".into(), source })?;
     let socket = Socket::route().map_err(|source| Error::Netlink { what: "open the network namespace".into(), source })?;
-    Ok(Sandbox { netns, socket })
+    Ok(Sandbox { netns, socket, resolver: None })
 }
 
 /// Runs `work` in a thread of its own, which may stay behind in another namespace, and `meanwhile` in this one.
@@ -133,8 +152,32 @@ impl Sandbox {
         if !bridge.carrier {
             route::ask_link(&mut batch, &bridge.name);
         }
-        host.transact(batch.acknowledge()).map_err(failed)?;
+        host.transact(batch.acknowledge()).map_err(|error| {
+            let _ = self.disconnect(side.name);
+            failed(error)
+        })?;
         route::get_link(&self.socket, side.name).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Removes an interface, if it is there; the host's end goes with it.
+    pub(crate) fn disconnect(&self, interface: &str) -> std::result::Result<(), NetlinkError> {
+        let Some(link) = route::get_link(&self.socket, interface)? else { return Ok(()) };
+        let mut batch = Batch::new();
+        route::delete(&mut batch, link.index);
+        self.socket.transact(batch.acknowledge())
+    }
+
+    /// Lets default routes lead to `gateways`, of which the links know the way. One that is there stays.
+    pub(crate) fn route_by(&self, gateways: impl Iterator<Item = IpAddr>) -> std::result::Result<(), NetlinkError> {
+        for gateway in gateways {
+            let mut batch = Batch::new();
+            route::default_route_by(&mut batch, gateway);
+            match self.socket.transact(batch.acknowledge()) {
+                Err(error) if error.errno() != Errno::EXIST => return Err(error),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -165,8 +208,16 @@ impl Sandbox {
                 route::default_route(&mut batch, index, *gateway);
             }
             match self.socket.transact(batch.acknowledge()) {
-                Err(error) if matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => attempt += 1,
-                Err(error) => return Err(error),
+                Err(error) if error.sequence <= 2 && matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => {
+                    attempt += 1
+                }
+                Err(error) => {
+                    // Of what was refused after the pair was made, the second message, the pair is left.
+                    if error.sequence > 2 {
+                        let _ = self.disconnect(side.name);
+                    }
+                    return Err(error);
+                }
                 Ok(()) => return Ok(name),
             }
         }

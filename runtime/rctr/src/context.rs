@@ -37,7 +37,7 @@ impl Context {
     }
 
     fn config(&self) -> Result<Config> {
-        let global = &self.global;
+        let (global, settings) = (&self.global, Settings::load()?);
         let own = env::current_exe().context("find this program")?;
         let (root, run) = (self.root()?, absolute(&global.run)?);
         Ok(Config {
@@ -48,9 +48,11 @@ impl Context {
             cgroup: global.cgroup_parent.clone(),
             monitor: beside(&own, "rctr-monitor"),
             resolv_conf: resolv_conf(),
+            own_resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            publish_on: settings.publish_on()?,
             storage: match global.storage_driver {
                 Some(driver) => driver,
-                None => Settings::load()?.driver()?,
+                None => settings.driver()?,
             },
         })
     }

@@ -25,6 +25,8 @@ pub(crate) enum Network {
         attached: net::Attached,
         /// For readers.
         state: NetworkState,
+        /// For its resolver.
+        names: net::dns::Config,
     },
 }
 
@@ -45,21 +47,23 @@ impl Network {
         }
         if record.networks.is_empty() {
             let network = super::default(config)?;
-            let attached = net::attach(&[net::Wish::plain(&network)], &record.id, &published(record)).map_err(Error::Network)?;
+            let attached =
+                net::attach(&[net::Wish::plain(&network)], &record.id, &published(config, record)).map_err(Error::Network)?;
             let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
             let state = NetworkState { networks, ports: attached.ports.clone() };
-            return Ok(Network::Bridge { attached, state });
+            return Ok(Network::Bridge { attached, state, names: net::dns::Config::default() });
         }
         let held = record.networks.iter().map(|end| store::hold(config, &end.network)).collect::<Result<Vec<_>, _>>()?;
-        let plans = plan(record, &held)?;
+        let plans = plan(record, &held, &[])?;
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
-        let ports = ports(record, &held)?;
+        let ports = ports(config, record, &held)?;
         let attached = net::attach(&wishes, &record.id, &ports).map_err(Error::Network)?;
         let ends = attached.ends.iter().zip(&plans);
         let networks = ends.map(|(end, plan)| EndpointState::new(&plan.end.network, &plan.names, end)).collect();
         let state = NetworkState { networks, ports: attached.ports.clone() };
         // From here on the lease and whoever is in charge keep a network from being removed.
-        Ok(Network::Bridge { attached, state })
+        let names = names(config, record, &held);
+        Ok(Network::Bridge { attached, state, names })
     }
 
     /// The namespace, for as long as this lives.
@@ -81,8 +85,19 @@ impl Network {
     }
 }
 
+/// What the container's resolver knows. Nobody else is asked for a container that has no way out.
+pub(super) fn names(config: &Config, record: &Record, held: &[Held]) -> net::dns::Config {
+    let named = held.iter().filter(|held| !held.record.is_predefined());
+    net::dns::Config {
+        zones: named.map(|held| net::dns::Zone { name: held.record.name.clone(), state: held.network.state.clone() }).collect(),
+        forward: held.iter().any(|held| !held.record.internal),
+        servers: record.dns.servers.clone(),
+        resolv_conf: config.own_resolv_conf.clone(),
+    }
+}
+
 /// The network namespace of a running container.
-fn shared(config: &Config, id: &str) -> Result<OwnedFd, Error> {
+pub(super) fn shared(config: &Config, id: &str) -> Result<OwnedFd, Error> {
     use crate::error::During;
     use sys::Call;
 
@@ -101,21 +116,21 @@ fn shared(config: &Config, id: &str) -> Result<OwnedFd, Error> {
 }
 
 /// One network of a container, all of it decided.
-struct Plan<'a> {
-    end: &'a Endpoint,
+pub(super) struct Plan<'a> {
+    pub(super) end: &'a Endpoint,
     interface: String,
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 impl<'a> Plan<'a> {
-    fn wish(&'a self, network: &'a net::Network) -> net::Wish<'a> {
+    pub(super) fn wish(&'a self, network: &'a net::Network) -> net::Wish<'a> {
         let Endpoint { ip, ip6, mac, .. } = *self.end;
         net::Wish { network, interface: &self.interface, ip, ip6, mac, names: &self.names }
     }
 }
 
-/// Names and interfaces. A container is known by its name, its aliases and the beginning of its id, in this order.
-fn plan<'a>(record: &'a Record, held: &[Held]) -> Result<Vec<Plan<'a>>, Error> {
+/// Names and interfaces, which are none of `taken`. A container is known by its name, its aliases and the beginning of its id, in this order.
+pub(super) fn plan<'a>(record: &'a Record, held: &[Held], taken: &[String]) -> Result<Vec<Plan<'a>>, Error> {
     let mut plans: Vec<Plan<'a>> = Vec::new();
     for (end, held) in record.networks.iter().zip(held) {
         let names = match held.record.is_predefined() {
@@ -127,7 +142,8 @@ fn plan<'a>(record: &'a Record, held: &[Held]) -> Result<Vec<Plan<'a>>, Error> {
             None => {
                 let prefix = held.prefix()?.unwrap_or_else(|| "eth".to_owned());
                 let free = |name: &String| {
-                    !plans.iter().any(|plan| plan.interface == *name)
+                    !taken.contains(name)
+                        && !plans.iter().any(|plan| plan.interface == *name)
                         && !record.networks.iter().any(|end| end.interface.as_ref() == Some(name))
                 };
                 (0..).map(|n| format!("{prefix}{n}")).find(free).unwrap_or_default()
@@ -143,7 +159,14 @@ fn plan<'a>(record: &'a Record, held: &[Held]) -> Result<Vec<Plan<'a>>, Error> {
 }
 
 /// The ports to publish: those asked for, and with `publish_all` all others that are exposed.
-fn published(record: &Record) -> Vec<Port> {
+/// Where the host's settings say so, those that name no address are published on one.
+fn published(config: &Config, record: &Record) -> Vec<Port> {
+    let mut ports = all_ports(record);
+    ports.iter_mut().for_each(|port| port.host_ip = port.host_ip.or(config.publish_on));
+    ports
+}
+
+fn all_ports(record: &Record) -> Vec<Port> {
     let mut ports = record.ports.clone();
     if record.publish_all {
         let exposed = record.exposed.iter().filter_map(|text| Port::exposed(text));
@@ -156,11 +179,10 @@ fn published(record: &Record) -> Vec<Port> {
 }
 
 /// The same, where a network says on which address they are published.
-fn ports(record: &Record, held: &[Held]) -> Result<Vec<Port>, Error> {
-    let ports = published(record);
-    let Some(first) = held.iter().find(|held| !held.record.internal) else { return Ok(ports) };
-    let address = first.publish_on()?;
-    Ok(ports.into_iter().map(|port| Port { host_ip: port.host_ip.or(address), ..port }).collect())
+fn ports(config: &Config, record: &Record, held: &[Held]) -> Result<Vec<Port>, Error> {
+    let first = held.iter().find(|held| !held.record.internal);
+    let address = first.map_or(Ok(None), Held::publish_on)?.or(config.publish_on);
+    Ok(all_ports(record).into_iter().map(|port| Port { host_ip: port.host_ip.or(address), ..port }).collect())
 }
 
 /// Refuses what could not be started, while it is being made.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! NetworkRequest ──make.rs──▶ NetworkRecord (networks/NAME.json) ──record.rs──▶ net::Network         store.rs
-//! Record.networks + Held ──plan.rs──▶ net::Wish ──▶ net::Attached ──▶ NetworkState (network.json)    attach.rs state.rs
+//! Record.networks + Held ──────────▶ net::Wish ──▶ net::Attached ──▶ NetworkState (network.json)    attach.rs state.rs
 //! ```
 //!
 //! The default network is not in this: its file holds a subnet and nothing else, and a container that only wants that is connected
 //! without reading anything more.
 
 mod attach;
+mod connect;
 mod make;
 mod options;
 mod record;

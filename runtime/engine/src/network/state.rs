@@ -14,6 +14,13 @@ pub struct NetworkState {
     pub ports: Vec<Port>,
 }
 
+impl NetworkState {
+    /// One of its networks has names.
+    pub(crate) fn has_names(&self) -> bool {
+        self.networks.iter().any(|end| !end.names.is_empty())
+    }
+}
+
 /// A running container's place in one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointState {

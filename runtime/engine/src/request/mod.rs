@@ -15,7 +15,7 @@ pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
-pub use network::{Endpoint, NetworkMode, Port, Protocol};
+pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
 pub use security::Security;
 
 /// A container to make. `None` and empty mean: as the image says, or the default.
@@ -53,6 +53,8 @@ pub struct CreateRequest {
     pub network: NetworkMode,
     /// With [`NetworkMode::Bridge`] the networks, in the order of its interfaces; the default one when empty.
     pub networks: Vec<Endpoint>,
+    /// How it finds others by name.
+    pub dns: Dns,
     /// Ports to publish.
     pub ports: Vec<Port>,
     /// Publish what the image and `exposed` name, too, each on any free port.

@@ -1,6 +1,6 @@
 //! How a container is reached.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use net::{Port, Protocol};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,28 @@ pub enum NetworkMode {
     None,
     /// That of another container, by its id.
     Container(String),
+}
+
+/// How a container finds others by name. Empty means: as the host does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dns {
+    /// Whom it asks.
+    pub servers: Vec<IpAddr>,
+    /// Domains in which it looks for short names; one dot alone stands for none.
+    pub search: Vec<String>,
+    /// Options of resolv.conf(5).
+    pub options: Vec<String>,
+    /// Lines of its `/etc/hosts`.
+    pub hosts: Vec<HostEntry>,
+}
+
+/// A name that is given by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    /// The name.
+    pub name: String,
+    /// What it means; this host, as the container reaches it, when there is none.
+    pub address: Option<IpAddr>,
 }
 
 /// A network that a container is to be connected to. `None` and empty mean: as it comes.

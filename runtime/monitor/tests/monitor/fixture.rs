@@ -77,6 +77,7 @@ impl Fixture {
             restart: Restart::default(),
             health: None,
             cleanup: Cleanup { trees: vec![dir.path().join("run")], ..Cleanup::default() },
+            names: None,
         };
         Fixture { dir, launch, fds }
     }

@@ -159,6 +159,13 @@ pub(crate) fn default_route(batch: &mut Batch, index: u32, gateway: IpAddr) {
     batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| m.attr(5, &bytes[..length]).number(4, index));
 }
 
+/// Adds the default route; the kernel finds the link by the gateway's address.
+pub(crate) fn default_route_by(batch: &mut Batch, gateway: IpAddr) {
+    let (family, bytes, length) = bytes(gateway);
+    let header = [family, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    batch.message("RTM_NEWROUTE default", NEWROUTE, CREATE | EXCL, &header, |m| m.attr(5, &bytes[..length]));
+}
+
 /// Reads an answer about a link.
 pub(crate) fn link(message: Message<'_>) -> Option<Link> {
     let (header, attrs) = message.body.split_at_checked(16)?;

@@ -34,6 +34,16 @@ pub(super) enum Expr<'a> {
     DnatAny(&'a str),
     /// `dnat to ip daddr . meta l4proto . th dport map @SET`.
     DnatOne(&'a str),
+    /// `meta l4proto NUMBER`.
+    Protocol(u8),
+    /// `th dport PORT`.
+    ToPort(u16),
+    /// `th sport PORT`.
+    FromPort(u16),
+    /// `th dport set PORT`, with the checksum at this place of the transport header.
+    SetToPort(u16, u32),
+    /// `th sport set PORT`, the same.
+    SetFromPort(u16, u32),
     /// `masquerade`.
     Masquerade,
     /// `accept`.
@@ -75,6 +85,20 @@ impl Expr<'_> {
                 payload(m, WORD[words + 1], 2, 2, 2);
                 dnat(m, family, set)
             }
+            Expr::Protocol(number) => {
+                load(m, 16, REG);
+                compare(m, true, &[number])
+            }
+            Expr::ToPort(port) => {
+                payload(m, REG, 2, 2, 2);
+                compare(m, true, &port.to_be_bytes())
+            }
+            Expr::FromPort(port) => {
+                payload(m, REG, 2, 0, 2);
+                compare(m, true, &port.to_be_bytes())
+            }
+            Expr::SetToPort(port, checksum) => set(m, 2, port, checksum),
+            Expr::SetFromPort(port, checksum) => set(m, 0, port, checksum),
             Expr::Masquerade => expr(m, "masq", |m| m),
             Expr::Accept => verdict(m, NF_ACCEPT),
             Expr::Drop => verdict(m, NF_DROP),
@@ -94,6 +118,12 @@ fn load(m: &mut Batch, key: u32, register: u32) -> &mut Batch {
 /// `payload`: base 1 is the network header, 2 the transport header.
 fn payload(m: &mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &mut Batch {
     expr(m, "payload", |m| m.be(1, register).be(2, base).be(3, offset).be(4, length))
+}
+
+/// Writes a port into the transport header; NFT_PAYLOAD_CSUM_INET puts its checksum right.
+fn set(m: &mut Batch, offset: u32, port: u16, checksum: u32) -> &mut Batch {
+    expr(m, "immediate", |m| m.be(1, REG).nest(2, |m| m.attr(1, &port.to_be_bytes())));
+    expr(m, "payload", |m| m.be(5, REG).be(2, 2).be(3, offset).be(4, 2).be(6, 1).be(7, checksum).be(8, 0))
 }
 
 fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {

@@ -13,6 +13,7 @@
 
 mod expr;
 mod ports;
+mod redirect;
 mod table;
 
 use std::net::IpAddr;
@@ -21,9 +22,8 @@ use rustix::io::Errno;
 
 use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
 
-#[cfg(test)]
-pub(crate) use ports::elements;
-pub(crate) use ports::{Published, add, remove, remove_all};
+pub(crate) use ports::{Published, add, elements, remove, remove_all};
+pub(crate) use redirect::redirect;
 pub(crate) use table::{drop_tables, ensure, open};
 
 /// IPv4 or IPv6.

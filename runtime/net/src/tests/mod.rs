@@ -2,6 +2,7 @@
 
 mod attack;
 mod measure;
+mod names;
 mod networks;
 mod publish;
 mod reach;

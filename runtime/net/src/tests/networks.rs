@@ -241,3 +241,61 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         clean(&[&network]);
     });
 }
+
+#[test]
+fn a_running_container_joins_and_leaves() {
+    host(|world| {
+        let (one, two) = (with_v6(network(world, 1), 1), with_v6(network(world, 2), 2));
+        let a = join(&[&one], "a", &[]);
+        let other = join(&[&two], "other", &[]);
+        let (server, outside) = (listen(&other.netns, 80), listen(&world.outside, 443));
+        let netns = || a.netns.try_clone().unwrap();
+        let names = ["web".to_owned()];
+        let wish = Wish { interface: "eth1", names: &names, ..Wish::plain(&two) };
+        let joined = crate::join(netns(), &wish, "a", 1, false, true).unwrap();
+        assert!(joined.resolver.is_some() && two.state.join("names/web/a").is_symlink());
+        assert!(reaches(Some(&a.netns), other.v4(), 80, PATIENCE));
+        // Twice is refused, and what was taken for it is given back.
+        let error = crate::join(netns(), &wish, "a", 1, false, false).map(|_| ()).unwrap_err();
+        assert!(chain(&error).contains("EEXIST"), "{}", chain(&error));
+        let held = |network: &Network| crate::leases(network).unwrap().into_iter().filter(|(_, id)| id == "a").count();
+        assert_eq!((held(&one), held(&two)), (2, 2));
+        // Out of the first: the second leads out from then on.
+        crate::leave(netns(), &one, "a", "eth0", Some((two.gateway, two.v6.as_ref().map(|v6| v6.gateway)))).unwrap();
+        assert_eq!((held(&one), held(&two)), (0, 2));
+        assert_eq!(talk(Some(&a.netns), (NEIGHBOUR, 443), &outside), HOST);
+        crate::leave(netns(), &two, "a", "eth1", None).unwrap();
+        crate::leave(netns(), &two, "a", "eth1", None).unwrap();
+        assert_eq!(held(&two), 0);
+        assert!(!two.state.join("names/web").exists());
+        let unreachable = inside(&a.netns, || TcpStream::connect((NEIGHBOUR, 443)).unwrap_err());
+        assert_eq!(unreachable.kind(), std::io::ErrorKind::NetworkUnreachable);
+        drop((a, other, server, joined));
+        clean(&[&one, &two]);
+        world.assert_clean();
+    });
+}
+
+#[test]
+fn flushed_rules_are_restored() {
+    host(|world| {
+        let network = with_v6(network(world, 1), 1);
+        let a = join(&[&network], "a", &[tcp(8080, 80), udp(53, 53)]);
+        let server = listen(&a.netns, 80);
+        let ends = [(a.v4().into(), Some(IpAddr::V6(v6(&a))), a.ports.clone())];
+        assert_eq!(crate::restore(&network, &ends).unwrap().len(), 1, "nothing is missing");
+        nft::drop_tables(&world.netfilter, &network).unwrap();
+        let elements = || nft::elements(&world.netfilter, &network.table).unwrap().len();
+        assert_eq!(elements(), 0);
+        let undo = crate::restore(&network, &ends).unwrap();
+        talk(Some(&world.outside), (HOST, 8080), &server);
+        assert_eq!(elements(), 4);
+        let socket = sys::netlink::socket(Some(rustix::net::netlink::NETFILTER)).unwrap();
+        for batch in &undo[0].nftables {
+            rustix::net::send(&socket, batch, rustix::net::SendFlags::empty()).unwrap();
+        }
+        assert_eq!(elements(), 0);
+        drop((a, server));
+        clean(&[&network]);
+    });
+}

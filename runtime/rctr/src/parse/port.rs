@@ -37,7 +37,7 @@ fn address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
         return if rest.contains(':') { Ok((Some(ip.into()), rest)) } else { Err("a host port is missing".to_owned()) };
     }
     match text.splitn(3, ':').collect::<Vec<_>>()[..] {
-        [ip @ ("" | "0.0.0.0"), _, _] => Ok((None, &text[ip.len() + 1..])),
+        ["", _, _] => Ok((None, &text[1..])),
         [ip, _, _] => {
             let address = ip.parse::<Ipv4Addr>().map_err(|_| format!("{ip:?} is no IPv4 address"))?;
             Ok((Some(address.into()), &text[ip.len() + 1..]))
@@ -99,7 +99,8 @@ mod tests {
             ("8080:80", "*:8080>80/tcp"),
             ("127.0.0.1:53:53/udp", "127.0.0.1:53>53/udp"),
             ("127.0.0.1::80", "127.0.0.1:0>80/tcp"),
-            ("0.0.0.0:1:1", "*:1>1/tcp"),
+            ("0.0.0.0:1:1", "0.0.0.0:1>1/tcp"),
+            (":1:1", "*:1>1/tcp"),
             ("8000-8001:80-81", "*:8000>80/tcp *:8001>81/tcp"),
             ("9-10", "*:0>9/tcp *:0>10/tcp"),
             ("[::1]:1:2/sctp", "::1:1>2/sctp"),

@@ -4,6 +4,7 @@
 mod life;
 pub(crate) mod limits;
 mod mounts;
+mod names;
 mod network;
 mod process;
 mod security;
@@ -46,6 +47,8 @@ pub(crate) struct CreateArgs {
     pub(crate) process: process::Args,
     #[command(flatten)]
     pub(crate) network: network::Args,
+    #[command(flatten)]
+    pub(crate) names: names::Args,
     #[command(flatten)]
     pub(crate) mounts: mounts::Args,
     #[command(flatten)]
@@ -136,6 +139,7 @@ fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     };
     args.process.apply(&mut request)?;
     args.network.apply(engine, &mut request)?;
+    args.names.apply(&mut request);
     args.mounts.apply(&mut request);
     args.limits.apply(&mut request);
     args.life.apply(&mut request);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Container, Endpoint, EndpointState, Engine, Health, NetworkMode, NetworkState, Policy, Port, Record, Status, signal_name,
+    Container, Endpoint, EndpointState, Engine, Health, HostEntry, NetworkMode, NetworkState, Policy, Port, Record, Status, signal_name,
 };
 use serde_json::{Map, Value, json};
 
@@ -130,6 +130,10 @@ fn host(container: &Container) -> Value {
         "VolumesFrom": mounts::volumes_from(record),
         "ShmSize": record.shm_size.unwrap_or(64 << 20),
         "NetworkMode": mode(record),
+        "Dns": record.dns.servers,
+        "DnsSearch": record.dns.search,
+        "DnsOptions": record.dns.options,
+        "ExtraHosts": extra_hosts(record),
         "PortBindings": bindings(&record.ports),
         "PublishAllPorts": record.publish_all,
         "RestartPolicy": policy(record.restart),
@@ -145,6 +149,13 @@ fn host(container: &Container) -> Value {
         "PidsLimit": record.resources.pids,
         "LogConfig": { "Type": "local", "Config": { "max-size": "10m", "max-file": "3" } },
     })
+}
+
+fn extra_hosts(record: &Record) -> Option<Vec<String>> {
+    let line = |entry: &HostEntry| {
+        format!("{}:{}", entry.name, entry.address.map_or_else(|| "host-gateway".to_owned(), |address| address.to_string()))
+    };
+    Some(record.dns.hosts.iter().map(line).collect()).filter(|lines: &Vec<_>| !lines.is_empty())
 }
 
 /// Docker's one word for how a container is connected.

@@ -1,10 +1,13 @@
 //! `rctr network …`.
 
+mod connect;
 mod create;
+mod disconnect;
 mod filter;
 pub(crate) mod inspect;
 mod ls;
 mod prune;
+mod reload;
 mod rm;
 
 use anyhow::Result;
@@ -22,6 +25,9 @@ pub(crate) enum Network {
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
     Prune(prune::Args),
+    Connect(connect::Args),
+    Disconnect(disconnect::Args),
+    Reload(reload::Args),
 }
 
 pub(crate) fn run(context: &Context, verb: Network) -> Result<i32> {
@@ -31,5 +37,8 @@ pub(crate) fn run(context: &Context, verb: Network) -> Result<i32> {
         Network::Inspect(args) => inspect::run(context, args),
         Network::Rm(args) => rm::run(context, args),
         Network::Prune(args) => prune::run(context, args),
+        Network::Connect(args) => connect::run(context, args),
+        Network::Disconnect(args) => disconnect::run(context, args),
+        Network::Reload(args) => reload::run(context, args),
     }
 }
