@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use engine::{
-    Container, Endpoint, EndpointState, Engine, Health, HostEntry, NetworkMode, NetworkState, Policy, Port, Record, Status, signal_name,
+    Container, Endpoint, EndpointState, Engine, Health, HostEntry, NetworkMode, NetworkState, Policy, Port, Record, Status,
+    signal_name,
 };
 use serde_json::{Map, Value, json};
 
