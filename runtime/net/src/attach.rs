@@ -129,9 +129,10 @@ pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached>
     let Prepared { claims, places, route } = prepared?;
     let sandbox = sandbox?;
     let out = wishes.iter().position(|wish| !wish.network.policy.internal);
+    let publishing = wishes.iter().position(|wish| wish.network.publishes()).filter(|_| !ports.is_empty());
     for (number, (wish, place)) in (0..).zip(wishes.iter().zip(&places)) {
-        let first = out == Some(number as usize);
-        place.connect(wish, &sandbox, &route, id, number, first, first && !ports.is_empty())?;
+        let at = Some(number as usize);
+        place.connect(wish, &sandbox, &route, id, number, out == at, publishing == at)?;
     }
     claims.listen()?;
     let ends = places.into_iter().map(|place| place.end).collect();
@@ -178,7 +179,7 @@ fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Prepared> {
     let netfilter = nft::open(wishes.first().map_or("", |wish| &wish.network.table))?;
     let mut claims = Claims::new(netfilter);
     let places = wishes.iter().map(|wish| Place::take(wish, id, &route, &mut claims)).collect::<Result<Vec<_>>>()?;
-    let out = wishes.iter().zip(&places).find(|(wish, _)| !wish.network.policy.internal);
+    let out = wishes.iter().zip(&places).find(|(wish, _)| wish.network.publishes());
     if let Some((wish, Place { end, .. })) = out {
         let v6 = end.address6.map(|net| IpAddr::V6(net.addr()));
         claims.publish(&wish.network.table, end.address.addr().into(), v6, ports)?;
@@ -189,7 +190,8 @@ fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Prepared> {
 /// A place in a network that is the container's.
 pub(crate) struct Place {
     pub(crate) end: End,
-    bridge: Link,
+    /// The bridge, or the link that is shared.
+    link: Link,
 }
 
 impl Place {
@@ -213,13 +215,18 @@ impl Place {
             }
             (None, None) => {}
         }
-        // The table first: the bridge lets loopback addresses in, and the table keeps them out.
-        let fresh = nft::ensure(claims.netfilter()?, network)?;
-        let bridge = bridge::ensure(route, network, fresh)?;
+        let link = match &network.macvlan {
+            Some(macvlan) => bridge::parent(route, &macvlan.parent)?,
+            None => {
+                // The table first: the bridge lets loopback addresses in, and the table keeps them out.
+                let fresh = nft::ensure(claims.netfilter()?, network)?;
+                bridge::ensure(route, network, fresh)?
+            }
+        };
         for name in wish.names {
             claims.add([], names::claim(network, id, name, &addresses)?.into_iter().collect());
         }
-        Ok(Place { end: end(wish, &addresses), bridge })
+        Ok(Place { end: end(wish, &addresses), link })
     }
 
     /// Makes the interface. `first`: the default route leads there.
@@ -245,7 +252,10 @@ impl Place {
             hairpin,
             isolated: !wish.network.policy.neighbours,
         };
-        sandbox.connect(host, &self.bridge, id, &side)
+        match &wish.network.macvlan {
+            Some(macvlan) => sandbox.share(host, &self.link, macvlan.mode, id, &side),
+            None => sandbox.connect(host, &self.link, id, &side),
+        }
     }
 }
 
@@ -292,7 +302,11 @@ pub fn remove(network: &Network) -> Result<()> {
     let failed = |source| Error::Netlink { what: format!("remove bridge {}", network.bridge), source };
     // The bridge first: the table keeps loopback addresses from it.
     bridge::remove(&Socket::route().map_err(failed)?, network).map_err(failed)?;
-    nft::drop_tables(&nft::open(&network.table)?, network).map_err(failed)?;
+    let netfilter = nft::open(&network.table)?;
+    nft::drop_tables(&netfilter, network).map_err(failed)?;
+    for subnet in network.subnets() {
+        nft::forget(&netfilter, nft::Family::of(subnet.addr()), &network.bridge).map_err(failed)?;
+    }
     match std::fs::remove_dir_all(&network.state) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             let errno = rustix::io::Errno::from_raw_os_error(error.raw_os_error().unwrap_or(5));

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::netlink::route::{self, Link};
 use crate::netlink::{Batch, NetlinkError, Socket};
 use crate::network::Network;
+use crate::nft::{self, Family};
 
 /// A locally administered hardware address that tells the IP address, so a reused address has the neighbour entry it had.
 pub(crate) fn mac(address: Ipv4Addr) -> [u8; 6] {
@@ -72,6 +73,7 @@ fn configure(socket: &Socket, network: &Network, index: u32, failed: impl Fn(Net
     // Lets the answer to a connection from 127.0.0.1 in. The chain `guard` keeps all else from such addresses (CVE-2020-8558).
     sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1", false)?;
     sysctl("ipv4/ip_forward", "1", false)?;
+    admit(network, &failed)?;
     for address in addresses {
         let mut batch = Batch::new();
         route::add_address(&mut batch, index, address);
@@ -80,6 +82,16 @@ fn configure(socket: &Socket, network: &Network, index: u32, failed: impl Fn(Net
     let mut batch = Batch::new();
     route::up(&mut batch, "RTM_NEWLINK bridge up", index);
     socket.transact(batch.acknowledge()).map_err(&failed)
+}
+
+/// Gets past a firewall that drops what is forwarded unless it is told otherwise. Not for a network that leads nowhere.
+pub(crate) fn admit(network: &Network, failed: impl Fn(NetlinkError) -> Error) -> Result<()> {
+    if network.policy.internal {
+        return Ok(());
+    }
+    let netfilter = nft::open(&network.table)?;
+    let mut subnets = network.subnets();
+    subnets.try_for_each(|subnet| nft::admit(&netfilter, Family::of(subnet.addr()), &network.bridge)).map_err(failed)
 }
 
 /// Makes this host a router for IPv6. A router takes no routes from others by itself, so a host that has its own from its router
@@ -100,6 +112,12 @@ fn forward_v6() -> Result<()> {
         }
     }
     sysctl("ipv6/conf/all/forwarding", "1", false)
+}
+
+/// The link that a macvlan network shares.
+pub(crate) fn parent(socket: &Socket, name: &str) -> Result<Link> {
+    let failed = |source| Error::Netlink { what: format!("find the link {name}"), source };
+    route::get_link(socket, name).map_err(failed)?.ok_or_else(|| Error::NoSuchLink(name.to_owned()))
 }
 
 /// Removes the bridge of `network`, if it is there.

@@ -115,6 +115,9 @@ pub enum Error {
     /// A name that cannot be an interface, a table or a container.
     #[error("{0:?} is not a usable name for {1}")]
     Name(String, &'static str),
+    /// The link that a network shares is not there.
+    #[error("this host has no link {0:?}")]
+    NoSuchLink(String),
     /// A hardware address that no interface can have.
     #[error("{} cannot be the hardware address of an interface: {why}", hex(.0), why = if .0[0] & 1 != 0 { "it is that of a group" } else { "it is empty" })]
     BadMac([u8; 6]),

@@ -73,9 +73,13 @@ pub fn leave(
 pub fn restore(network: &Network, ends: &[(IpAddr, Option<IpAddr>, Vec<Port>)]) -> Result<Vec<Undo>> {
     network.check()?;
     let failed = |source| Error::Netlink { what: format!("restore network {}", network.bridge), source };
+    if network.macvlan.is_some() {
+        return Ok(Vec::new());
+    }
     let netfilter = nft::open(&network.table)?;
     let fresh = nft::ensure(&netfilter, network)?;
     bridge::ensure(&Socket::route().map_err(failed)?, network, fresh)?;
+    bridge::admit(network, failed)?;
     let there = nft::elements(&netfilter, &network.table).map_err(failed)?;
     let mut undo = Vec::new();
     for (v4, v6, ports) in ends {

@@ -1,7 +1,7 @@
 //! The container's side: a namespace, its loopback, and `eth0`.
 
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use ipnet::IpNet;
 use rustix::fs::{Mode, OFlags, open};
@@ -160,6 +160,37 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Makes an interface that shares the host's link `parent`.
+    pub(crate) fn share(&self, host: &Socket, parent: &Link, mode: u32, id: &str, side: &Side<'_>) -> Result<()> {
+        let failed = |source: NetlinkError| match source.errno() {
+            Errno::OPNOTSUPP => Error::Unsupported { what: "an interface on another".into(), options: "MACVLAN", source },
+            Errno::PERM => Error::NotRoot { what: "making an interface" },
+            _ => Error::Netlink { what: format!("connect container {id} to {}", parent.name), source },
+        };
+        let mut batch = Batch::new();
+        route::macvlan(&mut batch, side.name, side.mac, parent.index, mode, self.netns.as_raw_fd() as u32);
+        host.transact(batch.acknowledge()).map_err(failed)?;
+        let link = route::get_link(&self.socket, side.name).map_err(failed)?;
+        let index = link.map_or(0, |link| link.index);
+        let mut batch = Batch::new();
+        route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
+        route::up(&mut batch, "RTM_NEWLINK macvlan up", index);
+        self.addresses(&mut batch, index, side);
+        self.socket.transact(batch.acknowledge()).map_err(|error| {
+            let _ = self.disconnect(side.name);
+            failed(error)
+        })
+    }
+
+    fn addresses(&self, batch: &mut Batch, index: u32, side: &Side<'_>) {
+        for address in &side.addresses {
+            route::add_address(batch, index, *address);
+        }
+        for gateway in &side.gateways {
+            route::default_route(batch, index, *gateway);
+        }
+    }
+
     /// Removes an interface, if it is there; the host's end goes with it.
     pub(crate) fn disconnect(&self, interface: &str) -> std::result::Result<(), NetlinkError> {
         let Some(link) = route::get_link(&self.socket, interface)? else { return Ok(()) };
@@ -201,12 +232,7 @@ impl Sandbox {
             route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
             let (here, there) = (End { name: side.name, mac: side.mac }, End { name: &name, mac: outer_mac });
             route::veth(&mut batch, &here, index, &there, host, mtu);
-            for address in &side.addresses {
-                route::add_address(&mut batch, index, *address);
-            }
-            for gateway in &side.gateways {
-                route::default_route(&mut batch, index, *gateway);
-            }
+            self.addresses(&mut batch, index, side);
             match self.socket.transact(batch.acknowledge()) {
                 Err(error) if error.sequence <= 2 && matches!(error.errno(), Errno::EXIST | Errno::BUSY) && attempt < 16 => {
                     attempt += 1

@@ -180,7 +180,7 @@ fn all_ports(record: &Record) -> Vec<Port> {
 
 /// The same, where a network says on which address they are published.
 fn ports(config: &Config, record: &Record, held: &[Held]) -> Result<Vec<Port>, Error> {
-    let first = held.iter().find(|held| !held.record.internal);
+    let first = held.iter().find(|held| held.publishes());
     let address = first.map_or(Ok(None), Held::publish_on)?.or(config.publish_on);
     Ok(all_ports(record).into_iter().map(|port| Port { host_ip: port.host_ip.or(address), ..port }).collect())
 }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use monitor::{Cleanup, NetworkChange, Request};
 
 use super::attach;
+use super::record::{Driver, NetworkRecord};
 use super::state::{EndpointState, NetworkState};
 use super::store::{self, Held};
 use crate::create::{Folder, store as store_record};
@@ -107,17 +108,18 @@ impl Engine {
         let left = store::hold(&self.config, network)?;
         let end = state.networks.remove(at);
         let held = record.networks.iter().map(|end| store::hold(&self.config, &end.network)).collect::<Result<Vec<_>, _>>()?;
-        // The way out and the ports were those of the first that leads out.
+        // The way out was that of the first that leads out.
         let was_first = end.gateway.is_some() && state.networks[..at].iter().all(|end| end.gateway.is_none());
         let next = state.networks.iter().find(|end| was_first && end.gateway.is_some());
         let gateways = next.and_then(|end| Some((end.gateway?, end.gateway6)));
         let netns = attach::shared(&self.config, &record.id)?;
         net::leave(netns, &left.network, &record.id, &end.interface, gateways).map_err(Error::Network)?;
         let mut undo = Cleanup::default();
-        if was_first {
+        // The record has its networks in the order of the state's.
+        if left.publishes() && !held[..at].iter().any(Held::publishes) {
             let ports = std::mem::take(&mut state.ports);
-            let next = state.networks.iter().position(|end| end.gateway.is_some());
-            if let Some((end, held)) = next.map(|at| (&state.networks[at], &held[at])) {
+            let next = state.networks.iter().zip(&held).find(|(_, held)| held.publishes());
+            if let Some((end, held)) = next {
                 let v6 = end.address6.map(Into::into);
                 let ports: Vec<_> =
                     ports.into_iter().filter(|port| v6.is_some() || port.host_ip.is_none_or(|ip| ip.is_ipv4())).collect();
@@ -164,14 +166,16 @@ impl Engine {
     /// The kernel refuses; rules of other networks are made all the same.
     pub fn reload_networks(&self) -> Result<(), Error> {
         let containers = self.containers()?;
-        let mut failure = None;
-        for network in self.networks()?.iter().filter(|network| network.v4.is_some()) {
+        let (mut failure, networks) = (None, self.networks()?);
+        let publishing = |record: &&NetworkRecord| !record.internal && record.driver == Driver::Bridge;
+        let publishing: Vec<_> = networks.iter().filter(publishing).map(|record| record.name.clone()).collect();
+        for network in networks.iter().filter(|network| network.v4.is_some()) {
             let mut ends = Vec::new();
             for state in
                 containers.iter().filter(|container| container.is_running()).filter_map(|container| container.network.as_ref())
             {
-                // The ports are those of the first network that leads out.
-                let first = state.networks.iter().find(|end| end.gateway.is_some());
+                // The ports are those of the first network where they can be published.
+                let first = state.networks.iter().find(|end| publishing.contains(&end.network));
                 for end in state.networks.iter().filter(|end| end.network == network.name) {
                     let ports = if Some(end) == first { state.ports.clone() } else { Vec::new() };
                     ends.push((end.address.into(), end.address6.map(Into::into), ports));

@@ -65,8 +65,12 @@ pub(super) fn record(
     others: &[NetworkRecord],
     free: impl FnOnce() -> Result<Ipv4Net, Error>,
 ) -> Result<NetworkRecord, Error> {
-    let options = Options::read(&request.options)?;
+    let options = Options::read(request.driver, &request.options)?;
     let invalid = |what: String, why: &str| Error::Invalid { what, why: why.to_owned() };
+    if request.driver == Driver::Macvlan && (options.parent.is_none() || request.subnets.is_empty()) {
+        let why = "it shares a link and has that link's addresses: give --opt parent=LINK and --subnet";
+        return Err(invalid("network driver macvlan".to_owned(), why));
+    }
     let (mut v4, mut v6): (Vec<Ipv4Net>, Vec<Ipv6Net>) = (Vec::new(), Vec::new());
     for subnet in &request.subnets {
         if subnet.trunc() != *subnet {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::record::Driver;
 use crate::Error;
 
-/// What the options of a bridge say.
+/// What the options of a network say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The bridge's interface name.
@@ -20,9 +21,24 @@ pub(crate) struct Options {
     pub(crate) publish_on: Option<IpAddr>,
     /// Beginning of the interfaces' names in containers.
     pub(crate) prefix: Option<String>,
+    /// The link of a macvlan.
+    pub(crate) parent: Option<String>,
+    /// Its `MACVLAN_MODE_*`.
+    pub(crate) mode: u32,
 }
 
-/// Each with its value's form.
+/// `MACVLAN_MODE_BRIDGE`: containers on one link reach each other.
+const BRIDGE: u32 = 4;
+
+/// Those of a macvlan.
+const SHARED: [(&str, &str); 4] = [
+    ("parent", "an interface name"),
+    ("macvlan_mode", "bridge, private, vepa or passthru"),
+    ("mode", "bridge, private, vepa or passthru"),
+    ("com.docker.network.container_iface_prefix", "1 to 11 letters, digits, '-' or '_'"),
+];
+
+/// Those of a bridge, each with its value's form.
 const KNOWN: [(&str, &str); 7] = [
     ("com.docker.network.bridge.name", "an interface name"),
     ("com.docker.network.driver.mtu", "a number from 68 to 65535, or for IPv6 from 1280"),
@@ -38,11 +54,21 @@ impl Options {
     ///
     /// # Errors
     /// One is unknown, or its value is nothing that it can have; both are named.
-    pub(crate) fn read(given: &BTreeMap<String, String>) -> Result<Options, Error> {
-        let mut options = Options { name: None, mtu: None, neighbours: true, masquerade: true, publish_on: None, prefix: None };
+    pub(crate) fn read(driver: Driver, given: &BTreeMap<String, String>) -> Result<Options, Error> {
+        let known = if driver == Driver::Macvlan { &SHARED[..] } else { &KNOWN[..] };
+        let mut options = Options {
+            name: None,
+            mtu: None,
+            neighbours: true,
+            masquerade: true,
+            publish_on: None,
+            prefix: None,
+            parent: None,
+            mode: BRIDGE,
+        };
         for (key, value) in given {
-            let Some((_, form)) = KNOWN.iter().find(|(known, _)| known == key) else {
-                let why = format!("there are {}", KNOWN.map(|(known, _)| known).join(", "));
+            let Some((_, form)) = known.iter().find(|(name, _)| name == key) else {
+                let why = format!("there are {}", known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
                 return Err(Error::Invalid { what: format!("network option {key:?} is not known"), why });
             };
             options.set(key, value).ok_or_else(|| Error::Invalid {
@@ -65,6 +91,19 @@ impl Options {
             "com.docker.network.bridge.enable_icc" => self.neighbours = truth(value)?,
             "com.docker.network.bridge.enable_ip_masquerade" => self.masquerade = truth(value)?,
             "com.docker.network.bridge.host_binding_ipv4" => self.publish_on = Some(value.parse().ok()?),
+            "parent" => {
+                net::interface_name(value).ok()?;
+                self.parent = Some(value.to_owned());
+            }
+            "macvlan_mode" | "mode" => {
+                self.mode = match value {
+                    "private" => 1,
+                    "vepa" => 2,
+                    "bridge" => BRIDGE,
+                    "passthru" => 8,
+                    _ => return None,
+                }
+            }
             _ => {
                 let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
                 self.prefix = Some(value.to_owned()).filter(|text| (1..12).contains(&text.len()) && text.chars().all(fine));
@@ -89,7 +128,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Options, String> {
         let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
-        Options::read(&pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()).map_err(|error| error.to_string())
+        Options::read(Driver::Bridge, &pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

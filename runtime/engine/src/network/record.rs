@@ -18,6 +18,8 @@ pub enum Driver {
     /// By a bridge of this host.
     #[default]
     Bridge,
+    /// As neighbours of the hosts on one of this host's links.
+    Macvlan,
     /// The host's own network; only the network `host`.
     Host,
     /// Not at all; only the network `none`.
@@ -29,6 +31,7 @@ impl Driver {
     pub fn word(self) -> &'static str {
         match self {
             Driver::Bridge => "bridge",
+            Driver::Macvlan => "macvlan",
             Driver::Host => "host",
             Driver::Null => "null",
         }
@@ -112,11 +115,12 @@ impl NetworkRecord {
     pub(crate) fn network(&self, config: &Config) -> Result<net::Network, Error> {
         let bad = |why: &str| Error::Invalid { what: format!("network {}", self.name), why: why.to_owned() };
         let v4 = self.v4.as_ref().ok_or_else(|| bad("containers are not connected to it by addresses"))?;
-        let options = Options::read(&self.options)?;
+        let options = Options::read(self.driver, &self.options)?;
         let mut network = net::Network::new(&self.interface, v4.subnet, &config.run.join("net").join(&self.interface));
         network.gateway = v4.gateway;
         network.range = v4.range;
         network.v6 = self.v6.as_ref().map(|v6| net::V6 { subnet: v6.subnet, gateway: v6.gateway, range: v6.range });
+        network.macvlan = options.parent.map(|parent| net::Macvlan { parent, mode: options.mode });
         network.reserved = self.reserved.values().copied().collect();
         network.mtu = options.mtu;
         network.policy = net::Policy { internal: self.internal, neighbours: options.neighbours, masquerade: options.masquerade };

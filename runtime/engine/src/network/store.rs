@@ -45,7 +45,9 @@ impl Engine {
             net::free_subnet(&taken).map_err(Error::Network)
         };
         let made = record(request, names::new_id()?, &others, free)?;
-        if let Some(asked) = request.subnets.iter().find(|subnet| subnet.addr().is_ipv4())
+        // The addresses of a link that is shared are this host's neighbours': it has a route there.
+        if request.driver == Driver::Bridge
+            && let Some(asked) = request.subnets.iter().find(|subnet| subnet.addr().is_ipv4())
             && let Some(route) = net::route_within(*asked).map_err(Error::Network)?
         {
             let why = format!("this host has a route to {route}");
@@ -186,14 +188,19 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Ports can be published there.
+    pub(super) fn publishes(&self) -> bool {
+        !self.record.internal && self.record.driver == Driver::Bridge
+    }
+
     /// Where ports are published that name no address.
     pub(super) fn publish_on(&self) -> Result<Option<std::net::IpAddr>, Error> {
-        Ok(Options::read(&self.record.options)?.publish_on)
+        Ok(Options::read(self.record.driver, &self.record.options)?.publish_on)
     }
 
     /// Beginning of the interfaces' names.
     pub(super) fn prefix(&self) -> Result<Option<String>, Error> {
-        Ok(Options::read(&self.record.options)?.prefix)
+        Ok(Options::read(self.record.driver, &self.record.options)?.prefix)
     }
 }
 

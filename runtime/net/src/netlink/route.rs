@@ -24,9 +24,11 @@ const LOWER_UP: u32 = 1 << 16;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
+const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 /// `RTEXT_FILTER_SKIP_STATS`.
 const SKIP_STATS: u32 = 8;
@@ -93,6 +95,14 @@ pub(crate) fn veth(batch: &mut Batch, here: &End<'_>, index: u32, there: &End<'_
                 })
             })
         })
+    });
+}
+
+/// Makes an interface `name`, down, in the namespace behind `netns`, that shares the link `parent`.
+pub(crate) fn macvlan(batch: &mut Batch, name: &str, mac: [u8; 6], parent: u32, mode: u32, netns: u32) {
+    batch.message("RTM_NEWLINK macvlan", NEWLINK, CREATE | EXCL, &ifinfo(0, false), |m| {
+        m.text(IFLA_IFNAME, name).attr(IFLA_ADDRESS, &mac).number(IFLA_LINK, parent).number(IFLA_NET_NS_FD, netns);
+        m.nest(IFLA_LINKINFO, |m| m.text(INFO_KIND, "macvlan").nest(INFO_DATA, |m| m.number(1, mode)))
     });
 }
 

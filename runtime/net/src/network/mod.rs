@@ -32,6 +32,8 @@ pub struct Network {
     pub mtu: Option<u32>,
     /// What may pass.
     pub policy: Policy,
+    /// Not a bridge of this host: its containers are neighbours of the hosts on a link.
+    pub macvlan: Option<Macvlan>,
     /// Folder for address leases and names. On tmpfs, so that a reboot forgets them.
     pub state: PathBuf,
     /// Name of the nf_tables tables, families `ip` and `ip6`. One of each per network.
@@ -47,6 +49,16 @@ pub struct V6 {
     pub gateway: Ipv6Addr,
     /// The part that containers get theirs from.
     pub range: Option<Ipv6Net>,
+}
+
+/// Interfaces that share a link of this host, each with a hardware address of its own. The host itself is not reached by them, nor are
+/// ports published: a container has an address that everybody on the link can reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Macvlan {
+    /// The link.
+    pub parent: String,
+    /// `MACVLAN_MODE_*` of `linux/if_link.h`.
+    pub mode: u32,
 }
 
 /// What may pass a network's bridge.
@@ -79,6 +91,7 @@ impl Network {
             reserved: Vec::new(),
             mtu: None,
             policy: Policy::default(),
+            macvlan: None,
             state: state.to_owned(),
             table: bridge.to_owned(),
         }
@@ -87,6 +100,7 @@ impl Network {
     /// Refuses what would be something else to the kernel or to a file system.
     pub(crate) fn check(&self) -> Result<()> {
         interface_name(&self.bridge)?;
+        self.macvlan.iter().try_for_each(|macvlan| interface_name(&macvlan.parent))?;
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if self.table.is_empty() || self.table.len() > 64 || !self.table.chars().all(fine) {
             return Err(Error::Name(self.table.clone(), "an nf_tables table"));
@@ -98,6 +112,11 @@ impl Network {
             Some(v6) if v6.subnet.prefix_len() > 126 => Err(Error::TooSmall(v6.subnet.into())),
             _ => Ok(()),
         }
+    }
+
+    /// Ports can be published there.
+    pub(crate) fn publishes(&self) -> bool {
+        !self.policy.internal && self.macvlan.is_none()
     }
 
     /// One of the bridge's own addresses.

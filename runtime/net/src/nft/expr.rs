@@ -44,6 +44,8 @@ pub(super) enum Expr<'a> {
     SetToPort(u16, u32),
     /// `th sport set PORT`, the same.
     SetFromPort(u16, u32),
+    /// `counter`.
+    Counter,
     /// `masquerade`.
     Masquerade,
     /// `accept`.
@@ -99,6 +101,7 @@ impl Expr<'_> {
             }
             Expr::SetToPort(port, checksum) => set(m, 2, port, checksum),
             Expr::SetFromPort(port, checksum) => set(m, 0, port, checksum),
+            Expr::Counter => expr(m, "counter", |m| m),
             Expr::Masquerade => expr(m, "masq", |m| m),
             Expr::Accept => verdict(m, NF_ACCEPT),
             Expr::Drop => verdict(m, NF_DROP),

@@ -12,6 +12,7 @@
 //! element for one port. [`table`] is the table as data, [`ports`] its elements, [`expr`] how a rule is spelled.
 
 mod expr;
+mod foreign;
 mod ports;
 mod redirect;
 mod table;
@@ -22,6 +23,7 @@ use rustix::io::Errno;
 
 use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
 
+pub(crate) use foreign::{admit, forget};
 pub(crate) use ports::{Published, add, elements, remove, remove_all};
 pub(crate) use redirect::redirect;
 pub(crate) use table::{drop_tables, ensure, open};
@@ -94,7 +96,10 @@ const NEWTABLE: u16 = NFTABLES;
 const GETTABLE: u16 = NFTABLES | 1;
 const DELTABLE: u16 = NFTABLES | 2;
 const NEWCHAIN: u16 = NFTABLES | 3;
+const GETCHAIN: u16 = NFTABLES | 4;
 const NEWRULE: u16 = NFTABLES | 6;
+const GETRULE: u16 = NFTABLES | 7;
+const DELRULE: u16 = NFTABLES | 8;
 const NEWSET: u16 = NFTABLES | 9;
 const NEWSETELEM: u16 = NFTABLES | 12;
 const GETSETELEM: u16 = NFTABLES | 13;
@@ -136,7 +141,7 @@ fn generation(socket: &Socket) -> Result<u32, NetlinkError> {
 #[cfg(test)]
 pub(crate) fn flush_chain(socket: &Socket, table: Table<'_>, chain: &str) {
     let request = batch(None, |b| {
-        b.message("NFT_MSG_DELRULE", NFTABLES | 8, 0, &table.family.header(), |m| m.text(1, table.name).text(2, chain));
+        b.message("NFT_MSG_DELRULE", DELRULE, 0, &table.family.header(), |m| m.text(1, table.name).text(2, chain));
     });
     socket.transact(&request).unwrap();
 }

@@ -299,3 +299,34 @@ fn flushed_rules_are_restored() {
         clean(&[&network]);
     });
 }
+
+#[test]
+fn a_macvlan_container_is_on_the_link_itself() {
+    host(|world| {
+        let mut network = Network::new("net1", "198.51.100.0/24".parse().unwrap(), &world.network.state.with_file_name("net1"));
+        network.macvlan = Some(crate::Macvlan { parent: "uplink".into(), mode: 4 });
+        network.gateway = NEIGHBOUR;
+        network.reserved = vec![HOST.into()];
+        let a = match attach(&[Wish::plain(&network)], "a", &[tcp(8080, 80)]) {
+            Ok(a) => a,
+            Err(crate::Error::Unsupported { options: "MACVLAN", .. }) => {
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs MACVLAN in the kernel\n");
+                return;
+            }
+            Err(error) => panic!("{}", chain(&error)),
+        };
+        let b = attach(&[Wish::plain(&network)], "b", &[]).unwrap();
+        assert_eq!((a.ports.len(), a.ends[0].gateway), (0, Some(NEIGHBOUR)));
+        let server = listen(&a.netns, 80);
+        assert_eq!(talk(Some(&world.outside), (a.v4(), 80), &server), NEIGHBOUR, "not by its own address");
+        assert_eq!(talk(Some(&b.netns), (a.v4(), 80), &server), b.v4());
+        let outside = listen(&world.outside, 443);
+        assert_eq!(talk(Some(&a.netns), (NEIGHBOUR, 443), &outside), a.v4(), "masqueraded");
+        drop((a, b, server));
+        network.macvlan = Some(crate::Macvlan { parent: "nolink".into(), mode: 4 });
+        let error = attach(&[Wish::plain(&network)], "a", &[]).map(|_| ()).unwrap_err();
+        assert_eq!(chain(&error), "this host has no link \"nolink\"");
+        assert_eq!(crate::leases(&network).unwrap(), []);
+        clean(&[&network]);
+    });
+}

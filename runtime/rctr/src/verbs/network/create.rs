@@ -79,8 +79,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 fn driver(text: &str) -> Result<Driver, String> {
     match text {
         "bridge" => Ok(Driver::Bridge),
+        "macvlan" => Ok(Driver::Macvlan),
         "host" | "none" | "null" => Err(format!("there is one network {text:?}, and it is always there")),
-        _ => Err(format!("there is no driver {text:?}: there is bridge")),
+        _ => Err(format!("there is no driver {text:?}: there are bridge and macvlan")),
     }
 }
 
