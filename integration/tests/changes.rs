@@ -93,7 +93,7 @@ fn exported_and_imported() {
         old_base(&t);
         let touched =
             "touch -d @1000000000 /new /made/deep/x /made/deep /made /t/changed /t/kept /t/opaque /t/sticky/own /t/sticky /t /";
-        let script = format!("{SCRIPT}").replace("echo ready", &format!("{touched}; echo ready"));
+        let script = SCRIPT.replace("echo ready", &format!("{touched}; echo ready"));
         t.rctr([
             "run",
             "-d",

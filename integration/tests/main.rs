@@ -22,6 +22,7 @@ mod images;
 mod inspect;
 mod kill9;
 mod limits;
+mod lines;
 mod logs;
 mod mount;
 mod mounts;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         kill9::TESTS,
         apps::TESTS,
         build::TESTS,
+        lines::TESTS,
     ];
     runner::main(&[ours.as_slice(), callers::TESTS].concat())
 }

@@ -9,12 +9,12 @@ use super::ground::{Ground, finish, on_terminal};
 
 integration::tests![containers_run_and_end, a_container_is_looked_at_and_changed, terminals];
 
-struct Docker {
-    ground: Ground,
+pub(crate) struct Docker {
+    pub(crate) ground: Ground,
 }
 
 impl Docker {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut ground = Ground::new(&["dockerd", "docker", "containerd"]);
         let config = json!({
             "data-root": ground.path("docker"), "exec-root": ground.run("exec"), "pidfile": ground.run("pid"),
@@ -44,13 +44,13 @@ impl Docker {
         self.docker(&["import", &tar, "box"]).ok();
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = self.ground.command("docker", ["-H", &format!("unix://{}", self.ground.run("sock"))]);
         command.args(words);
         command
     }
 
-    fn docker(&self, words: &[&str]) -> Output {
+    pub(crate) fn docker(&self, words: &[&str]) -> Output {
         finish(self.command(words))
     }
 

@@ -3,8 +3,8 @@
 
 mod conmon;
 mod containerd;
-mod docker;
-mod ground;
-mod podman;
+pub(crate) mod docker;
+pub(crate) mod ground;
+pub(crate) mod podman;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] = &[conmon::TESTS, containerd::TESTS, podman::TESTS, docker::TESTS];

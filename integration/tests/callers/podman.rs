@@ -11,16 +11,22 @@ integration::tests![containers_run_and_end, a_container_is_looked_at_and_changed
 /// Where the runtime keeps its states unless told otherwise: podman does not pass such a flag on to the process that cleans up.
 const STATES: &str = "/run/rctr-oci";
 
-struct Podman {
-    ground: Ground,
+pub(crate) struct Podman {
+    pub(crate) ground: Ground,
+}
+
+/// What every container of a test gets: podman asks for more files and processes than a build machine may have.
+pub(crate) fn flags(cgroup_parent: &str) -> Vec<&str> {
+    let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--pids-limit", "-1"];
+    [&["--network", "none", "--cgroup-parent", cgroup_parent], &limits[..]].concat()
 }
 
 impl Podman {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ground: Ground::new(&["podman", "conmon"]) }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let g = &self.ground;
         let (root, state, tmp, runtime) = (g.path("podman"), g.run("state"), g.run("tmp"), Ground::runtime());
         let own = ["--root", &root, "--runroot", &state, "--tmpdir", &tmp, "--storage-driver", "vfs"];
@@ -28,16 +34,13 @@ impl Podman {
         g.command("podman", own.iter().chain(&more).chain(words))
     }
 
-    fn podman(&self, words: &[&str]) -> Output {
+    pub(crate) fn podman(&self, words: &[&str]) -> Output {
         finish(self.command(words))
     }
 
     fn run(&self, flags: &[&str], words: &[&str]) -> Command {
-        // podman asks for more files and processes than a build machine may have
-        let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--pids-limit", "-1"];
         let parent = format!("/{}", self.ground.cgroup);
-        let own = ["run", "--network", "none", "--cgroup-parent", &parent];
-        self.command(&[own.as_slice(), &limits, flags, &["--rootfs", &self.ground.rootfs()], words].concat())
+        self.command(&[&["run"], &self::flags(&parent)[..], flags, &["--rootfs", &self.ground.rootfs()], words].concat())
     }
 
     fn status(&self, name: &str) -> String {

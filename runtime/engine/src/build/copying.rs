@@ -54,7 +54,7 @@ impl CopyStep {
                 format!("when using {verb} with more than one source file, the destination must be a directory and end with a /");
             return Err(BuildError::Invalid(problem));
         }
-        for source in sources.iter().filter(|source| add && is_repository(source)) {
+        if let Some(source) = sources.iter().find(|source| add && is_repository(source)) {
             return Err(BuildError::Invalid(format!(
                 "ADD {source}: repositories are not fetched by this build: use RUN git clone, or --build-context"
             )));

@@ -30,7 +30,7 @@ pub enum BuildError {
     Base(String, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store, or a container.
     #[error(transparent)]
-    Engine(#[from] Error),
+    Engine(Box<Error>),
     /// A system call.
     #[error("{0}")]
     System(String, #[source] sys::Error),
@@ -39,9 +39,15 @@ pub enum BuildError {
     Canceled,
 }
 
+impl From<Error> for BuildError {
+    fn from(error: Error) -> Self {
+        BuildError::Engine(Box::new(error))
+    }
+}
+
 impl From<images::Error> for BuildError {
     fn from(error: images::Error) -> Self {
-        BuildError::Engine(error.into())
+        Error::from(error).into()
     }
 }
 

@@ -36,10 +36,10 @@ impl Engine {
     /// not start until that is done.
     pub(super) fn with_root<T: Send>(&self, given: &str, work: impl FnOnce(&Root) -> Result<T, Error> + Send) -> Result<T, Error> {
         let container = self.container(given)?;
-        if container.is_running() {
-            if let Some(folder) = of_process(&container)? {
-                return work(&Root { folder, user: container.record.user });
-            }
+        if container.is_running()
+            && let Some(folder) = of_process(&container)?
+        {
+            return work(&Root { folder, user: container.record.user });
         }
         let id = &container.record.id;
         let lock = Folder::lock(&self.config, id)?;

@@ -17,12 +17,14 @@ pub(crate) struct Args {
 /// Prints the version of this program and of the kernel below it.
 pub(crate) fn run(_context: &Context, args: Args) -> Result<i32> {
     let uname = rustix::system::uname();
-    let version = json!({
+    // There is no daemon: whoever asks for the server's version is answered by the same program.
+    let program = json!({
         "Version": env!("CARGO_PKG_VERSION"),
         "Os": "linux",
         "Arch": images::Platform::host().architecture,
         "KernelVersion": uname.release().to_string_lossy(),
     });
+    let version = json!({ "Client": program, "Server": program });
     match args.format.as_deref() {
         Some(format) => println!("{}", template::one(format, &version)?),
         None => {

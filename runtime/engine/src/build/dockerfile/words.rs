@@ -138,11 +138,12 @@ impl Reader<'_> {
                     let text = self.dollar()?;
                     out.bare(&text);
                 }
-                letter if letter == self.escape => match self.letters.next() {
-                    Some(next) => out.quoted(next.encode_utf8(&mut [0; 4])),
+                letter if letter == self.escape => {
                     // At the very end it means nothing.
-                    None => {}
-                },
+                    if let Some(next) = self.letters.next() {
+                        out.quoted(next.encode_utf8(&mut [0; 4]));
+                    }
+                }
                 letter => out.bare(letter.encode_utf8(&mut [0; 4])),
             }
         }
