@@ -20,6 +20,8 @@
 //! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
+//! build/mounts/    folders of RUN --mount=type=cache                                       build/
+//! RUN/build/       secrets of a build that runs
 //! RUN/net/         address leases, names
 //! RUN/layers/HEX   an image of a layer, mounted for all containers (see `images`)
 //! RUN/images/HEX   an image, mounted to be looked at                                     view.rs

@@ -21,6 +21,9 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
     parts: Vec<Part>,
+    /// The letters that it begins and ends with.
+    head: String,
+    tail: String,
     /// Stars and question marks stop at slashes.
     path: bool,
 }
@@ -38,7 +41,7 @@ impl Pattern {
                 letter => Part::Letter(letter),
             });
         }
-        Pattern { parts, path: false }
+        Pattern::of(parts, false)
     }
 
     /// The pattern of a path: `*`, `?`, `[a-z]`, `\` as Go's filepath.Match has them, and with `deep` also `**`.
@@ -80,7 +83,14 @@ impl Pattern {
             });
             at += 1;
         }
-        Ok(Pattern { parts, path: true })
+        Ok(Pattern::of(parts, true))
+    }
+
+    fn of(parts: Vec<Part>, path: bool) -> Pattern {
+        let letter = |part: &Part| if let Part::Letter(letter) = part { Some(*letter) } else { None };
+        let head = parts.iter().map_while(letter).collect();
+        let tail: Vec<char> = parts.iter().rev().map_while(letter).collect();
+        Pattern { parts, head, tail: tail.into_iter().rev().collect(), path }
     }
 
     /// The text that it means, if it means only one.
@@ -91,7 +101,9 @@ impl Pattern {
 
     /// Whether it fits all of `text`.
     pub(crate) fn fits(&self, text: &str) -> bool {
-        self.ends(text).next_back().is_some_and(|end| end == text.len())
+        // Which costs little, and rules most texts out.
+        let ends = text.starts_with(&self.head) && text.ends_with(&self.tail);
+        ends && self.ends(text).next_back().is_some_and(|end| end == text.len())
     }
 
     /// The lengths of all beginnings of `text` that it fits, ascending.
@@ -156,7 +168,7 @@ impl Pattern {
 
     /// `text` without the shortest or longest end that it fits.
     pub(crate) fn without_suffix(&self, text: &str, longest: bool) -> String {
-        let mirrored = Pattern { parts: self.parts.iter().rev().cloned().collect(), path: self.path };
+        let mirrored = Pattern::of(self.parts.iter().rev().cloned().collect(), self.path);
         let reversed: String = text.chars().rev().collect();
         mirrored.without_prefix(&reversed, longest).chars().rev().collect()
     }

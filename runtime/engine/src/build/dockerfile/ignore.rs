@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_rules() {
-        let rules: String = (0..100_000).map(|at| format!("folder{at}/file\n")).collect();
+        let rules: String = (0..100_000).map(|at| format!("folder{at}/file\nfolder{at}/*.x{at}\n")).collect();
         let ignore = Ignore::parse(&rules).unwrap();
-        for at in 0..10_000 {
+        for at in (0..10_000).step_by(1000) {
             assert!(ignore.hides(ignore.verdict_of(&format!("folder{at}/file"))));
             assert!(!ignore.hides(ignore.verdict_of(&format!("folder{at}/other"))));
         }
