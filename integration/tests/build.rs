@@ -34,6 +34,7 @@ integration::tests![
 fn context(t: &Env, files: &[(&str, &str)]) -> String {
     let folder = t.path("ctx");
     let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
     for (name, text) in files {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -82,7 +83,6 @@ fn notes_dockerfile() {
     history.ok().has("COPY app.js /app.js").has("ENTRYPOINT [\"cat\" \"app.js\"]");
     let name = format!("{}/made:v1", integration::env::world().registry.address);
     t.rctr(["tag", "made", &name]).ok();
-    t.registries("[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n");
     t.rctr(["push", "-q", &name]).ok();
     t.rctr(["rmi", "-f", "made", &name]).ok();
     t.rctr(["builder", "prune", "-af"]).ok();
@@ -192,7 +192,7 @@ fn mounts() {
         RUN --mount=type=secret,id=s,env=S echo -n $S | wc -c >> /a\n\
         RUN --mount=type=cache,target=/cache echo x >> /cache/n && wc -l < /cache/n >> /a\n";
     build(&t, text, &["--secret", &secret]).ok();
-    assert_eq!(says(&t, "cat /a; ls -d /ctx /deep /t /cache /run/secrets 2>/dev/null"), "from contextother\nHIDDEN6\n1");
+    assert_eq!(says(&t, "cat /a; ls -d /ctx /deep /t /cache /run/secrets 2>/dev/null; true"), "from contextother\nHIDDEN6\n1");
     let again = build(&t, text, &["--secret", &secret, "--no-cache"]);
     again.ok();
     assert_eq!(says(&t, "tail -n1 /a"), "2");
@@ -251,8 +251,8 @@ fn the_cache() {
     let text = "FROM busybox\nRUN date +%N > /now\nCOPY one /\nRUN cat /one\nCOPY two /\nRUN true\nLABEL x=y\n";
     build(&t, text, &[]).ok();
     let (first, id) = (layers(&t), config(&t)["Id"].clone());
-    // RUN true has changed nothing
-    assert_eq!(first.len(), 5);
+    // two of the steps have changed nothing
+    assert_eq!(first.len(), 4);
     let again = build(&t, text, &[]);
     assert_eq!(cached(&again), 5, "{again}");
     assert_eq!(layers(&t), first);
@@ -261,7 +261,7 @@ fn the_cache() {
     fs::write(t.path("ctx/two"), "changed").expect("a file");
     let changed = build(&t, text, &[]);
     assert_eq!(cached(&changed), 3, "{changed}");
-    assert_eq!(layers(&t)[..4], first[..4]);
+    assert_eq!(layers(&t)[..3], first[..3]);
     let anew = build(&t, text, &["--no-cache"]);
     assert_eq!(cached(&anew), 0, "{anew}");
     assert_ne!(layers(&t)[1], first[1]);
@@ -303,7 +303,7 @@ fn outputs() {
     let tar = format!("type=tar,dest={}", t.path("x.tar").display());
     build(&t, text, &["-o", &tar]).ok();
     assert!(fs::read(t.path("x.tar")).expect("an archive").windows(7).any(|bytes| bytes == b"content"));
-    t.rctr(["image", "inspect", "made"]).code(1);
+    t.rctr(["image", "inspect", "made"]).code(125);
     let oci = format!("type=oci,dest={}", t.path("x.oci").display());
     let (ids, metadata) = (t.path("id").display().to_string(), t.path("meta.json").display().to_string());
     build(&t, text, &["-o", &oci, "--iidfile", &ids, "--metadata-file", &metadata]).ok();
@@ -346,7 +346,7 @@ fn programs_that_fail() {
     assert!(failed.stderr.contains("3 | RUN echo said; \\\n  | ^^^") && failed.stderr.contains("said\n"), "{failed}");
     build(&t, "FROM busybox\nRUN [\"/no/such\"]\n", &[]).code(1).complains(&["Dockerfile:2", "/no/such"]);
     build(&t, "FROM busybox\nUSER nobodyknows\nRUN true\n", &[]).code(1).complains(&["nobodyknows"]);
-    t.rctr(["image", "inspect", "made"]).code(1);
+    t.rctr(["image", "inspect", "made"]).code(125);
     t.nothing_left();
 }
 

@@ -12,7 +12,7 @@ pub(super) fn shape(image: &Image) -> Value {
     let keys = |names: Vec<&String>| -> Value {
         names.into_iter().map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>().into()
     };
-    json!({
+    let mut shape = json!({
         "Id": image.id,
         "RepoTags": tags,
         "RepoDigests": digests,
@@ -34,5 +34,12 @@ pub(super) fn shape(image: &Image) -> Value {
             "StopSignal": run.stop_signal,
         },
         "RootFS": { "Type": "layers", "Layers": image.layers.iter().map(|layer| &layer.diff_id).collect::<Vec<_>>() },
-    })
+    });
+    // Docker leaves these out where an image says nothing of them.
+    for (name, value) in [("Healthcheck", &run.healthcheck), ("Shell", &run.shell), ("OnBuild", &run.on_build)] {
+        if let Some(value) = value {
+            shape["Config"][name] = value.clone();
+        }
+    }
+    shape
 }
