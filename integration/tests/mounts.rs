@@ -312,7 +312,7 @@ fn shown_by_inspect() {
     assert_eq!(
         one(1),
         json!({
-            "Type": "volume", "Source": data, "Destination": "/named", "Mode": "", "RW": true, "Propagation": "", "Name": "named",
+            "Type": "volume", "Source": data, "Destination": "/named", "Mode": "z", "RW": true, "Propagation": "", "Name": "named",
             "Driver": "local",
         })
     );

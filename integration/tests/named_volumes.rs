@@ -75,6 +75,8 @@ fn inspected_in_dockers_shape() {
     });
     assert_eq!(shape, expected);
     t.rctr(["volume", "create", "plain"]).ok();
+    t.rctr(["inspect", "-f", "{{.Scope}}", "plain"]).ok().says("local\n");
+    t.rctr(["inspect", "--type", "volume", "none"]).code(125).complains(&["no such volume: none"]);
     t.rctr(["volume", "inspect", "-f", "{{.Labels}} {{.Options}}", "plain"]).ok().says("<no value> <no value>\n");
     t.rctr(["volume", "inspect", "-f", "{{.Mountpoint}}", "plain"])
         .ok()

@@ -174,8 +174,8 @@ impl Sink for Write {
     }
 }
 
-fn check(folder: &OwnedFd) -> sys::Result<()> {
-    let kind = fstatfs(folder).call(|| "fstatfs()")?.f_type as u64;
+fn check(file: &OwnedFd) -> sys::Result<()> {
+    let kind = fstatfs(file).call(|| "fstatfs()")?.f_type as u64;
     match KERNEL.iter().find(|(magic, _)| *magic == kind) {
         Some((_, name)) => Err(sys::Error::new(format!("nothing is copied into a {name}"), Errno::PERM)),
         None => Ok(()),
@@ -234,6 +234,7 @@ fn mounted(folder: BorrowedFd<'_>, name: &Path) -> sys::Result<OwnedFd> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(sys::Error::new(format!("openat({name:?}, O_CREAT | O_EXCL)"), Errno::EXIST));
     }
+    check(&found)?;
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).call(|| format!("open({name:?}, O_TRUNC)"))

@@ -48,6 +48,10 @@ pub(super) fn existing(config: &Config, name: &str, content: &dyn Fn() -> Result
     }
     let Some(from) = content()? else { return Ok(()) };
     if mounted {
+        // What others see cannot be filled in one step, and what is not theirs alone may be full by then.
+        if volume.users.len() > 1 {
+            return Ok(());
+        }
         return elsewhere(config, name, &volume.record, &from);
     }
     let dir = fs::File::open(&path).call(|| format!("open({path:?})")).during(during)?;

@@ -2,13 +2,13 @@
 //! followed, and nothing but plain files is ever opened.
 
 use std::ffi::OsStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fgetxattr, flistxattr,
-    fsetxattr, fstat, mkdirat, mknodat, openat, readlinkat, sendfile, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, chmod, chownat, fchmod, fgetxattr,
+    flistxattr, fsetxattr, fstat, mkdirat, mknodat, openat, readlinkat, sendfile, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use sys::{Call, Error};
@@ -83,7 +83,7 @@ fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, depth: u32) -> sys::Result<
             None
         }
     };
-    own(to, path, &stat, kind)?;
+    own(to, path, &stat, kind, opened.as_ref().map(|(_, copy)| copy))?;
     // After the owner: a new one takes file capabilities off.
     opened.map_or(Ok(()), |(source, copy)| attributes(&source, &copy))
 }
@@ -93,12 +93,16 @@ fn content(from: &OwnedFd, to: &OwnedFd, name: &OsStr) -> sys::Result<()> {
     Ok(())
 }
 
-/// Owner before mode: a new owner takes the set-user-id bits off (chown(2)).
-fn own(to: &OwnedFd, name: &Path, stat: &Stat, kind: FileType) -> sys::Result<()> {
+/// Owner before mode: a new owner takes the set-user-id bits off (chown(2)). `copy` is the file, if it is open: its name may be another's by
+/// now, where others write to what is copied to.
+fn own(to: &OwnedFd, name: &Path, stat: &Stat, kind: FileType, copy: Option<&OwnedFd>) -> sys::Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).call(|| format!("fchownat({name:?})"))?;
-    if kind != FileType::Symlink {
-        chmodat(to, name, Mode::from_raw_mode(stat.st_mode), AtFlags::empty()).call(|| format!("fchmodat({name:?})"))?;
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    match copy {
+        Some(copy) => fchmod(copy, mode).call(|| format!("fchmod({name:?})"))?,
+        None if kind == FileType::Symlink => {}
+        None => node(to, name, kind, mode)?,
     }
     let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds as _ };
     let times = Timestamps {
@@ -106,6 +110,17 @@ fn own(to: &OwnedFd, name: &Path, stat: &Stat, kind: FileType) -> sys::Result<()
         last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     };
     utimensat(to, name, &times, AtFlags::SYMLINK_NOFOLLOW).call(|| format!("utimensat({name:?})"))
+}
+
+/// The permissions of a device or a pipe, which is not opened. A link in its place would lead to a file of the host.
+fn node(to: &OwnedFd, name: &Path, kind: FileType, mode: Mode) -> sys::Result<()> {
+    let found =
+        openat(to, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({name:?})"))?;
+    if FileType::from_raw_mode(fstat(&found).call(|| format!("fstat({name:?})"))?.st_mode) != kind {
+        return Err(Error::new(format!("openat({name:?}): exchanged meanwhile"), Errno::STALE));
+    }
+    let path = format!("/proc/thread-self/fd/{}", found.as_raw_fd());
+    chmod(path, mode).call(|| format!("chmod({name:?})"))
 }
 
 /// Extended attributes. What the new file system does not know is left out, as with cp(1).

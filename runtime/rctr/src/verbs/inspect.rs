@@ -18,8 +18,8 @@ pub(crate) struct Args {
     /// A Go template, such as '{{.State.Pid}}'
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Look only for one of the two
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image", "network"])]
+    /// Look only for one kind
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image", "network", "volume"])]
     kind: Option<String>,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
@@ -74,6 +74,9 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
     if kind == Some("network") {
         return Ok(super::network::inspect::shape(&engine.network(name)?, &engine.containers()?));
     }
+    if kind == Some("volume") {
+        return Ok(super::volume::shape(&engine.volume(name)?));
+    }
     if kind != Some("image") {
         match engine.container(name) {
             Ok(found) => return Ok(container::shape(engine, &found)),
@@ -85,7 +88,11 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
         Ok(found) => Ok(image::shape(&found)),
         Err(error) if matches!(error, images::Error::NotFound { .. }) && kind.is_none() => match engine.network(name) {
             Ok(found) => Ok(super::network::inspect::shape(&found, &engine.containers()?)),
-            Err(Error::NoSuchNetwork(_)) => bail!("no such container, image or network: {name}"),
+            Err(Error::NoSuchNetwork(_)) => match engine.volume(name) {
+                Ok(found) => Ok(super::volume::shape(&found)),
+                Err(Error::NoSuchVolume(_)) => bail!("no such container, image, network or volume: {name}"),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         },
         Err(error) => Err(error.into()),

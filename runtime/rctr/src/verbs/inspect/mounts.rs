@@ -28,9 +28,13 @@ fn one(engine: &Engine, mount: &Mount) -> Value {
             let propagation = mount.propagation.map_or_else(|| "rprivate".to_owned(), |own| own.to_string());
             common(&mut value, "bind", json!(path), propagation);
         }
-        MountSource::Volume { name, .. } => {
+        MountSource::Volume { name, anonymous, .. } => {
             let source = engine.volume(name).map(|volume| json!(volume.mountpoint)).unwrap_or_default();
             common(&mut value, "volume", source, String::new());
+            if mount.mode.is_empty() && !*anonymous {
+                // As Docker has it, whatever the host.
+                value["Mode"] = json!("z");
+            }
             value["Name"] = json!(name);
             value["Driver"] = json!("local");
         }

@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
 }
 
 /// A volume in the shape of Docker's API.
-fn shape(volume: &Volume) -> Value {
+pub(super) fn shape(volume: &Volume) -> Value {
     let mut labels = volume.record.labels.clone();
     if volume.record.anonymous {
         labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
