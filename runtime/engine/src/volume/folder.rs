@@ -87,7 +87,7 @@ fn write(path: &Path, record: &VolumeRecord) -> sys::Result<()> {
 }
 
 /// Gives the container `id` all volumes of its mounts, makes those that are missing, and fills new ones with what `image` has there: a
-/// function from a path in the image to what is there. Answers the names of the volumes it has made.
+/// function from a path in the image to what is there.
 ///
 /// # Errors
 /// After one, nothing is taken, and what was made is gone.
