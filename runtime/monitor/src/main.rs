@@ -23,6 +23,7 @@
 //! | `request`, `exec` | what clients ask for |
 //! | `task` | a process and its streams |
 //! | `input`, `output` | bytes to and from a task |
+//! | `net::dns` | answers for the container's processes who ask for names: a part of the loop |
 //! | `reap`, `end` | what becomes of processes, and of the container |
 //! | `health` | checks, and what they lead to |
 //! | `again` | the pause before a restart, and the program that it is left to |

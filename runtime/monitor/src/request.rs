@@ -88,6 +88,10 @@ impl Session {
         cleanup.unlink.extend(change.undo.unlink);
         cleanup.folders.extend(change.undo.folders);
         let mut passed = std::mem::take(&mut self.clients[index].passed).into_iter();
+        if change.names.zones.is_empty() {
+            // None of its networks has names: its sockets are made again when one has.
+            self.resolver = None;
+        }
         match (&mut self.resolver, passed.next(), passed.next()) {
             (Some(resolver), ..) => resolver.change(change.names),
             (none, Some(datagrams), Some(connections)) if change.sockets && self.exit.is_none() => {

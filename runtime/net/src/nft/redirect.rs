@@ -10,6 +10,8 @@
 
 use std::net::Ipv4Addr;
 
+use rustix::io::Errno;
+
 use super::expr::{Expr, rule};
 use super::{Family, NEWCHAIN, NEWTABLE, Table, batch};
 use crate::netlink::{CREATE, EXCL, NetlinkError, Socket};
@@ -17,7 +19,7 @@ use crate::netlink::{CREATE, EXCL, NetlinkError, Socket};
 /// Where clients ask.
 const ASKED: u16 = 53;
 
-/// Makes the table in the namespace of `socket`.
+/// Makes the table in the namespace of `socket`, unless it is there.
 pub(crate) fn redirect(socket: &Socket, address: Ipv4Addr, port: u16) -> Result<(), NetlinkError> {
     let table = Table { family: Family::V4, name: "rctr-resolver" };
     let header = table.family.header();
@@ -39,5 +41,9 @@ pub(crate) fn redirect(socket: &Socket, address: Ipv4Addr, port: u16) -> Result<
             rule(b, "rule: from the resolver", table, "input", &told);
         }
     });
-    socket.transact(&request)
+    match socket.transact(&request) {
+        // A container that was in such a network before has it.
+        Err(error) if error.errno() == Errno::EXIST => Ok(()),
+        other => other,
+    }
 }

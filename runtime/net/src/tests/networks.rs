@@ -266,11 +266,16 @@ fn a_running_container_joins_and_leaves() {
         assert_eq!(talk(Some(&a.netns), (NEIGHBOUR, 443), &outside), HOST);
         crate::leave(netns(), &two, "a", "eth1", None).unwrap();
         crate::leave(netns(), &two, "a", "eth1", None).unwrap();
+        // Its sockets are closed by then, and can be made again.
+        drop(joined);
+        let again = crate::join(netns(), &wish, "a", 1, true, true).unwrap();
+        assert!(again.resolver.is_some());
+        crate::leave(netns(), &two, "a", "eth1", None).unwrap();
         assert_eq!(held(&two), 0);
         assert!(!two.state.join("names/web").exists());
         let unreachable = inside(&a.netns, || TcpStream::connect((NEIGHBOUR, 443)).unwrap_err());
         assert_eq!(unreachable.kind(), std::io::ErrorKind::NetworkUnreachable);
-        drop((a, other, server, joined));
+        drop((a, other, server, again));
         clean(&[&one, &two]);
         world.assert_clean();
     });
