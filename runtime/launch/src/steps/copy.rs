@@ -140,3 +140,41 @@ fn attributes(from: &OwnedFd, to: &OwnedFd) -> sys::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn everything_is_as_it_was() {
+        if !rustix::process::geteuid().is_root() {
+            return drop(std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs root\n"));
+        }
+        let top = std::env::temp_dir().join(format!("launch-copy-{}", std::process::id()));
+        let (from, to) = (top.join("from"), top.join("to"));
+        fs::create_dir_all(from.join("folder")).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::write(from.join("folder/file"), "content").unwrap();
+        symlink("/nowhere", from.join("link")).unwrap();
+        mknodat(rustix::fs::CWD, from.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        for (name, mode) in [("folder/file", 0o4751), ("pipe", 0o642), ("folder", 0o1770)] {
+            chown(from.join(name), Some(7), Some(8)).unwrap();
+            fs::set_permissions(from.join(name), Permissions::from_mode(mode)).unwrap();
+        }
+        let open = |path| sys::fs::open_dir(path).unwrap();
+        let copied = tree(open(&from).as_fd(), open(&to).as_fd());
+        let look =
+            |name: &str| fs::symlink_metadata(to.join(name)).map(|meta| (meta.mode() & 0o7777, meta.uid(), meta.gid())).unwrap();
+        let seen = ["folder", "folder/file", "pipe"].map(look);
+        let (content, link) = (fs::read_to_string(to.join("folder/file")).unwrap(), fs::read_link(to.join("link")).unwrap());
+        let pipe = fs::symlink_metadata(to.join("pipe")).unwrap().file_type().is_fifo();
+        fs::remove_dir_all(top).unwrap();
+        copied.unwrap();
+        assert_eq!(seen, [(0o1770, 7, 8), (0o4751, 7, 8), (0o642, 7, 8)]);
+        assert_eq!((content.as_str(), link.as_path(), pipe), ("content", Path::new("/nowhere"), true));
+    }
+}
