@@ -72,8 +72,9 @@ impl Store {
         let Some(entry) = file.layer else { return Ok(Some(Cached { layer: None, lease: None, created: file.created })) };
         // First the lease, then the look: what is there now stays.
         let lease = self.lease([&entry.digest].into_iter())?;
-        if self.read_layer(&entry.digest)?.is_none() {
-            return Ok(None);
+        match self.find_layer(&entry.digest) {
+            Err(Error::Damaged { .. }) => return Ok(None),
+            found => drop(found?),
         }
         // Whatever is forgotten for its age is what nobody has used for long.
         if let Ok(used) = File::options().write(true).open(&path) {

@@ -401,9 +401,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Whether there is a process of this number: the one that builds, or a later one, which is waited for as well.
+pub(super) fn alive(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
 /// Removes what builds have left whose process was killed: their containers, and files in memory.
 pub(super) fn sweep(engine: &Engine) {
-    let alive = |pid: &str| std::path::Path::new("/proc").join(pid).exists();
     for container in engine.containers().unwrap_or_default() {
         let builder = container.record.labels.get(super::run::LABEL);
         if builder.is_some_and(|pid| !alive(pid)) {

@@ -1,5 +1,6 @@
 //! What builds have left for the next ones, and giving it up.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use images::CacheEntry;
@@ -21,8 +22,9 @@ pub struct BuildCache {
 impl BuildCache {
     /// Bytes that pruning all of it would free.
     pub fn reclaimable(&self) -> u64 {
-        let own = self.steps.iter().filter(|step| !step.shared).map(|step| step.bytes);
-        own.sum::<u64>() + self.mounts
+        // Two steps may have made the same layer.
+        let own = self.steps.iter().filter(|step| !step.shared).filter_map(|step| Some((step.layer.as_ref()?, step.bytes)));
+        own.collect::<BTreeMap<_, _>>().values().sum::<u64>() + self.mounts
     }
 }
 
@@ -55,6 +57,11 @@ impl Engine {
         }
         let all = sys::fs::open_dir(&folder).during(what)?;
         for name in sys::fs::list(&all).during(what)? {
+            // The folder of one run alone, whose cache somebody else was using.
+            let private = name.to_str().and_then(|name| name.strip_prefix(".private-")).and_then(|rest| rest.split('-').next());
+            if private.is_some_and(super::job::alive) {
+                continue;
+            }
             let lock = folder.join(&name).with_extension("lock");
             let file = std::fs::File::open(&lock);
             let busy = file.as_ref().is_ok_and(|file| file.try_lock().is_err());

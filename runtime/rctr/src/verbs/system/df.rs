@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use engine::build::BuildCache;
 use engine::{Container, Engine};
 use images::{Digest, Image};
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ struct Usage {
     containers: Vec<(Container, u64)>,
     /// Bytes of each layer on the disk's side of things, and how many images have it.
     layers: BTreeMap<Digest, (u64, usize)>,
+    builds: BuildCache,
 }
 
 /// Prints sums, or everything.
@@ -73,7 +75,7 @@ impl Usage {
                 layers.insert(digest.clone(), known);
             }
         }
-        Ok(Usage { containers: containers.collect(), images, layers })
+        Ok(Usage { containers: containers.collect(), images, layers, builds: engine.build_cache()? })
     }
 
     fn users(&self, image: &Image) -> usize {
@@ -91,7 +93,16 @@ impl Usage {
         vec![
             sum("Images", self.images.len(), active.len(), all, free),
             sum("Containers", self.containers.len(), running, written, ended),
+            self.build_sum(),
         ]
+    }
+
+    /// What builds remember. Active is what an image has as well.
+    fn build_sum(&self) -> Value {
+        let steps = &self.builds.steps;
+        let all = steps.iter().map(|step| step.bytes).sum::<u64>() + self.builds.mounts;
+        let active = steps.iter().filter(|step| step.shared).count();
+        sum("Build Cache", steps.len(), active, all, self.builds.reclaimable())
     }
 
     fn print(&self) {
