@@ -26,6 +26,9 @@ mod copy;
 mod digest;
 mod erofs;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod image;
 mod list;
 mod make;

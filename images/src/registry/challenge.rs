@@ -4,7 +4,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 /// One way to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     /// Fetch a token from `realm` (distribution-spec's token authentication).
     Bearer {
         realm: String,
@@ -17,7 +17,7 @@ pub(super) enum Challenge {
 }
 
 /// What the header lines of a 401 offer: Bearer before Basic. Schemes that are not known are left out.
-pub(super) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
+pub(crate) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
     let lines = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok());
     let mut found: Vec<Challenge> = lines.flat_map(parse).filter_map(|scheme| scheme.known()).collect();
     found.sort_by_key(|challenge| matches!(challenge, Challenge::Basic));

@@ -54,6 +54,8 @@ use reqwest::{Method, StatusCode};
 use self::attempts::Attempts;
 use self::auth::Access;
 use self::blob::Download;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::challenge::challenges;
 pub use self::credentials::Credentials;
 pub use self::download::{Downloaded, download};
 use self::endpoint::Endpoint;

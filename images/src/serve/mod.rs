@@ -47,6 +47,8 @@ use self::mirror::Mirror;
 pub use self::mirror::Upstream;
 use self::refusal::{Code, Refusal};
 use self::route::UploadId;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::route::names_in;
 use self::storage::Storage;
 use self::uploads::Uploads;
 use crate::error::{Error, Result};

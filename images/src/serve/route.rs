@@ -102,10 +102,9 @@ pub(super) fn parse(path: &str) -> Result<Route, Refusal> {
     if rest.is_empty() || rest == "/" {
         return Ok(Route::Base);
     }
-    let parts: Vec<&str> = rest[1..].split('/').collect();
+    let parts: Vec<&str> = rest.strip_prefix('/').ok_or_else(nothing)?.split('/').collect();
     let name = |parts: &[&str]| Repository::parse(&parts.join("/"));
     match parts.as_slice() {
-        _ if !rest.starts_with('/') => Err(nothing()),
         ["_catalog"] => Ok(Route::Catalog),
         [repository @ .., "tags", "list"] => Ok(Route::Tags(name(repository)?)),
         [repository @ .., "manifests", what] => Ok(Route::Manifest(name(repository)?, What::parse(what)?)),
@@ -115,6 +114,19 @@ pub(super) fn parse(path: &str) -> Result<Route, Refusal> {
         [repository @ .., "blobs", of] => Ok(Route::Blob(name(repository)?, digest(of)?)),
         _ => Err(nothing()),
     }
+}
+
+/// What becomes of a path as names of files and folders.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn names_in(path: &str) -> Option<Vec<String>> {
+    let text = |what: &dyn fmt::Display| what.to_string();
+    Some(match parse(path).ok()? {
+        Route::Base | Route::Catalog => Vec::new(),
+        Route::Tags(name) | Route::Uploads(name) => vec![text(&name)],
+        Route::Manifest(name, what) => vec![text(&name), text(&what)],
+        Route::Referrers(name, digest) | Route::Blob(name, digest) => vec![text(&name), text(&digest)],
+        Route::Upload(name, id) => vec![text(&name), id.as_str().to_owned()],
+    })
 }
 
 fn nothing() -> Refusal {

@@ -37,7 +37,8 @@ mod attacks;
 mod formats;
 #[cfg(test)]
 mod semantics;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, unused_imports, unused_macros, reason = "tests use more of it"))]
 pub(crate) mod testing;
 
 pub(crate) use attributes::{is_wanted as is_wanted_xattr, xattrs_of};
