@@ -77,14 +77,15 @@ impl Engine {
     /// How a container with this record is started again.
     pub(crate) fn restart_of(&self, container: &Container, by: By) -> Restart {
         let record = &container.record;
-        let anew = record.health.as_ref().is_some_and(|health| health.on_failure == monitor::OnFailure::Restart);
         let (count, delay) = match by {
             By::Somebody => (0, 0),
             By::Policy => (container.restarts + 1, container.delay()),
         };
-        // Without a policy there is nobody to be told how; a policy may come later.
-        let may = !record.remove || anew;
-        let command = if may { [self.config.starter.as_slice(), std::slice::from_ref(&record.id)].concat() } else { Vec::new() };
+        // Also without a policy: one may come later, and an unhealthy container may be restarted.
+        let command = match record.remove || self.config.starter.is_empty() {
+            true => Vec::new(),
+            false => [self.config.starter.as_slice(), std::slice::from_ref(&record.id)].concat(),
+        };
         Restart { policy: record.restart, command, count, delay }
     }
 

@@ -19,6 +19,7 @@ impl Engine {
         }
         let mut session = session.about(open_process(&container));
         session.ask(&Request::Attach { stdin })?;
+        self.told(&container.record, "attach", &[]);
         Ok((container, session))
     }
 }

@@ -75,12 +75,25 @@ impl Config {
         self.root.join("volumes")
     }
 
+    /// The file that all events are appended to.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.run.join(monitor::EVENTS)
+    }
+
     /// The cgroup of all monitors.
     pub(crate) fn monitors(&self) -> String {
         format!("{}/monitors", self.cgroup.trim_end_matches('/'))
     }
 
-    /// The container's own cgroup.
+    /// The cgroup of a container.
+    pub(crate) fn cgroup_of(&self, record: &crate::Record) -> String {
+        match &record.tuning.cgroup_parent {
+            Some(parent) => format!("{}/{}", parent.trim_end_matches('/'), record.id),
+            None => self.cgroup(&record.id),
+        }
+    }
+
+    /// The cgroup of a container that was made without a wish for it.
     pub(crate) fn cgroup(&self, id: &str) -> String {
         format!("{}/{id}", self.cgroup.trim_end_matches('/'))
     }

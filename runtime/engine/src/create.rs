@@ -14,7 +14,7 @@ use crate::ahead::Ahead;
 use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
-use crate::request::{CreateRequest, NetworkMode};
+use crate::request::{CreateRequest, NetworkMode, Sharing};
 use crate::{Engine, Error, mounts, names, network, overlay, state, volume};
 
 /// The file with the record.
@@ -46,6 +46,9 @@ impl Engine {
         };
         names::check(&name)?;
         let hostname = match (&request.hostname, &request.network) {
+            (None, _) if request.namespaces.uts == Sharing::Host => {
+                rustix::system::uname().nodename().to_string_lossy().into_owned()
+            }
             (Some(own), _) => own.clone(),
             // On the host's network a container goes by the host's name, as with Docker.
             (None, NetworkMode::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -56,7 +59,12 @@ impl Engine {
             (None, _) => id[..12].to_owned(),
         };
         let mounts = mounts::resolve(self, request, image)?;
-        let record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now(), mounts })?;
+        let mut record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now(), mounts })?;
+        for sharing in [&mut record.namespaces.ipc, &mut record.namespaces.pid] {
+            if let Sharing::Container(other) = sharing {
+                *other = names::resolve(&self.config, other)?;
+            }
+        }
         network::check(&self.config, &record)?;
         let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record))?;
         let settle = || {
@@ -69,6 +77,7 @@ impl Engine {
             names::claim(&self.config, &record.name, &record.id)
         };
         settle().map_err(|error| folder.undo(&self.config, &record, error))?;
+        self.told(&record, "create", &[]);
         Ok(record)
     }
 }

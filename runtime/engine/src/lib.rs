@@ -22,6 +22,7 @@
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
 //! build/mounts/    folders of RUN --mount=type=cache                                       build/
 //! RUN/build/       secrets of a build that runs
+//! RUN/events       what has happened, a line each
 //! RUN/net/         address leases, names
 //! RUN/layers/HEX   an image of a layer, mounted for all containers (see `images`)
 //! RUN/images/HEX   an image, mounted to be looked at                                     view.rs
@@ -38,8 +39,10 @@ mod condition;
 mod config;
 mod create;
 mod error;
+mod events;
 mod exec;
 mod files;
+mod joined;
 mod layers;
 mod logs;
 mod mounts;
@@ -74,11 +77,12 @@ pub use ahead::Ahead;
 pub use condition::Condition;
 pub use config::Config;
 pub use error::Error;
+pub use events::{EventOptions, Events};
 pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};
-pub use monitor::{OnFailure, Policy, Stream, now};
+pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use record::{ImageRecord, Record};
 pub use request::*;

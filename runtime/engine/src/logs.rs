@@ -57,6 +57,10 @@ impl Engine {
     /// [`Error::NoSuchContainer`].
     pub fn logs(&self, given: &str, options: &LogOptions) -> Result<Logs, Error> {
         let container = self.container(given)?;
+        if container.record.tuning.log.none {
+            let what = format!("log of container {}", names::short(&container.record));
+            return Err(Error::Invalid { what, why: "it keeps none: it was made with --log-driver none".to_owned() });
+        }
         let what = || format!("read the log of container {}", names::short(&container.record));
         let open = || open_dir(self.config.container(&container.record.id)).and_then(log::folder);
         let source = if options.follow { Source::new(self, &container, &open().during(what)?)? } else { None };

@@ -22,9 +22,11 @@ impl Engine {
             return Err(Error::Paused(names::short(&container.record)));
         }
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
-        let path = self.config.cgroup(&container.record.id);
+        let path = self.config.cgroup_of(&container.record);
         cgroup::freeze(&hierarchies, &path).map_err(Error::Cgroup)?;
-        session.ask(&Request::Frozen(true)).inspect_err(|_| drop(cgroup::thaw(&hierarchies, &path)))
+        session.ask(&Request::Frozen(true)).inspect_err(|_| drop(cgroup::thaw(&hierarchies, &path)))?;
+        self.told(&container.record, "pause", &[]);
+        Ok(())
     }
 
     /// Lets the processes of a paused container go on.
@@ -43,7 +45,8 @@ impl Engine {
     pub(crate) fn resume(&self, container: &Container) -> Result<(), Error> {
         let Status::Paused { pid, start_time, since } = container.status else { return Ok(()) };
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
-        cgroup::thaw(&hierarchies, &self.config.cgroup(&container.record.id)).map_err(Error::Cgroup)?;
+        cgroup::thaw(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
+        self.told(&container.record, "unpause", &[]);
         match self.connect(&container.record.id)? {
             Some(mut session) => match session.ask(&Request::Frozen(false)) {
                 // It has ended meanwhile.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup, Devices};
 use launch::Slot;
-use monitor::{Cleanup, Launch, LogLimits, Restart};
+use monitor::{Cleanup, Launch, LogFormat, LogLimits, Restart};
 use oci_spec::runtime::Spec;
 use sys::fs::open_dir;
 
@@ -16,7 +16,7 @@ use crate::request::NetworkMode;
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, mounts, overlay, runtime, volume};
+use crate::{Engine, Error, Record, events, mounts, overlay, runtime, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -60,10 +60,20 @@ impl Engine {
         if let Some(state) = state {
             runtime::describe(record, state, runtime)?;
         }
-        let (netns, cgroup_path) = (network.namespace(), self.config.cgroup(&record.id));
-        let facts = spec::Facts { identity: &identity, netns, files: &files, cgroup: &cgroup_path, size: options.size };
+        let (netns, cgroup_path) = (network.namespace(), self.config.cgroup_of(record));
+        let mut joined = self.joined(record)?;
+        let facts = spec::Facts {
+            identity: &identity,
+            netns,
+            files: &files,
+            cgroup: &cgroup_path,
+            joined: &joined,
+            init: &self.config.monitor,
+            size: options.size,
+        };
         let spec = spec::spec(record, facts)?;
-        let trees = mounts::open(self, record, &identity)?;
+        let mut trees = mounts::open(self, record, &identity)?;
+        trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
@@ -85,10 +95,14 @@ impl Engine {
     fn local(&self, record: &Record) -> Result<Local, Error> {
         let host = container::Host::gather().map_err(Error::Container)?;
         let rootfs = self.rootfs(record)?;
-        let identity = user::identify(&rootfs, &record.user)?;
+        let identity = user::identify(&rootfs, &record.user, &record.tuning.groups)?;
         let resources = spec::resources(record)?;
+        if record.tuning.cgroup_parent.is_some() {
+            // Found again without the record, which may be damaged by then.
+            runtime::note_cgroup(&self.config, record)?;
+        }
         let (cgroup, devices) =
-            cgroup::create_open(&host.cgroup, &self.config.cgroup(&record.id), &resources).map_err(Error::Cgroup)?;
+            cgroup::create_open(&host.cgroup, &self.config.cgroup_of(record), &resources).map_err(Error::Cgroup)?;
         Ok(Local { rootfs, identity, host, cgroup, devices })
     }
 
@@ -139,7 +153,7 @@ impl Engine {
             charge: None,
             own_mounts: false,
             netfilter,
-            log: LogLimits::default(),
+            log: log_limits(record),
             stdin: record.stdin,
             memory: memory.map(|at| slots[at]),
             kill: unified.map(|at| slots[at]),
@@ -147,8 +161,20 @@ impl Engine {
             restart: Restart::default(),
             health: None,
             names: resolver,
+            events: Some((events::actor(record), config.events())),
         })
     }
+}
+
+/// How much of a container's output is kept, if any.
+fn log_limits(record: &Record) -> Option<LogLimits> {
+    let (log, usual) = (&record.tuning.log, LogLimits::default());
+    let limits = || LogLimits {
+        max_size: log.max_size.unwrap_or(usual.max_size),
+        max_files: log.max_files.unwrap_or(usual.max_files),
+        format: if log.json { LogFormat::Json } else { LogFormat::Text },
+    };
+    (!log.none).then(limits)
 }
 
 struct Local {

@@ -15,7 +15,7 @@ impl Engine {
             return Err(Error::NotRunning(names::short(&container.record)));
         }
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
-        let mut all = cgroup::processes(&hierarchies, &self.config.cgroup(&container.record.id)).map_err(Error::Cgroup)?;
+        let mut all = cgroup::processes(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
         all.sort_unstable();
         Ok(all)
     }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use images::{Digest, Image};
 use launch::Nanos;
-use monitor::Policy;
+use monitor::{OnFailure, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{CreateRequest, Dns, Endpoint, HealthRecord, Mount, NetworkMode, Port, Resources, Security, VolumesFrom};
-use crate::{Error, signals};
+use crate::request::{
+    CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, Security, Tuning, VolumesFrom,
+};
+use crate::{Error, signals, spec};
 
 /// `config.json` of one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +85,12 @@ pub struct Record {
     /// Whether it is well.
     #[serde(default)]
     pub health: Option<HealthRecord>,
+    /// What it shares with others.
+    #[serde(default)]
+    pub namespaces: Namespaces,
+    /// What is set for it.
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 
 /// The image behind a container, by content: it stays right when names move.
@@ -123,7 +131,9 @@ impl Record {
         if entrypoint.is_empty() && cmd.is_empty() {
             return Err(Error::NoCommand { image: request.image.clone() });
         }
-        if request.remove && request.restart != Policy::No {
+        spec::check(request)?;
+        let restarts = request.restart != Policy::No || request.health.on_failure == OnFailure::Restart;
+        if request.remove && restarts {
             let why = "a container that is removed when it has ended cannot be started again".to_owned();
             return Err(Error::Invalid { what: "--rm with --restart".to_owned(), why });
         }
@@ -170,6 +180,8 @@ impl Record {
             stop_timeout: request.stop_timeout.or(config.stop_timeout.and_then(|seconds| i64::try_from(seconds).ok())),
             restart: request.restart,
             health: HealthRecord::merge(&request.health, config.healthcheck.as_ref())?,
+            namespaces: request.namespaces.clone(),
+            tuning: request.tuning.clone(),
         })
     }
 

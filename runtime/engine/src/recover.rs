@@ -6,6 +6,7 @@ use container::cgroup;
 
 use crate::config::Config;
 use crate::error::During;
+use crate::runtime::noted_cgroup;
 use crate::{Error, Record};
 
 /// Undoes what is left of a run of container `id`. The runtime folder is made before anything else and removed after everything
@@ -16,7 +17,7 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
         return Ok(());
     }
     let hierarchies = kill(config, id)?;
-    for folder in cgroup::paths(&hierarchies, &config.cgroup(id)) {
+    for folder in cgroup::paths(&hierarchies, &noted_cgroup(config, id)) {
         cgroup::remove(&folder).map_err(Error::Cgroup)?;
     }
     crate::network::recover(config, id, record)?;
@@ -28,6 +29,6 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
 /// Kills whatever runs in the container's cgroup, and waits until it is gone.
 pub(crate) fn kill(config: &Config, id: &str) -> Result<cgroup::Hierarchies, Error> {
     let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
-    cgroup::kill(&hierarchies, &config.cgroup(id)).map_err(Error::Cgroup)?;
+    cgroup::kill(&hierarchies, &noted_cgroup(config, id)).map_err(Error::Cgroup)?;
     Ok(hierarchies)
 }

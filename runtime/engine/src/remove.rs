@@ -81,6 +81,7 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
     }
     if let Some(record) = &record {
         names::release(config, &record.name, id);
+        engine.told(record, "destroy", &[]);
         volume::release(config, record);
     }
     sys::fs::remove_tree(all, gone).during(what)

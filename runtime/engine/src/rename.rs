@@ -34,6 +34,7 @@ impl Engine {
             }
         }
         names::release(config, &record.name, &id);
+        self.told(&renamed, "rename", &[("oldName", &format!("/{}", record.name))]);
         Ok(())
     }
 }

@@ -21,7 +21,10 @@ impl Engine {
         self.stop(&record.id, signal, grace)?;
         match self.start(&record.id, &StartOptions::default()) {
             // Somebody else was faster.
-            Ok(_) | Err(Error::Running(_)) => Ok(()),
+            Ok(_) | Err(Error::Running(_)) => {
+                self.told(record, "restart", &[]);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

@@ -58,6 +58,20 @@ pub(crate) fn describe_anew(record: &Record, network: &NetworkState, runtime: &P
     written.during(|| format!("describe the network of container {}", record.name))
 }
 
+/// Where a container's cgroup is, when it is not where those of others are.
+pub(crate) fn note_cgroup(config: &Config, record: &Record) -> Result<(), Error> {
+    let path = config.runtime(&record.id).join(CGROUP);
+    let written = fs::write(&path, config.cgroup_of(record)).call(|| format!("write({path:?})"));
+    written.during(|| format!("note the cgroup of container {}", record.name))
+}
+
+/// The cgroup of a container that runs, or has run, by its id alone.
+pub(crate) fn noted_cgroup(config: &Config, id: &str) -> String {
+    fs::read_to_string(config.runtime(id).join(CGROUP)).unwrap_or_else(|_| config.cgroup(id))
+}
+
+const CGROUP: &str = "cgroup";
+
 /// The name files, in the container's own folder. The container may write to them, as with Docker, and they belong where all else is that
 /// it writes: on a small tmpfs such as /run it could take the place of everybody.
 pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&NetworkState>, folder: &Path) -> Result<(), Error> {

@@ -46,13 +46,16 @@ impl Engine {
             Grace::Forever => None,
         };
         send(&process, signal).during(|| format!("stop container {}", names::short(&container.record)))?;
+        self.told(&container.record, "kill", &[("signal", &signal.to_string())]);
         self.resume(&container)?;
         let ended = wait_until(&process, grace.map(|grace| Instant::now() + grace))
             .during(|| format!("wait for container {}", names::short(&container.record)))?;
         if !ended {
             send(&process, SIGKILL).during(|| format!("kill container {}", names::short(&container.record)))?;
         }
-        self.settled(&container.record.id)
+        self.settled(&container.record.id)?;
+        self.told(&container.record, "stop", &[]);
+        Ok(())
     }
 
     /// Sends a signal to the container's first process. One that is to end it ends a pause, too, and is not followed by a restart.
@@ -67,6 +70,7 @@ impl Engine {
             self.stay(&container)?;
         }
         send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))?;
+        self.told(&container.record, "kill", &[("signal", &signal.to_string())]);
         if ends { self.resume(&container) } else { Ok(()) }
     }
 

@@ -46,7 +46,7 @@ impl Engine {
             let written = lifted(&before.resources, &after.resources)?.unwrap_or(new);
             let written = cgroup::merge(&mut known, &written)
                 .map_err(|error| Error::Invalid { what: "limits".to_owned(), why: error.to_string() })?;
-            cgroup::update(&hierarchies, &config.cgroup(&id), &written).map_err(Error::Cgroup)?;
+            cgroup::update(&hierarchies, &config.cgroup_of(&after), &written).map_err(Error::Cgroup)?;
         }
         if before.restart != after.restart
             && let Some(mut session) = self.connect(&id)?
@@ -57,6 +57,7 @@ impl Engine {
             }
         }
         store(&lock.dir, &after)?;
+        self.told(&after, "update", &[]);
         Ok(runs && before.ports != after.ports)
     }
 }

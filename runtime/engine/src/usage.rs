@@ -34,7 +34,7 @@ impl Engine {
     pub fn usage(&self, container: &Container) -> Result<Option<Usage>, Error> {
         let Some((pid, _)) = container.process() else { return Ok(None) };
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
-        let used = cgroup::usage(&hierarchies, &self.config.cgroup(&container.record.id)).map_err(Error::Cgroup)?;
+        let used = cgroup::usage(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
         let network = match container.record.network {
             NetworkMode::Host => (0, 0),
             _ => traffic(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default()),

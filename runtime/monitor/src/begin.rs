@@ -185,7 +185,9 @@ fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
 /// Keeps what is needed from here on, and lets go of the rest.
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
     let Begun { init, target, start_time, mounts } = begun;
-    let Launch { folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, names, .. } = launch;
+    let Launch {
+        folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, names, events, ..
+    } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
     // Copies: the table lets go of its own.
@@ -197,7 +199,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let get = |slot: Slot| Rc::clone(&table[slot.0 as usize]);
     let folder = get(folder);
     let container = Container {
-        log: Writer::open(&folder, log).ok(),
+        log: log.and_then(|log| Writer::open(&folder, log).ok()),
         limits: log,
         folder,
         target: Some(target),
@@ -210,6 +212,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         netfilter: netfilter.map(get),
         cleanup,
         own_pids,
+        events,
         restart,
         health: health.map(Checking::new),
         ending: false,
@@ -235,6 +238,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     };
     task::unblocking(&session.clients[0].socket)?;
     session.container.oom_score = spare();
+    session.container.tell("start", &[]);
     Ok(session)
 }
 

@@ -60,6 +60,11 @@ impl Session {
         if pause.is_none() {
             container.hold.clear();
         }
+        if oom {
+            container.tell("oom", &[]);
+        }
+        let ran = finished.saturating_sub(exit.started) / 1_000_000_000;
+        container.tell("die", &[("exitCode", code.to_string()), ("execDuration", ran.to_string())]);
         for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
             client.exited(&exit);
         }
@@ -77,6 +82,9 @@ impl Session {
             cleanup::trees(&container.cleanup);
             container.charge = None;
             cleanup::discard(&container.cleanup);
+            if !container.cleanup.discard.is_empty() {
+                container.tell("destroy", &[]);
+            }
         }
     }
 

@@ -119,21 +119,30 @@ impl Session {
         }
     }
 
-    /// The process `task` has ended. If it was a check, its result is taken.
-    pub(crate) fn checked(&mut self, task: u32, code: i32) {
-        let Some(checking) = self.container.health.as_mut() else { return };
-        let Some(Check { start, late, output, .. }) = checking.running.take_if(|check| check.task == task) else { return };
+    /// The process `task` has ended. If it was a check, its result is taken. Answers whether it was.
+    pub(crate) fn checked(&mut self, task: u32, code: i32) -> bool {
+        let Some(checking) = self.container.health.as_mut() else { return false };
+        let Some(Check { start, late, output, .. }) = checking.running.take_if(|check| check.task == task) else { return false };
         let (code, output) = match late {
             true => (-1, format!("Health check exceeded timeout ({:?})", Duration::from_nanos(checking.check.timeout))),
             false => (code, String::from_utf8_lossy(&output).into_owned()),
         };
+        let before = checking.found.state;
         let unhealthy = checking.take(Probe { start, end: now(), code, output });
+        let after = checking.found.state;
         let HealthCheck { on_failure, stop_signal, stop_timeout, .. } = checking.check;
+        match after {
+            state if state == before => {}
+            HealthState::Healthy => self.container.tell("health_status: healthy", &[]),
+            HealthState::Unhealthy => self.container.tell("health_status: unhealthy", &[]),
+            HealthState::Starting => {}
+        }
         // On a full disk the next check says it again.
         let _ = self.write_state();
         if unhealthy {
             self.unwell(on_failure, stop_signal, stop_timeout);
         }
+        true
     }
 
     fn unwell(&mut self, on_failure: OnFailure, stop_signal: i32, stop_timeout: Nanos) {

@@ -12,6 +12,7 @@
 //! | module | what |
 //! |---|---|
 //! | `wire` | requests and events, one a packet |
+//! | `happened` | events: one file that all append to |
 //! | `restart` | whether and when a container is started again |
 //! | [`log`] | the log's format, its writer and its reader |
 //!
@@ -20,9 +21,11 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+mod happened;
 pub mod log;
 mod restart;
 mod wire;
 
+pub use happened::{Actor, FILE as EVENTS, Happened, append as append_event, append_and_rotate, before as event_file_before};
 pub use restart::Policy;
 pub use wire::*;

@@ -29,6 +29,8 @@
 //! | `again` | the pause before a restart, and the program that it is left to |
 //! | `cleanup`, `cgroup` | undo as data |
 //!
+//! Called with `--init` inside a container, the same program is that container's first process: see `init`.
+//!
 //! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
 //! stop, and the monitor ends when that has. SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 mean a terminal or a command that the monitor does not
 //! have: ignored. They are blocked rather than ignored, so that nothing of it is inherited by the container.
@@ -43,6 +45,7 @@ mod client;
 mod end;
 mod exec;
 mod health;
+mod init;
 mod input;
 mod output;
 mod queue;
@@ -57,9 +60,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|arg| arg == "--version") {
-        let text = concat!("rctr-monitor ", env!("CARGO_PKG_VERSION"), "\n");
-        return ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
+    match args.next() {
+        Some(arg) if arg == "--version" => {
+            let text = concat!("rctr-monitor ", env!("CARGO_PKG_VERSION"), "\n");
+            return ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
+        }
+        Some(arg) if arg == "--init" => return ExitCode::from(init::run(args.collect())),
+        Some(arg) if arg == "--exec" => return ExitCode::from(init::exec(args.collect())),
+        _ => {}
     }
     let Ok(socket) = sys::socket::inherited() else {
         let text = "rctr-monitor: this program watches one container and is started by rctr; it cannot be run by hand\n";

@@ -100,8 +100,9 @@ impl Session {
 impl Container {
     /// Writes to the log. A full disk must not stop the container; what is lost is lost for the log alone.
     fn write_down(&mut self, stream: Stream, bytes: &[u8]) {
+        let Some(limits) = self.limits else { return };
         if self.log.is_none() {
-            self.log = Writer::open(&self.folder, self.limits).ok();
+            self.log = Writer::open(&self.folder, limits).ok();
         }
         if let Some(log) = &mut self.log {
             let _ = log.write(now(), stream, bytes);

@@ -48,7 +48,9 @@ impl Session {
         let finished = now();
         self.drain(index);
         let task = self.tasks.remove(index);
-        self.checked(task.number, code);
+        if !self.checked(task.number, code) {
+            self.container.tell("exec_die", &[("exitCode", code.to_string())]);
+        }
         let exit = Exit { code, started: task.started, finished, ..Exit::default() };
         for client in self.clients.iter_mut().filter(|client| client.task == task.number) {
             client.exited(&exit);
@@ -57,7 +59,7 @@ impl Session {
 }
 
 /// The exit code of a shell for such an end.
-fn code(status: WaitStatus) -> i32 {
+pub(crate) fn code(status: WaitStatus) -> i32 {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,

@@ -51,6 +51,9 @@ impl Session {
             Request::Renamed { from, to } => {
                 let unlink = &mut self.container.cleanup.unlink;
                 unlink.iter_mut().filter(|path| **path == from).for_each(|path| path.clone_from(&to));
+                if let (Some((actor, _)), Some(name)) = (&mut self.container.events, to.file_name()) {
+                    actor.attributes.insert("name".to_owned(), name.to_string_lossy().into_owned());
+                }
                 self.clients[index].tell(&Event::Done);
             }
             Request::Stdin(bytes) if client.feeds => {

@@ -1,12 +1,13 @@
 //! The loop: what it waits for, and who deals with it.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use launch::{Exit, Report, Status, Target};
 use monitor::log::Writer;
-use monitor::{Cleanup, LogLimits, Restart};
+use monitor::{Actor, Cleanup, Happened, LogLimits, Restart, append_and_rotate};
 use net::dns::{Resolver, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -45,7 +46,8 @@ pub(crate) struct Container {
     pub(crate) folder: Rc<OwnedFd>,
     /// `None` while its folder cannot be made.
     pub(crate) log: Option<Writer>,
-    pub(crate) limits: LogLimits,
+    /// `None` when nothing is kept.
+    pub(crate) limits: Option<LogLimits>,
     pub(crate) target: Option<Target>,
     /// Start of its first process in clock ticks since boot.
     pub(crate) start_time: u64,
@@ -64,6 +66,8 @@ pub(crate) struct Container {
     pub(crate) cleanup: Cleanup,
     /// The kernel ends all of its processes with its first one.
     pub(crate) own_pids: bool,
+    /// Who it is in events, and the file for them.
+    pub(crate) events: Option<(Actor, PathBuf)>,
     /// What happens when it has ended.
     pub(crate) restart: Restart,
     /// Whether it is well.
@@ -239,5 +243,12 @@ impl Container {
     /// There is no room for it.
     pub(crate) fn record(&self, status: Status) -> sys::Result<()> {
         crate::end::try_record(self.folder.as_fd(), &self.report(status))
+    }
+    /// Tells who wants to know. Nobody is kept waiting if that cannot be written.
+    pub(crate) fn tell(&self, action: &str, more: &[(&str, String)]) {
+        let Some((actor, path)) = &self.events else { return };
+        let mut actor = actor.clone();
+        actor.attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        let _ = append_and_rotate(path, &Happened::now("container", action, actor));
     }
 }

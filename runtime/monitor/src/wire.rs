@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use launch::{Exit, Nanos, Plan, Process, Slot};
 use serde::{Deserialize, Serialize};
 
-use crate::Policy;
+use crate::{Actor, Policy};
 
 /// The longest packet either side sends. Senders raise their send buffer to fit. execve(2) takes some 2 MiB of arguments and environment
 /// on an ordinary stack, and a plan needs some more.
@@ -145,8 +145,8 @@ pub struct Launch {
     /// The socket for [`Cleanup::nftables`]. Its close makes the kernel finish all pending removals, which takes some 12 ms, so it comes
     /// after the end is told.
     pub netfilter: Option<Slot>,
-    /// Log rotation.
-    pub log: LogLimits,
+    /// How much of its output is kept; none without it.
+    pub log: Option<LogLimits>,
     /// Keep standard input open for an attached client; otherwise it is `/dev/null`.
     pub stdin: bool,
     /// The cgroup folder whose out-of-memory counter is read at the end: v2 `memory.events` or v1 `memory.oom_control`.
@@ -161,6 +161,8 @@ pub struct Launch {
     pub health: Option<HealthCheck>,
     /// How its processes find others by name.
     pub names: Option<Names>,
+    /// Who it is in events, and the file for them.
+    pub events: Option<(Actor, PathBuf)>,
 }
 
 /// What happens when a container has ended.
@@ -245,11 +247,23 @@ pub struct LogLimits {
     pub max_size: u64,
     /// Files kept, the current one included.
     pub max_files: u32,
+    /// How they are written.
+    pub format: LogFormat,
+}
+
+/// How a log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// A text line each, as the Kubernetes CRI has it.
+    #[default]
+    Text,
+    /// A JSON object each, as Docker's `json-file` has it, for what collects such files.
+    Json,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        LogLimits { max_size: 10_000_000, max_files: 3 }
+        LogLimits { max_size: 10_000_000, max_files: 3, format: LogFormat::Text }
     }
 }
 

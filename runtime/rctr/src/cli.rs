@@ -8,10 +8,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, exec, export, history,
-    images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause, port, prune,
-    ps, pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, sync, system, tag, top, unmount, update,
-    version, volume, wait,
+    attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, export,
+    history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause,
+    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, sync, system, tag, top,
+    unmount, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -71,6 +71,7 @@ pub(crate) enum Verb {
     Pause(pause::Args),
     Unpause(pause::Unpause),
     Update(update::Args),
+    Events(events::Args),
     Boot(boot::Args),
     Inspect(inspect::Args),
     Pull(pull::Args),
@@ -170,6 +171,7 @@ impl Verb {
             Verb::Pause(args) => pause::run(context, args),
             Verb::Unpause(args) => pause::unpause(context, args),
             Verb::Update(args) => update::run(context, args),
+            Verb::Events(args) => events::run(context, args),
             Verb::Boot(args) => boot::run(context, args),
             Verb::ContainerPrune(args) => container_prune::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),

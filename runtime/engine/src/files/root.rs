@@ -26,7 +26,7 @@ pub(super) struct Root {
 impl Root {
     /// User and group of its processes.
     pub(super) fn owner(&self) -> Result<(u32, u32), Error> {
-        let identity = user::identify(&self.folder, &self.user)?;
+        let identity = user::identify(&self.folder, &self.user, &[])?;
         Ok((identity.uid, identity.gid))
     }
 }

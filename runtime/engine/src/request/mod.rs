@@ -2,6 +2,7 @@
 
 mod exec;
 mod health;
+mod isolation;
 mod limits;
 mod mounts;
 mod network;
@@ -13,6 +14,7 @@ use monitor::Policy;
 
 pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
+pub use isolation::{Device, DeviceRule, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
@@ -77,4 +79,8 @@ pub struct CreateRequest {
     pub restart: Policy,
     /// Whether it is well.
     pub health: HealthRequest,
+    /// What it shares with others.
+    pub namespaces: Namespaces,
+    /// What is set for it.
+    pub tuning: Tuning,
 }

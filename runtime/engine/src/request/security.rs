@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the container may do beyond or below the ordinary.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Security {
     /// Capabilities on top of the ordinary ones, `ALL` for all.
     pub cap_add: Vec<String>,
@@ -17,4 +18,14 @@ pub struct Security {
     pub readonly_rootfs: bool,
     /// No system call filter.
     pub seccomp_unconfined: bool,
+    /// Another filter, as JSON: in Docker's form, or in that of the OCI.
+    pub seccomp_profile: Option<String>,
+    /// The AppArmor profile of its processes.
+    pub apparmor: Option<String>,
+    /// Nothing of procfs and sysfs is hidden or read-only.
+    pub system_paths: bool,
+    /// Further paths that are hidden.
+    pub masked: Vec<String>,
+    /// Paths that are neither hidden nor read-only, with all below them.
+    pub unmasked: Vec<String>,
 }

@@ -8,6 +8,7 @@ use oci_spec::runtime::{
 };
 use sys::Call;
 
+use super::devices::asked;
 use crate::Error;
 use crate::error::During;
 use crate::record::Record;
@@ -21,7 +22,9 @@ const LEAST_MEMORY: i64 = 6 << 20;
 /// `linux.resources` of a container.
 pub(crate) fn resources(record: &Record) -> Result<LinuxResources, Error> {
     let mut resources = limits(&record.resources)?;
-    resources.set_devices(Some(devices(record.security.privileged)));
+    let mut rules = devices(record.security.privileged);
+    rules.extend(asked(record)?.1);
+    resources.set_devices(Some(rules));
     Ok(resources)
 }
 

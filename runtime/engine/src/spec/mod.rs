@@ -1,24 +1,30 @@
 //! A [`Record`] as an OCI configuration: everything that a container gets is decided here.
 
+mod devices;
 pub(crate) mod files;
 mod health;
+mod isolation;
 mod limits;
 mod mounts;
 mod process;
+mod seccomp;
 pub(crate) mod user;
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Root, Spec};
+use oci_spec::runtime::{Linux, Root, Spec};
 
 pub(crate) use health::health;
+pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};
+pub(crate) use mounts::shared;
 use process::process;
 pub(crate) use process::{exec, filter};
 
 use crate::Error;
+use crate::joined::Joined;
 use crate::record::Record;
-use crate::request::NetworkMode;
+use crate::request::Sharing;
 use user::Identity;
 
 /// What is known only when the container starts.
@@ -31,6 +37,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) files: &'a Path,
     /// Its cgroup.
     pub(crate) cgroup: &'a str,
+    /// Namespaces of others that it joins.
+    pub(crate) joined: &'a Joined,
+    /// The program that `--init` makes its first process.
+    pub(crate) init: &'a Path,
     /// Rows and columns of its terminal.
     pub(crate) size: Option<(u16, u16)>,
 }
@@ -42,8 +52,13 @@ pub(crate) fn spec(record: &Record, facts: Facts<'_>) -> Result<Spec, Error> {
     root.set_path(PathBuf::from("rootfs")).set_readonly(Some(record.security.readonly_rootfs));
     let mut spec = Spec::default();
     spec.set_root(Some(root));
-    spec.set_hostname(Some(record.hostname.clone()));
-    spec.set_mounts(Some(mounts::mounts(record, facts.files)));
+    // The type has a name by default.
+    spec.set_hostname(None);
+    if record.namespaces.uts != Sharing::Host {
+        spec.set_hostname(Some(record.hostname.clone()));
+        spec.set_domainname(record.tuning.domainname.clone());
+    }
+    spec.set_mounts(Some(mounts::mounts(record, facts.files, facts.init)));
     spec.set_process(Some(process(record, facts.identity, facts.size)?));
     spec.set_linux(Some(linux(record, facts)?));
     Ok(spec)
@@ -52,31 +67,19 @@ pub(crate) fn spec(record: &Record, facts: Facts<'_>) -> Result<Spec, Error> {
 fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
     let security = &record.security;
     let mut linux = Linux::default();
-    linux.set_namespaces(Some(namespaces(record, facts.netns)));
+    linux.set_namespaces(Some(isolation::namespaces(record, facts.netns, facts.joined)));
     linux.set_cgroups_path(Some(facts.cgroup.into()));
     linux.set_resources(Some(limits::resources(record)?));
     linux.set_rootfs_propagation(Some("private".to_owned()));
     linux.set_sysctl(Some(mounts::sysctls(record).into_iter().collect()));
-    let hidden =
-        |paths: &[&str]| Some(if security.privileged { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() });
-    linux.set_masked_paths(hidden(&mounts::MASKED));
-    linux.set_readonly_paths(hidden(&mounts::READONLY));
-    let devices = security.privileged && !mounts::is_bound(record, Path::new("/dev"));
-    linux.set_devices(if devices { Some(limits::host_devices()?) } else { None });
+    let (masked, readonly) = isolation::hidden(security);
+    linux.set_masked_paths(Some(masked)).set_readonly_paths(Some(readonly));
+    let (mut nodes, _) = devices::asked(record)?;
+    if security.privileged && !mounts::is_bound(record, Path::new("/dev")) {
+        let own: Vec<_> = nodes.iter().map(|node| node.path().clone()).collect();
+        nodes.extend(limits::host_devices()?.into_iter().filter(|node| !own.contains(node.path())));
+    }
+    linux.set_devices(Some(nodes).filter(|nodes| !nodes.is_empty()));
     linux.set_seccomp(process::filter(security)?);
     Ok(linux)
-}
-
-fn namespaces(record: &Record, netns: Option<PathBuf>) -> Vec<LinuxNamespace> {
-    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
-    let namespace = |kind, path| {
-        let mut namespace = LinuxNamespace::default();
-        namespace.set_typ(kind).set_path(path);
-        namespace
-    };
-    let mut all: Vec<_> = [Mount, Pid, Ipc, Uts, Cgroup].map(|kind| namespace(kind, None)).into();
-    if record.network != NetworkMode::Host {
-        all.push(namespace(Network, netns));
-    }
-    all
 }

@@ -1,12 +1,13 @@
 //! What is mounted below a container's root file system: the usual kernel file systems, its own name files, the host's folders.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use oci_spec::runtime::Mount;
 
 use crate::mounts::stand_in;
 use crate::record::Record;
-use crate::request::{Access, Mount as Wanted, MountSource, NetworkMode};
+use crate::request::{Access, Mount as Wanted, MountSource, NetworkMode, Sharing};
 
 pub(super) fn mount(kind: &str, source: &Path, target: impl AsRef<Path>, options: &[&str]) -> Mount {
     let mut mount = Mount::default();
@@ -24,9 +25,13 @@ pub(super) fn is_bound(record: &Record, target: &Path) -> bool {
 
 /// All mounts of a container, in order: a folder before what is below it, as Docker sorts them. What the user mounts replaces ours of the
 /// same place, and a `/dev` of the host all of ours in it. `files` is the folder with its `hosts`, `hostname` and `resolv.conf`.
-pub(super) fn mounts(record: &Record, files: &Path) -> Vec<Mount> {
+pub(super) fn mounts(record: &Record, files: &Path, init: &Path) -> Vec<Mount> {
     let security = &record.security;
     let mut all = kernel(security.privileged, record.shm_size.unwrap_or(SHM_SIZE));
+    shared_memory(record, files, &mut all);
+    if record.tuning.init {
+        all.push(mount("bind", init, INIT, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
+    }
     // As Docker has it: what is the root file system's share can be written if that can.
     let own: &[&str] = if security.readonly_rootfs { &["bind", "rprivate", "ro"] } else { &["bind", "rprivate"] };
     for name in ["resolv.conf", "hostname", "hosts"] {
@@ -38,6 +43,28 @@ pub(super) fn mounts(record: &Record, files: &Path) -> Vec<Mount> {
     all.extend(record.mounts.iter().enumerate().map(|(at, mount)| wanted(mount, &stand_in(at))));
     all.sort_by_key(|mount| mount.destination().components().count());
     all
+}
+
+/// Where `--init` has its program.
+pub(super) const INIT: &str = "/dev/init";
+
+/// What stands for the shared memory of another container. `files` is the container's folder.
+pub(crate) fn shared(files: &Path) -> std::path::PathBuf {
+    files.join("shm")
+}
+
+/// With the namespace for shared memory come the file systems that belong to it.
+fn shared_memory(record: &Record, files: &Path, all: &mut Vec<Mount>) {
+    let flags = ["rbind", "rprivate", "nosuid", "noexec", "nodev"];
+    let places: &[(&str, std::path::PathBuf)] = match record.namespaces.ipc {
+        Sharing::Own => return,
+        Sharing::Host => &[("/dev/shm", "/dev/shm".into()), ("/dev/mqueue", "/dev/mqueue".into())],
+        Sharing::Container(_) => &[("/dev/shm", shared(files))],
+    };
+    for (target, source) in places.iter().filter(|(_, source)| source.starts_with(files) || source.exists()) {
+        all.retain(|mount| mount.destination() != Path::new(target));
+        all.push(mount("bind", source, target, &flags));
+    }
 }
 
 /// What the user wants to have mounted. `stand_in` stands for what is no path of the host.
@@ -100,15 +127,18 @@ pub(super) const MASKED: [&str; 12] = [
 /// Files of procfs that change the host.
 pub(super) const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Only a container with its own network may change the network's settings, and then only harmless ones.
-pub(super) fn sysctls(record: &Record) -> Vec<(String, String)> {
-    if matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
-        return Vec::new();
+/// Only a container with its own network may change the network's settings, and then only harmless ones by itself; what the user sets comes
+/// on top.
+pub(super) fn sysctls(record: &Record) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    if !matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
+        // Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.
+        for (key, value) in [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")] {
+            all.insert(key.to_owned(), value.to_owned());
+        }
     }
-    // Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.
-    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .to_vec()
+    all.extend(record.tuning.sysctls.clone());
+    all
 }
 
 #[cfg(test)]
@@ -129,7 +159,10 @@ mod tests {
 
     fn order(binds: &[&str]) -> Vec<String> {
         let record = Record { mounts: binds.iter().map(|target| bind(target, Access::Write)).collect(), ..record() };
-        mounts(&record, Path::new("/files")).iter().map(|mount| mount.destination().display().to_string()).collect()
+        mounts(&record, Path::new("/files"), Path::new("/init"))
+            .iter()
+            .map(|mount| mount.destination().display().to_string())
+            .collect()
     }
 
     fn bind(target: &str, access: Access) -> Wanted {
@@ -139,7 +172,7 @@ mod tests {
 
     fn options(wanted: Wanted) -> String {
         let record = Record { mounts: vec![wanted], ..record() };
-        let all = mounts(&record, Path::new("/files"));
+        let all = mounts(&record, Path::new("/files"), Path::new("/init"));
         all.iter().find(|mount| mount.destination() == Path::new("/data")).unwrap().options().clone().unwrap().join(" ")
     }
 

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use container::capabilities::{self, Set};
-use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, LinuxSeccomp, PosixRlimit, Process, User};
+use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, LinuxSeccomp, Process, User};
 
+use super::isolation::rlimit;
+use super::mounts::INIT;
+use super::seccomp;
 use super::user::Identity;
 use crate::Error;
 use crate::record::{Record, environment};
@@ -12,8 +15,9 @@ use crate::request::{ExecRequest, Security};
 
 /// The first process.
 pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u16)>) -> Result<Process, Error> {
-    let mut process = base(identity, &record.workdir, record.tty.then_some(size), record.security.no_new_privileges);
-    process.set_args(Some(record.args()));
+    let mut process = base(record, identity, &record.workdir, record.tty.then_some(size))?;
+    let init = [INIT, "--init"].into_iter().filter(|_| record.tuning.init).map(str::to_owned);
+    process.set_args(Some(init.chain(record.args()).collect()));
     process.set_env(Some(variables(record, &record.env, record.tty, &identity.home)));
     process.set_capabilities(Some(sets(granted(&record.security)?, identity)));
     Ok(process)
@@ -22,7 +26,7 @@ pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u
 /// A process that joins.
 pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity) -> Result<Process, Error> {
     let workdir = request.workdir.as_deref().unwrap_or(&record.workdir);
-    let mut process = base(identity, workdir, request.tty.then_some(request.size), record.security.no_new_privileges);
+    let mut process = base(record, identity, workdir, request.tty.then_some(request.size))?;
     let env = environment(&record.env, &request.env);
     process.set_args(Some(request.cmd.clone()));
     process.set_env(Some(variables(record, &env, request.tty, &identity.home)));
@@ -31,7 +35,8 @@ pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity) 
     Ok(process)
 }
 
-fn base(identity: &Identity, cwd: &str, terminal: Option<Option<(u16, u16)>>, no_new_privileges: bool) -> Process {
+fn base(record: &Record, identity: &Identity, cwd: &str, terminal: Option<Option<(u16, u16)>>) -> Result<Process, Error> {
+    let (security, tuning) = (&record.security, &record.tuning);
     let mut user = User::default();
     user.set_uid(identity.uid).set_gid(identity.gid).set_additional_gids(Some(identity.groups.clone()));
     let mut process = Process::default();
@@ -42,11 +47,14 @@ fn base(identity: &Identity, cwd: &str, terminal: Option<Option<(u16, u16)>>, no
         // The type has no setters; its builder fails only for values left out.
         BoxBuilder::default().height(rows).width(columns).build().unwrap_or_default()
     }));
-    process.set_no_new_privileges(Some(no_new_privileges));
-    process.set_rlimits(None::<Vec<PosixRlimit>>);
+    process.set_no_new_privileges(Some(security.no_new_privileges));
+    let limits = tuning.ulimits.iter().map(rlimit).collect::<Result<Vec<_>, _>>()?;
+    process.set_rlimits(Some(limits).filter(|limits| !limits.is_empty()));
+    // Nothing is confined unless it is asked for.
+    process.set_apparmor_profile(security.apparmor.clone().filter(|profile| profile != "unconfined"));
     // The monitor protects itself from the out-of-memory killer; its children must not inherit that.
-    process.set_oom_score_adj(Some(0));
-    process
+    process.set_oom_score_adj(Some(tuning.oom_score_adj.unwrap_or(0)));
+    Ok(process)
 }
 
 /// Docker's order: the search path, who and where, then the image's and the user's own. What these set themselves stays.
@@ -101,8 +109,12 @@ fn sets(granted: Set, identity: &Identity) -> LinuxCapabilities {
 
 /// The system call filter of a container's processes.
 pub(crate) fn filter(security: &Security) -> Result<Option<LinuxSeccomp>, Error> {
+    let granted = granted(security)?;
+    if let Some(text) = &security.seccomp_profile {
+        return seccomp::profile(text, granted).map(Some);
+    }
     let unfiltered = security.privileged || security.seccomp_unconfined;
-    Ok(if unfiltered { None } else { Some(container::seccomp::default_profile(granted(security)?)) })
+    Ok(if unfiltered { None } else { Some(container::seccomp::default_profile(granted)) })
 }
 
 #[cfg(test)]

@@ -22,11 +22,18 @@ pub(crate) struct Identity {
     pub(crate) home: String,
 }
 
-/// Looks `user` up below `root`, a container's root folder.
-pub(crate) fn identify(root: impl AsFd, user: &str) -> Result<Identity, Error> {
+/// Looks `user` up below `root`, a container's root folder, with further `groups`.
+pub(crate) fn identify(root: impl AsFd, user: &str, groups: &[String]) -> Result<Identity, Error> {
     let passwd = text(&root, "etc/passwd");
     let group = text(&root, "etc/group");
-    resolve(user, &passwd, &group).map_err(|why| Error::User { user: user.to_owned(), why })
+    let mut identity = resolve(user, &passwd, &group).map_err(|why| Error::User { user: user.to_owned(), why })?;
+    for name in groups {
+        let gid = group_id(name, &group).map_err(|why| Error::Invalid { what: format!("--group-add {name}"), why })?;
+        if !identity.groups.contains(&gid) {
+            identity.groups.push(gid);
+        }
+    }
+    Ok(identity)
 }
 
 /// A file of the image, or nothing when it has none, or when it is no plain file or too large. What is not plain is not even opened: a
@@ -151,9 +158,9 @@ mod tests {
         std::fs::write(folder.join("etc/group"), GROUP).unwrap();
         let opened = init(CreateFlags::NONBLOCK).unwrap();
         add_watch(&opened, folder.join("etc/passwd"), WatchFlags::OPEN).unwrap();
-        let found = identify(std::fs::File::open(&folder).unwrap(), "7:mail");
+        let found = identify(std::fs::File::open(&folder).unwrap(), "7:mail", &["log".to_owned(), "5".to_owned()]);
         std::fs::remove_dir_all(folder).unwrap();
-        assert_eq!(found.unwrap().groups, [8]);
+        assert_eq!(found.unwrap().groups, [8, 9, 5]);
         // `IN_IGNORED`: the watch went with the file, and that is all that has happened.
         const IGNORED: u32 = 0x8000;
         let mut events = [0; 64];

@@ -25,6 +25,8 @@ pub struct Lines {
     buffer: Vec<u8>,
     /// Where the next record begins.
     at: usize,
+    /// The text of the last record, if it was JSON.
+    text: String,
 }
 
 impl Lines {
@@ -33,7 +35,7 @@ impl Lines {
         self.buffer.drain(..self.at);
         self.at = 0;
         // Nobody makes such records. Without a bound, garbage could take all memory.
-        if self.buffer.len() > record::HEAD + 4 * record::MAX_PART {
+        if self.buffer.len() > record::HEAD + 8 * record::MAX_PART {
             self.buffer.clear();
         }
         self.buffer.extend_from_slice(bytes);
@@ -46,6 +48,11 @@ impl Lines {
             let from = self.at;
             let length = self.buffer[from..].iter().position(|byte| *byte == b'\n')?;
             self.at += length + 1;
+            if self.buffer[from] == record::JSON {
+                let Some((time, stream, full, text)) = record::parse_json(&self.buffer[from..from + length]) else { continue };
+                self.text = text;
+                return Some(Line { time, stream, partial: !full, bytes: self.text.as_bytes() });
+            }
             if record::parse(&self.buffer[from..from + length]).is_some() {
                 let (time, stream, full, bytes) = record::parse(&self.buffer[from..from + length])?;
                 return Some(Line { time, stream, partial: !full, bytes });

@@ -8,6 +8,8 @@
 //!               current.1    older ones, up to `max_files` in all
 //! ```
 //!
+//! Or, for what collects such files, JSON objects as Docker's `json-file` has them; a reader tells one from the other by its first byte.
+//!
 //! Bytes are written down as they come, like conmon does and unlike Docker, which holds a line back until it is complete:
 //! a prompt is seen at once, nothing is lost with the monitor, and the monitor keeps no line in memory. A line of more than
 //! 16 KiB is cut into parts, too. Whoever joins the parts of a stream gets exactly the bytes that the container wrote.

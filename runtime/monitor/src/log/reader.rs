@@ -140,7 +140,7 @@ mod tests {
     fn log(max_size: u64) -> (tempfile::TempDir, Writer, OwnedFd) {
         let dir = tempfile::tempdir().unwrap();
         let container = std::fs::File::open(dir.path()).unwrap();
-        let writer = Writer::open(&container, LogLimits { max_size, max_files: 4 }).unwrap();
+        let writer = Writer::open(&container, LogLimits { max_size, max_files: 4, ..LogLimits::default() }).unwrap();
         let folder = folder(&container).unwrap();
         (dir, writer, folder)
     }

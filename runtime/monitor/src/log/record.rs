@@ -1,6 +1,9 @@
 //! Bytes to records.
 
+use std::borrow::Cow;
+
 use launch::Nanos;
+use serde::{Deserialize, Serialize};
 
 use super::time;
 use crate::Stream;
@@ -41,6 +44,50 @@ pub(crate) fn push(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Stream, 
     to.extend_from_slice(text);
     to.push(b'\n');
 }
+
+/// Appends one record in the form of Docker's `json-file`. What is no UTF-8 is replaced, as Docker does it: JSON cannot hold it.
+pub(crate) fn push_json(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Stream, text: &[u8], full: bool) {
+    let mut line = String::from_utf8_lossy(text).into_owned();
+    if full {
+        line.push('\n');
+    }
+    let record = Json {
+        log: line.into(),
+        stream: match stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        },
+        time: std::str::from_utf8(time).unwrap_or_default(),
+    };
+    // Nothing in it can fail.
+    let _ = serde_json::to_writer(&mut *to, &record);
+    to.push(b'\n');
+}
+
+/// The parts of such a record without its newline.
+pub(crate) fn parse_json(record: &[u8]) -> Option<(Nanos, Stream, bool, String)> {
+    let Json { log, stream, time } = serde_json::from_slice(record).ok()?;
+    let stream = match stream {
+        "stdout" => Stream::Stdout,
+        "stderr" => Stream::Stderr,
+        _ => return None,
+    };
+    let mut text = log.into_owned();
+    let full = text.ends_with('\n');
+    text.truncate(text.len() - usize::from(full));
+    Some((time::parse(time.as_bytes())?, stream, full, text))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Json<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    stream: &'a str,
+    time: &'a str,
+}
+
+/// The first byte of such a record, and of no other.
+pub(crate) const JSON: u8 = b'{';
 
 /// The parts of a record without its newline: time, stream, whether it ends a line, text.
 pub(crate) fn parse(record: &[u8]) -> Option<(Nanos, Stream, bool, &[u8])> {
@@ -89,5 +136,17 @@ mod tests {
         assert_eq!(record, b"2026-03-01T08:15:30.123456789Z stderr P a b\n");
         assert_eq!(parse(&record[..record.len() - 1]), Some((1_772_352_930_123_456_789, Stream::Stderr, false, &b"a b"[..])));
         assert_eq!(parse(&record[1..]), None);
+    }
+
+    #[test]
+    fn a_record_has_the_form_of_docker() {
+        let mut record = Vec::new();
+        push_json(&mut record, &time::bytes(1_772_352_930_123_456_789), Stream::Stdout, b"a \"b\"\t\xff", true);
+        let expected =
+            "{\"log\":\"a \\\"b\\\"\\t\u{fffd}\\n\",\"stream\":\"stdout\",\"time\":\"2026-03-01T08:15:30.123456789Z\"}\n";
+        assert_eq!(std::str::from_utf8(&record), Ok(expected));
+        let parsed = parse_json(&record[..record.len() - 1]);
+        assert_eq!(parsed, Some((1_772_352_930_123_456_789, Stream::Stdout, true, "a \"b\"\t\u{fffd}".to_owned())));
+        assert_eq!(parse_json(b"{}"), None);
     }
 }

@@ -37,8 +37,10 @@ impl Tail {
                     continue;
                 }
                 let begin = if first && buffer[0] != b'\n' { 0 } else { at + 1 };
+                // A line in several records of JSON counts as several: it is longer than anybody's.
+                let json = buffer[..length].get(begin) == Some(&record::JSON);
                 if let Some(tag) = buffer[..length].get(begin + record::TAG)
-                    && self.record(*tag == b'F')
+                    && self.record(json || *tag == b'F')
                 {
                     return Ok(Some(next));
                 }

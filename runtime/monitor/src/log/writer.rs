@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use sys::{Call, Result};
 
 use super::{CURRENT, FOLDER, name, record, time};
-use crate::{LogLimits, Stream};
+use crate::{LogFormat, LogLimits, Stream};
 
 /// A batch is written out when it has grown to this size, in bytes.
 const BATCH: usize = 64 << 10;
@@ -54,7 +54,10 @@ impl Writer {
             } else if batch.len() >= BATCH {
                 self.flush(&mut batch)?;
             }
-            record::push(&mut batch, &time, stream, text, full);
+            match self.limits.format {
+                LogFormat::Text => record::push(&mut batch, &time, stream, text, full),
+                LogFormat::Json => record::push_json(&mut batch, &time, stream, text, full),
+            }
         }
         self.flush(&mut batch)
     }
@@ -126,12 +129,12 @@ mod tests {
     }
 
     fn writer(dir: &tempfile::TempDir, max_size: u64, max_files: u32) -> Writer {
-        Writer::open(std::fs::File::open(dir.path()).unwrap(), LogLimits { max_size, max_files }).unwrap()
+        Writer::open(std::fs::File::open(dir.path()).unwrap(), LogLimits { max_size, max_files, ..LogLimits::default() }).unwrap()
     }
 
     #[test]
     fn rotation_is_decided_before_writing() {
-        let limits = LogLimits { max_size: 100, max_files: 3 };
+        let limits = LogLimits { max_size: 100, ..LogLimits::default() };
         assert!(!must_rotate(0, 500, limits));
         assert!(!must_rotate(60, 40, limits));
         assert!(must_rotate(61, 40, limits));
@@ -168,6 +171,23 @@ mod tests {
         let kept: Vec<_> = std::str::from_utf8(&kept).unwrap().lines().collect();
         let expected: Vec<_> = (200 - kept.len()..200).map(|line| format!("line {line:04}")).collect();
         assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn json_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = LogLimits { format: LogFormat::Json, ..LogLimits::default() };
+        let mut log = Writer::open(std::fs::File::open(dir.path()).unwrap(), limits).unwrap();
+        for bytes in [&b"one\ntwo"[..], b" and \"more\"\n\n", b"end"] {
+            log.write(1, Stream::Stdout, bytes).unwrap();
+        }
+        assert_eq!(text(&dir), b"one\ntwo and \"more\"\n\nend");
+        let mut reader = Reader::open(std::fs::File::open(dir.path().join(FOLDER)).unwrap().into()).unwrap();
+        reader.tail(2).unwrap();
+        let mut lines = Lines::default();
+        lines.push(reader.read().unwrap().unwrap());
+        assert_eq!(lines.next().map(|line| line.bytes.to_vec()), Some(Vec::new()));
+        assert_eq!(lines.next().map(|line| line.bytes.to_vec()), Some(b"end".to_vec()));
     }
 
     #[test]

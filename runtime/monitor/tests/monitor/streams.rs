@@ -106,7 +106,8 @@ fn a_slow_foreground_client_slows_the_container_and_loses_nothing() {
     if !able() {
         return;
     }
-    let fixture = Fixture::new(&numbers()).change(|launch| launch.log.max_size = 1 << 30);
+    let fixture =
+        Fixture::new(&numbers()).change(|launch| launch.log = Some(LogLimits { max_size: 1 << 30, ..LogLimits::default() }));
     let mut client = fixture.start(Some(false));
     client.started();
     std::thread::sleep(Duration::from_millis(500));
@@ -125,7 +126,7 @@ fn a_slow_later_client_slows_nobody_and_is_told() {
     }
     let script = format!("read line; {}", numbers());
     let fixture = Fixture::new(&script).change(|launch| {
-        launch.log.max_size = 1 << 30;
+        launch.log = Some(LogLimits { max_size: 1 << 30, ..LogLimits::default() });
         launch.stdin = true;
     });
     let mut client = fixture.start(None);
@@ -147,7 +148,8 @@ fn a_foreground_client_that_dies_lets_the_container_go_on() {
     if !able() {
         return;
     }
-    let fixture = Fixture::new(&numbers()).change(|launch| launch.log.max_size = 1 << 30);
+    let fixture =
+        Fixture::new(&numbers()).change(|launch| launch.log = Some(LogLimits { max_size: 1 << 30, ..LogLimits::default() }));
     let mut client = fixture.start(Some(false));
     client.started();
     let mut waiter = fixture.connect();
@@ -163,8 +165,8 @@ fn the_log_is_rotated() {
     if !able() {
         return;
     }
-    let limits = LogLimits { max_size: 100_000, max_files: 3 };
-    let fixture = Fixture::new("seq 1000000 1019999").change(|launch| launch.log = limits);
+    let limits = LogLimits { max_size: 100_000, max_files: 3, ..LogLimits::default() };
+    let fixture = Fixture::new("seq 1000000 1019999").change(|launch| launch.log = Some(limits));
     assert_eq!(fixture.start(Some(false)).exit().code, 0);
     let sizes =
         ["current", "current.1", "current.2"].map(|name| fixture.path("container/log").join(name).metadata().unwrap().len());

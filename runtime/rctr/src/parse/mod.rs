@@ -1,6 +1,7 @@
 //! Words of the command line as values. Each parser's error says what form is accepted.
 
 mod env;
+mod isolation;
 mod life;
 mod moment;
 mod mount;
@@ -10,6 +11,7 @@ mod prune;
 mod size;
 
 pub(crate) use env::{environment, label};
+pub(crate) use isolation::{device, device_rule, own_or_host, sharing, sysctl, ulimit};
 pub(crate) use life::{duration, policy};
 pub(crate) use moment::moment;
 pub(crate) use mount::{mount, tmpfs, volume, volumes_from};

@@ -1,6 +1,7 @@
 //! `rctr inspect`.
 
 pub(crate) mod container;
+mod host;
 mod image;
 pub(crate) mod mounts;
 

@@ -12,6 +12,7 @@ pub(crate) mod copy;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod diff;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod export;
 pub(crate) mod history;

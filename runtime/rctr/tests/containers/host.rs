@@ -50,7 +50,7 @@ impl Host {
             fs::create_dir_all(tree.join(name)).unwrap();
         }
         fs::copy(busybox, tree.join("bin/busybox")).unwrap();
-        for name in ["sh", "cat", "echo", "env", "ls", "sleep", "true", "false", "test", "pwd"] {
+        for name in ["sh", "cat", "echo", "env", "ls", "sleep", "true", "false", "test", "pwd", "readlink", "wc", "grep", "mkdir"] {
             symlink("busybox", tree.join("bin").join(name)).unwrap();
         }
         let diff = Digest::sha256(b"diff");

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr)] // why a test is skipped
 #![allow(unreachable_pub)]
 
+mod events;
+mod flags;
 mod health;
 mod host;
 mod living;

@@ -163,6 +163,8 @@ fn what_makes_no_sense_is_refused() {
     assert!(refused.code == 125 && refused.err.contains("--restart") && refused.err.contains("unless-stopped"), "{refused:?}");
     let refused = host.run(&["--rm", "--restart", "always", "busybox", "true"]);
     assert!(refused.code == 125 && refused.err.contains("--rm with --restart"), "{refused:?}");
+    let refused = host.run(&["--rm", "--health-cmd", "x", "--health-on-failure", "restart", "busybox", "true"]);
+    assert!(refused.code == 125 && refused.err.contains("cannot be started again"), "{refused:?}");
     assert_eq!(host.rctr(&["ps", "-aq"]).ok(), "");
 }
 

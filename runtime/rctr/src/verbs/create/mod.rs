@@ -1,6 +1,7 @@
 //! `rctr create`, and the flags that `run` shares with it: one file for each part of a container, which knows its flags and writes what
 //! they say into the request.
 
+mod isolation;
 mod life;
 pub(crate) mod limits;
 mod mounts;
@@ -57,6 +58,8 @@ pub(crate) struct CreateArgs {
     pub(crate) security: security::Args,
     #[command(flatten)]
     pub(crate) life: life::Args,
+    #[command(flatten)]
+    pub(crate) isolation: isolation::Args,
     /// When to pull the image
     #[arg(long, value_enum, default_value_t)]
     pull: pull::When,
@@ -143,6 +146,7 @@ fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     args.mounts.apply(&mut request);
     args.limits.apply(&mut request);
     args.life.apply(&mut request);
+    args.isolation.apply(&mut request)?;
     args.security.apply(&mut request)?;
     Ok(request)
 }

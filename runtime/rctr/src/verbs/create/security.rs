@@ -1,6 +1,6 @@
 //! What the container may do beyond or below the ordinary.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use engine::{CreateRequest, Security};
 
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// Give it all capabilities and devices, and no filter
     #[arg(long)]
     privileged: bool,
-    /// no-new-privileges, or seccomp=unconfined
+    /// no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=disable, systempaths=unconfined, mask=PATH, unmask=ALL|PATH
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
     /// Make its root file system read-only
@@ -41,11 +41,34 @@ impl Args {
 }
 
 fn security_option(option: &str, security: &mut Security) -> Result<()> {
-    match option.replacen(':', "=", 1).as_str() {
-        "no-new-privileges" | "no-new-privileges=true" => security.no_new_privileges = true,
-        "no-new-privileges=false" => security.no_new_privileges = false,
-        "seccomp=unconfined" => security.seccomp_unconfined = true,
-        _ => bail!("--security-opt {option:?}: only no-new-privileges and seccomp=unconfined are supported"),
+    let option = option.replacen(':', "=", if option.contains('=') { 0 } else { 1 });
+    let (key, value) = option.split_once('=').unwrap_or((&option, ""));
+    let paths = || -> Result<Vec<String>> {
+        let paths: Vec<String> = value.split(':').map(str::to_owned).collect();
+        match paths.iter().find(|path| !path.starts_with('/') && !(key == "unmask" && *path == "ALL")) {
+            Some(path) => bail!("--security-opt {key}: {path:?} is no absolute path"),
+            None => Ok(paths),
+        }
+    };
+    match (key, value) {
+        ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
+        ("no-new-privileges", "false") => security.no_new_privileges = false,
+        ("seccomp", "unconfined") => security.seccomp_unconfined = true,
+        ("seccomp", "builtin") => security.seccomp_unconfined = false,
+        ("seccomp", file) if !file.is_empty() => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("--security-opt seccomp: read {file}"))?;
+            security.seccomp_profile = Some(text);
+        }
+        ("apparmor", profile) if !profile.is_empty() => security.apparmor = Some(profile.to_owned()),
+        // Nothing is labelled unless it is asked for.
+        ("label", "disable") => {}
+        ("systempaths", "unconfined") => security.system_paths = true,
+        ("mask", _) => security.masked.extend(paths()?),
+        ("unmask", _) => security.unmasked.extend(paths()?),
+        _ => bail!(
+            "--security-opt {option:?}: there are no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=disable, \
+             systempaths=unconfined, mask=PATH[:PATH] and unmask=ALL|PATH[:PATH]"
+        ),
     }
     Ok(())
 }

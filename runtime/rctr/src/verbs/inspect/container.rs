@@ -8,7 +8,7 @@ use engine::{
 };
 use serde_json::{Map, Value, json};
 
-use super::mounts;
+use super::{host, mounts};
 use crate::output::amount::{mac, rfc3339};
 use crate::verbs::ps::state;
 
@@ -93,7 +93,7 @@ fn config(container: &Container) -> Value {
         record.exposed.iter().cloned().chain(record.ports.iter().map(key)).map(|port| (port, json!({}))).collect();
     let mut value = json!({
         "Hostname": record.hostname,
-        "Domainname": "",
+        "Domainname": record.tuning.domainname.clone().unwrap_or_default(),
         "User": record.user,
         "Tty": record.tty,
         "OpenStdin": record.stdin,
@@ -118,14 +118,7 @@ fn config(container: &Container) -> Value {
 
 fn host(container: &Container) -> Value {
     let (record, security) = (&container.record, &container.record.security);
-    let mut options = Vec::new();
-    if security.no_new_privileges {
-        options.push("no-new-privileges");
-    }
-    if security.seccomp_unconfined {
-        options.push("seccomp=unconfined");
-    }
-    json!({
+    let mut value = json!({
         "Binds": mounts::binds(record),
         "Tmpfs": mounts::tmpfs(record),
         "VolumesFrom": mounts::volumes_from(record),
@@ -143,13 +136,14 @@ fn host(container: &Container) -> Value {
         "CapDrop": security.cap_drop,
         "Privileged": security.privileged,
         "ReadonlyRootfs": security.readonly_rootfs,
-        "SecurityOpt": options,
-        "Memory": record.resources.memory.unwrap_or(0),
-        "NanoCpus": record.resources.nano_cpus.unwrap_or(0),
-        "CpuShares": record.resources.cpu_shares.unwrap_or(0),
-        "PidsLimit": record.resources.pids,
-        "LogConfig": { "Type": "local", "Config": { "max-size": "10m", "max-file": "3" } },
-    })
+        "SecurityOpt": host::security(security),
+    });
+    for more in [host::isolation(record), host::resources(&record.resources), host::log(&record.tuning.log)] {
+        if let (Value::Object(all), Value::Object(more)) = (&mut value, more) {
+            all.extend(more);
+        }
+    }
+    value
 }
 
 fn extra_hosts(record: &Record) -> Option<Vec<String>> {

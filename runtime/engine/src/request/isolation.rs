@@ -1,0 +1,110 @@
+//! What a container shares with others, and what is set for it alone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a namespace comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// It is the container's own.
+    #[default]
+    Own,
+    /// It is the host's.
+    Host,
+    /// It is that of another container, which must run.
+    Container(String),
+}
+
+/// The namespaces that a container may share. Its mounts are always its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Namespaces {
+    /// Shared memory, semaphores and message queues.
+    pub ipc: Sharing,
+    /// Processes.
+    pub pid: Sharing,
+    /// Host and domain name.
+    pub uts: Sharing,
+    /// The view of cgroups.
+    pub cgroup: Sharing,
+}
+
+/// Settings of a container's processes and its kernel view.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tuning {
+    /// A first process that reaps orphans and passes signals on.
+    pub init: bool,
+    /// NIS domain name.
+    pub domainname: Option<String>,
+    /// Resource limits of processes.
+    pub ulimits: Vec<Ulimit>,
+    /// `sysctl` settings of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// Further groups, by name or number.
+    pub groups: Vec<String>,
+    /// How soon its processes are killed when memory runs out, from -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// Notes for tools. They change nothing.
+    pub annotations: BTreeMap<String, String>,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// Devices that it may use whether they are there or not.
+    pub device_rules: Vec<DeviceRule>,
+    /// The cgroup above its own, instead of the usual one.
+    pub cgroup_parent: Option<String>,
+    /// What becomes of its output.
+    pub log: LogConfig,
+}
+
+/// A limit of getrlimit(2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// Such as `nofile`.
+    pub name: String,
+    /// What processes have; they may raise it up to the other one. -1 is no limit.
+    pub soft: i64,
+    /// The most that they may have.
+    pub hard: i64,
+}
+
+/// A device of the host, or a folder of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its node on the host.
+    pub host: PathBuf,
+    /// Its node in the container.
+    pub container: PathBuf,
+    /// Made of `r`, `w` and `m`.
+    pub access: String,
+}
+
+/// A rule of the device controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRule {
+    /// `a`, `b` or `c`.
+    pub kind: char,
+    /// All without it.
+    pub major: Option<i64>,
+    /// All without it.
+    pub minor: Option<i64>,
+    /// Made of `r`, `w` and `m`.
+    pub access: String,
+}
+
+/// What becomes of a container's output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogConfig {
+    /// It is not kept.
+    pub none: bool,
+    /// It is kept as JSON, as Docker keeps it.
+    pub json: bool,
+    /// Bytes of a file; 10 MB without it.
+    pub max_size: Option<u64>,
+    /// Files; 3 without it.
+    pub max_files: Option<u32>,
+}

@@ -1,0 +1,141 @@
+//! Namespaces that are shared, limits of processes, and what of procfs is hidden.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
+
+use super::{filter, mounts};
+use crate::joined::Joined;
+use crate::request::{CreateRequest, NetworkMode, Security, Sharing, Ulimit};
+use crate::{Error, Record};
+
+/// Refuses what makes no sense whatever the image and the host are.
+pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
+    let invalid = |what: &str, why: &str| Err(Error::Invalid { what: what.to_owned(), why: why.to_owned() });
+    let (namespaces, tuning) = (&request.namespaces, &request.tuning);
+    if namespaces.uts == Sharing::Host && (request.hostname.is_some() || tuning.domainname.is_some()) {
+        return invalid("--uts host", "the container has the host's name: it cannot have one of its own");
+    }
+    if tuning.init && request.mounts.iter().any(|mount| mount.target == Path::new("/dev")) {
+        return invalid("--init", "it is mounted in /dev, which must be the container's own");
+    }
+    let network = matches!(request.network, NetworkMode::Host | NetworkMode::Container(_));
+    if let Some(key) = tuning.sysctls.keys().find(|key| network && key.starts_with("net.")) {
+        return invalid(&format!("--sysctl {key}"), "it would be the host's own with --network host");
+    }
+    if let Some(parent) = &tuning.cgroup_parent
+        && (!parent.starts_with('/') || parent.split('/').any(|part| part == "..") || parent.trim_matches('/').is_empty())
+    {
+        return invalid("--cgroup-parent", "it needs to be an absolute path of a cgroup below the root, such as /services");
+    }
+    if request.security.seccomp_profile.is_some() {
+        filter(&request.security)?;
+    }
+    tuning.ulimits.iter().try_for_each(|limit| rlimit(limit).map(drop))
+}
+
+/// The namespaces of `record`; `netns` is the one that was made for its network.
+pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joined) -> Vec<LinuxNamespace> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
+    let own = &record.namespaces;
+    let mut all = vec![(Mount, None)];
+    for (kind, sharing, path) in [
+        (Pid, &own.pid, Joined::path(&joined.pid)),
+        (Ipc, &own.ipc, Joined::path(&joined.ipc)),
+        (Uts, &own.uts, None),
+        (Cgroup, &own.cgroup, None),
+    ] {
+        if *sharing != Sharing::Host {
+            all.push((kind, path));
+        }
+    }
+    if record.network != NetworkMode::Host {
+        all.push((Network, netns));
+    }
+    let namespace = |(kind, path)| {
+        let mut namespace = LinuxNamespace::default();
+        namespace.set_typ(kind).set_path(path);
+        namespace
+    };
+    all.into_iter().map(namespace).collect()
+}
+
+/// What is hidden, and what is read-only.
+pub(super) fn hidden(security: &Security) -> (Vec<String>, Vec<String>) {
+    if security.privileged || security.system_paths {
+        return (security.masked.clone(), Vec::new());
+    }
+    let all = security.unmasked.iter().any(|path| path == "ALL");
+    let open = |path: &str| {
+        all || security.unmasked.iter().any(|open| path == open || path.starts_with(&format!("{}/", open.trim_end_matches('/'))))
+    };
+    let closed = |paths: &[&str]| paths.iter().filter(|path| !open(path)).map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    let mut masked = closed(&mounts::MASKED);
+    masked.extend(security.masked.iter().cloned());
+    (masked, closed(&mounts::READONLY))
+}
+
+/// Names of getrlimit(2) as `ulimit` and Docker have them.
+const LIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// A limit in the form of the OCI.
+pub(super) fn rlimit(limit: &Ulimit) -> Result<PosixRlimit, Error> {
+    let invalid = |why: String| Error::Invalid { what: format!("--ulimit {}", limit.name), why };
+    if !LIMITS.contains(&limit.name.as_str()) {
+        return Err(invalid(format!("there is no such limit: there are {}", LIMITS.join(", "))));
+    }
+    // -1 is the greatest number here.
+    let (soft, hard) = (limit.soft as u64, limit.hard as u64);
+    if soft > hard {
+        return Err(invalid("the soft limit is above the hard one".to_owned()));
+    }
+    let value = serde_json::json!({ "type": format!("RLIMIT_{}", limit.name.to_uppercase()), "soft": soft, "hard": hard });
+    serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_names() {
+        let limit = |name: &str, soft, hard| Ulimit { name: name.into(), soft, hard };
+        let nofile = rlimit(&limit("nofile", 5, -1)).unwrap();
+        assert_eq!((nofile.soft(), nofile.hard()), (5, u64::MAX));
+        assert!(rlimit(&limit("nofiles", 1, 1)).unwrap_err().to_string().contains("there are as, core"));
+        assert!(rlimit(&limit("core", -1, 5)).unwrap_err().to_string().contains("above"));
+        for name in LIMITS {
+            rlimit(&limit(name, 1, 1)).unwrap();
+        }
+    }
+
+    #[test]
+    fn paths_are_opened_and_hidden() {
+        let hide = |masked: &[&str], unmasked: &[&str], system_paths| {
+            let own = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+            hidden(&Security { masked: own(masked), unmasked: own(unmasked), system_paths, ..Security::default() })
+        };
+        let (masked, readonly) = hide(&["/x"], &["/proc/kcore", "/proc/sys"], false);
+        assert!(masked.contains(&"/x".to_owned()) && !masked.contains(&"/proc/kcore".to_owned()));
+        assert!(masked.contains(&"/proc/keys".to_owned()) && !readonly.contains(&"/proc/sys".to_owned()));
+        assert_eq!(hide(&[], &["ALL"], false), (Vec::new(), Vec::new()));
+        assert_eq!(hide(&["/x"], &[], true), (vec!["/x".to_owned()], Vec::new()));
+    }
+}
