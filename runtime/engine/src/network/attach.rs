@@ -129,20 +129,21 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Names and interfaces, which are none of `taken`. A container is known by its name, its aliases and the beginning of its id, in this order.
-pub(super) fn plan<'a>(record: &'a Record, held: &[Held], taken: &[String]) -> Result<Vec<Plan<'a>>, Error> {
+/// Names and interfaces; what is connected `now` keeps its own. A container is known by its name, its aliases and the beginning of its id, in this order.
+pub(super) fn plan<'a>(record: &'a Record, held: &[Held], now: &[EndpointState]) -> Result<Vec<Plan<'a>>, Error> {
     let mut plans: Vec<Plan<'a>> = Vec::new();
     for (end, held) in record.networks.iter().zip(held) {
         let names = match held.record.is_predefined() {
             true => Vec::new(),
             false => [&record.name].into_iter().chain(&end.aliases).cloned().chain([record.id[..12].to_owned()]).collect(),
         };
-        let interface = match &end.interface {
+        let current = now.iter().find(|now| now.network == end.network).map(|now| &now.interface);
+        let interface = match current.or(end.interface.as_ref()) {
             Some(interface) => interface.clone(),
             None => {
                 let prefix = held.prefix()?.unwrap_or_else(|| "eth".to_owned());
                 let free = |name: &String| {
-                    !taken.contains(name)
+                    !now.iter().any(|now| now.interface == *name)
                         && !plans.iter().any(|plan| plan.interface == *name)
                         && !record.networks.iter().any(|end| end.interface.as_ref() == Some(name))
                 };

@@ -85,8 +85,7 @@ impl Engine {
         let record = &container.record;
         let state = container.network.get_or_insert_default();
         let held = record.networks.iter().map(|end| store::hold(&self.config, &end.network)).collect::<Result<Vec<_>, _>>()?;
-        let taken: Vec<String> = state.networks.iter().map(|end| end.interface.clone()).collect();
-        let plans = attach::plan(record, &held, &taken)?;
+        let plans = attach::plan(record, &held, &state.networks)?;
         let (Some(plan), Some(new)) = (plans.last(), held.last()) else { return Ok(()) };
         let first = !new.record.internal && state.networks.iter().all(|end| end.gateway.is_none());
         let resolver = !plan.names.is_empty() && !state.has_names();
