@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     // on the disk: /tmp may be memory
     let storage = tempfile::Builder::new().prefix("bench-registry-").tempdir_in("/var/tmp")?;
     let registry = Registry::start_in(storage.path(), false)?;
-    if args.bench == "run" {
+    if args.bench != "pull" {
         for (name, bundle) in catalog::small()?.iter().filter(|(name, _)| *name == BUSYBOX) {
             registry.push(name, bundle)?;
         }
