@@ -483,6 +483,17 @@ impl Running {
         assert!(in_time && text.contains(part), "waited in vain for {part:?}\n{}", said());
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// What it has said on its standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);

@@ -33,6 +33,7 @@ mod ps;
 mod pull;
 mod run;
 mod security;
+mod store;
 mod tree;
 mod users;
 mod volumes;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         failures::TESTS,
         concurrency::TESTS,
         kill9::TESTS,
+        store::TESTS,
         apps::TESTS,
         build::TESTS,
         lines::TESTS,

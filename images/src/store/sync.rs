@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use sys::Call;
 use sys::fs::open_without_links;
 
-use super::Store;
+use super::{Lock, Store};
 use crate::Digest;
 use crate::error::{Doing, Result};
 use crate::image::Image;
@@ -51,8 +51,11 @@ impl Store {
         sys::fs::open_dir(self.layers(digest))
             .and_then(|layers| fsync(layers).call(|| "fsync()"))
             .doing(|| format!("sync layer {digest}"))?;
-        self.unmark(digest, &mark, &self.lock_layer(digest)?)?;
-        Ok(true)
+        match Lock::wait(&self.beside(digest, "lock")) {
+            // The whole store is gone: it is not made again here.
+            Err(_) if !self.layers(digest).exists() => Ok(false),
+            lock => self.unmark(digest, &mark, &lock?).map(|()| true),
+        }
     }
 }
 

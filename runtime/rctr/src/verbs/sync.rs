@@ -23,7 +23,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if args.behind {
         step_back();
     }
-    let store = Store::open(&context.root()?.join("images"))?;
+    let folder = context.root()?.join("images");
+    if args.behind && !folder.exists() {
+        return Ok(0);
+    }
+    let store = Store::open(&folder)?;
     if args.images.is_empty() {
         store.sync(None)?;
     }

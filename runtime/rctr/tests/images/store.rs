@@ -106,7 +106,8 @@ fn space_is_added_up() {
     host.import("b:1", "kind=one");
     host.out(&["create", "--name", "app", "b:1", "/x"]);
     let rows = host.out(&["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}} {{.Size}} {{.Reclaimable}}"]);
-    assert_eq!(rows.lines().take(2).collect::<Vec<_>>(), ["Images 2 1 5.01kB 2kB (40%)", "Containers 1 0 0B 0B"], "{rows}");
+    let expected = ["Images 2 1 5.01kB 2kB (40%)", "Containers 1 0 0B 0B", "Local Volumes 0 0 0B 0B", "Build Cache 0 0 0B 0B"];
+    assert_eq!(rows.lines().collect::<Vec<_>>(), expected, "{rows}");
     let table = host.out(&["system", "df"]);
     assert_eq!(
         table.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),

@@ -6,7 +6,7 @@ mod disconnect;
 mod filter;
 pub(crate) mod inspect;
 mod ls;
-mod prune;
+pub(crate) mod prune;
 mod reload;
 mod rm;
 

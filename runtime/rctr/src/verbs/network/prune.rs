@@ -1,12 +1,12 @@
 //! `rctr network prune`.
 
 use anyhow::Result;
-use engine::{Error, Record};
+use engine::{Engine, Error, NetworkRecord, Record};
 
 use super::filter::{self, Filter};
 use crate::context::Context;
 use crate::exit;
-use crate::verbs::prune::confirmed;
+use crate::verbs::prune::{Pruned, confirmed};
 
 /// Remove networks that no container uses
 #[derive(Debug, clap::Args)]
@@ -25,21 +25,25 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if !args.force && !confirmed("networks that no container uses")? {
         return Ok(0);
     }
+    let pruned = prune(&engine, &|network, users| filter::all(&args.filter, network, users))?;
+    pruned.print("Networks");
+    Ok(pruned.code)
+}
+
+/// Removes networks that no container uses and that fit.
+pub(crate) fn prune(engine: &Engine, fits: &dyn Fn(&NetworkRecord, &[Record]) -> bool) -> Result<Pruned> {
     let users: Vec<Record> = engine.containers()?.into_iter().map(|container| container.record).collect();
-    let (mut code, mut gone) = (0, Vec::new());
+    let mut pruned = Pruned::default();
     for network in engine.networks()?.iter().filter(|network| !network.is_predefined()) {
-        if users.iter().any(|user| filter::uses(user, network)) || !filter::all(&args.filter, network, &users) {
+        if users.iter().any(|user| filter::uses(user, network)) || !fits(network, &users) {
             continue;
         }
         match engine.remove_network(&network.name) {
-            Ok(record) => gone.push(record.name),
+            Ok(record) => pruned.lines.push(record.name),
             // A container has just started in it, or somebody else was faster.
             Err(Error::NetworkInUse { .. } | Error::NoSuchNetwork(_)) => {}
-            Err(error) => code = exit::report(&error.into()),
+            Err(error) => pruned.code = exit::report(&error.into()),
         }
     }
-    if !gone.is_empty() {
-        println!("Deleted Networks:\n{}\n", gone.join("\n"));
-    }
-    Ok(code)
+    Ok(pruned)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use engine::build::BuildCache;
-use engine::{Container, Engine};
+use engine::{Container, Engine, Volume};
 use images::{Digest, Image};
 use serde_json::{Value, json};
 
@@ -33,6 +33,8 @@ struct Usage {
     containers: Vec<(Container, u64)>,
     /// Bytes of each layer on the disk's side of things, and how many images have it.
     layers: BTreeMap<Digest, (u64, usize)>,
+    /// With the bytes that each takes.
+    volumes: Vec<(Volume, u64)>,
     builds: BuildCache,
 }
 
@@ -51,7 +53,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<i32> {
         }
         (Some(format), false) => print!("{}", template::rows(format, &usage.sums())?),
         (Some(format), true) => {
-            let all = json!({"Images": usage.image_rows(), "Containers": usage.container_rows()});
+            let all = json!({"Images": usage.image_rows(), "Containers": usage.container_rows(), "Volumes": usage.volume_rows()});
             println!("{}", template::one(format, &all)?);
         }
     }
@@ -75,7 +77,11 @@ impl Usage {
                 layers.insert(digest.clone(), known);
             }
         }
-        Ok(Usage { containers: containers.collect(), images, layers, builds: engine.build_cache()? })
+        let volumes = engine.volumes()?.into_iter().map(|volume| {
+            let size = engine.volume_size(&volume);
+            (volume, size)
+        });
+        Ok(Usage { containers: containers.collect(), images, layers, volumes: volumes.collect(), builds: engine.build_cache()? })
     }
 
     fn users(&self, image: &Image) -> usize {
@@ -93,6 +99,7 @@ impl Usage {
         vec![
             sum("Images", self.images.len(), active.len(), all, free),
             sum("Containers", self.containers.len(), running, written, ended),
+            self.volume_sum(),
             self.build_sum(),
         ]
     }
@@ -103,6 +110,18 @@ impl Usage {
         let all = steps.iter().map(|step| step.bytes).sum::<u64>() + self.builds.mounts;
         let active = steps.iter().filter(|step| step.shared).count();
         sum("Build Cache", steps.len(), active, all, self.builds.reclaimable())
+    }
+
+    fn volume_sum(&self) -> Value {
+        let unused = self.volumes.iter().filter(|(volume, _)| volume.users.is_empty());
+        let (count, free) = unused.fold((0, 0), |(count, bytes), (_, more)| (count + 1, bytes + more));
+        let all = self.volumes.iter().map(|(_, bytes)| bytes).sum();
+        sum("Local Volumes", self.volumes.len(), self.volumes.len() - count, all, free)
+    }
+
+    fn volume_rows(&self) -> Vec<Value> {
+        let row = |(volume, bytes): &(Volume, u64)| json!({"Name": volume.name, "Links": volume.users.len(), "Size": size(*bytes)});
+        self.volumes.iter().map(row).collect()
     }
 
     fn print(&self) {
@@ -132,6 +151,7 @@ impl Usage {
             ("NAMES", "Names"),
         ];
         show("Containers", &containers, &self.container_rows());
+        show("Local Volumes", &[("VOLUME NAME", "Name"), ("LINKS", "Links"), ("SIZE", "Size")], &self.volume_rows());
     }
 
     /// Each image once, under its first name.

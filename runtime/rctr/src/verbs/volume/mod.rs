@@ -57,7 +57,7 @@ pub(super) fn shape(volume: &Volume) -> Value {
 }
 
 /// Removes volumes, and answers the names of those that went, and their bytes. One that somebody takes meanwhile stays.
-fn remove_unused<'a>(engine: &Engine, volumes: impl Iterator<Item = &'a Volume>) -> Result<(Vec<String>, u64)> {
+pub(crate) fn remove_unused<'a>(engine: &Engine, volumes: impl Iterator<Item = &'a Volume>) -> Result<(Vec<String>, u64)> {
     let (mut gone, mut freed) = (Vec::new(), 0);
     for volume in volumes.filter(|volume| volume.users.is_empty()) {
         match engine.volume_remove(&volume.name) {
