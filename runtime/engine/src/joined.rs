@@ -3,14 +3,14 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::mount::{OpenTreeFlags, open_tree};
 use sys::Call;
-use sys::fs::open_dir;
 
 use crate::error::During;
 use crate::request::Sharing;
 use crate::wait::open_process;
-use crate::{Engine, Error, Record, mounts, names};
+use crate::{Engine, Error, Record, names};
 
 /// What a container joins.
 #[derive(Debug, Default)]
@@ -53,14 +53,32 @@ impl Engine {
         let (pid, _) = container.process().ok_or_else(not_running)?;
         let path = format!("/proc/{pid}/ns/{kind}");
         let namespace = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"));
-        let root = open_dir(format!("/proc/{pid}/root"));
+        let mounts = format!("/proc/{pid}/ns/mnt");
+        let mounts = open(&mounts, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({mounts:?})"));
         // Both were opened before this check, so they belong to the process that the record means.
         drop(open_process(&container).ok_or_else(not_running)?);
-        let (namespace, root) = (namespace.during(what)?, root.during(what)?);
-        let shm = match kind {
-            "ipc" => Some(mounts::below_root(root, "dev/shm".as_ref()).during(what)?),
-            _ => None,
-        };
+        let (namespace, mounts) = (namespace.during(what)?, mounts.during(what)?);
+        let shm = if kind == "ipc" { Some(shared_memory(&mounts).during(what)?) } else { None };
         Ok((namespace, shm))
+    }
+}
+
+/// `CLONE_FS`: what a thread must not share to enter another mount namespace (setns(2)).
+const CLONE_FS: i32 = 0x200;
+
+/// A tree of `/dev/shm` in a mount namespace. It can be cloned only from within (open_tree(2)), by a thread that ends with that. Whoever
+/// is at home there may have put a link in its place, which is not followed.
+fn shared_memory(mounts: &OwnedFd) -> sys::Result<OwnedFd> {
+    let cloned = || {
+        sys::ns::unshare(CLONE_FS)?;
+        sys::ns::setns(mounts, sys::ns::kind::MOUNT as i32)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let found = openat2(CWD, "/dev/shm", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).call(|| "openat2(\"/dev/shm\")")?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        open_tree(&found, "", flags).call(|| "open_tree(\"/dev/shm\", OPEN_TREE_CLONE)")
+    };
+    match std::thread::scope(|scope| scope.spawn(cloned).join()) {
+        Ok(tree) => tree,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }

@@ -9,5 +9,5 @@ mod chown;
 mod open;
 mod resolve;
 
-pub(crate) use open::{below_root, open, open_for_others, stand_in, take_volumes};
+pub(crate) use open::{open, open_for_others, stand_in, take_volumes};
 pub(crate) use resolve::resolve;

@@ -97,11 +97,6 @@ fn below(tree: OwnedFd, path: Option<&Path>) -> sys::Result<OwnedFd> {
     open_tree(&found, "", flags).call(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)"))
 }
 
-/// What is at `path` below the root of a running container, as a tree of its own.
-pub(crate) fn below_root(root: OwnedFd, path: &Path) -> sys::Result<OwnedFd> {
-    below(root, Some(path))
-}
-
 fn host(mount: &Mount, path: &Path, create: bool) -> Result<(), Error> {
     let what = || format!("mount on {}", mount.target.display());
     let invalid = |why: String| Err(Error::Invalid { what: what(), why });

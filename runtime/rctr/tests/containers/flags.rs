@@ -152,7 +152,10 @@ fn logs_are_kept_as_wished() {
     let refused = host.rctr(&["logs", "none"]);
     assert!(refused.code == 125 && refused.err.contains("--log-driver none"), "{refused:?}");
     assert!(!fs::exists(host.container("none").join("log/current")).unwrap());
-    host.run(&["--name", "json", "--log-driver", "json-file", "busybox", "sh", "-c", "echo one; echo \\\"two\\\" >&2"]).ok();
+    assert_eq!(
+        host.run(&["--name", "json", "--log-driver", "json-file", "busybox", "sh", "-c", "echo one; echo \\\"two\\\" >&2"]).code,
+        0
+    );
     let text = fs::read_to_string(host.container("json").join("log/current")).unwrap();
     let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert!(first["log"] == "one\n" && first["stream"] == "stdout" && first["time"].is_string(), "{text}");
