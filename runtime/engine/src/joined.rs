@@ -63,14 +63,12 @@ impl Engine {
     }
 }
 
-/// `CLONE_FS`: what a thread must not share to enter another mount namespace (setns(2)).
-const CLONE_FS: i32 = 0x200;
-
 /// A tree of `/dev/shm` in a mount namespace. It can be cloned only from within (open_tree(2)), by a thread that ends with that. Whoever
 /// is at home there may have put a link in its place, which is not followed.
 fn shared_memory(mounts: &OwnedFd) -> sys::Result<OwnedFd> {
     let cloned = || {
-        sys::ns::unshare(CLONE_FS)?;
+        // A thread that shares its folders with others cannot enter another mount namespace (setns(2)).
+        sys::ns::unshare(sys::ns::kind::MOUNT as i32)?;
         sys::ns::setns(mounts, sys::ns::kind::MOUNT as i32)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let found = openat2(CWD, "/dev/shm", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).call(|| "openat2(\"/dev/shm\")")?;
