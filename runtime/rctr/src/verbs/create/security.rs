@@ -45,7 +45,7 @@ fn security_option(option: &str, security: &mut Security) -> Result<()> {
     let (key, value) = option.split_once('=').unwrap_or((&option, ""));
     let paths = || -> Result<Vec<String>> {
         let paths: Vec<String> = value.split(':').map(str::to_owned).collect();
-        match paths.iter().find(|path| !path.starts_with('/') && !(key == "unmask" && *path == "ALL")) {
+        match paths.iter().find(|path| !(path.starts_with('/') || key == "unmask" && *path == "ALL")) {
             Some(path) => bail!("--security-opt {key}: {path:?} is no absolute path"),
             None => Ok(paths),
         }
