@@ -165,7 +165,8 @@ fn a_completed_layer_is_what_was_written() {
 /// A layer that a power cut has damaged is downloaded again.
 #[test]
 fn a_layer_of_another_boot_is_looked_at() {
-    let t = Fixture::new();
+    let mut t = Fixture::new();
+    t.store = t.store.clone().with_driver(crate::Driver::Tree);
     t.fetch(t.whole()).unwrap();
     let later = |boot: &str| Fixture {
         folder: tempfile::tempdir().unwrap(),

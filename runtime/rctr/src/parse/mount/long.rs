@@ -259,7 +259,7 @@ mod tests {
             ("type=bind,src=/a,dst=/b,bind-propagation=x", "no propagation"),
             ("type=tmpfs,dst=/b,tmpfs-mode=99", "octal"),
             ("type=tmpfs,dst=/b,tmpfs-size=x", "no size"),
-            ("type=bind,src=,dst=/b", "source has no value"),
+            ("type=bind,src=,dst=/b", "src has no value"),
             ("\"type=bind", "quote is not closed"),
             ("", "unknown key"),
         ] {
