@@ -10,9 +10,59 @@ integration::tests![
     output_that_cannot_be_written
 ];
 
-const VERBS: [&str; 16] = [
-    "pull", "images", "rmi", "create", "start", "run", "ps", "logs", "stop", "kill", "rm", "exec", "inspect", "wait", "version",
+const VERBS: [&str; 52] = [
+    "attach",
+    "boot",
+    "build",
+    "builder",
+    "commit",
+    "container",
+    "copy",
+    "cp",
+    "create",
+    "diff",
+    "events",
+    "exec",
+    "export",
+    "history",
+    "image",
+    "images",
+    "import",
     "info",
+    "inspect",
+    "kill",
+    "load",
+    "login",
+    "logout",
+    "logs",
+    "manifest",
+    "network",
+    "oci",
+    "pause",
+    "port",
+    "ps",
+    "pull",
+    "push",
+    "registry",
+    "rename",
+    "restart",
+    "rm",
+    "rmi",
+    "run",
+    "save",
+    "start",
+    "stats",
+    "stop",
+    "system",
+    "tag",
+    "top",
+    "unpause",
+    "update",
+    "version",
+    "volume",
+    "wait",
+    "completion",
+    "help",
 ];
 
 fn help_names_every_verb() {
@@ -67,9 +117,12 @@ fn completions_are_valid() {
         script.ok().has("rctr").has("inspect").has("pids-limit");
     }
     let script = t.rctr(["completion", "bash"]);
-    let ask = "eval \"$0\"; COMP_WORDS=(rctr in); COMP_CWORD=1; $(complete -p rctr | sed 's/.*-F \\([^ ]*\\).*/\\1/') rctr in rctr; echo \"${COMPREPLY[@]}\"";
+    // It is longer than one argument may be (execve(2)).
+    let file = t.path("completion");
+    std::fs::write(&file, &script.ok().stdout).expect("a file");
+    let ask = ". \"$0\"; COMP_WORDS=(rctr in); COMP_CWORD=1; $(complete -p rctr | sed 's/.*-F \\([^ ]*\\).*/\\1/') rctr in rctr; echo \"${COMPREPLY[@]}\"";
     let mut bash = t.command("bash");
-    bash.args(["--norc", "-c", ask, &script.ok().stdout]);
+    bash.args(["--norc", "-c", ask]).arg(&file);
     Running::start(bash).finish().ok().has("inspect").has("info");
 }
 

@@ -153,7 +153,17 @@ fn logs_are_kept_as_wished() {
     assert!(refused.code == 125 && refused.err.contains("--log-driver none"), "{refused:?}");
     assert!(!fs::exists(host.container("none").join("log/current")).unwrap());
     assert_eq!(
-        host.run(&["--name", "json", "--log-driver", "json-file", "busybox", "sh", "-c", "echo one; sleep 0.1; echo \\\"two\\\" >&2"]).code,
+        host.run(&[
+            "--name",
+            "json",
+            "--log-driver",
+            "json-file",
+            "busybox",
+            "sh",
+            "-c",
+            "echo one; sleep 0.1; echo \\\"two\\\" >&2"
+        ])
+        .code,
         0
     );
     let text = fs::read_to_string(host.container("json").join("log/current")).unwrap();
