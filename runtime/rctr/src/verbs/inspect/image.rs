@@ -16,6 +16,7 @@ pub(super) fn shape(image: &Image) -> Value {
         "Id": image.id,
         "RepoTags": tags,
         "RepoDigests": digests,
+        "Comment": config.history.last().map_or("", |step| step.comment.as_str()),
         "Created": config.created,
         "Author": config.author,
         "Architecture": config.architecture,
