@@ -173,7 +173,7 @@ impl<T: AsyncRead> Serving<T> {
         let id = frame::stream_id(word(body, 0)?);
         // Even of a stream that is refused: the compression goes on from it.
         let headers = reader.read(body.get(10..).ok_or(Error::Protocol("a frame is cut off"))?)?;
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             self.send(frame::reset(id, Reset::Protocol)).await;
             return Ok(());
         }
