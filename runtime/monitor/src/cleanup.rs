@@ -31,7 +31,8 @@ pub(crate) fn hide(cleanup: &Cleanup) -> bool {
     for path in cleanup.unused.iter().filter(|path| rmdir(path.join("users")).is_ok()) {
         hidden(path);
     }
-    cleanup.discard.iter().map(hidden).fold(true, |all, one| all && one)
+    // Each of them, also after one that failed.
+    cleanup.discard.iter().filter(|path| !hidden(path)).count() == 0
 }
 
 /// Removes its cgroups, with whatever still runs in them. `group` is the v2 cgroup folder.
