@@ -1,5 +1,7 @@
 //! The image store: damage is found and named, and neither SIGKILL nor a power cut leaves half an image.
 
+#![allow(clippy::print_stdout, reason = "a seed, to do the same again, and what was left out")]
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
