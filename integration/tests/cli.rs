@@ -10,7 +10,7 @@ integration::tests![
     output_that_cannot_be_written
 ];
 
-const VERBS: [&str; 52] = [
+const VERBS: [&str; 51] = [
     "attach",
     "boot",
     "build",
