@@ -10,7 +10,7 @@ integration::tests![
     output_that_cannot_be_written
 ];
 
-const VERBS: [&str; 51] = [
+const VERBS: [&str; 50] = [
     "attach",
     "boot",
     "build",
@@ -37,7 +37,6 @@ const VERBS: [&str; 51] = [
     "logs",
     "manifest",
     "network",
-    "oci",
     "pause",
     "port",
     "ps",
@@ -62,7 +61,6 @@ const VERBS: [&str; 51] = [
     "volume",
     "wait",
     "completion",
-    "help",
 ];
 
 fn help_names_every_verb() {
