@@ -37,6 +37,13 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+    /// The host has it mounted read-only, and nothing would keep root of the container's user namespace from making it writable.
+    #[error(
+        "bind source {}: the host has it mounted read-only, which root of the container could change: the mount cannot be copied from within \
+         the container's mount namespace, where it would be locked; rbind can, where there are mounts below it",
+        .0.display()
+    )]
+    Unlocked(PathBuf),
     /// The user namespace that maps the ids of a bind mount cannot be made.
     #[error("bind source {}: id mapping", path.display())]
     IdMap {
@@ -100,7 +107,7 @@ impl Error {
     /// The path on the host that it is about, if there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Error::NoSource(path) => Some(path),
+            Error::NoSource(path) | Error::Unlocked(path) => Some(path),
             Error::Source { path, .. }
             | Error::NotNamespace { path, .. }
             | Error::Namespace { path, .. }

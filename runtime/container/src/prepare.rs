@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use launch::{Plan, Slot};
-use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, StatVfsMountFlags, fstat, fstatfs, fstatvfs};
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use sys::Call;
@@ -79,17 +79,18 @@ pub fn prepare_late(compiled: Compiled, rootfs: &Path, cgroup: &Cgroup) -> Resul
 pub struct Late(Vec<Source>);
 
 impl Late {
-    /// Opens it, with the root file system as `rootfs` opens it.
+    /// Opens it, with the root file system as `rootfs` opens it. `locked` says that the kernel keeps what mounts forbid.
     ///
     /// # Errors
-    /// As [`prepare`].
-    pub fn open<E: From<Error>>(&self, rootfs: impl Fn() -> Result<OwnedFd, E>) -> Result<Vec<(Slot, OwnedFd)>, E> {
+    /// As [`prepare`]; [`Error::Unlocked`].
+    pub fn open<E: From<Error>>(&self, locked: bool, rootfs: impl Fn() -> Result<OwnedFd, E>) -> Result<Vec<(Slot, OwnedFd)>, E> {
         let mut maps = idmap::Maps::default();
         let open = |(at, source): (usize, &Source)| {
             let tree = match source {
                 Source::Rootfs => rootfs(),
                 Source::Tree { path, recursive, follow, idmap, procfs } => {
-                    tree(path, tree_flags(*recursive, *follow), idmap.as_ref(), *procfs, &mut maps).map_err(E::from)
+                    let tree = tree(path, tree_flags(*recursive, *follow), idmap.as_ref(), *procfs, &mut maps);
+                    tree.and_then(|tree| if locked { Ok(tree) } else { writable(path, tree) }).map_err(E::from)
                 }
                 _ => return None,
             };
@@ -97,6 +98,12 @@ impl Late {
         };
         self.0.iter().enumerate().filter_map(open).collect()
     }
+}
+
+/// A tree that root of the container may do with as it likes, since the host's mount forbids no writing.
+fn writable(path: &Path, tree: OwnedFd) -> Result<OwnedFd, Error> {
+    let stat = fstatvfs(&tree).call(|| "fstatvfs()").map_err(|source| no_source(path, source))?;
+    if stat.f_flag.contains(StatVfsMountFlags::RDONLY) { Err(Error::Unlocked(path.to_owned())) } else { Ok(tree) }
 }
 
 /// Something that will be opened again where it can be mounted from.

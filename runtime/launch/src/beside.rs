@@ -23,7 +23,7 @@ pub(crate) fn hand(child: &Child, stages: &dyn Stages) -> Result<(), Failure> {
         Ended::Exited(0) => Ok(()),
         // Not to be had like that: a root that is not that of the mount namespace, or a folder with mounts below it that are to be left
         // behind, which locked mounts do not allow. Or not at all, which is told here.
-        _ => child.hand(&stages.open().map_err(Failure::runtime)?),
+        _ => child.hand(&stages.open(false).map_err(Failure::runtime)?),
     }
 }
 
@@ -34,5 +34,5 @@ fn there(child: &Child, stages: &dyn Stages) -> Result<(), Failure> {
     if root()? != before {
         return Err(Failure::runtime("another root"));
     }
-    child.hand(&stages.open().map_err(Failure::runtime)?)
+    child.hand(&stages.open(true).map_err(Failure::runtime)?)
 }

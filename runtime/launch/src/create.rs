@@ -88,11 +88,12 @@ pub struct Inherited {
 /// What else is done while a container is made; OCI hooks are. What goes wrong keeps the container from being made or started.
 pub trait Stages {
     /// In init, in its namespaces and as their root, before its root is built: descriptors that the caller had not the rights to open. They
-    /// take the place of those in the table.
+    /// take the place of those in the table. Where they are not locked it is the caller's mount namespace after all: what the host protects by the
+    /// flags of a mount, root of the container could change.
     ///
     /// # Errors
     /// One line.
-    fn open(&self) -> Result<Vec<(Slot, OwnedFd)>, String> {
+    fn open(&self, _locked: bool) -> Result<Vec<(Slot, OwnedFd)>, String> {
         Ok(Vec::new())
     }
     /// Whether [`Stages::open`] is for the caller: by a process of its own, in the mount namespace of init. For one with the right to mount, and

@@ -12,6 +12,7 @@ pub const CHECKS: &[Check] = &[
     ("new_mounts_have_their_options", Of::Every, new_mounts_have_their_options),
     ("a_bind_has_the_options_it_is_given", Of::Every, a_bind_has_the_options_it_is_given),
     ("what_the_host_has_locked_stays", Of::Every, what_the_host_has_locked_stays),
+    ("what_cannot_be_locked_is_refused", Of::Ours, what_cannot_be_locked_is_refused),
     ("access_times_of_binds", Of::Every, access_times_of_binds),
     ("recursive_options_reach_below", Of::Every, recursive_options_reach_below),
     ("a_mount_is_changed", Of::Every, a_mount_is_changed),
@@ -140,6 +141,17 @@ fn what_the_host_has_locked_stays() {
                 "{options:?}: {said:?}"
             ),
         }
+    }
+}
+
+/// Without the mounts below it, a tree cannot be copied where it would be locked: what is read-only would be so for the container's good will.
+fn what_cannot_be_locked_is_refused() {
+    for (flags, refused) in [(MountFlags::RDONLY, true), (MountFlags::NOSUID, false)] {
+        let bundle = looking(&["/vol"], json!([])).mapped();
+        let volume = Volume::new(&bundle, flags);
+        let said = with_mounts(bundle, json!([bind(&volume.0, "/vol", &["bind"])])).call(&["run", "ID"]);
+        assert_eq!(said.code != Some(0), refused, "{said:?}");
+        assert_eq!(said.err.contains("the host has it mounted read-only"), refused, "{said:?}");
     }
 }
 

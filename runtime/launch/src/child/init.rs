@@ -63,7 +63,7 @@ pub(crate) fn run(task: &Task<'_>) -> Result<Infallible, Failure> {
     let given = if stops(plan, stages) { parent.born()? } else { Vec::new() };
     // The host is out of reach from here on.
     let late = match stages.filter(|stages| !stages.beside()) {
-        Some(stages) => stages.open().map_err(Failure::runtime)?,
+        Some(stages) => stages.open(true).map_err(Failure::runtime)?,
         None => given,
     };
     let terminal = root::build(&Task { table: &table.with(late), ..*task }).during(|| "root file system")?;

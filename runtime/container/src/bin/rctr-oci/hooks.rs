@@ -49,8 +49,8 @@ pub(crate) fn before_start(hooks: &Hooks) -> bool {
 }
 
 impl launch::Stages for Staged<'_> {
-    fn open(&self) -> Result<Vec<(launch::Slot, OwnedFd)>, String> {
-        self.trees.map_or(Ok(Vec::new()), Trees::open)
+    fn open(&self, locked: bool) -> Result<Vec<(launch::Slot, OwnedFd)>, String> {
+        self.trees.map_or(Ok(Vec::new()), |trees| trees.open(locked))
     }
 
     fn beside(&self) -> bool {

@@ -87,8 +87,8 @@ pub(crate) struct Trees<'a> {
 }
 
 impl Trees<'_> {
-    pub(crate) fn open(&self) -> std::result::Result<Vec<(launch::Slot, std::os::fd::OwnedFd)>, String> {
-        let opened = self.late.open(|| spec::tree(&self.rootfs, self.spec)).doing(|| "open in the container");
+    pub(crate) fn open(&self, locked: bool) -> std::result::Result<Vec<(launch::Slot, std::os::fd::OwnedFd)>, String> {
+        let opened = self.late.open(locked, || spec::tree(&self.rootfs, self.spec)).doing(|| "open in the container");
         opened.map_err(|failed| failed.message)
     }
 }
