@@ -72,7 +72,7 @@ fn cgroup_limits_of_disks_are_in_force() {
         return;
     }
     let numbers = fs::read_dir("/sys/block").unwrap().map(|entry| fs::read_to_string(entry.unwrap().path().join("dev")).unwrap());
-    let Some(number) = numbers.map(|text| text.trim().to_owned()).min() else { return println!("skipped: no disk") };
+    let Some(number) = numbers.map(|text| text.trim().to_owned()).min() else { return crate::skip("no disk") };
     let (major, minor) = number.split_once(':').unwrap();
     let device =
         |rate: u64| json!([{"major": major.parse::<u32>().unwrap(), "minor": minor.parse::<u32>().unwrap(), "rate": rate}]);
@@ -180,7 +180,7 @@ fn made_ahead(bundle: &Bundle) -> Option<Vec<PathBuf>> {
 
 fn cgroup_that_is_in_use_is_refused() {
     let bundle = Bundle::new(&["exit", "0"]);
-    let Some(folders) = made_ahead(&bundle) else { return println!("skipped: systemd makes the cgroups") };
+    let Some(folders) = made_ahead(&bundle) else { return crate::skip("systemd makes the cgroups") };
     let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let last = folders.last().unwrap();
     fs::write(last.join("cgroup.procs"), stranger.id().to_string()).unwrap();
@@ -242,14 +242,14 @@ fn cgroup_of_init_for_a_further_process() {
     bundle.ok(&["run", "-d", "ID"]);
     let own = folder(&bundle, "");
     if !own.join("cgroup.controllers").exists() {
-        return println!("skipped: no cgroup v2");
+        return crate::skip("no cgroup v2");
     }
     // As a systemd or a container engine inside does.
     let home = own.join("init.scope");
     fs::create_dir(&home).unwrap();
     fs::write(home.join("cgroup.procs"), bundle.pid().to_string()).unwrap();
     let controllers = fs::read_to_string(own.join("cgroup.controllers")).unwrap();
-    let Some(one) = controllers.split_whitespace().next() else { return println!("skipped: no controller on cgroup v2") };
+    let Some(one) = controllers.split_whitespace().next() else { return crate::skip("no controller on cgroup v2") };
     fs::write(own.join("cgroup.subtree_control"), format!("+{one}")).unwrap();
     let there = bundle.ok(&["exec", "ID", "/probe", "read", "/proc/self/cgroup"]);
     assert!(place(&there, "").ends_with("/init.scope"), "{there}");

@@ -37,7 +37,7 @@ fn criu() -> bool {
         Ok(output) if output.status.success() => return true,
         Ok(output) => format!("criu check: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")),
     };
-    println!("skipped: {why}");
+    crate::skip(&why);
     false
 }
 

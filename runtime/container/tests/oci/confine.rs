@@ -324,7 +324,7 @@ fn a_listener_must_be_there() {
 fn has_landlock() -> bool {
     let abi = sys::landlock::abi();
     if abi < 6 {
-        println!("skipped: needs Landlock of ABI 6, here is {abi}");
+        crate::skip(&format!("needs Landlock of ABI 6, here is {abi}"));
     }
     abi >= 6
 }

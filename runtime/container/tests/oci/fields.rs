@@ -74,7 +74,7 @@ fn a_personality_is_set() {
 
 fn a_memory_policy_is_set() {
     if run(|_| {})["memory"].is_null() {
-        return println!("skipped: needs a kernel with NUMA");
+        return crate::skip("needs a kernel with NUMA");
     }
     let policy = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]});
     let own = run(|spec| spec["linux"]["memoryPolicy"] = policy);
@@ -90,7 +90,7 @@ fn a_mask_and_a_console_size_are_set() {
 fn the_callers_affinity_stays_behind() {
     let before = sys::sched::affinity().unwrap();
     if before.iter().map(|word| word.count_ones()).sum::<u32>() < 2 {
-        return println!("skipped: needs two CPUs");
+        return crate::skip("needs two CPUs");
     }
     let all = run(|_| {})["cpus"].clone();
     sys::sched::set_affinity(&[1]).unwrap();
@@ -161,7 +161,7 @@ fn labels_need_their_module() {
         ("selinuxLabel", "system_u:system_r:container_t:s0", "selinux", "--process-label"),
     ] {
         if modules.contains(module) {
-            println!("skipped: needs a kernel without {module}");
+            crate::skip(&format!("needs a kernel without {module}"));
             continue;
         }
         let bundle = Bundle::new(&["exit", "0"]).with(|spec| spec["process"][field] = json!(value));
@@ -185,7 +185,7 @@ fn rdt_that_is_not_there_is_not_changed() {
 
 fn rdt_needs_resctrl() {
     if std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(" - resctrl ") {
-        return println!("skipped: needs a host without resctrl");
+        return crate::skip("needs a host without resctrl");
     }
     refused(|spec| spec["linux"]["intelRdt"] = json!({"closID": "gold"}), "linux.intelRdt: there is no resctrl mounted");
     refused(|spec| spec["linux"]["intelRdt"] = json!({}), "linux.intelRdt: there is no resctrl mounted");
@@ -193,7 +193,7 @@ fn rdt_needs_resctrl() {
 
 fn a_mount_label_needs_selinux() {
     if std::path::Path::new("/sys/fs/selinux").exists() {
-        return println!("skipped: needs a host without SELinux");
+        return crate::skip("needs a host without SELinux");
     }
     refused(|spec| spec["linux"]["mountLabel"] = json!("system_u:object_r:x:s0"), "linux.mountLabel");
 }

@@ -32,7 +32,7 @@ pub fn knows(version: &str) -> bool {
     let numbers = |text: &str| text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect::<Vec<u32>>();
     let known = numbers(features["ociVersionMax"].as_str().unwrap_or_default()) >= numbers(version);
     if !known {
-        println!("skipped: needs runtime-spec {version}");
+        crate::skip(&format!("needs runtime-spec {version}"));
     }
     known
 }
@@ -280,7 +280,7 @@ pub fn counts(what: &str) -> bool {
     let v2 = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     let there = Path::new("/sys/fs/cgroup").join(what).exists() || v2.split_whitespace().any(|controller| controller == what);
     if !there {
-        println!("skipped: no {what} controller");
+        crate::skip(&format!("no {what} controller"));
     }
     there
 }

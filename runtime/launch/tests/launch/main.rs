@@ -49,7 +49,7 @@ fn main() {
         }
         println!("test {name} ... {}", if ended == Ended::Exited(0) { "ok".to_owned() } else { format!("FAILED ({ended:?})") });
     }
-    println!("\n{passed} passed, {failed} failed");
+    println!("\nlaunch: {passed} passed, {failed} failed");
     if failed > 0 {
         std::process::exit(1);
     }
