@@ -330,18 +330,20 @@ fn checkpoint_flags_act_or_are_refused() {
     let (bundle, criu) = with_fake("fine", &["wait"]);
     bundle.ok(&["run", "-d", "ID"]);
     for (flags, text) in [
-        (&["--parent-path", "/absolute"][..], "--parent-path must be relative"),
-        (&["--parent-path", "../none"], "invalid --parent-path"),
-        (&["--page-server", "1.2.3.4"], "is not ADDRESS:PORT"),
+        (&["--page-server", "1.2.3.4"][..], "is not ADDRESS:PORT"),
         (&["--empty-ns", "pid"], "namespace \"pid\" is not supported"),
         (&["--manage-cgroups-mode", "half"], "--manage-cgroups-mode: \"half\""),
         (&["--status-fd", "1"], "only of use with --lazy-pages"),
         (&["--lazy-pages", "--status-fd", "99"], "invalid --status-fd argument 99"),
         (&["--no-such"], "flag provided but not defined"),
+        (&["--parent-path", "/absolute"], "--parent-path must be relative"),
+        // It is looked for beside the images, so their folder is made first.
+        (&["--parent-path", "../none"], "invalid --parent-path"),
     ] {
         let said = call(&bundle, &criu, &[&["checkpoint", "--image-path", "BUNDLE/images"], flags, &["ID"]].concat());
         assert!(said.code == Some(1) && said.err.contains(text), "{flags:?}: {said:?}");
         assert_eq!(bundle.status(), "running");
+        assert!(flags[0] == "--parent-path" || !bundle.path("images").exists(), "{flags:?}");
     }
     let said = call(&bundle, &criu, &["restore", "--no-pivot", "--image-path", "BUNDLE/images", "other"]);
     assert!(said.code == Some(1) && said.err.contains("--no-pivot is not supported"), "{said:?}");

@@ -45,6 +45,8 @@ pub(crate) struct Images {
 impl Images {
     /// Opens the folders that the flags name. Those that are to be written to are made.
     pub(crate) fn open(args: &Args, log: &str, write: bool) -> Result<Images> {
+        // Before anything is made.
+        cgroups(args)?;
         let given = args.get("image-path").filter(|path| !path.is_empty()).unwrap_or("checkpoint");
         let path = std::path::absolute(given).doing(|| "--image-path")?;
         if write {
@@ -63,12 +65,6 @@ impl Images {
 
     /// What the flags of both verbs ask for.
     pub(crate) fn options(&self, args: &Args) -> Result<Options> {
-        let mode = args.get("manage-cgroups-mode").unwrap_or_default();
-        for namespace in args.all("empty-ns") {
-            if namespace != "network" {
-                return Err(Failed::new(format!("--empty-ns: namespace {namespace:?} is not supported: only network is")));
-            }
-        }
         Ok(Options {
             images: self.folder.as_raw_fd(),
             work: self.work.as_ref().map(AsRawFd::as_raw_fd),
@@ -81,8 +77,7 @@ impl Images {
             lazy_pages: args.on("lazy-pages"),
             // Devices and addresses are somebody else's business, as with runc.
             empty_namespaces: NET,
-            cgroups: CgroupMode::parse(mode)
-                .ok_or_else(|| Failed::new(format!("--manage-cgroups-mode: {mode:?} is not soft, full, strict or ignore")))?,
+            cgroups: cgroups(args)?,
             ..Options::default()
         })
     }
@@ -98,6 +93,16 @@ impl Images {
         }
         failed
     }
+}
+
+/// What becomes of cgroups. Of namespaces only that of the network is left out.
+fn cgroups(args: &Args) -> Result<CgroupMode> {
+    if let Some(namespace) = args.all("empty-ns").find(|namespace| *namespace != "network") {
+        return Err(Failed::new(format!("--empty-ns: namespace {namespace:?} is not supported: only network is")));
+    }
+    let mode = args.get("manage-cgroups-mode").unwrap_or_default();
+    CgroupMode::parse(mode)
+        .ok_or_else(|| Failed::new(format!("--manage-cgroups-mode: {mode:?} is not soft, full, strict or ignore")))
 }
 
 fn make(path: &Path) -> std::io::Result<()> {
