@@ -20,6 +20,7 @@ mod idmap;
 mod input;
 mod kill;
 mod known;
+mod labels;
 mod life;
 mod mounts;
 mod namespaces;
@@ -70,6 +71,7 @@ fn main() {
         life::CHECKS,
         exec::CHECKS,
         fields::CHECKS,
+        labels::CHECKS,
         confine::CHECKS,
         streams::CHECKS,
         report::CHECKS,
