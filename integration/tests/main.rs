@@ -28,6 +28,7 @@ mod mount;
 mod mounts;
 mod named_volumes;
 mod networks;
+mod pods;
 mod ports;
 mod ps;
 mod pull;
@@ -71,5 +72,5 @@ fn main() -> ExitCode {
         build::TESTS,
         lines::TESTS,
     ];
-    runner::main(&[ours.as_slice(), callers::TESTS].concat())
+    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS].concat())
 }

@@ -43,7 +43,9 @@ pub mod rdt;
 pub mod seccomp;
 mod shared;
 
-pub use compile::{Compiled, IdMap, IdRange, MountParts, Source, Users, compile, compile_process, mount_options, mount_parts};
+pub use compile::{
+    Compiled, IdMap, IdRange, MountParts, Source, Users, compile, compile_process, mount_options, mount_parts, sysctls,
+};
 pub use error::Error;
 pub use host::Host;
 pub use prepare::{Late, prepare, prepare_late, prepare_with};

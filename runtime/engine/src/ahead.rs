@@ -43,7 +43,7 @@ impl Engine {
 impl Ahead {
     pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode) -> Result<Ahead, Error> {
         let (config, named, network) = (config.clone(), id.clone(), network.clone());
-        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(&network) };
+        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(&config, &network) };
         let thread = Builder::new().name("ahead".to_owned()).spawn(work);
         let thread = thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
         Ok(Ahead { id, thread })

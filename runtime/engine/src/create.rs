@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, mounts, names, network, overlay, state, volume};
+use crate::{Engine, Error, mounts, names, network, overlay, pod, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -40,6 +40,8 @@ impl Engine {
     }
 
     fn create_id(&self, id: String, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
+        let within = pod::within(&self.config, request)?;
+        let request = &*within.request;
         let name = match &request.name {
             Some(name) => name.clone(),
             None => names::made_up(&id),
@@ -66,7 +68,9 @@ impl Engine {
             }
         }
         network::check(&self.config, &record)?;
-        let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record))?;
+        within.note(&self.config, &record.id)?;
+        let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record));
+        let folder = folder.inspect_err(|_| pod::forget(&self.config, record.pod.as_ref(), &record.id))?;
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
@@ -114,6 +118,7 @@ impl Folder {
         let _ = sys::fs::open_dir(config.containers()).and_then(|all| sys::fs::remove_tree(all, &record.id));
         volume::release(config, record);
         let _ = volume::release_own(config, record);
+        pod::forget(config, record.pod.as_ref(), &record.id);
         error
     }
 

@@ -24,6 +24,28 @@ pub enum Error {
         /// Who has it.
         id: String,
     },
+    /// No pod has this id or beginning of an id.
+    #[error("no such pod: {0}")]
+    NoSuchPod(String),
+    /// Several ids of pods begin like this.
+    #[error("{prefix:?} is the beginning of {count} pod ids: give more of it")]
+    AmbiguousPod {
+        /// What was given.
+        prefix: String,
+        /// How many match.
+        count: usize,
+    },
+    /// Another pod has this identity: name, namespace, uid and attempt.
+    #[error("pod {name} exists already as {id}")]
+    PodExists {
+        /// The pod's name.
+        name: String,
+        /// The whole id of the one that is there.
+        id: String,
+    },
+    /// The verb needs a pod whose namespaces are there.
+    #[error("pod {0} is not ready: it was stopped, or the host was restarted")]
+    PodNotReady(String),
     /// No network has this name, id or beginning of an id.
     #[error("no such network: {0}")]
     NoSuchNetwork(String),

@@ -10,13 +10,14 @@ use sys::Call;
 use crate::error::During;
 use crate::request::Sharing;
 use crate::wait::open_process;
-use crate::{Engine, Error, Record, names};
+use crate::{Engine, Error, Record, names, pod};
 
 /// What a container joins.
 #[derive(Debug, Default)]
 pub(crate) struct Joined {
     pub(crate) ipc: Option<OwnedFd>,
     pub(crate) pid: Option<OwnedFd>,
+    pub(crate) uts: Option<OwnedFd>,
     /// The other one's `/dev/shm`, which belongs to its memory that is shared.
     pub(crate) shm: Option<OwnedFd>,
 }
@@ -35,6 +36,14 @@ impl Engine {
     /// [`Error::NotRunning`] names the other container.
     pub(crate) fn joined(&self, record: &Record) -> Result<Joined, Error> {
         let mut joined = Joined::default();
+        pod::still_ready(&self.config, record)?;
+        if let Sharing::Pod(pod) = &record.namespaces.uts {
+            joined.uts = Some(self.pinned(pod, "uts")?);
+        }
+        if let Sharing::Pod(pod) = &record.namespaces.ipc {
+            joined.ipc = Some(self.pinned(pod, "ipc")?);
+            joined.shm = Some(self.memory_of(pod)?);
+        }
         if let Sharing::Container(other) = &record.namespaces.pid {
             joined.pid = Some(self.namespace_of(other, "pid")?.0);
         }
@@ -43,6 +52,20 @@ impl Engine {
             (joined.ipc, joined.shm) = (Some(ipc), shm);
         }
         Ok(joined)
+    }
+
+    /// A namespace that a pod keeps.
+    fn pinned(&self, pod: &str, name: &str) -> Result<OwnedFd, Error> {
+        let path = pod::pinned(&self.config, pod, name);
+        let opened = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"));
+        opened.during(|| format!("join the {name} namespace of pod {}", &pod[..12]))
+    }
+
+    /// A tree of a pod's shared memory.
+    fn memory_of(&self, pod: &str) -> Result<OwnedFd, Error> {
+        let path = pod::pinned(&self.config, pod, "shm");
+        let tree = open_tree(CWD, &path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
+        tree.call(|| format!("open_tree({path:?})")).during(|| format!("share the memory of pod {}", &pod[..12]))
     }
 
     /// A namespace of a running container, and with that for shared memory its `/dev/shm`.

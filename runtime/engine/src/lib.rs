@@ -17,6 +17,7 @@
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! volumes/NAME/    files that outlive containers                                              volume/
+//! pods/ID/         namespaces that containers share, without a process                     pod/
 //! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
@@ -50,6 +51,7 @@ mod names;
 mod network;
 mod overlay;
 mod pause;
+mod pod;
 mod prepare;
 mod processes;
 mod record;
@@ -84,6 +86,7 @@ pub use launch::{Exit, Health, HealthState, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
+pub use pod::{Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing};
 pub use record::{ImageRecord, Record};
 pub use request::*;
 pub use session::{Happening, Session};

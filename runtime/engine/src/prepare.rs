@@ -49,12 +49,13 @@ impl Engine {
         let network = attached.or(network).ok_or_else(other)??;
         let Local { rootfs, identity, host, cgroup, devices } = local?;
         let state = network.state();
-        let files = match &record.network {
+        let files = match (&record.pod, &record.network) {
+            (Some(member), _) => self.config.pod(&member.pod),
             // What one writes there the other shall read, as with Docker.
-            NetworkMode::Container(other) => self.config.container(other),
-            _ => self.config.container(&record.id),
+            (None, NetworkMode::Container(other)) => self.config.container(other),
+            (None, _) => self.config.container(&record.id),
         };
-        if !matches!(network, Network::Shared(_)) {
+        if record.pod.is_none() && !matches!(network, Network::Shared(_)) {
             runtime::write_files(&self.config, record, state, &files)?;
         }
         if let Some(state) = state {

@@ -91,6 +91,9 @@ pub struct Record {
     /// What is set for it.
     #[serde(default)]
     pub tuning: Tuning,
+    /// The pod that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<crate::PodMember>,
 }
 
 /// The image behind a container, by content: it stays right when names move.
@@ -182,6 +185,7 @@ impl Record {
             health: HealthRecord::merge(&request.health, config.healthcheck.as_ref())?,
             namespaces: request.namespaces.clone(),
             tuning: request.tuning.clone(),
+            pod: request.pod.clone(),
         })
     }
 

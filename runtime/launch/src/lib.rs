@@ -65,6 +65,7 @@ mod steps;
 mod users;
 
 pub use attributes::Attributes;
+pub use child::set_sysctls;
 pub use create::{Created, Inherited, Running, Stages, Stdio, Target, create, create_meanwhile, create_with};
 pub use exec::{Executed, exec, exec_with};
 pub use failure::{Failure, Kind, Parts, Stage};

@@ -23,6 +23,7 @@ pub(crate) use namespaces::name as namespace_name;
 #[cfg(any(test, fuzzing))]
 pub(crate) use options::check as check_options;
 pub use options::{Parts as MountParts, known as mount_options, parts as mount_parts};
+pub use sysctl::sysctls;
 
 #[cfg(test)]
 pub(crate) use tests::full;

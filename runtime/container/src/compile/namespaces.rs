@@ -61,7 +61,7 @@ pub(super) fn namespaces(spec: &Spec, linux: &Linux, host: &Host, build: &mut Bu
     let mut own = Namespaces::default();
     let hostname = filled(spec.hostname());
     let domainname = filled(spec.domainname());
-    let sysctls = sysctl::sysctls(linux)?;
+    let sysctls = sysctl::sysctls(linux.sysctl().iter().flatten())?;
     let mut needed: Vec<(u64, String)> = sysctls.iter().map(|(key, _, flag)| (*flag, format!("linux.sysctl.{key}"))).collect();
     needed.extend(hostname.iter().map(|_| (UTS, "hostname".to_owned())));
     needed.extend(domainname.iter().map(|_| (UTS, "domainname".to_owned())));

@@ -1,7 +1,5 @@
 //! Kernel settings: only those that belong to a namespace.
 
-use oci_spec::runtime::Linux;
-
 use super::namespaces::{IPC, NETWORK, USER, UTS};
 use crate::Error;
 
@@ -18,11 +16,14 @@ const IN_IPC: [&str; 9] = [
     "kernel.msg_next_id",
 ];
 
-/// Checks `linux.sysctl`. Each comes with the flag of the namespace it belongs to, sorted by name: the map has no order, and two
-/// compilations of one configuration must be equal.
-pub(super) fn sysctls(linux: &Linux) -> Result<Vec<(String, String, u64)>, Error> {
+/// Checks `linux.sysctl`. Each comes with the `CLONE_NEW*` flag of the namespace that it belongs to, sorted by name: a map may have no order, and
+/// two compilations of one configuration must be equal.
+///
+/// # Errors
+/// [`Error::Invalid`] for what is no setting, or one of the whole host.
+pub fn sysctls<'a>(settings: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<Vec<(String, String, u64)>, Error> {
     let mut all = Vec::new();
-    for (key, value) in linux.sysctl().iter().flatten() {
+    for (key, value) in settings {
         let field = || format!("linux.sysctl.{key}");
         let dotted = dotted(key);
         if key.is_empty() || key.split('/').any(|part| matches!(part, "" | "." | "..")) || dotted.contains("..") {

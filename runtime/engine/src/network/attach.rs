@@ -7,7 +7,7 @@ use super::state::{EndpointState, NetworkState};
 use super::store::{self, Held};
 use crate::config::Config;
 use crate::request::{Endpoint, NetworkMode, Port};
-use crate::{Error, Record, state, wait};
+use crate::{Error, Record, pod, state, wait};
 
 /// What a container's processes see of networks.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Network {
     Alone(OwnedFd),
     /// Another container's.
     Shared(OwnedFd),
+    /// A pod's, where it is pinned.
+    Pinned(PathBuf),
     /// Addresses on bridges.
     Bridge {
         /// The namespace and what must be undone.
@@ -32,8 +34,9 @@ pub(crate) enum Network {
 
 impl Network {
     /// Makes one that needs nothing but its mode. The calling thread may end up in it, so it must be one made for this.
-    pub(crate) fn alone(mode: &NetworkMode) -> Option<Result<Network, Error>> {
+    pub(crate) fn alone(config: &Config, mode: &NetworkMode) -> Option<Result<Network, Error>> {
         match mode {
+            NetworkMode::Pod(pod) => Some(Ok(Network::Pinned(pod::pinned(config, pod, "net")))),
             NetworkMode::Host => Some(Ok(Network::Host)),
             NetworkMode::None => Some(net::isolated().map(Network::Alone).map_err(Error::Network)),
             NetworkMode::Bridge | NetworkMode::Container(_) => None,
@@ -70,6 +73,7 @@ impl Network {
     pub(crate) fn namespace(&self) -> Option<PathBuf> {
         let netns = match self {
             Network::Host => return None,
+            Network::Pinned(path) => return Some(path.clone()),
             Network::Alone(netns) | Network::Shared(netns) => netns,
             Network::Bridge { attached, .. } => &attached.netns,
         };

@@ -73,7 +73,7 @@ impl Engine {
         let container = state::load(&self.config, &id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?;
         match container.record.network {
             NetworkMode::Bridge | NetworkMode::None => Ok((lock, container)),
-            NetworkMode::Host | NetworkMode::Container(_) => {
+            NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Pod(_) => {
                 let what = format!("connect container {}", container.record.name);
                 Err(Error::Invalid { what, why: "its network is not its own".to_owned() })
             }

@@ -16,6 +16,8 @@ pub enum Sharing {
     Host,
     /// It is that of another container, which must run.
     Container(String),
+    /// It is that of the pod that the container is in, by its id.
+    Pod(String),
 }
 
 /// The namespaces that a container may share. Its mounts are always its own.

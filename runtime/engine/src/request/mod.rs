@@ -83,4 +83,7 @@ pub struct CreateRequest {
     pub namespaces: Namespaces,
     /// What is set for it.
     pub tuning: Tuning,
+    /// The pod that it is in. Its network, its host name, its shared memory and the place of its cgroup are the pod's then, and what is asked
+    /// for of that does not count.
+    pub pod: Option<crate::PodMember>,
 }

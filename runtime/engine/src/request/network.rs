@@ -18,6 +18,8 @@ pub enum NetworkMode {
     None,
     /// That of another container, by its id.
     Container(String),
+    /// That of the pod that the container is in, by its id.
+    Pod(String),
 }
 
 /// How a container finds others by name. Empty means: as the host does.

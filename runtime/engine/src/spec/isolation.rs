@@ -19,7 +19,7 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     if tuning.init && request.mounts.iter().any(|mount| mount.target == Path::new("/dev")) {
         return invalid("--init", "it is mounted in /dev, which must be the container's own");
     }
-    let network = matches!(request.network, NetworkMode::Host | NetworkMode::Container(_));
+    let network = matches!(request.network, NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Pod(_));
     if let Some(key) = tuning.sysctls.keys().find(|key| network && key.starts_with("net.")) {
         return invalid(&format!("--sysctl {key}"), "it would be the host's own with --network host");
     }
@@ -42,7 +42,7 @@ pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joine
     for (kind, sharing, path) in [
         (Pid, &own.pid, Joined::path(&joined.pid)),
         (Ipc, &own.ipc, Joined::path(&joined.ipc)),
-        (Uts, &own.uts, None),
+        (Uts, &own.uts, Joined::path(&joined.uts)),
         (Cgroup, &own.cgroup, None),
     ] {
         if *sharing != Sharing::Host {

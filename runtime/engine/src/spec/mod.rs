@@ -17,7 +17,7 @@ use oci_spec::runtime::{Linux, Root, Spec};
 pub(crate) use health::health;
 pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};
-pub(crate) use mounts::shared;
+pub(crate) use mounts::{NETWORK_SYSCTLS, shared};
 use process::process;
 pub(crate) use process::{exec, filter};
 
@@ -54,7 +54,8 @@ pub(crate) fn spec(record: &Record, facts: Facts<'_>) -> Result<Spec, Error> {
     spec.set_root(Some(root));
     // The type has a name by default.
     spec.set_hostname(None);
-    if record.namespaces.uts != Sharing::Host {
+    // A pod's has its name.
+    if !matches!(record.namespaces.uts, Sharing::Host | Sharing::Pod(_)) {
         spec.set_hostname(Some(record.hostname.clone()));
         spec.set_domainname(record.tuning.domainname.clone());
     }

@@ -59,7 +59,7 @@ fn shared_memory(record: &Record, files: &Path, all: &mut Vec<Mount>) {
     let places: &[(&str, std::path::PathBuf)] = match record.namespaces.ipc {
         Sharing::Own => return,
         Sharing::Host => &[("/dev/shm", "/dev/shm".into()), ("/dev/mqueue", "/dev/mqueue".into())],
-        Sharing::Container(_) => &[("/dev/shm", shared(files))],
+        Sharing::Container(_) | Sharing::Pod(_) => &[("/dev/shm", shared(files))],
     };
     for (target, source) in places.iter().filter(|(_, source)| source.starts_with(files) || source.exists()) {
         all.retain(|mount| mount.destination() != Path::new(target));
@@ -127,15 +127,16 @@ pub(super) const MASKED: [&str; 12] = [
 /// Files of procfs that change the host.
 pub(super) const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.
+pub(crate) const NETWORK_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+
 /// Only a container with its own network may change the network's settings, and then only harmless ones by itself; what the user sets comes
 /// on top.
 pub(super) fn sysctls(record: &Record) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    if !matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
-        // Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.
-        for (key, value) in [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")] {
-            all.insert(key.to_owned(), value.to_owned());
-        }
+    if matches!(record.network, NetworkMode::Bridge | NetworkMode::None) {
+        all.extend(NETWORK_SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
     all.extend(record.tuning.sysctls.clone());
     all

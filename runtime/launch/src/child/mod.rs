@@ -13,4 +13,5 @@ pub(crate) mod stem;
 pub(crate) mod terminal;
 mod users;
 
+pub use procfs::set as set_sysctls;
 pub(crate) use root::{attach_at, clone_tree};

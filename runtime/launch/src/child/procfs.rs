@@ -32,8 +32,11 @@ pub(super) fn writable(path: &str) -> sys::Result<OwnedFd> {
     }
 }
 
-/// Writes kernel settings of the caller's own namespaces.
-pub(crate) fn set(settings: &[(String, String)]) -> Result<(), Failure> {
+/// Writes kernel settings of the calling thread's own namespaces: keys with dots or slashes, and values.
+///
+/// # Errors
+/// The kernel has no such setting, or refuses the value.
+pub fn set(settings: &[(String, String)]) -> Result<(), Failure> {
     if settings.is_empty() {
         return Ok(());
     }

@@ -160,6 +160,7 @@ fn mode(record: &Record) -> String {
         NetworkMode::Host => "host".to_owned(),
         NetworkMode::None => "none".to_owned(),
         NetworkMode::Container(id) => format!("container:{id}"),
+        NetworkMode::Pod(id) => format!("pod:{id}"),
     }
 }
 
@@ -193,7 +194,7 @@ pub(crate) fn names(record: &Record, state: &NetworkState) -> Vec<String> {
         NetworkMode::Bridge => record.networks.iter().map(|end| end.network.clone()).collect(),
         NetworkMode::Host => vec!["host".to_owned()],
         NetworkMode::None => vec!["none".to_owned()],
-        NetworkMode::Container(_) => Vec::new(),
+        NetworkMode::Container(_) | NetworkMode::Pod(_) => Vec::new(),
     }
 }
 

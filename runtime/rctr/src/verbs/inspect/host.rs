@@ -10,6 +10,7 @@ pub(super) fn isolation(record: &Record) -> Value {
         Sharing::Own => own.to_owned(),
         Sharing::Host => "host".to_owned(),
         Sharing::Container(id) => format!("container:{id}"),
+        Sharing::Pod(id) => format!("pod:{id}"),
     };
     let devices = tuning.devices.iter().map(
         |device| json!({ "PathOnHost": device.host, "PathInContainer": device.container, "CgroupPermissions": device.access }),

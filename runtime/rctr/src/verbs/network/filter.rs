@@ -74,6 +74,6 @@ pub(super) fn uses(user: &Record, network: &NetworkRecord) -> bool {
         NetworkMode::Bridge => user.networks.iter().any(|end| end.network == network.name),
         NetworkMode::Host => network.name == "host",
         NetworkMode::None => network.name == "none",
-        NetworkMode::Container(_) => false,
+        NetworkMode::Container(_) | NetworkMode::Pod(_) => false,
     }
 }
