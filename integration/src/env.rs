@@ -326,19 +326,19 @@ impl Env {
     /// Waits, with a bound, for what nobody tells: the end of a clean-up that goes on in the background, say.
     ///
     /// # Panics
-    /// When it does not come true within ten seconds.
+    /// When it does not come true within a minute.
     #[track_caller]
     pub fn soon(&self, what: &str, is_so: impl FnMut() -> bool) {
-        assert!(within(Duration::from_secs(10), is_so), "not within ten seconds: {what}");
+        assert!(within(Duration::from_secs(60), is_so), "not within a minute: {what}");
     }
 
     /// As [`Env::nothing_left`], for a clean-up that goes on after the command has answered.
     ///
     /// # Panics
-    /// When something is left after ten seconds.
+    /// When something is left after a minute.
     #[track_caller]
     pub fn nothing_left_soon(&self) {
-        within(Duration::from_secs(10), || self.left().is_empty());
+        within(Duration::from_secs(60), || self.left().is_empty());
         self.nothing_left();
     }
 

@@ -80,7 +80,7 @@ fn stop_insists_after_the_time() {
     let start = std::time::Instant::now();
     t.rctr(["stop", "-t", "1", &id]).ok();
     let seconds = start.elapsed().as_secs_f32();
-    assert!((0.9..4.0).contains(&seconds), "{seconds}");
+    assert!((0.9..9.0).contains(&seconds), "{seconds}");
     assert_eq!(t.inspect(&id, "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
     t.rctr(["rm", &id]).ok();
     t.nothing_left();

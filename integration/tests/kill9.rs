@@ -13,7 +13,7 @@ fn moments(undisturbed: Duration) -> impl Iterator<Item = Duration> {
 }
 
 fn clean(t: &Env, moment: Duration) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         // what was half made may have no name yet, or no longer
         let _ = t.rctr(["rm", "-f", "app"]);

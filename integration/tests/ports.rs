@@ -94,7 +94,7 @@ fn published_udp() {
     t.wait_for_log(&id, "listening");
     for address in ["127.0.0.1".to_owned(), host_address(&t)] {
         let socket = UdpSocket::bind((if address == "127.0.0.1" { "127.0.0.1" } else { "0.0.0.0" }, 0)).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
         socket.connect((address.as_str(), port)).expect("an address");
         socket.send(b"ping").expect("sent");
         let mut buffer = [0; 16];

@@ -139,5 +139,5 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// Waits, with a bound, for what nobody tells.
 #[track_caller]
 pub(crate) fn soon(what: &str, is_so: impl FnMut() -> bool) {
-    assert!(within(std::time::Duration::from_secs(10), is_so), "not within ten seconds: {what}");
+    assert!(within(std::time::Duration::from_secs(60), is_so), "not within a minute: {what}");
 }

@@ -347,7 +347,7 @@ fn freezing_stops_and_thawing_goes_on() {
         cgroup::thaw(hierarchies, path).unwrap();
         let begun = Instant::now();
         while drain() == 0 {
-            assert!(begun.elapsed() < Duration::from_secs(5), "it does not go on");
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not go on");
             std::thread::yield_now();
         }
         // A frozen one can be killed.

@@ -154,7 +154,7 @@ async fn stalls() {
     })
     .await;
     let mut clock = Clock::new();
-    clock.patience.stall = Duration::from_millis(100);
+    clock.patience.stall = Duration::from_millis(500);
     assert_eq!(fetch(&server, &clock).await.unwrap(), content());
     assert_eq!(server.paths().len(), 2);
 }

@@ -163,7 +163,7 @@ fn resolve(name: &str) {
     query.extend_from_slice(&[0, 0, 1, 0, 1]);
     let mut answer = [0; 4096];
     let talk = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
         socket.connect((server.as_str(), 53))?;
         socket.send(&query)?;
         socket.recv(&mut answer)

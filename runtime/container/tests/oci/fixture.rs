@@ -266,9 +266,9 @@ fn uid(id: u32) -> rustix::process::Uid {
     rustix::process::Uid::from_raw(id)
 }
 
-/// Waits for something that another process does, for some seconds.
+/// Waits for something that another process does, for up to a minute.
 pub fn eventually(what: &str, is: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !is() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));

@@ -13,6 +13,7 @@ pub const CHECKS: &[Check] = &[
     ("apparmor_confines_further_processes", Of::Every, apparmor_confines_further_processes),
     ("apparmor_profiles_must_be_there", Of::Every, apparmor_profiles_must_be_there),
     ("apparmor_around_the_runtime", Of::Ours, apparmor_around_the_runtime),
+    ("selinux_labels_processes_and_mounts", Of::Every, selinux_labels_processes_and_mounts),
 ];
 
 /// Everything but one file.
@@ -115,4 +116,32 @@ fn apparmor_around_the_runtime() {
     around.args(["-p", "oci-test-around", "--"]).arg(inner.get_program()).args(inner.get_args()).current_dir(bundle.path(""));
     let said = bundle.said(&mut around);
     assert_eq!((said.code, said.out.trim()), (Some(0), "77"), "{said:?}");
+}
+
+/// Labels that any policy has. Whether it allows the change is for the policy; where it only notes, all is as asked.
+fn selinux_labels_processes_and_mounts() {
+    const PROCESS: &str = "system_u:system_r:kernel_t:s0";
+    const OTHER: &str = "system_u:system_r:init_t:s0";
+    const MOUNT: &str = "system_u:object_r:tmpfs_t:s0";
+    if !std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|enforce| enforce.trim() == "0") {
+        return crate::skip("needs a kernel with SELinux that does not enforce");
+    }
+    const LABEL: &[&str] = &["read", "/proc/self/attr/current"];
+    let with = |words: &[&str]| {
+        Bundle::new(words).with(|spec| {
+            spec["process"]["selinuxLabel"] = json!(PROCESS);
+            spec["linux"]["mountLabel"] = json!(MOUNT);
+        })
+    };
+    assert_eq!(with(LABEL).ok(&["run", "ID"]).trim_end_matches(['\0', '\n']), PROCESS);
+    let mounted = with(&["mounts", "/dev"]).ok(&["run", "ID"]);
+    assert!(mounted.contains(&format!("context={MOUNT}")) || mounted.contains(&format!("context=\"{MOUNT}\"")), "{mounted}");
+    let bundle = with(&["wait"]);
+    bundle.ok(&["run", "-d", "ID"]);
+    let exec = |flags: &[&str]| bundle.ok(&[&["exec"], flags, &["ID", "/probe"], LABEL].concat());
+    assert_eq!(exec(&[]).trim_end_matches(['\0', '\n']), PROCESS);
+    assert_eq!(exec(&["--process-label", OTHER]).trim_end_matches(['\0', '\n']), OTHER);
+    let bad = with(LABEL).with(|spec| spec["process"]["selinuxLabel"] = json!("nobody:knows:this:s0"));
+    bad.fails(&["run", "ID"], "nobody:knows:this:s0");
+    assert!(bad.left().is_empty());
 }

@@ -16,7 +16,7 @@ use sys::mount::Filesystem;
 use sys::ns::kind;
 
 /// Long enough for a machine that is busy, short enough to end a test that hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// False, with a visible line, where the test cannot be done.
 pub(crate) fn able() -> bool {

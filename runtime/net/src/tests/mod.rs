@@ -1,8 +1,8 @@
 //! Tests that need root: each plays a host in a network namespace of its own, so the real host gets nothing.
 
 mod attack;
+mod first;
 mod foreign;
-mod measure;
 mod names;
 mod networks;
 mod publish;

@@ -15,7 +15,7 @@ use crate::{Attached, Network, Port, Protocol, Wish, attach, leases, nft};
 
 pub(super) const NEWNET: i32 = 0x4000_0000;
 /// Long enough for a loaded machine, when an answer must come.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough to believe that none will.
 pub(super) const SILENCE: Duration = Duration::from_millis(300);
 

@@ -70,7 +70,7 @@ fn what_is_to_be_done_about_an_unwell_container_is_done() {
     check(&host, &[&sick("restart")[..], &["--stop-timeout", "0"], &sleep].concat());
     let begin = std::time::Instant::now();
     while inspect(&host, "{{.RestartCount}}") == "0" {
-        assert!(begin.elapsed().as_secs() < 20, "it was not restarted");
+        assert!(begin.elapsed().as_secs() < 100, "it was not restarted");
     }
     host.rctr(&["rm", "-f", "app"]).ok();
     host.nothing_left();

@@ -19,7 +19,7 @@ fn until(host: &Host, name: &str, template: &str, wanted: impl Fn(&str) -> bool)
         if wanted(&said) {
             return;
         }
-        assert!(begin.elapsed().as_secs() < 20, "{template} of {name} is still {said:?}");
+        assert!(begin.elapsed().as_secs() < 100, "{template} of {name} is still {said:?}");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
