@@ -1,0 +1,123 @@
+//! Patches on real kinds.
+
+use serde_json::{Value, json};
+
+use super::{Writer, apply, strategic, track};
+use crate::kinds::deployment::DEPLOYMENT;
+use crate::kinds::pod::POD;
+use crate::meta::Time;
+
+fn patched(mut object: Value, patch: Value) -> Value {
+    strategic(&mut object, patch, POD.table).unwrap();
+    object
+}
+
+fn two() -> Value {
+    json!({"spec": {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}], "nodeName": "n"}})
+}
+
+#[test]
+fn entries_merge_by_their_key() {
+    let object = patched(
+        two(),
+        json!({"spec": {"containers": [{"name": "b", "image": "y:2"}, {"name": "c", "image": "z"}], "nodeName": null}}),
+    );
+    assert_eq!(
+        object,
+        json!({"spec": {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:2"}, {"name": "c", "image": "z"}]}})
+    );
+}
+
+#[test]
+fn directives_are_obeyed() {
+    let object = patched(two(), json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}));
+    assert_eq!(object["spec"]["containers"], json!([{"name": "b", "image": "y:1"}]));
+    let object = patched(two(), json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}));
+    assert_eq!(object["spec"]["containers"], json!([{"name": "c"}]));
+    let object = patched(
+        two(),
+        json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a", "image": "x:2"}]}}),
+    );
+    assert_eq!(object["spec"]["containers"], json!([{"name": "b", "image": "y:1"}, {"name": "a", "image": "x:2"}]));
+    let object = patched(two(), json!({"spec": {"$patch": "replace", "nodeName": "m"}}));
+    assert_eq!(object, json!({"spec": {"nodeName": "m"}}));
+    let object = patched(two(), json!({"spec": {"$retainKeys": ["nodeName"], "nodeName": "m"}}));
+    assert_eq!(object, json!({"spec": {"nodeName": "m"}}));
+    let held = json!({"metadata": {"finalizers": ["a/b", "c/d"]}});
+    let object = patched(held.clone(), json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/b"]}}));
+    assert_eq!(object["metadata"]["finalizers"], json!(["c/d"]));
+    let object = patched(held, json!({"metadata": {"finalizers": ["e/f"]}}));
+    assert_eq!(object["metadata"]["finalizers"], json!(["a/b", "c/d", "e/f"]));
+}
+
+#[test]
+fn patches_that_make_no_sense_are_refused() {
+    for bad in [
+        json!([]),
+        json!({"$patch": "x"}),
+        json!({"spec": {"containers": [{"image": "x"}]}}),
+        json!({"spec": {"containers": ["x"]}}),
+    ] {
+        assert!(strategic(&mut two(), bad.clone(), POD.table).is_err(), "{bad}");
+    }
+}
+
+fn by(manager: &str) -> Writer {
+    Writer { manager: manager.into(), api_version: "apps/v1".into(), subresource: String::new() }
+}
+
+fn web(replicas: Option<i32>, image: &str) -> Value {
+    let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"a": "b"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    if let Some(replicas) = replicas {
+        object["spec"]["replicas"] = replicas.into();
+    }
+    object
+}
+
+fn applied(live: Option<&Value>, config: &Value, manager: &str, force: bool) -> Result<Value, super::Conflicts> {
+    apply(live, config, DEPLOYMENT.table, &by(manager), force, Time::default()).map(|a| a.object)
+}
+
+#[test]
+fn an_apply_owns_what_it_says_and_removes_what_it_says_no_longer() {
+    let first = applied(None, &web(Some(3), "x:1"), "me", false).unwrap();
+    let fields = &first["metadata"]["managedFields"][0]["fieldsV1"];
+    assert_eq!(
+        fields["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"c\"}"],
+        json!({"f:image": {}, "f:name": {}, ".": {}})
+    );
+    let second = applied(Some(&first), &web(None, "x:2"), "me", false).unwrap();
+    assert_eq!(second["spec"].get("replicas"), None);
+    assert_eq!(second["spec"]["template"]["spec"]["containers"][0]["image"], "x:2");
+    let mut empty = web(None, "x:2");
+    empty["spec"]["template"]["spec"]["containers"] = json!([]);
+    let third = applied(Some(&second), &empty, "me", false).unwrap();
+    assert_eq!(third["spec"].get("template"), None);
+}
+
+#[test]
+fn others_fields_are_conflicts_until_forced() {
+    let first = applied(None, &web(Some(3), "x:1"), "me", false).unwrap();
+    let mut scaled = first.clone();
+    scaled["spec"]["replicas"] = 5.into();
+    track(Some(&first), &mut scaled, DEPLOYMENT.table, &by("scaler"), Time::default());
+    let conflicts = applied(Some(&scaled), &web(Some(3), "x:1"), "me", false).unwrap_err();
+    assert_eq!(conflicts, [("\"scaler\" using apps/v1".to_string(), ".spec.replicas".to_string())]);
+    // the same value is no conflict: both own it
+    let shared = applied(Some(&scaled), &web(Some(5), "x:1"), "me", false).unwrap();
+    assert_eq!(shared["metadata"]["managedFields"].as_array().unwrap().len(), 2);
+    let forced = applied(Some(&scaled), &web(Some(3), "x:1"), "me", true).unwrap();
+    assert_eq!((&forced["spec"]["replicas"], forced["metadata"]["managedFields"].as_array().unwrap().len()), (&json!(3), 1));
+    // what another still owns stays when I no longer say it
+    let left = applied(Some(&shared), &web(None, "x:1"), "me", false).unwrap();
+    assert_eq!(left["spec"]["replicas"], 5);
+}
+
+#[test]
+fn the_same_apply_twice_changes_nothing() {
+    let first = applied(None, &web(Some(3), "x:1"), "me", false).unwrap();
+    let again = apply(Some(&first), &web(Some(3), "x:1"), DEPLOYMENT.table, &by("me"), false, Time::now()).unwrap();
+    assert!(!again.changed);
+    assert_eq!(again.object, first);
+}
