@@ -116,6 +116,26 @@ impl Ground {
         self.contender(report::BARE, &words)
     }
 
+    /// `run -d` of a busybox that sleeps, and ends at once when it is asked to.
+    pub(crate) fn idle(&self, who: &str, name: &str) -> Contender {
+        let image = self.name(who, super::BUSYBOX);
+        let flags = ["run", "-d", "--name", name, "--stop-signal", "KILL"];
+        let more: &[&str] = if who == "podman" { &["--pids-limit", "0"] } else { &[] };
+        self.verb(who, flags[0], &[&flags[1..], more].concat(), &[image, "sleep".to_owned(), "1000000".to_owned()])
+    }
+
+    /// A verb with its flags and what follows them.
+    pub(crate) fn verb(&self, who: &str, verb: &str, flags: &[&str], rest: &[String]) -> Contender {
+        let begin: &[&str] = match who {
+            "ours" => &[&self.rctr],
+            "podman" => &["podman", "--cgroup-manager", "cgroupfs"],
+            other => &[other],
+        };
+        let words: Vec<&str> =
+            begin.iter().copied().chain([verb]).chain(flags.iter().copied()).chain(rest.iter().map(String::as_str)).collect();
+        self.contender(who, &words)
+    }
+
     /// A pull.
     pub(crate) fn pull(&self, who: &str, image: &str) -> Contender {
         let image = self.name(who, image);

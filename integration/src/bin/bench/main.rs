@@ -1,7 +1,7 @@
 //! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
 //!
 //! ```text
-//! bench run|pull|build|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! bench run|pull|build|density|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
 //! ```
 //!
 //! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
@@ -12,6 +12,7 @@
 mod build;
 mod contender;
 mod daemon;
+mod density;
 mod measure;
 mod oci;
 mod pull;
@@ -40,7 +41,7 @@ struct Args {
 impl Args {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let bench = words.next().context("bench run|pull|build|oci")?;
+        let bench = words.next().context("bench run|pull|build|density|oci")?;
         let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -80,7 +81,8 @@ fn main() -> Result<()> {
         "run" => &["docker", "podman"],
         "pull" => &pull::PEERS,
         "build" => &["docker", "podman", "buildah"],
-        other => bail!("{other}: there is run, pull, build and oci"),
+        "density" => &["docker", "podman"],
+        other => bail!("{other}: there is run, pull, build, density and oci"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
     let mut peers = ground.peers(known, args.peers.as_deref());
@@ -90,6 +92,10 @@ fn main() -> Result<()> {
         "build" => {
             present(&ground, &mut peers)?;
             build::rows(args.runs(15), &ground, &peers)?
+        }
+        "density" => {
+            present(&ground, &mut peers)?;
+            density::rows(if args.quick { 20 } else { 200 }, args.runs(5), &ground, &peers)?
         }
         _ => pull::rows(&args, &ground, &registry, storage.path(), &peers)?,
     };
