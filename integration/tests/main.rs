@@ -8,6 +8,7 @@ use integration::runner;
 
 mod apps;
 mod build;
+mod build_sources;
 mod callers;
 mod changes;
 mod cli;
@@ -33,6 +34,7 @@ mod ports;
 mod ps;
 mod pull;
 mod run;
+mod secrets;
 mod security;
 mod store;
 mod tree;
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         store::TESTS,
         apps::TESTS,
         build::TESTS,
+        build_sources::TESTS,
+        secrets::TESTS,
         lines::TESTS,
     ];
     runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS].concat())

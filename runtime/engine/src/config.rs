@@ -75,6 +75,11 @@ impl Config {
         self.root.join("volumes")
     }
 
+    /// The folder of secrets.
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
     /// The file that all events are appended to.
     pub(crate) fn events(&self) -> PathBuf {
         self.run.join(monitor::EVENTS)

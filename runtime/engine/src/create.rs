@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, mounts, names, network, overlay, pod, state, volume};
+use crate::{Engine, Error, mounts, names, network, overlay, pod, secret, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -67,6 +67,7 @@ impl Engine {
                 *other = names::resolve(&self.config, other)?;
             }
         }
+        secret::resolve(self, &mut record.secrets)?;
         network::check(&self.config, &record)?;
         within.note(&self.config, &record.id)?;
         let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record));

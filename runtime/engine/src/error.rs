@@ -74,6 +74,9 @@ pub enum Error {
     /// No volume has this name.
     #[error("no such volume: {0}")]
     NoSuchVolume(String),
+    /// No secret has this name or id.
+    #[error("no such secret: {0}")]
+    NoSuchSecret(String),
     /// Containers have the volume.
     #[error("the volume {name} is in use by {by}: remove what uses it first")]
     VolumeInUse {

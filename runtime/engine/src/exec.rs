@@ -8,7 +8,7 @@ use crate::record::check_workdir;
 use crate::session::Session;
 use crate::spec::{self, user};
 use crate::wait::open_process;
-use crate::{Container, Engine, Error, ExecRequest, Kind, Status, names};
+use crate::{Container, Engine, Error, ExecRequest, Kind, Status, names, secret};
 
 impl Engine {
     /// Runs another process in the container; the session is about that process. It returns when the program has been executed.
@@ -41,7 +41,7 @@ impl Engine {
         // Opened before this check, so the folder belongs to the process that the record means.
         drop(open_process(container).ok_or_else(not_running)?);
         let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user), &record.tuning.groups)?;
-        let process = spec::exec(record, request, &identity)?;
+        let process = spec::exec(record, request, &identity, secret::variables(self, record)?)?;
         let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
         let host = container::Host::gather().map_err(Error::Container)?;
         let process = container::compile_process(&process, seccomp.as_ref(), &host).map_err(Error::Container)?;

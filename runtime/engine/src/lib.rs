@@ -18,6 +18,7 @@
 //! names/NAME       -> ../containers/ID
 //! volumes/NAME/    files that outlive containers                                              volume/
 //! pods/ID/         namespaces that containers share, without a process                     pod/
+//! secrets/NAME     what no record has                                                         secret/
 //! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
@@ -61,6 +62,7 @@ mod rename;
 mod request;
 mod restart;
 mod runtime;
+mod secret;
 mod session;
 mod signals;
 mod size;
@@ -89,6 +91,7 @@ pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkS
 pub use pod::{Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing};
 pub use record::{ImageRecord, Record};
 pub use request::*;
+pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use start::{Attach, StartOptions};

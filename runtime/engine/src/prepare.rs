@@ -16,7 +16,7 @@ use crate::request::NetworkMode;
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, events, mounts, overlay, runtime, volume};
+use crate::{Engine, Error, Record, events, mounts, overlay, runtime, secret, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -72,7 +72,7 @@ impl Engine {
             init: &self.config.monitor,
             size: options.size,
         };
-        let spec = spec::spec(record, facts)?;
+        let spec = secret::shown(self, record, runtime, spec::spec(record, facts)?)?;
         let mut trees = mounts::open(self, record, &identity)?;
         trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
@@ -80,7 +80,7 @@ impl Engine {
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
-        launch.health = spec::health(record, &identity, &host)?;
+        launch.health = spec::health(record, &identity, &host, secret::variables(self, record)?)?;
         launch.own_mounts = own_mounts;
         Ok((monitor?, Prepared { launch, table, devices }))
     }

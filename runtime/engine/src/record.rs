@@ -8,7 +8,8 @@ use monitor::{OnFailure, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::request::{
-    CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, Security, Tuning, VolumesFrom,
+    CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, SecretUse, Security, Tuning,
+    VolumesFrom,
 };
 use crate::{Error, signals, spec};
 
@@ -94,6 +95,9 @@ pub struct Record {
     /// The pod that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<crate::PodMember>,
+    /// Secrets that it gets, without their bytes.
+    #[serde(default)]
+    pub secrets: Vec<SecretUse>,
 }
 
 /// The image behind a container, by content: it stays right when names move.
@@ -186,6 +190,7 @@ impl Record {
             namespaces: request.namespaces.clone(),
             tuning: request.tuning.clone(),
             pod: request.pod.clone(),
+            secrets: request.secrets.clone(),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause,
-    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, start, stats, stop, sync, system, tag, top,
+    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, secret, start, stats, stop, sync, system, tag, top,
     unmount, update, version, volume, wait,
 };
 
@@ -121,6 +121,8 @@ pub(crate) enum Verb {
     Registry(registry::Registry),
     #[command(subcommand)]
     Volume(volume::Verb),
+    #[command(subcommand)]
+    Secret(secret::Verb),
     Login(login::Args),
     Logout(logout::Args),
     Oci(oci::Args),
@@ -203,6 +205,7 @@ impl Verb {
             Verb::Builder(verb) => builder::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Volume(verb) => volume::run(context, verb),
+            Verb::Secret(verb) => secret::run(context, verb),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Oci(args) => oci::run(args),

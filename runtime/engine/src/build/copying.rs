@@ -8,9 +8,10 @@ use images::{Digest, Downloaded, LayerOptions, NewLayer};
 
 use super::dockerfile::{Copy, Mode};
 use super::failure::BuildError;
-use super::job::Job;
+use super::job::{Cloned, Job};
 use super::key::Key;
 use super::place::{self, Placing};
+use super::repository::Repository;
 use super::select::{Tree, Wanted};
 use super::state::State;
 use super::work::Work;
@@ -36,6 +37,10 @@ pub(super) struct CopyStep {
     unpack: Option<bool>,
     /// What is fetched has this digest.
     checksum: Option<Digest>,
+    /// What is fetched by git is of this commit, or one that begins so.
+    commit: Option<String>,
+    /// The `.git` of repositories is copied, too.
+    keep_git: bool,
     /// As the history shows it.
     pub(super) created_by: String,
 }
@@ -54,17 +59,16 @@ impl CopyStep {
                 format!("when using {verb} with more than one source file, the destination must be a directory and end with a /");
             return Err(BuildError::Invalid(problem));
         }
-        if let Some(source) = sources.iter().find(|source| add && is_repository(source)) {
-            return Err(BuildError::Invalid(format!(
-                "ADD {source}: repositories are not fetched by this build: use RUN git clone, or --build-context"
-            )));
-        }
-        let checksum = copy.checksum.as_ref().map(expand).transpose()?;
-        let checksum = checksum
-            .map(|text| text.parse::<Digest>().map_err(|error| BuildError::Invalid(format!("--checksum: {error}"))))
-            .transpose()?;
-        if checksum.is_some() && !(sources.len() == 1 && is_address(&sources[0])) {
-            return Err(BuildError::Invalid("--checksum is for one source that is an address".to_owned()));
+        let (mut checksum, mut commit) = (None, None);
+        if let Some(text) = copy.checksum.as_ref().map(expand).transpose()? {
+            match &sources[..] {
+                [only] if add && Repository::parse(only).is_some() => commit = Some(commit_prefix(&text)?),
+                [only] if is_address(only) => {
+                    let read = text.parse::<Digest>();
+                    checksum = Some(read.map_err(|error| BuildError::Invalid(format!("--checksum: {error}")))?);
+                }
+                _ => return Err(BuildError::Invalid("--checksum is for one source that is an address".to_owned())),
+            }
         }
         let mut documents = Vec::new();
         for heredoc in &copy.heredocs {
@@ -96,6 +100,8 @@ impl CopyStep {
             exclude,
             unpack,
             checksum,
+            commit,
+            keep_git: copy.keep_git_dir,
             created_by,
         })
     }
@@ -133,7 +139,15 @@ impl CopyStep {
             }
             None if self.sources.is_empty() => {}
             None => {
-                let (addresses, paths) = self.split();
+                let Sources { addresses, repositories, paths } = self.split()?;
+                for repository in &repositories {
+                    let cloned = self.cloned(job, repository)?;
+                    key.parts(["git", if self.keep_git { cloned.checkout.commit.as_str() } else { "" }]);
+                    // The files of `.git` have times in them: the commit stands for them.
+                    if !self.keep_git {
+                        cloned.tree.digest(&cloned.tree.select(&everything())?, &mut key)?;
+                    }
+                }
                 for address in addresses {
                     let fetched = job.fetch(&address)?;
                     self.check(&address, &fetched)?;
@@ -148,9 +162,27 @@ impl CopyStep {
         Ok(key.finish())
     }
 
-    /// Addresses and paths.
-    fn split(&self) -> (Vec<String>, Vec<String>) {
-        self.sources.iter().cloned().partition(|source| self.add && is_address(source))
+    fn split(&self) -> Result<Sources, BuildError> {
+        let mut all = Sources::default();
+        for source in &self.sources {
+            match Repository::parse(source).filter(|_| self.add && self.from.is_none()) {
+                Some(repository) => all.repositories.push(repository.map_err(BuildError::Invalid)?),
+                None if self.add && is_address(source) => all.addresses.push(source.clone()),
+                None => all.paths.push(source.clone()),
+            }
+        }
+        Ok(all)
+    }
+
+    fn cloned(&self, job: &Job<'_>, repository: &Repository) -> Result<Arc<Cloned>, BuildError> {
+        let cloned = job.checkout(repository, self.keep_git)?;
+        match &self.commit {
+            Some(expected) if !cloned.checkout.commit.starts_with(expected) => {
+                let found = &cloned.checkout.commit;
+                Err(BuildError::Invalid(format!("{}: it is commit {found}, not {expected}", repository.shown())))
+            }
+            _ => Ok(cloned),
+        }
     }
 
     fn check(&self, address: &str, fetched: &Downloaded) -> Result<(), BuildError> {
@@ -203,7 +235,12 @@ impl CopyStep {
         for (name, text) in &self.documents {
             placing.write(name, text.as_bytes(), 0o644, job.time())?;
         }
-        let (addresses, paths) = self.split();
+        let Sources { addresses, repositories, paths } = self.split()?;
+        for repository in &repositories {
+            let cloned = self.cloned(job, repository)?;
+            let all = cloned.tree.select(&Wanted { exclude: &self.exclude, ..everything() })?;
+            Placing { folder: true, ..placing }.copy(&cloned.tree, &all)?;
+        }
         for address in &addresses {
             self.add_fetched(job, address, &placing)?;
         }
@@ -274,10 +311,25 @@ fn is_address(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
-/// Whether a source is a repository of git.
-fn is_repository(source: &str) -> bool {
-    let path = source.split('#').next().unwrap_or_default();
-    ["git://", "ssh://", "git@"].iter().any(|scheme| source.starts_with(scheme)) || is_address(source) && path.ends_with(".git")
+/// Where the sources of an instruction are.
+#[derive(Debug, Default)]
+struct Sources {
+    addresses: Vec<String>,
+    repositories: Vec<Repository>,
+    paths: Vec<String>,
+}
+
+/// All that a tree has.
+fn everything() -> Wanted<'static> {
+    static TOP: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| [".".to_owned()]);
+    Wanted { sources: &*TOP, ..Wanted::default() }
+}
+
+/// The beginning of a commit's name.
+fn commit_prefix(text: &str) -> Result<String, BuildError> {
+    let fine = (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lower = fine.then(|| text.to_ascii_lowercase());
+    lower.ok_or_else(|| BuildError::Invalid(format!("--checksum {text:?}: of a repository it is a commit, of 7 or more digits")))
 }
 
 /// `WORKDIR`: the folder is made if it is not there.
@@ -351,9 +403,7 @@ mod tests {
     #[test]
     fn addresses_and_repositories() {
         assert!(is_address("https://a/b") && !is_address("a/b") && !is_address("ftp://a"));
-        for source in ["git@github.com:a/b.git", "https://a/b.git", "https://a/b.git#main:sub", "git://a/b", "ssh://a/b"] {
-            assert!(is_repository(source), "{source}");
-        }
-        assert!(!is_repository("https://a/b.tar.gz") && !is_repository("a.git"));
+        assert!(commit_prefix("ABCDEF0").is_ok_and(|text| text == "abcdef0"));
+        assert!(commit_prefix("abc").is_err() && commit_prefix("sha256:abc").is_err());
     }
 }

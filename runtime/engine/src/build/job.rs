@@ -13,6 +13,7 @@ use super::copying::{self, Copied};
 use super::dockerfile::{Base, Dockerfile, Globals, Ignore, Stages};
 use super::failure::{BuildError, BuildFailed, For};
 use super::key::Key;
+use super::repository::{Checkout, Repository};
 use super::request::{Bases, BuildRequest, NamedContext, Stop};
 use super::select::{Tree, Wanted};
 use super::stage;
@@ -61,6 +62,15 @@ pub(super) struct Job<'a> {
     folders: Mutex<BTreeMap<String, Arc<Tree>>>,
     /// What was fetched, by its address.
     files: Mutex<BTreeMap<String, Arc<Downloaded>>>,
+    /// Repositories, with and without their `.git`.
+    checkouts: Mutex<BTreeMap<(Repository, bool), Arc<Cloned>>>,
+}
+
+/// A repository that was fetched, opened.
+#[derive(Debug)]
+pub(super) struct Cloned {
+    pub(super) tree: Tree,
+    pub(super) checkout: Checkout,
 }
 
 #[derive(Default)]
@@ -105,6 +115,7 @@ impl Engine {
             images: Mutex::default(),
             folders: Mutex::default(),
             files: Mutex::default(),
+            checkouts: Mutex::default(),
         };
         job.run(&platform)
     }
@@ -336,6 +347,21 @@ impl Job<'_> {
         let file = Arc::new(file);
         files.insert(address.to_owned(), file.clone());
         Ok(file)
+    }
+
+    /// A repository, fetched once in a build.
+    pub(super) fn checkout(&self, repository: &Repository, keep: bool) -> Result<Arc<Cloned>, BuildError> {
+        let mut checkouts = lock(&self.checkouts);
+        let key = (repository.clone(), keep);
+        if let Some(known) = checkouts.get(&key) {
+            return Ok(known.clone());
+        }
+        let what = || format!("ADD {}", repository.shown());
+        let checkout = self.bases.checkout(repository, keep).map_err(|source| BuildError::Base(what(), source))?;
+        let root = sys::fs::open_dir(&checkout.folder).to(what)?;
+        let cloned = Arc::new(Cloned { tree: Tree { root, ignore: Ignore::default(), of_root: true }, checkout });
+        checkouts.insert(key, cloned.clone());
+        Ok(cloned)
     }
 
     /// The result of a stage that is done.

@@ -9,8 +9,9 @@ use images::{Downloaded, Image, Platform, Reference};
 use sys::Call;
 
 use super::dockerfile::Ignore;
+use super::repository::{Checkout, Repository};
 use crate::error::During;
-use crate::{Error, NetworkMode};
+use crate::{Error, HostEntry, NetworkMode, Resources, Ulimit};
 
 /// A build.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +50,23 @@ pub struct BuildRequest {
     pub epoch: Option<i64>,
     /// Whether the result becomes an image of the store; otherwise it is only built.
     pub image: bool,
+    /// What `RUN` has, and may use.
+    pub running: Running,
+}
+
+/// What all `RUN` of a build have, and what they may use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Running {
+    /// Lines of `/etc/hosts`.
+    pub hosts: Vec<HostEntry>,
+    /// Limits of processes.
+    pub ulimits: Vec<Ulimit>,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+    /// Limits of the container.
+    pub resources: Resources,
+    /// The cgroup above its own.
+    pub cgroup_parent: Option<String>,
 }
 
 /// What a name stands for beside the stages.
@@ -73,6 +91,12 @@ pub trait Bases: Sync {
     /// # Errors
     /// It cannot be fetched.
     fn fetch(&self, address: &str) -> Result<Downloaded, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// A repository's files; with `keep` its `.git`, too.
+    ///
+    /// # Errors
+    /// It cannot be fetched, or has not what is asked for.
+    fn checkout(&self, repository: &Repository, keep: bool) -> Result<Checkout, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// Ends a build from another thread.

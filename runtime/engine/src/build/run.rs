@@ -19,7 +19,10 @@ use super::job::{Job, Shown};
 use super::key::Key;
 use super::state::State;
 use super::work::Work;
-use crate::{Access, Attach, CreateRequest, Happening, Mount, MountSource, NetworkMode, Security, StartOptions};
+use crate::{
+    Access, Attach, CreateRequest, Dns, Happening, Mount, MountSource, NetworkMode, SecretPlace, SecretUse, Security, StartOptions,
+    Tuning,
+};
 
 /// The label of a build's containers; its value is the number of the process that builds.
 pub(crate) const LABEL: &str = "dev.rctr.build";
@@ -104,6 +107,9 @@ impl RunStep {
         key.parts(&self.env);
         key.parts([&self.workdir, &self.user]);
         key.part(format!("{:?} {}", self.network, self.insecure));
+        // How much it may use does not change what it makes.
+        let running = &job.request.running;
+        key.part(format!("{:?} {:?} {:?}", running.hosts, running.ulimits, running.shm_size));
         for mount in &self.mounts {
             key.part(format!("{mount:?}"));
             if mount.kind == MountKind::Bind {
@@ -134,6 +140,7 @@ impl RunStep {
         }
         let targets: Vec<PathBuf> = mounted.targets();
         let missing = missing(state, job, &targets)?;
+        let running = &job.request.running;
         let request = CreateRequest {
             image: "build".to_owned(),
             entrypoint: Some(self.argv.clone()),
@@ -147,6 +154,11 @@ impl RunStep {
             security: Security { privileged: self.insecure, ..Security::default() },
             remove: true,
             upper: Some(upper.folder().to_owned()),
+            secrets: mounted.secrets.clone(),
+            shm_size: running.shm_size,
+            resources: running.resources.clone(),
+            dns: Dns { hosts: running.hosts.clone(), ..Dns::default() },
+            tuning: Tuning { ulimits: running.ulimits.clone(), cgroup_parent: running.cgroup_parent.clone(), ..Tuning::default() },
             ..CreateRequest::default()
         };
         let ahead = engine.ahead(&request.network)?;
@@ -239,6 +251,8 @@ fn follow(job: &Job<'_>, mut session: crate::Session, shown: &Shown<'_>) -> Resu
 #[derive(Debug, Default)]
 struct Mounted {
     mounts: Vec<Mount>,
+    /// Variables whose values are in no record.
+    secrets: Vec<SecretUse>,
     /// Folders of this run alone.
     folders: Vec<Scratch>,
     /// Locks of caches.
@@ -288,7 +302,9 @@ impl Mounted {
                     return Ok(());
                 };
                 if let Some(name) = &mount.env {
-                    env.push(format!("{name}={}", String::from_utf8_lossy(secret)));
+                    let file = self.file(job, "secret", secret, 0o600, (0, 0))?;
+                    let place = SecretPlace::Variable(name.clone());
+                    self.secrets.push(SecretUse { name: id.clone(), file: Some(file), place });
                     if mount.target.is_none() {
                         return Ok(());
                     }

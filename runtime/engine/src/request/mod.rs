@@ -6,6 +6,7 @@ mod isolation;
 mod limits;
 mod mounts;
 mod network;
+mod secret;
 mod security;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use isolation::{Device, DeviceRule, LogConfig, Namespaces, Sharing, Tuning, 
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
+pub use secret::{SecretPlace, SecretUse};
 pub use security::Security;
 
 /// A container to make. `None` and empty mean: as the image says, or the default.
@@ -86,4 +88,6 @@ pub struct CreateRequest {
     /// The pod that it is in. Its network, its host name, its shared memory and the place of its cgroup are the pod's then, and what is asked
     /// for of that does not count.
     pub pod: Option<crate::PodMember>,
+    /// Secrets that it gets.
+    pub secrets: Vec<SecretUse>,
 }

@@ -9,11 +9,16 @@ use crate::request::ExecRequest;
 use crate::stop::grace;
 use crate::{Error, Record};
 
-/// The check of `record`, if it has one: executed as `rctr exec` would execute it.
-pub(crate) fn health(record: &Record, identity: &Identity, host: &Host) -> Result<Option<HealthCheck>, Error> {
+/// The check of `record`, if it has one: executed as `rctr exec` would execute it. `secrets` are variables that the record does not have.
+pub(crate) fn health(
+    record: &Record,
+    identity: &Identity,
+    host: &Host,
+    secrets: Vec<String>,
+) -> Result<Option<HealthCheck>, Error> {
     let Some(health) = record.health.as_ref().map(|health| health.filled()) else { return Ok(None) };
     let Some(cmd) = health.command() else { return Ok(None) };
-    let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity)?;
+    let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity, secrets)?;
     let seccomp = filter(&record.security)?;
     let process = container::compile_process(&process, seccomp.as_ref(), host).map_err(Error::Container)?;
     let forever = 365 * 24 * 3600 * 1_000_000_000;

@@ -23,11 +23,11 @@ pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u
     Ok(process)
 }
 
-/// A process that joins.
-pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity) -> Result<Process, Error> {
+/// A process that joins; `secrets` are variables that the record does not have.
+pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity, secrets: Vec<String>) -> Result<Process, Error> {
     let workdir = request.workdir.as_deref().unwrap_or(&record.workdir);
     let mut process = base(record, identity, workdir, request.tty.then_some(request.size))?;
-    let env = environment(&record.env, &request.env);
+    let env = environment(&record.env, &[secrets, request.env.clone()].concat());
     process.set_args(Some(request.cmd.clone()));
     process.set_env(Some(variables(record, &env, request.tty, &identity.home)));
     let capabilities = if request.privileged { capabilities::all() } else { granted(&record.security)? };

@@ -8,6 +8,7 @@ mod mount;
 mod network;
 mod port;
 mod prune;
+mod secret;
 mod size;
 
 pub(crate) use env::{environment, label};
@@ -18,6 +19,7 @@ pub(crate) use mount::{mount, tmpfs, volume, volumes_from};
 pub(crate) use network::{Network, alias, ip, ip6, mac, network};
 pub(crate) use port::{exposed, ports};
 pub(crate) use prune::{PruneFilter, prune_filter};
+pub(crate) use secret::secret;
 pub(crate) use size::{bytes, bytes_or_none, cpus, disk, grace, list, seconds};
 
 /// A signal by name or number.

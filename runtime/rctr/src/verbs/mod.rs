@@ -43,6 +43,7 @@ pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod secret;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod stop;

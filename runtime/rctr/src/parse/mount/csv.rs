@@ -1,7 +1,7 @@
 //! Fields divided by commas, where a field in quotes may have commas and doubled quotes (RFC 4180), as `--mount` has them.
 
 /// The fields of one line.
-pub(super) fn fields(text: &str) -> Result<Vec<String>, String> {
+pub(in crate::parse) fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = text;
     loop {

@@ -1,6 +1,6 @@
 //! What is mounted in a container: `-v`, `--mount`, `--tmpfs`, `--volumes-from`.
 
-mod csv;
+pub(super) mod csv;
 mod long;
 mod short;
 mod tmpfs;
@@ -30,7 +30,7 @@ fn named(name: &str) -> MountSource {
 }
 
 /// A place in the container.
-fn target(text: &str) -> Result<PathBuf, String> {
+pub(super) fn target(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if !path.is_absolute() || !plain || path == Path::new("/") {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use engine::Engine;
 use engine::build::dockerfile::{Ignore, LIMIT};
+use engine::build::{Checkout, Repository};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -23,16 +24,24 @@ enum Place {
     Folder(PathBuf),
     /// What came as an archive.
     Unpacked(images::Upper),
+    /// What came from a repository.
+    Fetched(Checkout),
 }
 
 impl Source {
     /// Reads the Dockerfile, and what is not to be seen of the context.
-    pub(crate) fn open(engine: &Engine, context: &str, file: Option<&str>) -> Result<Source> {
+    /// `keep`: a repository's `.git` is a part of it.
+    pub(crate) fn open(engine: &Engine, context: &str, file: Option<&str>, keep: bool) -> Result<Source> {
         if context == "-" && file == Some("-") {
             bail!("standard input can be the context or the Dockerfile, not both");
         }
-        if context.starts_with("git@") || context.contains("://") && !is_web(context) || is_web(context) && repository(context) {
-            bail!("context {context}: repositories are not fetched: clone it, and name the folder");
+        if let Some(repository) = repository(context) {
+            let repository = repository.map_err(anyhow::Error::msg).context("context")?;
+            let checkout = super::git::fetch(engine, &repository, keep).context("context")?;
+            return Source::inside(Place::Fetched(checkout), file);
+        }
+        if context.contains("://") && !is_web(context) {
+            bail!("context {context}: there are addresses of http and https, and repositories");
         }
         if is_web(context) {
             let fetched = images::download(engine.images(), context, &crate::context::proxies())?;
@@ -111,6 +120,7 @@ impl Place {
         match self {
             Place::Folder(path) => path.clone(),
             Place::Unpacked(upper) => upper.folder().join("upper"),
+            Place::Fetched(checkout) => checkout.folder.clone(),
         }
     }
 }
@@ -119,9 +129,16 @@ fn is_web(context: &str) -> bool {
     context.starts_with("http://") || context.starts_with("https://")
 }
 
-/// An address that git would clone.
-fn repository(address: &str) -> bool {
-    address.split('#').next().is_some_and(|path| path.ends_with(".git"))
+/// A repository; as with Docker, one at GitHub needs no scheme, unless there is a folder of that name.
+fn repository(context: &str) -> Option<Result<Repository, String>> {
+    match context.starts_with("github.com/") && !Path::new(context).exists() {
+        true => {
+            let (path, fragment) =
+                context.split_once('#').map_or((context, String::new()), |(path, rest)| (path, format!("#{rest}")));
+            Repository::parse(&format!("https://{}.git{fragment}", path.trim_end_matches(".git")))
+        }
+        false => Repository::parse(context).filter(|_| !Path::new(context).exists()),
+    }
 }
 
 /// The text of a file of the context, links followed inside; nothing if it is not there.

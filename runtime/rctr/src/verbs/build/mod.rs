@@ -1,8 +1,10 @@
 //! `rctr build`.
 
 mod context;
+mod git;
 mod output;
 mod progress;
+mod running;
 mod values;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use engine::build::{Bases, BuildFailed, BuildRequest, NamedContext, Stop};
+use engine::build::{Bases, BuildFailed, BuildRequest, Checkout, NamedContext, Repository, Stop};
 use engine::{Engine, NetworkMode};
 use images::{Image, Platform, Reference};
 
@@ -75,20 +77,26 @@ pub(crate) struct Args {
     /// Write digests and names to a file, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
+    #[command(flatten)]
+    running: running::Args,
+    #[command(flatten)]
+    refused: running::Refused,
     /// How to show the work
     #[arg(long, value_enum, default_value_t)]
     progress: progress::Style,
     /// Show nothing but the image's id
     #[arg(short, long)]
     quiet: bool,
-    /// A folder; or a Dockerfile or a tar archive: an address of http or https, or - for standard input
+    /// A folder; a repository, as in https://HOST/NAME.git#BRANCH:FOLDER or git@HOST:NAME; or a Dockerfile or a tar archive: an address
+    /// of http or https, or - for standard input
     context: String,
 }
 
 /// Builds, and prints the image's id if asked to be quiet.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let source = context::Source::open(&engine, &args.context, args.file.as_deref())?;
+    let keep = args.build_arg.iter().any(|arg| arg == "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
+    let source = context::Source::open(&engine, &args.context, args.file.as_deref(), keep)?;
     let request = request(&args, &source)?;
     let stop = Arc::new(Stop::new()?);
     end_with_signals(&stop)?;
@@ -158,6 +166,7 @@ fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {
         entitlements: args.allow.clone(),
         epoch: epoch.transpose()?,
         image: args.output.as_ref().is_none_or(values::Output::needs_image),
+        running: args.running.running(),
     })
 }
 
@@ -176,6 +185,10 @@ impl Bases for Images<'_> {
 
     fn fetch(&self, address: &str) -> Result<images::Downloaded, Box<dyn std::error::Error + Send + Sync>> {
         Ok(images::download(self.engine.images(), address, &crate::context::proxies())?)
+    }
+
+    fn checkout(&self, repository: &Repository, keep: bool) -> Result<Checkout, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(git::fetch(self.engine, repository, keep)?)
     }
 }
 

@@ -5,7 +5,7 @@ mod isolation;
 mod life;
 pub(crate) mod limits;
 mod mounts;
-mod names;
+pub(crate) mod names;
 mod network;
 mod process;
 mod security;

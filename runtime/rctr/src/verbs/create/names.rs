@@ -43,7 +43,7 @@ fn word(text: &str) -> Result<String, String> {
     if fine { Ok(text.to_owned()) } else { Err(format!("{text:?} is no option: the form is as in ndots:2")) }
 }
 
-fn entry(text: &str) -> Result<HostEntry, String> {
+pub(crate) fn entry(text: &str) -> Result<HostEntry, String> {
     let form = || format!("{text:?}: the form is NAME:ADDRESS, or NAME:host-gateway");
     // An equals sign first: an IPv6 address has colons itself.
     let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or_else(form)?;

@@ -1,7 +1,9 @@
 //! What the container may do beyond or below the ordinary.
 
 use anyhow::{Context as _, Result, bail};
-use engine::{CreateRequest, Security};
+use engine::{CreateRequest, SecretUse, Security};
+
+use crate::parse;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -18,6 +20,9 @@ pub(crate) struct Args {
     /// no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=disable, systempaths=unconfined, mask=PATH, unmask=ALL|PATH
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
+    /// Show it a secret: NAME[,type=mount|env][,target=PATH or VARIABLE][,uid=NUMBER][,gid=NUMBER][,mode=OCTAL]
+    #[arg(long, value_name = "SECRET", value_parser = parse::secret)]
+    secret: Vec<SecretUse>,
     /// Make its root file system read-only
     #[arg(long)]
     read_only: bool,
@@ -36,6 +41,7 @@ impl Args {
             security_option(option, &mut security)?;
         }
         request.security = security;
+        request.secrets = self.secret;
         Ok(())
     }
 }
