@@ -248,7 +248,8 @@ fn owners_and_modes() {
 fn the_cache() {
     let t = Env::new();
     context(&t, &[("one", "1"), ("two", "2")]);
-    let text = "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /now\nCOPY one /\nRUN cat /one\nCOPY two /\nRUN true\nLABEL x=y\n";
+    let text =
+        "FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /now\nCOPY one /\nRUN cat /one\nCOPY two /\nRUN true\nLABEL x=y\n";
     build(&t, text, &[]).ok();
     let (first, id) = (layers(&t), config(&t)["Id"].clone());
     // two of the steps have changed nothing
