@@ -2,6 +2,7 @@
 
 mod base;
 mod broken;
+mod output;
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use integration::debian::program;
 use integration::env::{Env, within};
 use integration::runner::Test;
 
-pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS];
+pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS];
 
 /// An environment with an engine in this process.
 pub(crate) struct Pods {

@@ -142,6 +142,14 @@ pub enum Error {
         /// The monitor's words.
         message: String,
     },
+    /// A process has not ended in time, and was killed.
+    #[error("{command}: not ended after {after:?}, and killed")]
+    DeadlineExceeded {
+        /// Program and arguments.
+        command: String,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
     /// The monitor went away without a word.
     #[error("the monitor of container {0} ended unexpectedly")]
     MonitorGone(String),

@@ -62,13 +62,38 @@ impl Engine {
             return Err(Error::Invalid { what, why: "it keeps none: it was made with --log-driver none".to_owned() });
         }
         let what = || format!("read the log of container {}", names::short(&container.record));
-        let open = || open_dir(self.config.container(&container.record.id)).and_then(log::folder);
+        let elsewhere = container.record.tuning.log.path.as_deref();
+        let open = || match elsewhere.and_then(std::path::Path::parent) {
+            Some(folder) => open_dir(folder),
+            None => open_dir(self.config.container(&container.record.id)).and_then(log::folder),
+        };
         let source = if options.follow { Source::new(self, &container, &open().during(what)?)? } else { None };
-        let mut reader = open().and_then(Reader::open).during(what)?;
+        let mut reader = match elsewhere {
+            Some(path) => {
+                let file = std::fs::File::open(path).call(|| format!("open({path:?})"));
+                file.and_then(|file| Reader::file(file.into())).during(what)?
+            }
+            None => open().and_then(Reader::open).during(what)?,
+        };
         if let Some(count) = options.tail {
             reader.tail(count).during(what)?;
         }
         Ok(Logs { reader, lines: Lines::default(), options: *options, source })
+    }
+}
+
+impl Engine {
+    /// Lets the container's monitor go on with the log in a new file: the old one was renamed. See [`crate::LogConfig::path`].
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`]; the file cannot be made.
+    pub fn reopen_log(&self, given: &str) -> Result<(), Error> {
+        let (container, mut session) = self.running(given)?;
+        match session.ask(&Request::ReopenLog) {
+            // It has ended meanwhile.
+            Err(Error::MonitorGone(_)) => Err(Error::NotRunning(names::short(&container.record))),
+            other => other,
+        }
     }
 }
 

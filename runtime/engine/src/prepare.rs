@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup, Devices};
 use launch::Slot;
-use monitor::{Cleanup, Launch, LogFormat, LogLimits, Restart};
+use monitor::{Cleanup, Launch, LogFile, LogFormat, LogLimits, Restart};
 use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags};
+use sys::Call;
 use sys::fs::open_dir;
 
 use crate::ahead::{Ahead, Begun};
 use crate::error::During;
 use crate::network::Network;
-use crate::request::NetworkMode;
+use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
@@ -145,6 +147,12 @@ impl Engine {
             cleanup.unlink.push(config.names().join(&record.name));
             volume::undo(config, record, &mut cleanup);
         }
+        let log_file = match &record.tuning.log {
+            LogConfig { path: Some(path), none: false, .. } => {
+                Some(LogFile { path: path.clone(), file: table.add(log_file(path)?) })
+            }
+            _ => None,
+        };
         Ok(Launch {
             id: record.id.clone(),
             plan,
@@ -155,6 +163,7 @@ impl Engine {
             own_mounts: false,
             netfilter,
             log: log_limits(record),
+            log_file,
             stdin: record.stdin,
             memory: memory.map(|at| slots[at]),
             kill: unified.map(|at| slots[at]),
@@ -175,7 +184,17 @@ fn log_limits(record: &Record) -> Option<LogLimits> {
         max_files: log.max_files.unwrap_or(usual.max_files),
         format: if log.json { LogFormat::Json } else { LogFormat::Text },
     };
-    (!log.none).then(limits)
+    (!log.none && log.path.is_none()).then(limits)
+}
+
+/// Opens a log file outside the container's folder, so that one that cannot be written keeps the container from starting.
+fn log_file(path: &Path) -> Result<OwnedFd, Error> {
+    let what = || format!("open the log {}", path.display());
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.call(|| format!("mkdir({:?})", path.parent())).during(what)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o640));
+    file.call(|| format!("open({path:?}, O_APPEND)")).during(what)
 }
 
 struct Local {

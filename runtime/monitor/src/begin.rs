@@ -84,7 +84,8 @@ struct Begun {
 /// be neither stopped nor removed.
 fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> {
     let names = launch.names.iter().flat_map(|names| [names.datagrams, names.connections]);
-    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter].into_iter().flatten().chain(names);
+    let log = launch.log_file.as_ref().map(|log| log.file);
+    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter, log].into_iter().flatten().chain(names);
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
         return Err(Failure::runtime(format!("the request names descriptor {missing} of {}", fds.len())));
@@ -186,7 +187,22 @@ fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
 fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, begun: Begun) -> Result<Session> {
     let Begun { init, target, start_time, mounts } = begun;
     let Launch {
-        folder, listener, hold, charge, netfilter, log, memory, kill, cleanup, plan, restart, health, names, events, ..
+        folder,
+        listener,
+        hold,
+        charge,
+        netfilter,
+        log,
+        log_file,
+        memory,
+        kill,
+        cleanup,
+        plan,
+        restart,
+        health,
+        names,
+        events,
+        ..
     } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
     drop(plan);
@@ -199,8 +215,12 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let get = |slot: Slot| Rc::clone(&table[slot.0 as usize]);
     let folder = get(folder);
     let container = Container {
-        log: log.and_then(|log| Writer::open(&folder, log).ok()),
+        log: match &log_file {
+            Some(log) => table[log.file.0 as usize].try_clone().and_then(|file| Ok(Writer::file(file)?)).ok(),
+            None => log.and_then(|log| Writer::open(&folder, log).ok()),
+        },
         limits: log,
+        log_path: log_file.map(|log| log.path),
         folder,
         target: Some(target),
         start_time,

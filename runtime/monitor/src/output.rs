@@ -100,9 +100,12 @@ impl Session {
 impl Container {
     /// Writes to the log. A full disk must not stop the container; what is lost is lost for the log alone.
     fn write_down(&mut self, stream: Stream, bytes: &[u8]) {
-        let Some(limits) = self.limits else { return };
         if self.log.is_none() {
-            self.log = Writer::open(&self.folder, limits).ok();
+            self.log = match (&self.log_path, self.limits) {
+                (Some(path), _) => Writer::at(path).ok(),
+                (None, Some(limits)) => Writer::open(&self.folder, limits).ok(),
+                (None, None) => return,
+            };
         }
         if let Some(log) = &mut self.log {
             let _ = log.write(now(), stream, bytes);

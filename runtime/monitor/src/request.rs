@@ -1,8 +1,10 @@
 //! What clients ask for once the container runs.
 
 use launch::{Kind, Status};
+use monitor::log::Writer;
 use monitor::{Event, NetworkChange, Request};
 use net::dns::Resolver;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::client::Listens;
 use crate::session::Session;
@@ -38,6 +40,8 @@ impl Session {
                 let written = self.write_state();
                 self.written(index, written);
             }
+            Request::ReopenLog => self.reopen_log(index),
+            Request::KillGroup => self.kill_group(task),
             Request::Policy(policy) => {
                 self.container.restart.policy = policy;
                 client.tell(&Event::Done);
@@ -80,6 +84,29 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Goes on with the log in a new file. The old one is kept where that cannot be made: its end would be lost otherwise.
+    fn reopen_log(&mut self, index: usize) {
+        if self.exit.is_some() {
+            return self.clients[index].refuse("the container is not running");
+        }
+        let reopened = match &self.container.log_path {
+            None => Ok(()),
+            Some(path) => Writer::at(path).map(|log| self.container.log = Some(log)),
+        };
+        self.written(index, reopened);
+    }
+
+    /// Kills a process that was executed with what it has started, unless that is in a group of its own. It is not reaped yet, so the number
+    /// of the group is still its own.
+    fn kill_group(&self, task: Option<usize>) {
+        let Some(task) = task.map(|at| &self.tasks[at]).filter(|task| task.number != INIT) else { return };
+        if let Some(group) = Pid::from_raw(task.pid as i32) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        // One that has left its group.
+        let _ = sys::process::signal(&task.pidfd, Signal::KILL.as_raw());
     }
 
     /// The container is in other networks now.

@@ -48,6 +48,8 @@ pub(crate) struct Container {
     pub(crate) log: Option<Writer>,
     /// `None` when nothing is kept.
     pub(crate) limits: Option<LogLimits>,
+    /// Where its log is, if not in its folder.
+    pub(crate) log_path: Option<PathBuf>,
     pub(crate) target: Option<Target>,
     /// Start of its first process in clock ticks since boot.
     pub(crate) start_time: u64,

@@ -58,6 +58,10 @@ pub enum Request {
     Stop,
     /// Another restart policy. Answered by `Done`.
     Policy(Policy),
+    /// The file of [`Launch::log_file`] was renamed: open the path again. Answered by `Done`, also where there is no such file.
+    ReopenLog,
+    /// Kill the process executed on this connection, with all in its process group. No answer.
+    KillGroup,
     /// The container was connected to a network, or disconnected. Answered by `Done`.
     Networks(Box<NetworkChange>),
     /// Write down that the container's processes were frozen, or thawed. Answered by `Done`.
@@ -145,8 +149,10 @@ pub struct Launch {
     /// The socket for [`Cleanup::nftables`]. Its close makes the kernel finish all pending removals, which takes some 12 ms, so it comes
     /// after the end is told.
     pub netfilter: Option<Slot>,
-    /// How much of its output is kept; none without it.
+    /// How much of its output is kept in its folder; none without it.
     pub log: Option<LogLimits>,
+    /// Where else it is kept: a file that others rotate.
+    pub log_file: Option<LogFile>,
     /// Keep standard input open for an attached client; otherwise it is `/dev/null`.
     pub stdin: bool,
     /// The cgroup folder whose out-of-memory counter is read at the end: v2 `memory.events` or v1 `memory.oom_control`.
@@ -238,6 +244,15 @@ pub struct Names {
     pub connections: Slot,
     /// What it knows.
     pub config: net::dns::Config,
+}
+
+/// A log that is somebody else's to rotate: renamed by them, and then opened anew ([`Request::ReopenLog`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    /// Its path on the host.
+    pub path: PathBuf,
+    /// The file, open for appending.
+    pub file: Slot,
 }
 
 /// Size of one log file and how many there are.

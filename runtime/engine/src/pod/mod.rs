@@ -39,6 +39,7 @@ pub use record::{Pod, PodRecord};
 pub use request::{PodDns, PodMember, PodNetwork, PodRequest, PodSharing};
 
 pub(crate) use member::{forget, pinned, still_ready, within};
+pub(crate) use run::plain;
 
 #[cfg(doc)]
 use crate::Engine;

@@ -105,6 +105,9 @@ pub struct LogConfig {
     pub none: bool,
     /// It is kept as JSON, as Docker keeps it.
     pub json: bool,
+    /// It is kept in this file and not in the container's folder, in the format of the Kubernetes CRI, and others rotate it: an absolute path,
+    /// whose folder is made if it is missing. See [`crate::Engine::reopen_log`].
+    pub path: Option<PathBuf>,
     /// Bytes of a file; 10 MB without it.
     pub max_size: Option<u64>,
     /// Files; 3 without it.

@@ -28,6 +28,9 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     {
         return invalid("--cgroup-parent", "it needs to be an absolute path of a cgroup below the root, such as /services");
     }
+    if let Some(path) = tuning.log.path.as_ref().filter(|path| !crate::pod::plain(path)) {
+        return invalid(&format!("log file {}", path.display()), "it needs to be an absolute path without ..");
+    }
     if request.security.seccomp_profile.is_some() {
         filter(&request.security)?;
     }

@@ -22,7 +22,8 @@ pub fn folder(container: impl AsFd) -> Result<OwnedFd> {
 /// Reads a log from its oldest byte to its newest and goes on after a rotation.
 #[derive(Debug)]
 pub struct Reader {
-    folder: OwnedFd,
+    /// Where newer files come to be.
+    folder: Option<OwnedFd>,
     /// Oldest first. The first one is being read.
     files: VecDeque<File>,
     buffer: Vec<u8>,
@@ -42,7 +43,16 @@ impl Reader {
     /// Those of open(2). A log without a file is empty.
     pub fn open(folder: OwnedFd) -> Result<Self> {
         let files = files(&folder, None)?;
-        Ok(Reader { folder, files, buffer: Vec::new() })
+        Ok(Reader { folder: Some(folder), files, buffer: Vec::new() })
+    }
+
+    /// The log in one file, from its beginning. Of others nothing is known.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn file(fd: OwnedFd) -> Result<Self> {
+        let inode = fstat(&fd).call(|| "fstat(log)")?.st_ino;
+        Ok(Reader { folder: None, files: [File { fd, inode }].into(), buffer: Vec::new() })
     }
 
     /// The next bytes; `None` at the end of what is there now. The writer may add more.
@@ -59,7 +69,8 @@ impl Reader {
                 }
             }
             if self.files.len() < 2 {
-                let newer = files(&self.folder, self.files.front().map(|file| file.inode))?;
+                let Some(folder) = &self.folder else { return Ok(None) };
+                let newer = files(folder, self.files.front().map(|file| file.inode))?;
                 if newer.is_empty() {
                     return Ok(None);
                 }

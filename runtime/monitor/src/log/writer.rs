@@ -1,9 +1,10 @@
 //! Records to files, and rotation.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use launch::Nanos;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, ftruncate, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, ftruncate, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use sys::{Call, Result};
 
@@ -16,15 +17,42 @@ const BATCH: usize = 64 << 10;
 /// The one writer of a container's log.
 #[derive(Debug)]
 pub struct Writer {
-    folder: OwnedFd,
-    limits: LogLimits,
+    place: Place,
     /// Opened at the first record, and again after a failure.
     file: Option<OwnedFd>,
     /// Bytes of whole records in `file`.
     size: u64,
 }
 
+/// Where the files are.
+#[derive(Debug)]
+enum Place {
+    /// In a folder, and rotated here.
+    Folder { folder: OwnedFd, limits: LogLimits },
+    /// One file, which others rotate.
+    File,
+}
+
 impl Writer {
+    /// The log in the file `path`, which is made if it is missing. Whoever may write in its folder is root, but what is there may be a link all the
+    /// same: it is not followed.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn at(path: &Path) -> Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Writer::file(openat(CWD, path, flags, Mode::from_raw_mode(0o640)).call(|| format!("open({path:?}, O_APPEND)"))?)
+    }
+
+    /// The log in a file that is open for appending.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn file(file: OwnedFd) -> Result<Self> {
+        let size = fstat(&file).call(|| "fstat(log)")?.st_size as u64;
+        Ok(Writer { place: Place::File, file: Some(file), size })
+    }
+
     /// The log in the folder `container`. Its own folder is made if missing.
     ///
     /// # Errors
@@ -34,7 +62,8 @@ impl Writer {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).call(|| format!("mkdirat({FOLDER:?})")),
         }
-        Ok(Writer { folder: super::folder(container)?, limits, file: None, size: 0 })
+        let folder = super::folder(container)?;
+        Ok(Writer { place: Place::Folder { folder, limits }, file: None, size: 0 })
     }
 
     /// Writes down what `stream` said at `time`, in one write unless it is much or the file is full.
@@ -48,25 +77,35 @@ impl Writer {
         for (text, full) in record::split(bytes) {
             let length = (record::HEAD + text.len() + 1) as u64;
             let written = self.size()? + batch.len() as u64;
-            if must_rotate(written, length, self.limits) {
+            let limits = self.limits();
+            if limits.is_some_and(|limits| must_rotate(written, length, limits)) {
                 self.flush(&mut batch)?;
                 self.rotate()?;
             } else if batch.len() >= BATCH {
                 self.flush(&mut batch)?;
             }
-            match self.limits.format {
-                LogFormat::Text => record::push(&mut batch, &time, stream, text, full),
-                LogFormat::Json => record::push_json(&mut batch, &time, stream, text, full),
+            match limits.map(|limits| limits.format) {
+                Some(LogFormat::Json) => record::push_json(&mut batch, &time, stream, text, full),
+                Some(LogFormat::Text) => record::push(&mut batch, &time, stream, text, full),
+                // As containerd and CRI-O have it: of a terminal's line ends nothing is left.
+                None => record::push(&mut batch, &time, stream, text.strip_suffix(b"\r").filter(|_| full).unwrap_or(text), full),
             }
         }
         self.flush(&mut batch)
     }
 
+    fn limits(&self) -> Option<LogLimits> {
+        match &self.place {
+            Place::Folder { limits, .. } => Some(*limits),
+            Place::File => None,
+        }
+    }
+
     /// The size of the current file, which is opened if it is not.
     fn size(&mut self) -> Result<u64> {
-        if self.file.is_none() {
+        if let (None, Place::Folder { folder, .. }) = (&self.file, &self.place) {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(&self.folder, CURRENT, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({CURRENT:?})"))?;
+            let file = openat(folder, CURRENT, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({CURRENT:?})"))?;
             self.size = fstat(&file).call(|| format!("fstat({CURRENT:?})"))?.st_size as u64;
             self.file = Some(file);
         }
@@ -88,14 +127,15 @@ impl Writer {
     /// Renames each file to the next older name; the oldest one goes. With one file in all, that is the current one: readers keep
     /// what they have open.
     fn rotate(&mut self) -> Result<()> {
+        let Place::Folder { folder, limits } = &self.place else { return Ok(()) };
         self.file = None;
-        let oldest = self.limits.max_files.max(1) - 1;
+        let oldest = limits.max_files.max(1) - 1;
         if oldest == 0 {
-            return unlinkat(&self.folder, CURRENT, AtFlags::empty()).call(|| format!("unlinkat({CURRENT:?})"));
+            return unlinkat(folder, CURRENT, AtFlags::empty()).call(|| format!("unlinkat({CURRENT:?})"));
         }
         for age in (0..oldest).rev() {
             let (from, to) = (name(age), name(age + 1));
-            match renameat(&self.folder, &from, &self.folder, &to) {
+            match renameat(folder, &from, folder, &to) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno).call(|| format!("renameat({from:?}, {to:?})")),
             }
@@ -188,6 +228,25 @@ mod tests {
         lines.push(reader.read().unwrap().unwrap());
         assert_eq!(lines.next().map(|line| line.bytes.to_vec()), Some(Vec::new()));
         assert_eq!(lines.next().map(|line| line.bytes.to_vec()), Some(b"end".to_vec()));
+    }
+
+    #[test]
+    fn a_file_of_others_is_not_rotated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut log = Writer::at(&path).unwrap();
+        log.write(1, Stream::Stdout, b"a\r\nb\rc\n").unwrap();
+        log.write(1, Stream::Stderr, &vec![b'x'; MAX + 1]).unwrap();
+        std::fs::rename(&path, dir.path().join("old")).unwrap();
+        log.write(1, Stream::Stdout, b"to the old one\n").unwrap();
+        Writer::at(&path).unwrap().write(1, Stream::Stdout, b"to the new one\n").unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        let time = "1970-01-01T00:00:00.000000001Z";
+        assert_eq!(read("0.log"), format!("{time} stdout F to the new one\n"));
+        let long = format!("{time} stderr P {}\n{time} stderr P x\n", "x".repeat(MAX));
+        assert_eq!(read("old"), format!("{time} stdout F a\n{time} stdout F b\rc\n{long}{time} stdout F to the old one\n"));
+        std::os::unix::fs::symlink("old", dir.path().join("link")).unwrap();
+        assert!(Writer::at(&dir.path().join("link")).is_err());
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Fixture {
             own_mounts: false,
             netfilter: None,
             log: Some(LogLimits::default()),
+            log_file: None,
             stdin: false,
             memory: None,
             kill: None,
