@@ -21,7 +21,7 @@ fill() {
 	errand "$work/root" "mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 host /host"
 	cp --dereference "$work/root/vmlinuz" "$work/root/initrd.img" "$work/done/"
 	disk "$work/root" "$work/done/disks/root" 4G
-	kvm "$work/done" && touch "$work/done/kvm" || true
+	kvm "$work/done" 2>/dev/null && touch "$work/done/kvm" || true
 }
 
 # Whether KVM starts a guest: its kernel finds a first program that is none, panics, and that ends the machine.

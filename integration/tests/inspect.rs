@@ -69,7 +69,7 @@ fn what_was_asked_for() {
         "-m",
         "64m",
         "--cpus",
-        "1.5",
+        "0.5",
         "--pids-limit",
         "50",
         "--cap-add",
@@ -94,7 +94,7 @@ fn what_was_asked_for() {
     let app = inspect(&t, &id);
     let host = &app["HostConfig"];
     assert_eq!(host["Memory"], 64 << 20);
-    assert_eq!((&host["NanoCpus"], &host["PidsLimit"]), (&json!(1_500_000_000_u64), &json!(50)));
+    assert_eq!((&host["NanoCpus"], &host["PidsLimit"]), (&json!(500_000_000_u64), &json!(50)));
     assert_eq!((&host["ReadonlyRootfs"], &host["AutoRemove"], &host["Privileged"]), (&json!(true), &json!(true), &json!(false)));
     assert_eq!((&host["NetworkMode"], &host["Binds"]), (&json!("none"), &json!([bind])));
     assert!(host["CapAdd"].to_string().contains("NET_ADMIN") && host["CapDrop"].to_string().contains("KILL"), "{host}");
