@@ -241,6 +241,14 @@ pub enum Error {
     /// An archive cannot be written.
     #[error("write the archive")]
     WriteArchive(#[source] std::io::Error),
+    /// A pull was given up because it did not come on.
+    #[error("pull {reference}: nothing has come for {patience:?}")]
+    Stalled {
+        /// The image.
+        reference: String,
+        /// So long.
+        patience: std::time::Duration,
+    },
     /// Given up because another part of the pull failed.
     #[error("stopped")]
     Stopped,

@@ -58,11 +58,11 @@ pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::{InvalidReference, Reference};
 pub use registry::{
-    Credentials, Downloaded, Error as RegistryError, Failure, Invalid as InvalidRegistries, LoggedIn, Proxies, Registries,
-    download, login, logout,
+    Credentials, Downloaded, Error as RegistryError, Failure, Given, Invalid as InvalidRegistries, LoggedIn, MirrorTable, Proxies,
+    PullFrom, Registries, RegistryTable, download, login, logout,
 };
 pub use store::{
     CacheEntry, Cached, Checked, Damage, Driver, Examined, Fault, Flaw, InvalidDriver, Lease, Listing, Lower, Remedy, Removed,
-    RootFolder, Store, Users,
+    RootFolder, Store, Usage, Users,
 };
 pub use unpack::Error as UnpackError;

@@ -16,6 +16,7 @@ mod concurrency;
 mod container_names;
 mod cp;
 mod create_start;
+mod cri;
 mod exec;
 mod failures;
 mod fixtures;
@@ -76,5 +77,5 @@ fn main() -> ExitCode {
         secrets::TESTS,
         lines::TESTS,
     ];
-    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS].concat())
+    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS, cri::TESTS].concat())
 }

@@ -11,9 +11,12 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 pub(crate) use layers::Layers;
+use progress::Watched;
 pub use progress::{Event, Progress};
 
 use crate::error::{Error, Result};
@@ -37,6 +40,8 @@ pub struct PullOptions {
     /// Whether the blobs of layers are kept beside their trees: a push to another registry, and `save`, then need not
     /// fetch them again. It goes for layers that are downloaded now.
     pub keep_blobs: bool,
+    /// The pull is given up when it has not come on for so long, whoever it waits for; `None`: only single requests have limits.
+    pub patience: Option<Duration>,
 }
 
 /// A pulled image.
@@ -56,10 +61,21 @@ pub struct Pulled {
 /// Two pulls that want the same layer at once download it once, also from different processes.
 pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progress: &dyn Progress) -> Result<Pulled> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    let pulled = runtime.block_on(async {
+    let watched = Watched::new(progress);
+    let progress: &dyn Progress = &watched;
+    let pulled = async {
         let registry = Registry::new(reference, &options.registries, &options.credentials, progress)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         Pull { store, reference, platform: &platform, registry: &registry, progress, keep: options.keep_blobs }.run().await
+    };
+    let pulled = runtime.block_on(async {
+        match options.patience {
+            None => pulled.await,
+            Some(patience) => tokio::select! {
+                pulled = pulled => pulled,
+                () = watched.stalled(patience) => Err(Error::Stalled { reference: reference.familiar(), patience }),
+            },
+        }
     });
     // Something may still wait in a thread for another process's lock.
     runtime.shutdown_background();

@@ -1,6 +1,7 @@
 //! What a pull tells while it runs.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::Digest;
 
@@ -62,4 +63,42 @@ pub enum Event<'a> {
         /// Until the next try.
         after: Duration,
     },
+}
+
+/// Notes when a pull last came on, and tells whoever listens. A retry is no progress: a registry that refuses for ever gets nowhere.
+pub(super) struct Watched<'a> {
+    inner: &'a dyn Progress,
+    since: Instant,
+    /// Milliseconds from `since` to the last step.
+    last: AtomicU64,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(inner: &'a dyn Progress) -> Self {
+        Watched { inner, since: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Ends once there was no step for so long.
+    pub(super) async fn stalled(&self, patience: Duration) {
+        loop {
+            let idle = Duration::from_millis(self.now().saturating_sub(self.last.load(Ordering::Relaxed)));
+            match patience.checked_sub(idle) {
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Progress for Watched<'_> {
+    fn event(&self, event: Event<'_>) {
+        if !matches!(event, Event::Retrying { .. } | Event::Waiting(_)) {
+            self.last.store(self.now(), Ordering::Relaxed);
+        }
+        self.inner.event(event);
+    }
 }

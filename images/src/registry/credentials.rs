@@ -30,6 +30,28 @@ struct File {
     store: Option<String>,
 }
 
+/// What is handed over to get into a registry, as Kubernetes does it. Empty is not given.
+#[derive(Clone, Default)]
+pub struct Given {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Both, with a colon between them, in base64.
+    pub auth: String,
+    /// An OAuth2 refresh token.
+    pub identity_token: String,
+    /// A token for the registry itself.
+    pub registry_token: String,
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Given({:?})", self.username)
+    }
+}
+
 /// How to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Login {
@@ -79,6 +101,22 @@ impl Credentials {
             }
         }
         Ok(credentials)
+    }
+
+    /// Only what somebody has handed over for one registry; anonymous when that is nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it; never a secret.
+    pub fn given(registry: &str, given: Given) -> Result<Self, &'static str> {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let auth = Auth {
+            auth: some(given.auth),
+            username: some(given.username),
+            password: Some(given.password),
+            identitytoken: some(given.identity_token),
+            registrytoken: some(given.registry_token),
+        };
+        Ok(login(auth)?.map_or_else(Credentials::default, |login| Credentials::only(registry, login)))
     }
 
     /// Only this login.

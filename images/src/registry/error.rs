@@ -306,6 +306,15 @@ impl Failure {
         }
     }
 
+    /// Whether the registry could not be asked, or had no answer: what it has is not known.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Failure::Status { status, .. } => *status >= 500,
+            Failure::Token { source, .. } => source.is_away(),
+            failure => failure.is_of_endpoint() || matches!(failure, Failure::Lost(_)),
+        }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub(super) fn is_transient(&self) -> bool {
         match self {

@@ -56,7 +56,7 @@ use self::auth::Access;
 use self::blob::Download;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::challenge::challenges;
-pub use self::credentials::Credentials;
+pub use self::credentials::{Credentials, Given};
 pub use self::download::{Downloaded, download};
 use self::endpoint::Endpoint;
 pub(crate) use self::error::chain;
@@ -64,7 +64,7 @@ pub use self::error::{Error, Failure};
 use self::http::Http;
 pub use self::login::{LoggedIn, login, logout};
 pub use self::proxies::Proxies;
-pub use self::registries::{Invalid, Registries};
+pub use self::registries::{Invalid, MirrorTable, PullFrom, Registries, RegistryTable};
 use self::retry::Patience;
 pub(crate) use self::upload::{Content, Upload, Uploaded};
 use crate::pull::Progress;

@@ -25,6 +25,16 @@ impl fmt::Debug for Proxies {
 }
 
 impl Proxies {
+    /// As variables name them that curl knows too. `variable` answers the value of one.
+    pub fn named(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+        Proxies {
+            http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            none_for: first(&["no_proxy", "NO_PROXY"]),
+        }
+    }
+
     /// Tells a client about them. What the environment says it must not find out by itself.
     pub(super) fn add(&self, builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
         let none = self.none_for.as_deref().and_then(NoProxy::from_string);

@@ -49,7 +49,7 @@ struct Mirror {
 /// For which names a mirror is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum PullFrom {
+pub enum PullFrom {
     /// All.
     #[default]
     All,
@@ -141,6 +141,13 @@ impl Registries {
     /// which counts where no `[[registry]]` table does. They are looked at when a registry is asked.
     pub fn with_folders(self, folders: Vec<PathBuf>) -> Self {
         Registries { folders, ..self }
+    }
+
+    /// With the tables of another file, which replace those with the same prefix. `file` is where they are from, for messages.
+    pub fn with_tables(mut self, tables: Vec<RegistryTable>, file: &Path) -> Result<Self, Error> {
+        let checked = tables.into_iter().map(|table| checked(table, file)).collect::<Result<_, _>>();
+        self.add(checked.map_err(|source| Error::Registries { path: file.to_owned(), source })?);
+        Ok(self)
     }
 
     /// With proxies.
@@ -243,31 +250,36 @@ struct File {
     aliases: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct RegistryTable {
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    location: String,
-    #[serde(default)]
-    insecure: bool,
-    #[serde(default)]
-    blocked: bool,
-    #[serde(default)]
-    mirror_by_digest_only: bool,
-    #[serde(default)]
-    mirror: Vec<MirrorTable>,
+/// A `[[registry]]` as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct RegistryTable {
+    /// The beginning of the names that this is about; the location when it is empty.
+    pub prefix: String,
+    /// What stands in for the prefix; empty: the prefix itself.
+    pub location: String,
+    /// Plain HTTP, and certificates that nobody vouches for.
+    pub insecure: bool,
+    /// Nothing is pulled from it.
+    pub blocked: bool,
+    /// Mirrors are only asked for digests.
+    pub mirror_by_digest_only: bool,
+    /// Whom to ask first.
+    pub mirror: Vec<MirrorTable>,
 }
 
-#[derive(Deserialize)]
+/// A `[[registry.mirror]]` as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct MirrorTable {
-    location: String,
+pub struct MirrorTable {
+    /// Where it is: host, port and the beginning of a path.
+    pub location: String,
+    /// Plain HTTP, and certificates that nobody vouches for.
     #[serde(default)]
-    insecure: bool,
+    pub insecure: bool,
+    /// For which names it is asked.
     #[serde(default)]
-    pull_from_mirror: PullFrom,
+    pub pull_from_mirror: PullFrom,
 }
 
 type Parsed = (Vec<Table>, BTreeMap<String, String>);

@@ -65,6 +65,7 @@ mod remove;
 mod shared;
 mod sweep;
 mod sync;
+mod usage;
 mod used;
 
 #[cfg(test)]
@@ -92,6 +93,7 @@ pub(crate) use making::Making;
 pub(crate) use publish::Publication;
 pub(crate) use refs::{Record, list};
 pub use remove::Removed;
+pub use usage::Usage;
 
 use crate::error::{Doing, Result};
 

@@ -1,7 +1,7 @@
 //! Where an engine keeps things. The edge (a command line, a daemon) fills this in; nothing here reads the environment.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An engine's places and names. Two engines with different values share nothing and do not disturb each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,22 @@ pub struct Config {
 }
 
 impl Config {
+    /// Another program of this project: beside the program `own`, else where packages put it.
+    pub fn program(own: &Path, name: &str) -> PathBuf {
+        const INSTALLED: &str = "/usr/libexec/rctr";
+        let beside = own.with_file_name(name);
+        if beside.exists() { beside } else { Path::new(INSTALLED).join(name) }
+    }
+
+    /// The host's real resolvers: systemd-resolved's own list, where `/etc/resolv.conf` names only its stub.
+    pub fn host_resolvers() -> PathBuf {
+        const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+        let usual = PathBuf::from("/etc/resolv.conf");
+        let stub = |text: String| text.lines().any(|line| line.trim() == "nameserver 127.0.0.53");
+        let only_stub = std::fs::read_to_string(&usual).is_ok_and(stub);
+        if only_stub && Path::new(RESOLVED).exists() { PathBuf::from(RESOLVED) } else { usual }
+    }
+
     /// The folder of all containers.
     pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")

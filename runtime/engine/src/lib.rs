@@ -73,6 +73,7 @@ mod state;
 mod stop;
 mod update;
 mod usage;
+mod users;
 mod view;
 mod volume;
 mod wait;

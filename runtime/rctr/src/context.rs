@@ -46,8 +46,8 @@ impl Context {
             run,
             bridge: global.bridge.clone(),
             cgroup: global.cgroup_parent.clone(),
-            monitor: beside(&own, "rctr-monitor"),
-            resolv_conf: resolv_conf(),
+            monitor: Config::program(&own, "rctr-monitor"),
+            resolv_conf: Config::host_resolvers(),
             own_resolv_conf: PathBuf::from("/etc/resolv.conf"),
             publish_on: settings.publish_on()?,
             storage: match global.storage_driver {
@@ -61,7 +61,7 @@ impl Context {
     pub(crate) fn pull_options(&self, platform: Option<images::Platform>) -> Result<images::PullOptions> {
         let registries = self.registries()?;
         let credentials = images::Credentials::load(&credential_files())?;
-        Ok(images::PullOptions { platform, registries, credentials, keep_blobs: self.global.keep_blobs })
+        Ok(images::PullOptions { platform, registries, credentials, keep_blobs: self.global.keep_blobs, patience: None })
     }
 
     /// Where registries are, and how to reach them.
@@ -84,13 +84,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
 
 /// Another program of this project: beside this one, else where packages put it.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
-    Ok(beside(&env::current_exe().context("find this program")?, name))
-}
-
-fn beside(own: &Path, name: &str) -> PathBuf {
-    const INSTALLED: &str = "/usr/libexec/rctr";
-    let beside = own.with_file_name(name);
-    if beside.exists() { beside } else { Path::new(INSTALLED).join(name) }
+    Ok(Config::program(&env::current_exe().context("find this program")?, name))
 }
 
 /// The command that starts a container of these folders again; its id follows. Nothing of the environment is left when it is called.
@@ -99,14 +93,6 @@ fn starter(own: &Path, root: &Path, run: &Path, global: &Global) -> Vec<String> 
     let (Some(own), Some(root), Some(run)) = (own.to_str(), root.to_str(), run.to_str()) else { return Vec::new() };
     let words = [own, "--root", root, "--run", run, "--bridge", &global.bridge, "--cgroup-parent", &global.cgroup_parent];
     words.iter().chain(&["boot", "--again"]).map(|word| (*word).to_owned()).collect()
-}
-
-/// The host's real resolvers: systemd-resolved's own list, where `/etc/resolv.conf` names only its stub.
-fn resolv_conf() -> PathBuf {
-    const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
-    let usual = PathBuf::from("/etc/resolv.conf");
-    let stub = std::fs::read_to_string(&usual).is_ok_and(|text| text.lines().any(|line| line.trim() == "nameserver 127.0.0.53"));
-    if stub && Path::new(RESOLVED).exists() { PathBuf::from(RESOLVED) } else { usual }
 }
 
 /// `CONTAINERS_REGISTRIES_CONF` replaces the host's file, as it does for Podman; rctr's own file comes last and wins.
@@ -126,12 +112,7 @@ fn certificate_folders() -> Vec<PathBuf> {
 
 /// Proxies, under the names that curl reads them by.
 pub(crate) fn proxies() -> images::Proxies {
-    let first = |names: &[&str]| names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()));
-    images::Proxies {
-        http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
-        https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
-        none_for: first(&["no_proxy", "NO_PROXY"]),
-    }
+    images::Proxies::named(|name| env::var(name).ok())
 }
 
 /// Where a login is kept: where it is looked for first.

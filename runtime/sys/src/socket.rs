@@ -91,6 +91,31 @@ pub fn inherited() -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(INHERITED) })
 }
 
+/// The `count` listening stream sockets that whoever started this program has put at descriptors 3 and on (sd_listen_fds(3)), now
+/// close-on-exec. Call it before anything else is opened, once per process.
+///
+/// # Errors
+/// `EBADF` or `ENOTSOCK` when there is none, `EPROTONOSUPPORT` when one is of another kind or does not listen. `EALREADY` the second time.
+pub fn passed(count: u16) -> Result<Vec<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Err(Error::new("sd_listen_fds()".to_owned(), Errno::ALREADY));
+    }
+    let numbers = 3..3 + RawFd::from(count);
+    for number in numbers.clone() {
+        let call = || format!("getsockopt({number}, SO_TYPE)");
+        // SAFETY: borrowed for this turn only; a descriptor that is not open makes the calls fail.
+        let socket = unsafe { BorrowedFd::borrow_raw(number) };
+        let listens = sockopt::socket_acceptconn(socket).call(call)?;
+        if sockopt::socket_type(socket).call(call)? != SocketType::STREAM || !listens {
+            return Err(Error::new(call(), Errno::PROTONOSUPPORT));
+        }
+        rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::CLOEXEC).call(|| format!("fcntl({number}, F_SETFD)"))?;
+    }
+    // SAFETY: they are open, and by the contract above nothing else in this program owns them; `TAKEN` makes us the only one.
+    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
+}
+
 /// Sends one message with descriptors. Never raises SIGPIPE.
 ///
 /// # Errors

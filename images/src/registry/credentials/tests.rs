@@ -135,3 +135,23 @@ fn asks_helpers() {
     );
     assert!(ask(r#"{"credsStore":"../x"}"#, "r").unwrap_err().ends_with("is no name of a program"));
 }
+
+#[test]
+fn what_is_handed_over_is_for_one_registry() {
+    let given = |given: Given| {
+        let credentials = Credentials::given("r.example", given).map_err(str::to_owned)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let asked = |registry| runtime.block_on(credentials.login(registry, "a/b")).map_err(|error| error.to_string());
+        assert_eq!(asked("other.example")?, None);
+        asked("r.example")
+    };
+    let password = |user: &str, password: &str| Login::Password { user: user.to_owned(), password: password.to_owned() };
+    let of = |username: &str, secret: &str| Given { username: username.into(), password: secret.into(), ..Given::default() };
+    assert_eq!(given(of("u", "p")), Ok(Some(password("u", "p"))));
+    assert_eq!(given(Given { auth: "dTpw".into(), ..Given::default() }), Ok(Some(password("u", "p"))));
+    assert_eq!(given(Given { identity_token: "i".into(), ..of("u", "p") }), Ok(Some(Login::Identity("i".into()))));
+    assert_eq!(given(Given { registry_token: "t".into(), ..Given::default() }), Ok(Some(Login::Bearer("t".into()))));
+    assert_eq!(given(Given::default()), Ok(None));
+    assert_eq!(given(Given { auth: "?".into(), ..Given::default() }), Err("auth is not base64".to_owned()));
+    assert!(!format!("{:?}", of("u", "secret")).contains("secret"));
+}

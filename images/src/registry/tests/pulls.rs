@@ -66,3 +66,17 @@ async fn what_is_there_is_not_fetched_again() {
     let gone = Server::start(|_| Answer::new(404, "")).await;
     assert!(pulled(&store, &gone).await.is_err());
 }
+
+#[tokio::test]
+async fn a_pull_that_does_not_come_on_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let patience = Some(std::time::Duration::from_millis(30));
+    let options = PullOptions { patience, ..PullOptions::default() };
+    let name = format!("{}/a/b:v1", silent.local_addr().unwrap());
+    let blocking = move || pull(&store, &name.parse().unwrap(), &options, &());
+    let error = tokio::task::spawn_blocking(blocking).await.unwrap().unwrap_err();
+    assert!(matches!(error, crate::Error::Stalled { .. }), "{error}");
+}

@@ -8,7 +8,6 @@ use engine::Engine;
 use images::Image;
 
 use super::images::created;
-use super::rmi;
 use crate::context::Context;
 use crate::exit;
 use crate::output::amount;
@@ -121,7 +120,7 @@ pub(crate) fn prune(engine: &Engine, all: bool, which: &Which) -> Result<Pruned>
 fn leaving(engine: &Engine, all: bool, which: &Which) -> Result<Vec<Image>> {
     let fits = |image: &Image| which.filter.iter().all(|filter| filter.fits(created(image), &image.config.config.labels));
     let images = engine.images().images()?.into_iter().filter(|image| (all || image.names.is_empty()) && fits(image));
-    let mut images: Vec<_> = images.filter(|image| rmi::users(engine, image).is_empty()).collect();
+    let mut images: Vec<_> = images.filter(|image| engine.users_of(image).is_empty()).collect();
     images.sort_by_cached_key(|image| std::cmp::Reverse(engine.images().last_used(image)));
     let staying = match which.keep {
         None => 0,
@@ -167,13 +166,13 @@ fn would(engine: &Engine, all: bool, which: &Which) -> Result<i32> {
 
 /// Removes an image that no container uses. Answers lines to print, and the bytes of the layers that went.
 fn remove(engine: &Engine, image: &Image) -> Result<(Vec<String>, u64), images::Error> {
-    let users = rmi::users(engine, image);
+    let users = engine.users_of(image);
     if !users.is_empty() {
         return Err(images::Error::InUse { name: image.id.to_string(), by: users, forceable: false });
     }
     let images = engine.images();
     let sizes: Vec<_> = image.layers.iter().map(|layer| (layer, images.unpacked_size(&layer.digest).unwrap_or_default())).collect();
-    let removed = images.remove(&image.id.to_string(), true, &|image| rmi::users(engine, image))?;
+    let removed = images.remove(&image.id.to_string(), true, &|image| engine.users_of(image))?;
     let freed = sizes.iter().filter(|(layer, _)| removed.deleted.contains(&layer.digest)).map(|(_, size)| size).sum();
     let untagged = removed.untagged.iter().map(|name| format!("untagged: {name}"));
     let deleted = removed.deleted.iter().map(|digest| format!("deleted: {digest}"));

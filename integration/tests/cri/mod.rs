@@ -1,0 +1,10 @@
+//! Kubernetes CRI v1: each call and each rule, over the socket of a noded of the test's own.
+//!
+//! `CRI_SOCKET=/run/containerd/containerd.sock` asks another runtime the same, which has to pull Docker Hub's names from the fixture
+//! registry; what is about noded itself is then left out. `NODED` is another noded.
+
+mod daemon;
+mod images;
+mod node;
+
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[daemon::TESTS, images::TESTS];

@@ -1,0 +1,90 @@
+//! CRI v1: each call is a function of a request, which runs on a thread that may block.
+//!
+//! ```text
+//! image/ runtime/   one file a call
+//! status.rs         errors of the engine as codes of gRPC
+//! ```
+
+mod image;
+mod runtime;
+mod status;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use cri::image_service_server::ImageServiceServer;
+use cri::runtime_service_server::RuntimeServiceServer;
+use futures_util::Stream;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+
+use crate::host::log::{Level, hears, say};
+use crate::node::Node;
+
+/// The longest message, as the kubelet has it.
+const MESSAGE: usize = 16 << 20;
+
+/// Calls that one connection may have under way.
+const AT_ONCE: u32 = 1024;
+
+/// Serves both services on connections, until it is time to stop and all calls are done.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    connections: impl Stream<Item = std::io::Result<tokio::net::UnixStream>> + Send + 'static,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<()> {
+    let calls = Calls { node, stopping: stopping.clone() };
+    let images = ImageServiceServer::new(calls.clone()).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
+    let runtime = RuntimeServiceServer::new(calls).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
+    let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+    let server = Server::builder().max_concurrent_streams(AT_ONCE).add_service(images).add_service(runtime);
+    server.serve_with_incoming_shutdown(connections, stop).await.context("serve CRI")
+}
+
+/// Both services.
+#[derive(Debug, Clone)]
+pub(super) struct Calls {
+    pub(super) node: Arc<Node>,
+    /// Says when streams without an end have to end.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// What a call answers.
+pub(super) type Answer<T> = Result<T, Status>;
+
+impl Calls {
+    /// Does a call on a thread that may block.
+    pub(super) async fn call<I, O>(
+        &self,
+        name: &'static str,
+        request: Request<I>,
+        verb: fn(&Node, I) -> Answer<O>,
+    ) -> Answer<Response<O>>
+    where
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let (node, request) = (Arc::clone(&self.node), request.into_inner());
+        let work = tokio::task::spawn_blocking(move || verb(&node, request));
+        told(name, async { work.await.unwrap_or_else(|_| Err(Status::internal(format!("{name} failed in itself")))) })
+            .await
+            .map(Response::new)
+    }
+}
+
+/// Says what became of a call: what failed in us to all, the rest to those who want to know.
+pub(super) async fn told<T>(name: &'static str, work: impl Future<Output = Answer<T>>) -> Answer<T> {
+    let begun = Instant::now();
+    let answer = work.await;
+    let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+    let level = if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) { Level::Warning } else { Level::Debug };
+    if hears(level) {
+        let said = answer.as_ref().map_or_else(|status| format!(": {}", status.message()), |_| String::new());
+        let micros = begun.elapsed().as_micros().to_string();
+        say(level, &format!("{name}{said}"), &[("CRI_CALL", name), ("CRI_CODE", &format!("{code:?}")), ("CRI_MICROS", &micros)]);
+    }
+    answer
+}

@@ -1,0 +1,82 @@
+//! Version, Status and RuntimeConfig: what the runtime tells about itself.
+
+use std::collections::BTreeMap;
+
+use cri::{
+    LinuxRuntimeConfiguration, RuntimeCondition, RuntimeConfigRequest, RuntimeConfigResponse, RuntimeFeatures, RuntimeHandler,
+    RuntimeHandlerFeatures, RuntimeStatus, StatusRequest, StatusResponse, VersionRequest, VersionResponse,
+};
+use serde_json::json;
+
+use crate::config::{CgroupDriver, Config};
+use crate::cri::Answer;
+use crate::node::Node;
+
+/// Version. Which version of the interface the client speaks makes no difference.
+pub(super) fn version(_: &Node, _: VersionRequest) -> Answer<VersionResponse> {
+    Ok(VersionResponse {
+        version: "0.1.0".to_owned(),
+        runtime_name: "noded".to_owned(),
+        runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
+        runtime_api_version: "v1".to_owned(),
+    })
+}
+
+/// Status. The network is our own: it is ready when we are.
+pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusResponse> {
+    let config = node.config();
+    let info = if request.verbose { info(&config) } else { BTreeMap::new() };
+    let conditions = ["RuntimeReady", "NetworkReady"].map(|kind| RuntimeCondition {
+        r#type: kind.to_owned(),
+        status: true,
+        reason: String::new(),
+        message: String::new(),
+    });
+    Ok(StatusResponse {
+        status: Some(RuntimeStatus { conditions: conditions.to_vec() }),
+        info,
+        runtime_handlers: handlers(&config),
+        features: Some(RuntimeFeatures {
+            supplemental_groups_policy: false,
+            user_namespaces_host_network: false,
+            mount_options: false,
+        }),
+    })
+}
+
+/// The default handler, which has no name, and those that the configuration names.
+fn handlers(config: &Config) -> Vec<RuntimeHandler> {
+    let features = RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false };
+    let names = std::iter::once(String::new()).chain(config.cri.handlers.iter().cloned());
+    names.map(|name| RuntimeHandler { name, features: Some(features) }).collect()
+}
+
+fn info(config: &Config) -> BTreeMap<String, String> {
+    let shown = json!({
+        "root": config.root, "run": config.run, "bridge": config.bridge, "cgroup": config.cgroup, "storage": config.storage,
+        "socket": config.cri.socket, "podCidr": config.cri.pod_cidr, "pinned": config.images.pinned,
+    });
+    BTreeMap::from([("config".to_owned(), shown.to_string())])
+}
+
+/// RuntimeConfig: how cgroups of pods are to be named.
+pub(super) fn config(node: &Node, _: RuntimeConfigRequest) -> Answer<RuntimeConfigResponse> {
+    let cgroup_driver = match node.config().cri.cgroup_driver {
+        CgroupDriver::Systemd => cri::CgroupDriver::Systemd,
+        CgroupDriver::Cgroupfs => cri::CgroupDriver::Cgroupfs,
+    };
+    Ok(RuntimeConfigResponse { linux: Some(LinuxRuntimeConfiguration { cgroup_driver: cgroup_driver.into() }) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_handler_comes_first() {
+        let mut config = Config::default();
+        config.cri.handlers = vec!["a".to_owned(), "b".to_owned()];
+        let names: Vec<String> = handlers(&config).into_iter().map(|handler| handler.name).collect();
+        assert_eq!(names, ["", "a", "b"]);
+    }
+}

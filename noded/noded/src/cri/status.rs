@@ -1,0 +1,77 @@
+//! The table of gRPC codes.
+
+use engine::Error;
+use images::{Failure, RegistryError};
+use tonic::{Code, Status};
+
+use crate::host::chain;
+
+/// What a client did wrong.
+pub(super) fn invalid(what: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(what.to_string())
+}
+
+/// An error of the engine. The whole chain goes to the client, who has nothing else.
+pub(super) fn of(error: &Error) -> Status {
+    match error {
+        Error::Image(error) => of_image(error),
+        error => Status::new(code(error), chain(error)),
+    }
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::NoSuchContainer(_) | Error::NoSuchNetwork(_) | Error::NoSuchVolume(_) => Code::NotFound,
+        Error::NameInUse { .. } | Error::NetworkExists(_) => Code::AlreadyExists,
+        Error::Ambiguous { .. }
+        | Error::AmbiguousNetwork { .. }
+        | Error::BadName(_)
+        | Error::BadVolumeName(_)
+        | Error::BadSignal { .. }
+        | Error::NoCommand { .. }
+        | Error::User { .. }
+        | Error::Invalid { .. } => Code::InvalidArgument,
+        Error::NotRunning(_)
+        | Error::Running(_)
+        | Error::Paused(_)
+        | Error::NotPaused(_)
+        | Error::NotWanted(_)
+        | Error::NetworkInUse { .. }
+        | Error::VolumeInUse { .. } => Code::FailedPrecondition,
+        Error::Damaged { .. } => Code::DataLoss,
+        _ => Code::Internal,
+    }
+}
+
+/// An error about an image.
+pub(super) fn of_image(error: &images::Error) -> Status {
+    let code = code_of_image(error);
+    // The kubelet tells a registry that is away by this word.
+    let word = if code == Code::Unavailable { "RegistryUnavailable: " } else { "" };
+    Status::new(code, format!("{word}{}", chain(error)))
+}
+
+fn code_of_image(error: &images::Error) -> Code {
+    use images::Error::{Ambiguous, Damaged, InUse, NoSpace, NotFound, Registry, Stalled, WrongPlatform};
+    match error {
+        NotFound { .. } => Code::NotFound,
+        Ambiguous { .. } => Code::InvalidArgument,
+        InUse { .. } | WrongPlatform { .. } => Code::FailedPrecondition,
+        NoSpace { .. } => Code::ResourceExhausted,
+        Stalled { .. } => Code::DeadlineExceeded,
+        Damaged { .. } => Code::DataLoss,
+        Registry(error) => code_of_registry(error),
+        _ => Code::Internal,
+    }
+}
+
+fn code_of_registry(error: &RegistryError) -> Code {
+    match (error, error.failure()) {
+        (_, Some(Failure::Unknown { .. })) => Code::NotFound,
+        (_, Some(Failure::Login { .. } | Failure::Denied { .. } | Failure::WrongPassword { .. })) => Code::PermissionDenied,
+        (RegistryError::Blocked { .. }, _) => Code::FailedPrecondition,
+        (_, Some(failure)) if failure.is_away() => Code::Unavailable,
+        (_, Some(Failure::RateLimited { .. })) => Code::ResourceExhausted,
+        _ => Code::Internal,
+    }
+}

@@ -1,0 +1,41 @@
+//! `noded`: the node daemon. It serves Kubernetes' CRI v1 over the verbs of `engine`, so that a kubelet, crictl and critest use it in
+//! containerd's place.
+//!
+//! ```text
+//! kubelet ─gRPC, unix socket─▶ cri/ one file a call: check (pure) ─▶ engine verb (blocking) ─▶ view (pure)
+//! client ──SPDY, WebSocket───▶ streaming ─▶ sessions.rs ─▶ engine sessions
+//! systemd ─socket, signals───▶ host/ listen · notify · log
+//! ```
+//!
+//! It holds no truth: what it answers is read from the engine's folders, and containers live on without it. What it has in memory are
+//! calls that are being done, so that the same call twice at once is one.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "this is the edge that prints")]
+
+mod cli;
+mod config;
+mod cri;
+mod host;
+mod node;
+mod once;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Before anything is opened.
+    let passed = host::listen::passed();
+    let done = match cli::Cli::parse().verb {
+        cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
+        cli::Verb::Config(args) => run::check(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("noded: {}", host::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

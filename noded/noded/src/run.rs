@@ -1,0 +1,96 @@
+//! `noded run`: from the configuration to a served socket, and back to nothing. Containers live on.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::Args;
+use crate::config::Config;
+use crate::cri;
+use crate::host::log::{self, Level, say};
+use crate::host::notify::Notify;
+use crate::host::{chain, listen};
+use crate::node::Node;
+
+/// How long calls that are being done may take after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Threads that run tasks. What blocks has threads of its own, which go when nothing blocks.
+const WORKERS: usize = 2;
+
+/// Reads the configuration, and does nothing else.
+pub(crate) fn check(args: &Args) -> Result<()> {
+    Config::load(args.config.as_deref())?.registries().map(drop)
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(args: &Args, passed: Vec<OwnedFd>) -> Result<()> {
+    let config = Config::load(args.config.as_deref())?;
+    ensure!(rustix::process::geteuid().is_root(), "containers need root");
+    log::set_level(config.log.level);
+    let _lock = listen::only_one(&config.run)?;
+    let listener = listen::socket(passed, &config.cri.socket, config.cri.group)?;
+    let node = Arc::new(Node::open(config)?);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("make threads")?;
+    let served = runtime.block_on(serve(&node, listener, args.config.clone()));
+    // Whatever still blocks, such as a pull, is cut off: it leaves nothing half done.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(node: &Arc<Node>, listener: std::os::unix::net::UnixListener, file: Option<PathBuf>) -> Result<()> {
+    let notify = Notify::from_environment();
+    let mut end = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut reload = signal(SignalKind::hangup())?;
+    let (stop, stopping) = watch::channel(false);
+    let connections = listen::connections(listener, node.config().cri.group)?;
+    let served = tokio::spawn(cri::serve(Arc::clone(node), connections, stopping));
+    tokio::pin!(served);
+    notify.ready("serving CRI v1");
+    say(Level::Info, &format!("serving CRI v1 on {}", node.config().cri.socket.display()), &[]);
+    let mut alive = tokio::time::interval(notify.watchdog().unwrap_or(Duration::from_secs(3600)));
+    loop {
+        tokio::select! {
+            done = &mut served => return done.context("serve")?,
+            _ = reload.recv() => again(node, &notify, file.as_deref()),
+            _ = alive.tick() => notify.alive(),
+            () = asked_to_end(&mut end) => break,
+        }
+    }
+    notify.stopping();
+    say(Level::Info, "stopping; containers live on", &[]);
+    let _ = stop.send(true);
+    match tokio::time::timeout(PATIENCE, served).await {
+        Ok(done) => done.context("serve")?,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn asked_to_end((term, int): &mut (Signal, Signal)) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Reads the configuration again. One that is wrong changes nothing.
+fn again(node: &Node, notify: &Notify, file: Option<&std::path::Path>) {
+    notify.reloading();
+    let read = Config::load(file).and_then(|config| config.registries().map(|_| config));
+    match read {
+        Ok(config) => {
+            log::set_level(config.log.level);
+            let waiting = node.reload(&config);
+            let waits = if waiting.is_empty() { String::new() } else { format!("; waiting for a restart: {}", waiting.join(", ")) };
+            say(Level::Info, &format!("configuration read again{waits}"), &[]);
+        }
+        Err(error) => say(Level::Error, &format!("the configuration stays as it was: {}", chain(error.as_ref())), &[]),
+    }
+    notify.ready("serving CRI v1");
+}
