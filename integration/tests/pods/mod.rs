@@ -3,6 +3,7 @@
 mod base;
 mod broken;
 mod output;
+mod secure;
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use integration::debian::program;
 use integration::env::{Env, within};
 use integration::runner::Test;
 
-pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS];
+pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS, secure::TESTS];
 
 /// An environment with an engine in this process.
 pub(crate) struct Pods {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::thread::{Builder, JoinHandle};
 
 use container::cgroup::{Hierarchies, Housing};
+use rustix::process::Pid;
 use sys::Call;
 use sys::spawn::Home;
 
@@ -24,8 +25,8 @@ pub struct Ahead {
 
 /// What is there when the thread has ended.
 pub(crate) struct Begun {
-    /// The socket of a monitor that waits for its first message.
-    pub(crate) monitor: Result<OwnedFd, Error>,
+    /// The socket of a monitor that waits for its first message, and its number.
+    pub(crate) monitor: Result<(OwnedFd, Pid), Error>,
     /// Unless it needs more than the id.
     pub(crate) network: Option<Result<Network, Error>>,
 }
@@ -56,7 +57,7 @@ impl Ahead {
 
 /// Starts the monitor, which waits for its first message on the socket whose other end is returned. It is executed from a descriptor
 /// that nobody can write to, so that a container that gets hold of it cannot change the program on the host (CVE-2019-5736).
-fn spawn(config: &Config, id: &str) -> Result<OwnedFd, Error> {
+fn spawn(config: &Config, id: &str) -> Result<(OwnedFd, Pid), Error> {
     let what = || format!("start {}", config.monitor.display());
     let (server, client) = sys::socket::pair().during(|| "make the monitor's socket")?;
     let program = launch::seal(&config.monitor).during(what)?;
@@ -65,6 +66,6 @@ fn spawn(config: &Config, id: &str) -> Result<OwnedFd, Error> {
     // stays in that one.
     let housing = Hierarchies::detect().and_then(|hierarchies| Housing::open(&hierarchies, &config.monitors()));
     let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
-    sys::spawn::spawn(program, &args, server, home).during(what)?;
-    Ok(client)
+    let pid = sys::spawn::spawn(program, &args, server, home).during(what)?;
+    Ok((client, pid))
 }

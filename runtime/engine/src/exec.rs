@@ -40,7 +40,7 @@ impl Engine {
         let root = open_dir(format!("/proc/{pid}/root")).during(|| format!("look into container {}", names::short(record)))?;
         // Opened before this check, so the folder belongs to the process that the record means.
         drop(open_process(container).ok_or_else(not_running)?);
-        let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user), &record.tuning.groups)?;
+        let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user), &record.tuning)?;
         let process = spec::exec(record, request, &identity, secret::variables(self, record)?)?;
         let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
         let host = container::Host::gather().map_err(Error::Container)?;

@@ -37,6 +37,7 @@ mod again;
 mod ahead;
 mod attach;
 pub mod build;
+mod children;
 mod condition;
 mod config;
 mod create;
@@ -110,6 +111,7 @@ pub use volume::{Volume, VolumeRecord};
 pub struct Engine {
     config: Config,
     images: images::Store,
+    children: children::Children,
 }
 
 impl Engine {
@@ -127,7 +129,7 @@ impl Engine {
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
         let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage).sharing(config.layers());
-        Ok(Engine { config, images })
+        Ok(Engine { config, images, children: children::Children::default() })
     }
 
     /// Where things are.

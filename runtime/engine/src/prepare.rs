@@ -47,6 +47,10 @@ impl Engine {
             (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
         let Begun { monitor, network } = ahead.finish();
+        let monitor = monitor.map(|(socket, pid)| {
+            self.children.add(pid);
+            socket
+        });
         let other = || Error::Invalid { what: "network".to_owned(), why: "the start was begun for another one".to_owned() };
         let network = attached.or(network).ok_or_else(other)??;
         let Local { rootfs, identity, host, cgroup, devices } = local?;
@@ -98,7 +102,7 @@ impl Engine {
     fn local(&self, record: &Record) -> Result<Local, Error> {
         let host = container::Host::gather().map_err(Error::Container)?;
         let rootfs = self.rootfs(record)?;
-        let identity = user::identify(&rootfs, &record.user, &record.tuning.groups)?;
+        let identity = user::identify(&rootfs, &record.user, &record.tuning)?;
         let resources = spec::resources(record)?;
         if record.tuning.cgroup_parent.is_some() {
             // Found again without the record, which may be damaged by then.

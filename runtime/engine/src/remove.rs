@@ -19,6 +19,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Running`] without force.
     pub fn remove(&self, given: &str, force: bool, volumes: bool) -> Result<(), Error> {
+        self.children.reap();
         let _ = sweep(&self.config.containers());
         let id = names::resolve(&self.config, given)?;
         if force && let Ok(Some(container)) = state::load(&self.config, &id) {

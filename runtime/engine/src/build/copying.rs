@@ -299,7 +299,7 @@ impl CopyStep {
         } else {
             work.root()
         };
-        let identity = user::identify(root.as_fd(), chown, &[])?;
+        let identity = user::identify(root.as_fd(), chown, &crate::Tuning::default())?;
         // A number alone is both.
         let alone = !chown.contains(':') && !names(chown);
         Ok(Some((identity.uid, if alone { identity.uid } else { identity.gid })))

@@ -12,6 +12,7 @@ use sys::mount::{Attr, mount_setattr};
 
 use crate::create::{Folder, in_charge, take_charge};
 use crate::error::During;
+use crate::request::Tuning;
 use crate::spec::user;
 use crate::wait::open_process;
 use crate::{Container, Engine, Error, Record, mounts, names, recover, state};
@@ -26,7 +27,7 @@ pub(super) struct Root {
 impl Root {
     /// User and group of its processes.
     pub(super) fn owner(&self) -> Result<(u32, u32), Error> {
-        let identity = user::identify(&self.folder, &self.user, &[])?;
+        let identity = user::identify(&self.folder, &self.user, &Tuning::default())?;
         Ok((identity.uid, identity.gid))
     }
 }

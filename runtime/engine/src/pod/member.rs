@@ -49,6 +49,8 @@ pub(crate) fn within<'a>(config: &Config, request: &'a CreateRequest) -> Result<
         let why = "the pod has none that its containers share".to_owned();
         return Err(Error::Invalid { what: "pid namespace of the pod".to_owned(), why });
     }
+    // Whoever makes pods has limits of its own.
+    own.resources.tiny = true;
     own.tuning.cgroup_parent = Some(pod.record.cgroup(config)?);
     Ok(Within { request: Cow::Owned(own), hold: Some(hold) })
 }

@@ -48,6 +48,8 @@ pub struct Tuning {
     pub sysctls: BTreeMap<String, String>,
     /// Further groups, by name or number.
     pub groups: Vec<String>,
+    /// Which of the image's groups its user is in, too.
+    pub group_policy: GroupPolicy,
     /// How soon its processes are killed when memory runs out, from -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// Notes for tools. They change nothing.
@@ -60,6 +62,19 @@ pub struct Tuning {
     pub cgroup_parent: Option<String>,
     /// What becomes of its output.
     pub log: LogConfig,
+}
+
+/// Which groups of the image's `/etc/group` a process is in by its user's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupPolicy {
+    /// Those that name its user, unless its primary group is asked for: as Docker has it.
+    #[default]
+    Docker,
+    /// Those that name its user.
+    Merge,
+    /// None: only what is asked for.
+    Strict,
 }
 
 /// A limit of getrlimit(2).

@@ -1,5 +1,6 @@
 //! What a container may use.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,12 @@ pub struct Resources {
     pub blkio_weight: Option<u16>,
     /// The same for single disks, and limits of what goes to and from them.
     pub disks: Vec<DiskLimit>,
+    /// Bytes of huge pages, by their size as the kernel has it, such as `2MB`.
+    pub huge_pages: BTreeMap<String, u64>,
+    /// Files of cgroup v2 and what is written to them.
+    pub unified: BTreeMap<String, String>,
+    /// Memory limits below Docker's least one are taken, too.
+    pub tiny: bool,
 }
 
 /// A limit for one disk.
@@ -82,5 +89,7 @@ impl Resources {
         take(&mut self.cpuset_mems, &change.cpuset_mems);
         take(&mut self.pids, &change.pids);
         take(&mut self.blkio_weight, &change.blkio_weight);
+        self.huge_pages.extend(change.huge_pages.clone());
+        self.unified.extend(change.unified.clone());
     }
 }

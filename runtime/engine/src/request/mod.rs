@@ -15,12 +15,12 @@ use monitor::Policy;
 
 pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
-pub use isolation::{Device, DeviceRule, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
+pub use isolation::{Device, DeviceRule, GroupPolicy, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
 pub use secret::{SecretPlace, SecretUse};
-pub use security::Security;
+pub use security::{Security, SystemPaths};
 
 /// A container to make. `None` and empty mean: as the image says, or the default.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -34,6 +34,10 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     if request.security.seccomp_profile.is_some() {
         filter(&request.security)?;
     }
+    let paths = request.security.paths.iter().flat_map(|paths| paths.masked.iter().chain(&paths.readonly));
+    if let Some(path) = paths.into_iter().find(|path| !crate::pod::plain(Path::new(path))) {
+        return invalid(&format!("hidden or read-only path {path:?}"), "it needs to be an absolute path without ..");
+    }
     tuning.ulimits.iter().try_for_each(|limit| rlimit(limit).map(drop))
 }
 
@@ -65,6 +69,9 @@ pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joine
 
 /// What is hidden, and what is read-only.
 pub(super) fn hidden(security: &Security) -> (Vec<String>, Vec<String>) {
+    if let (Some(paths), false) = (&security.paths, security.privileged) {
+        return (paths.masked.clone(), paths.readonly.clone());
+    }
     if security.privileged || security.system_paths {
         return (security.masked.clone(), Vec::new());
     }

@@ -4,7 +4,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use oci_spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxPids, LinuxResources,
+    LinuxBlockIo, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxHugepageLimit, LinuxMemory, LinuxPids,
+    LinuxResources,
 };
 use sys::Call;
 
@@ -43,13 +44,19 @@ pub(crate) fn limits(asked: &Resources) -> Result<LinuxResources, Error> {
     if asked.blkio_weight.is_some() || !asked.disks.is_empty() {
         resources.set_block_io(Some(disks(asked)?));
     }
+    if !asked.huge_pages.is_empty() {
+        resources.set_hugepage_limits(Some(asked.huge_pages.iter().map(huge_page).collect::<Result<_, _>>()?));
+    }
+    if !asked.unified.is_empty() {
+        resources.set_unified(Some(asked.unified.clone().into_iter().collect()));
+    }
     Ok(resources)
 }
 
 fn memory(asked: &Resources) -> Result<LinuxMemory, Error> {
     let least = [("memory limit", asked.memory), ("memory reservation", asked.memory_reservation)];
     for (what, limit) in least.into_iter().filter_map(|(what, limit)| Some((what, limit?))) {
-        if (0..LEAST_MEMORY).contains(&limit) {
+        if !asked.tiny && (0..LEAST_MEMORY).contains(&limit) {
             return Err(invalid(what, format!("{limit} bytes is below the least, 6 MiB")));
         }
     }
@@ -86,6 +93,14 @@ fn cpu(asked: &Resources) -> Result<LinuxCpu, Error> {
     }
     cpu.set_quota(Some(quota)).set_period(Some(PERIOD));
     Ok(cpu)
+}
+
+fn huge_page((size, limit): (&String, &u64)) -> Result<LinuxHugepageLimit, Error> {
+    let mut huge = LinuxHugepageLimit::default();
+    // The kernel has no more than that.
+    let limit = i64::try_from(*limit).map_err(|_| invalid(&format!("limit of huge pages of {size}"), "too much".to_owned()))?;
+    huge.set_page_size(size.clone()).set_limit(limit);
+    Ok(huge)
 }
 
 /// Limits of disks, by the numbers that their nodes have on this host now.

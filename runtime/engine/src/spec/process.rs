@@ -19,7 +19,7 @@ pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u
     let init = [INIT, "--init"].into_iter().filter(|_| record.tuning.init).map(str::to_owned);
     process.set_args(Some(init.chain(record.args()).collect()));
     process.set_env(Some(variables(record, &record.env, record.tty, &identity.home)));
-    process.set_capabilities(Some(sets(granted(&record.security)?, identity)));
+    process.set_capabilities(Some(sets(granted(&record.security)?, ambient(&record.security)?, identity)));
     Ok(process)
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity, 
     process.set_args(Some(request.cmd.clone()));
     process.set_env(Some(variables(record, &env, request.tty, &identity.home)));
     let capabilities = if request.privileged { capabilities::all() } else { granted(&record.security)? };
-    process.set_capabilities(Some(sets(capabilities, identity)));
+    process.set_capabilities(Some(sets(capabilities, ambient(&record.security)?, identity)));
     Ok(process)
 }
 
@@ -78,11 +78,6 @@ pub(crate) fn granted(security: &Security) -> Result<Set, Error> {
     if security.privileged {
         return Ok(capabilities::all());
     }
-    let word = |name: &String| {
-        capabilities::parse(name)
-            .ok_or_else(|| Error::Invalid { what: format!("capability {name:?}"), why: "no such capability".into() })
-    };
-    let union = |names: &[String]| names.iter().map(word).try_fold(0, |all, one| one.map(|one| all | one));
     let (add, drop) = (union(&security.cap_add)?, union(&security.cap_drop)?);
     let all = capabilities::all();
     // `ALL` on one side and names on the other: the names are the exception, whichever side they are on.
@@ -94,16 +89,29 @@ pub(crate) fn granted(security: &Security) -> Result<Set, Error> {
     })
 }
 
-/// A user other than root has capabilities only to be gained by privileged programs, as with Docker. None is inheritable
-/// (CVE-2022-24769).
-fn sets(granted: Set, identity: &Identity) -> LinuxCapabilities {
-    let own = if identity.uid == 0 { granted } else { 0 };
+/// The capabilities of these names together.
+fn union(names: &[String]) -> Result<Set, Error> {
+    let word = |name: &String| {
+        capabilities::parse(name)
+            .ok_or_else(|| Error::Invalid { what: format!("capability {name:?}"), why: "no such capability".into() })
+    };
+    names.iter().map(word).try_fold(0, |all, one| one.map(|one| all | one))
+}
+
+fn ambient(security: &Security) -> Result<Set, Error> {
+    union(&security.cap_ambient)
+}
+
+/// A user other than root has capabilities only to be gained by privileged programs, as with Docker. None is inheritable but those that are
+/// asked for as ambient, which is what they need to be (CVE-2022-24769).
+fn sets(granted: Set, ambient: Set, identity: &Identity) -> LinuxCapabilities {
+    let own = if identity.uid == 0 { granted } else { 0 } | ambient;
     let mut sets = LinuxCapabilities::default();
-    sets.set_bounding(Some(capabilities::to_oci(granted)))
+    sets.set_bounding(Some(capabilities::to_oci(granted | ambient)))
         .set_permitted(Some(capabilities::to_oci(own)))
         .set_effective(Some(capabilities::to_oci(own)))
-        .set_inheritable(Some(Default::default()))
-        .set_ambient(Some(Default::default()));
+        .set_inheritable(Some(capabilities::to_oci(ambient)))
+        .set_ambient(Some(capabilities::to_oci(ambient)));
     sets
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::Error;
+use crate::request::{GroupPolicy, Tuning};
 
 /// Beyond this no file of users is read.
 const LIMIT: usize = 4 << 20;
@@ -22,12 +23,13 @@ pub(crate) struct Identity {
     pub(crate) home: String,
 }
 
-/// Looks `user` up below `root`, a container's root folder, with further `groups`.
-pub(crate) fn identify(root: impl AsFd, user: &str, groups: &[String]) -> Result<Identity, Error> {
+/// Looks `user` up below `root`, a container's root folder, with the groups that `tuning` asks for.
+pub(crate) fn identify(root: impl AsFd, user: &str, tuning: &Tuning) -> Result<Identity, Error> {
     let passwd = text(&root, "etc/passwd");
     let group = text(&root, "etc/group");
-    let mut identity = resolve(user, &passwd, &group).map_err(|why| Error::User { user: user.to_owned(), why })?;
-    for name in groups {
+    let mut identity =
+        resolve(user, &passwd, &group, tuning.group_policy).map_err(|why| Error::User { user: user.to_owned(), why })?;
+    for name in &tuning.groups {
         let gid = group_id(name, &group).map_err(|why| Error::Invalid { what: format!("--group-add {name}"), why })?;
         if !identity.groups.contains(&gid) {
             identity.groups.push(gid);
@@ -81,7 +83,7 @@ fn number(text: &str) -> Option<Result<u32, String>> {
     digits.then(checked)
 }
 
-fn resolve(spec: &str, passwd: &str, group: &str) -> Result<Identity, String> {
+fn resolve(spec: &str, passwd: &str, group: &str, policy: GroupPolicy) -> Result<Identity, String> {
     let (user, own_group) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (spec, None),
@@ -97,9 +99,10 @@ fn resolve(spec: &str, passwd: &str, group: &str) -> Result<Identity, String> {
     if found.uid > MAX_ID || found.gid > MAX_ID {
         return Err(format!("/etc/passwd gives it an id above the largest, {MAX_ID}"));
     }
-    let (gid, mut supplementary) = match own_group {
-        Some(name) => (group_id(name, group)?, Vec::new()),
-        None => (found.gid, member_of(found.name, group)),
+    let gid = own_group.map_or(Ok(found.gid), |name| group_id(name, group))?;
+    let mut supplementary = match (policy, own_group) {
+        (GroupPolicy::Merge, _) | (GroupPolicy::Docker, None) => member_of(found.name, group),
+        (GroupPolicy::Strict, _) | (GroupPolicy::Docker, Some(_)) => Vec::new(),
     };
     if !supplementary.contains(&gid) {
         supplementary.insert(0, gid);
@@ -129,7 +132,7 @@ mod tests {
     const GROUP: &str = "root:x:0:root\nweb:x:34:\nmail:x:8:web, other\nlog:x:9:other,web\nnobody:x:99:webx";
 
     fn ids(spec: &str) -> Result<(u32, u32, Vec<u32>), String> {
-        resolve(spec, PASSWD, GROUP).map(|found| (found.uid, found.gid, found.groups))
+        resolve(spec, PASSWD, GROUP, GroupPolicy::Docker).map(|found| (found.uid, found.gid, found.groups))
     }
 
     #[test]
@@ -140,13 +143,23 @@ mod tests {
         assert_eq!(ids("web:mail"), Ok((33, 8, vec![8])));
         assert_eq!(ids("7:5"), Ok((7, 5, vec![5])));
         assert_eq!(ids("7"), Ok((7, 0, vec![0])));
-        assert_eq!(resolve("web", PASSWD, GROUP).unwrap().home, "/var/www");
+        assert_eq!(resolve("web", PASSWD, GROUP, GroupPolicy::Docker).unwrap().home, "/var/www");
+    }
+
+    #[test]
+    fn a_policy_decides_about_the_images_groups() {
+        let groups = |spec, policy| resolve(spec, PASSWD, GROUP, policy).unwrap().groups;
+        assert_eq!(groups("33:5", GroupPolicy::Docker), [5]);
+        assert_eq!(groups("33:5", GroupPolicy::Merge), [5, 8, 9]);
+        assert_eq!(groups("web", GroupPolicy::Merge), [34, 8, 9]);
+        assert_eq!(groups("web", GroupPolicy::Strict), [34]);
+        assert_eq!(groups("33:5", GroupPolicy::Strict), [5]);
     }
 
     #[test]
     fn a_number_is_never_a_name() {
         assert_eq!(ids("1000"), Ok((1000, 0, vec![0])));
-        assert_eq!(resolve("1000", PASSWD, GROUP).unwrap().home, "/");
+        assert_eq!(resolve("1000", PASSWD, GROUP, GroupPolicy::Docker).unwrap().home, "/");
     }
 
     #[test]
@@ -158,7 +171,8 @@ mod tests {
         std::fs::write(folder.join("etc/group"), GROUP).unwrap();
         let opened = init(CreateFlags::NONBLOCK).unwrap();
         add_watch(&opened, folder.join("etc/passwd"), WatchFlags::OPEN).unwrap();
-        let found = identify(std::fs::File::open(&folder).unwrap(), "7:mail", &["log".to_owned(), "5".to_owned()]);
+        let tuning = Tuning { groups: vec!["log".to_owned(), "5".to_owned()], ..Tuning::default() };
+        let found = identify(std::fs::File::open(&folder).unwrap(), "7:mail", &tuning);
         std::fs::remove_dir_all(folder).unwrap();
         assert_eq!(found.unwrap().groups, [8, 9, 5]);
         // `IN_IGNORED`: the watch went with the file, and that is all that has happened.
