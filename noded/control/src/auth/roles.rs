@@ -1,0 +1,152 @@
+//! Roles and bindings that every cluster has.
+
+use api::kinds::Kind;
+use api::kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING};
+use serde_json::{Value, json};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const WRITE: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const READ: [&str; 3] = ["get", "list", "watch"];
+
+fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
+    json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
+}
+
+fn role(name: &str, rules: Vec<Value>) -> (&'static Kind, Value) {
+    (&CLUSTER_ROLE, json!({"metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}, "rules": rules}))
+}
+
+fn binding(name: &str, groups: &[&str]) -> (&'static Kind, Value) {
+    let subjects: Vec<Value> = groups.iter().map(|g| json!({"kind": "Group", "apiGroup": RBAC, "name": g})).collect();
+    let role = json!({"apiGroup": RBAC, "kind": "ClusterRole", "name": name});
+    (
+        &CLUSTER_ROLE_BINDING,
+        json!({"metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}, "roleRef": role, "subjects": subjects}),
+    )
+}
+
+/// What people who only look may see: everything but secrets and rights.
+fn view() -> Vec<Value> {
+    vec![
+        rule(
+            &[""],
+            &[
+                "configmaps",
+                "events",
+                "pods",
+                "pods/log",
+                "pods/status",
+                "services",
+                "services/status",
+                "serviceaccounts",
+                "namespaces",
+                "namespaces/status",
+            ],
+            &READ,
+        ),
+        rule(
+            &["apps"],
+            &[
+                "daemonsets",
+                "daemonsets/status",
+                "deployments",
+                "deployments/scale",
+                "deployments/status",
+                "replicasets",
+                "replicasets/scale",
+                "replicasets/status",
+            ],
+            &READ,
+        ),
+        rule(&["batch"], &["jobs", "jobs/status"], &READ),
+        rule(&["discovery.k8s.io"], &["endpointslices"], &READ),
+    ]
+}
+
+/// What people who work may change: what runs, but not rights.
+fn edit() -> Vec<Value> {
+    let mut rules = view();
+    rules.extend([
+        rule(
+            &[""],
+            &[
+                "configmaps",
+                "events",
+                "pods",
+                "pods/attach",
+                "pods/exec",
+                "pods/portforward",
+                "pods/eviction",
+                "secrets",
+                "services",
+                "serviceaccounts",
+                "serviceaccounts/token",
+            ],
+            &WRITE,
+        ),
+        rule(&["apps"], &["daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale"], &WRITE),
+        rule(&["batch"], &["jobs"], &WRITE),
+        rule(&["coordination.k8s.io"], &["leases"], &WRITE),
+    ]);
+    rules
+}
+
+/// What people who run a namespace may change: rights in it too.
+fn admin() -> Vec<Value> {
+    let mut rules = edit();
+    rules.push(rule(&[RBAC], &["roles", "rolebindings"], &WRITE));
+    rules
+}
+
+/// What nodes do.
+fn node() -> Vec<Value> {
+    vec![
+        rule(&[""], &["nodes", "pods"], &["create", "get", "list", "watch", "patch", "update"]),
+        rule(&[""], &["nodes/status", "pods/status"], &["patch", "update"]),
+        rule(&[""], &["pods"], &["delete"]),
+        rule(&[""], &["pods/eviction", "serviceaccounts/token", "events"], &["create", "patch"]),
+        rule(&[""], &["configmaps", "secrets", "services", "serviceaccounts", "namespaces"], &READ),
+        rule(&["discovery.k8s.io"], &["endpointslices"], &READ),
+        rule(&["coordination.k8s.io"], &["leases"], &["create", "get", "list", "watch", "patch", "update", "delete"]),
+    ]
+}
+
+/// Kinds and objects, in the order in which they are made.
+pub fn default_roles() -> Vec<(&'static Kind, Value)> {
+    let paths = |urls: &[&str]| json!({"nonResourceURLs": urls, "verbs": ["get"]});
+    let everything = vec![rule(&["*"], &["*"], &["*"]), json!({"nonResourceURLs": ["*"], "verbs": ["*"]})];
+    let reviews = vec![
+        rule(&["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], &["create"]),
+        rule(&["authentication.k8s.io"], &["selfsubjectreviews"], &["create"]),
+    ];
+    vec![
+        role("cluster-admin", everything),
+        role("admin", admin()),
+        role("edit", edit()),
+        role("view", view()),
+        role("system:node", node()),
+        role("system:basic-user", reviews),
+        role(
+            "system:discovery",
+            vec![paths(&[
+                "/api",
+                "/api/*",
+                "/apis",
+                "/apis/*",
+                "/openapi",
+                "/openapi/*",
+                "/version",
+                "/version/",
+                "/healthz",
+                "/livez",
+                "/readyz",
+            ])],
+        ),
+        role("system:public-info-viewer", vec![paths(&["/version", "/version/", "/healthz", "/livez", "/readyz"])]),
+        binding("cluster-admin", &["system:masters"]),
+        binding("system:node", &["system:nodes"]),
+        binding("system:basic-user", &["system:authenticated"]),
+        binding("system:discovery", &["system:authenticated"]),
+        binding("system:public-info-viewer", &["system:authenticated", "system:unauthenticated"]),
+    ]
+}

@@ -1,0 +1,50 @@
+//! The one who asks.
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// The group of everyone who is known.
+const AUTHENTICATED: &str = "system:authenticated";
+
+/// The one who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// What tells this user from a later one of the same name.
+    pub uid: String,
+    /// The groups.
+    pub groups: Vec<String>,
+}
+
+impl User {
+    /// A known user.
+    pub fn new(name: impl Into<String>, groups: impl IntoIterator<Item = String>) -> Self {
+        let mut groups: Vec<String> = groups.into_iter().collect();
+        groups.push(AUTHENTICATED.into());
+        Self { name: name.into(), uid: String::new(), groups }
+    }
+
+    /// Nobody known.
+    pub fn anonymous() -> Self {
+        Self { name: "system:anonymous".into(), uid: String::new(), groups: vec!["system:unauthenticated".into()] }
+    }
+
+    /// Whether the user is known.
+    pub fn is_known(&self) -> bool {
+        self.groups.iter().any(|g| g == AUTHENTICATED)
+    }
+
+    /// The node that this user is, if it is one.
+    pub fn node(&self) -> Option<&str> {
+        self.name.strip_prefix("system:node:").filter(|_| self.groups.iter().any(|g| g == "system:nodes"))
+    }
+}
+
+/// The user that a client certificate names: CN and O. The TLS layer has checked that our authority signed it.
+pub fn from_certificate(der: &[u8]) -> Option<User> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_string();
+    let groups = subject.iter_organization().filter_map(|o| o.as_str().ok().map(String::from));
+    Some(User::new(name, groups.collect::<Vec<_>>()))
+}

@@ -1,0 +1,149 @@
+//! The control plane: what is desired is kept here, and what is missing of it is done from here.
+//!
+//! ```text
+//! kubectl, agents ──HTTPS──▶ server ──▶ objects ──▶ store (one file)
+//!                                          ▲            │ watch
+//!                                          └── scheduler, controllers: next(desired, actual) ──▶ actions
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`store`] | objects by key, one revision counter, watches; a file that survives kill -9 |
+//! | [`objects`] | names, defaults, rules, owners of fields, deletion in steps |
+//! | [`server`] | the API over HTTPS |
+//! | [`auth`] | who asks, and what they may do |
+//! | [`certs`] | the authority and what it signs |
+//! | [`bootstrap`] | what every cluster has from its first start |
+//!
+//! A library: it neither prints nor exits; `noded control-plane` does.
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod bootstrap;
+pub mod certs;
+pub mod objects;
+mod random;
+pub mod server;
+pub mod store;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+
+use auth::{TokenSigner, Tokens};
+use certs::{Authority, NoCertificates, Use};
+use objects::{Objects, Settings};
+use server::Server;
+use store::{EmbeddedStore, NotOpened};
+
+/// How a control plane is run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept: store, keys, kubeconfig. Made where it is not there.
+    pub folder: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Names and addresses by which clients reach it, beside those of this host's loopback; the first one is in the kubeconfig.
+    pub names: Vec<String>,
+    /// Fixed bearer tokens: lines `TOKEN,NAME,UID,"GROUP,GROUP"`.
+    pub tokens: String,
+    /// Ranges of addresses and ports.
+    pub settings: Settings,
+}
+
+/// Why a control plane does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// The folder cannot be made.
+    #[error("make {0}")]
+    Folder(PathBuf, #[source] std::io::Error),
+    /// The store cannot be opened.
+    #[error("open the store")]
+    Store(#[source] NotOpened),
+    /// There are no certificates.
+    #[error("certificates")]
+    Certificates(#[source] NoCertificates),
+    /// TLS does not take the keys.
+    #[error("set up TLS: {0}")]
+    Tls(String),
+    /// The address is taken, or not of this host.
+    #[error("listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// What every cluster has cannot be written.
+    #[error("write the cluster's first objects: {0}")]
+    Bootstrap(api::status::Status),
+}
+
+/// A control plane that runs.
+pub struct ControlPlane {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// The administrator's kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The objects, for controllers in this process.
+    pub objects: Objects,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a control plane; it runs until the answer is dropped.
+///
+/// # Errors
+/// What is in its way.
+pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
+    let folder = &config.folder;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| NotStarted::Folder(folder.clone(), e))?;
+    let authority = Authority::open(folder).map_err(NotStarted::Certificates)?;
+    let store = Arc::new(EmbeddedStore::open(folder).map_err(NotStarted::Store)?);
+    let objects = Objects::new(store, config.settings.clone());
+    bootstrap::first_objects(&objects).await.map_err(NotStarted::Bootstrap)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| NotStarted::Listen(config.listen, e))?;
+    let address = listener.local_addr().map_err(|e| NotStarted::Listen(config.listen, e))?;
+    let identity = authority.issue("kube-apiserver", &Use::Server(&names(&config)), 365).map_err(NotStarted::Certificates)?;
+    let acceptor = server::tls(&authority, &identity).map_err(|e| NotStarted::Tls(e.to_string()))?;
+    let signer = TokenSigner::new(&authority.token_key)
+        .ok_or_else(|| NotStarted::Tls("the key that signs tokens is no P-256 key".into()))?;
+    let shown = config.names.first().cloned().unwrap_or_else(|| "127.0.0.1".into());
+    let kubeconfig = folder.join("admin.kubeconfig");
+    authority.write_kubeconfig(&kubeconfig, &format!("https://{shown}:{}", address.port())).map_err(NotStarted::Certificates)?;
+    let server = Server {
+        objects: objects.clone(),
+        tokens: Tokens::new(signer, &config.tokens),
+        address: format!("{shown}:{}", address.port()),
+        policy: Mutex::default(),
+    };
+    let task = tokio::spawn(server::run(Arc::new(server), listener, acceptor));
+    Ok(ControlPlane { address, kubeconfig, objects, task })
+}
+
+/// Every name that the server's certificate is good for.
+fn names(config: &Config) -> Vec<String> {
+    let (base, _) = config.settings.service_range;
+    let service = std::net::Ipv4Addr::from(u32::from(base) + 1).to_string();
+    let fixed = [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
+    let mut all: Vec<String> = config.names.clone();
+    all.extend(fixed.map(String::from));
+    all.push(service);
+    if !config.listen.ip().is_unspecified() {
+        all.push(config.listen.ip().to_string());
+    }
+    all.sort();
+    all.dedup();
+    all
+}

@@ -1,0 +1,216 @@
+//! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers.
+
+use api::kinds::pod::POD;
+use api::meta::{LabelSelector, Time};
+use api::selector;
+use api::status::Status;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use serde_json::{Value, json};
+
+use super::answer::{self, Body};
+use super::body;
+use super::node;
+use super::route::Call;
+use super::write;
+use crate::auth::{Claims, ISSUER};
+use crate::objects::Part;
+use crate::store::Entry;
+
+pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+    let part = call.kind.subresources.iter().find(|s| s.name == call.target.part).ok_or_else(Status::no_such_path)?;
+    if !part.verbs.contains(&verb) {
+        return Err(Status::not_allowed());
+    }
+    match (part.name, verb) {
+        ("scale", "get") => {
+            let entry = call.server.objects.get(call.kind, &call.target.namespace, &call.target.name)?;
+            Ok(answer::object(200, &scale_of(&entry.object())))
+        }
+        ("scale", _) => scale(call, verb, body::bytes(request).await?.as_ref()).await,
+        ("binding", _) => bind(call, body::bytes(request).await?.as_ref()).await,
+        ("eviction", _) => evict(call, body::bytes(request).await?.as_ref()).await,
+        ("token", _) => token(call, body::bytes(request).await?.as_ref()),
+        ("finalize", _) => finalize(call, body::bytes(request).await?.as_ref()).await,
+        ("ephemeralcontainers", "get") => {
+            let entry = call.server.objects.get(call.kind, &call.target.namespace, &call.target.name)?;
+            Ok(answer::json(200, entry.value.clone()))
+        }
+        ("ephemeralcontainers", _) => ephemeral(call, verb, body::bytes(request).await?.as_ref()).await,
+        _ => Err(Status::no_such_path()),
+    }
+}
+
+async fn whole(
+    call: &Call<'_>,
+    part: &'static str,
+    change: impl FnMut(&Value) -> Result<Value, Status> + Send,
+) -> Result<std::sync::Arc<Entry>, Status> {
+    let (target, context) = (&call.target, write::context(call)?);
+    call.server.objects.update(call.kind, &target.namespace, &target.name, Part::Whole(part), &context, change).await
+}
+
+/// The number of replicas as an object.
+fn scale_of(object: &Value) -> Value {
+    let meta = &object["metadata"];
+    let chosen: LabelSelector = serde_json::from_value(object["spec"]["selector"].clone()).unwrap_or_default();
+    json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+            "creationTimestamp": meta["creationTimestamp"]},
+        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
+        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector::shown(&chosen)},
+    })
+}
+
+async fn scale(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let (given, _) = body::any(bytes)?;
+    let media = call.media.split(';').next().unwrap_or("").to_string();
+    let entry = whole(call, "scale", |old| {
+        let mut scale = scale_of(old);
+        match (verb, media.as_str()) {
+            ("update", _) => scale = given.clone(),
+            // a strategic merge patch of an object without lists is a merge patch
+            (_, "application/strategic-merge-patch+json" | "application/merge-patch+json") => {
+                api::patch::merge(&mut scale, given.clone())
+            }
+            (_, media) => write::change(call, media, &mut scale, given.clone())?,
+        }
+        let replicas = scale["spec"].get("replicas").map_or(Some(0), Value::as_i64).filter(|r| i32::try_from(*r).is_ok());
+        let replicas = replicas.ok_or_else(|| Status::bad_request("spec.replicas must be a whole number"))?;
+        let mut new = old.clone();
+        new["spec"]["replicas"] = replicas.into();
+        if let Some(version) = scale["metadata"].get("resourceVersion") {
+            new["metadata"]["resourceVersion"] = version.clone();
+        }
+        Ok(new)
+    });
+    Ok(answer::object(200, &scale_of(&entry.await?.object())))
+}
+
+/// Puts a pod on a node, once.
+pub(crate) fn bound(pod: &Value, node: &str) -> Result<Value, Status> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or("");
+    if pod["metadata"].get("deletionTimestamp").is_some() {
+        return Err(Status::conflict(&POD, name, &format!("pod {name} is being deleted, cannot be assigned to a host")));
+    }
+    if let Some(taken) = pod["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()) {
+        return Err(Status::conflict(&POD, name, &format!("pod {name} is already assigned to node {taken:?}")));
+    }
+    let mut new = pod.clone();
+    new["spec"]["nodeName"] = node.into();
+    let condition =
+        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": Time::now().to_string()});
+    let mut conditions: Vec<Value> = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.retain(|c| c["type"] != "PodScheduled");
+    conditions.push(condition);
+    new["status"]["conditions"] = conditions.into();
+    Ok(new)
+}
+
+async fn bind(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let (binding, _) = body::any(bytes)?;
+    let node = binding["target"]["name"].as_str().filter(|n| !n.is_empty());
+    let node = node.ok_or_else(|| Status::unprocessable("Binding is invalid: target.name: Required value"))?.to_string();
+    whole(call, "binding", |pod| bound(pod, &node)).await?;
+    Ok(answer::object(201, &success()))
+}
+
+fn success() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+}
+
+async fn evict(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let (eviction, _) = body::any(bytes)?;
+    let options = write::delete_options(call, &eviction["deleteOptions"])?;
+    call.server.objects.delete(call.kind, &call.target.namespace, &call.target.name, &options).await?;
+    Ok(answer::object(201, &success()))
+}
+
+/// A token for a service account, bound to the account and, where named, to a pod.
+fn token(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    const SHORTEST: i64 = 600;
+    const LONGEST: i64 = 86400;
+    let (mut request, _) = body::any(bytes)?;
+    let (namespace, name) = (&call.target.namespace, &call.target.name);
+    let account = call.server.objects.get(call.kind, namespace, name)?.object();
+    let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
+    if seconds < SHORTEST {
+        let why = "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: may not specify a duration less than 10 minutes";
+        return Err(Status::unprocessable(why));
+    }
+    let mut audiences: Vec<String> = serde_json::from_value(request["spec"]["audiences"].clone()).unwrap_or_default();
+    if audiences.is_empty() {
+        audiences.push(ISSUER.into());
+    }
+    let mut bound = json!({"namespace": namespace, "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]}});
+    let reference = &request["spec"]["boundObjectRef"];
+    if reference["kind"] == "Pod" {
+        let pod_name = reference["name"].as_str().unwrap_or("");
+        let pod = call.server.objects.get(&POD, namespace, pod_name)?.object();
+        let given = reference["uid"].as_str().unwrap_or("");
+        if !given.is_empty() && pod["metadata"]["uid"] != given {
+            return Err(Status::conflict(&POD, pod_name, "the UID in the bound object reference does not match"));
+        }
+        node::owns_pod(call, &pod)?;
+        bound["pod"] = json!({"name": pod_name, "uid": pod["metadata"]["uid"]});
+    } else if call.user.node().is_some() {
+        return Err(Status::forbidden(Some(("", "serviceaccounts")), name, "node requested token not bound to a pod"));
+    }
+    let now = jiff::Timestamp::now().as_second();
+    let expires = now + seconds.min(LONGEST);
+    let claims = Claims {
+        iss: ISSUER.into(),
+        sub: format!("system:serviceaccount:{namespace}:{name}"),
+        aud: audiences,
+        exp: expires,
+        nbf: now,
+        iat: now,
+        bound,
+    };
+    let token = call.server.tokens.signer.sign(&claims).ok_or_else(|| Status::internal("sign a token"))?;
+    let expires = jiff::Timestamp::from_second(expires).map_or_else(|_| Time::now(), Time);
+    request["kind"] = "TokenRequest".into();
+    request["apiVersion"] = "authentication.k8s.io/v1".into();
+    request["status"] = json!({"token": token, "expirationTimestamp": expires.to_string()});
+    Ok(answer::object(201, &request))
+}
+
+async fn finalize(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let (given, _) = body::object(call, bytes)?;
+    let entry = whole(call, "finalize", |old| {
+        let mut new = old.clone();
+        new["spec"]["finalizers"] = given["spec"].get("finalizers").cloned().unwrap_or_else(|| json!([]));
+        Ok(new)
+    });
+    Ok(answer::json(200, entry.await?.value.clone()))
+}
+
+/// Containers for looking into a pod are only ever added.
+async fn ephemeral(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let (given, _) = body::any(bytes)?;
+    let media = call.media.split(';').next().unwrap_or("").to_string();
+    let entry = whole(call, "ephemeralcontainers", |old| {
+        let mut changed = old.clone();
+        if verb == "update" {
+            changed = given.clone();
+        } else {
+            write::change(call, &media, &mut changed, given.clone())?;
+        }
+        body::check(call, &mut changed, Vec::new())?;
+        let empty = Vec::new();
+        let list = |o: &Value| o["spec"]["ephemeralContainers"].as_array().unwrap_or(&empty).clone();
+        let names = |o: &Value| list(o).iter().map(|c| c["name"].as_str().unwrap_or("").to_string()).collect::<Vec<_>>();
+        if names(old).iter().any(|n| !names(&changed).contains(n)) {
+            let why = "existing ephemeral containers may not be removed";
+            return Err(Status::unprocessable(format!(
+                "Pod {:?} is invalid: spec.ephemeralContainers: Forbidden: {why}",
+                call.target.name
+            )));
+        }
+        let mut new = old.clone();
+        new["spec"]["ephemeralContainers"] = list(&changed).into();
+        Ok(new)
+    });
+    Ok(answer::json(200, entry.await?.value.clone()))
+}

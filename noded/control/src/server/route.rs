@@ -1,0 +1,147 @@
+//! From a request to an answer.
+
+use std::sync::Arc;
+
+use api::kinds::Kind;
+use api::status::Status;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use hyper::{Method, Request, Response};
+
+use super::answer::{self, Body};
+use super::target::{self, Query, Target};
+use super::{Server, documents, node, parts, read, review, watch, write};
+use crate::auth::User;
+use crate::auth::policy::Action;
+
+/// One request about a resource, understood.
+pub(super) struct Call<'a> {
+    pub(super) server: &'a Arc<Server>,
+    pub(super) user: User,
+    pub(super) target: Target,
+    pub(super) kind: &'static Kind,
+    pub(super) query: Query,
+    pub(super) accept: String,
+    pub(super) media: String,
+    pub(super) agent: String,
+}
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, request: Request<Incoming>) -> Response<Body> {
+    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let Some(user) = server.user(certificate, authorization) else { return answer::status(&Status::unauthorized()) };
+    let path = request.uri().path().to_string();
+    let query = Query::parse(request.uri().query().unwrap_or(""));
+    let outcome = match target::parse(&path) {
+        Some(target) => {
+            let (accept, media, agent) = (header(ACCEPT), header(CONTENT_TYPE), header(USER_AGENT));
+            resource(server, user, target, query, (accept, media, agent), request).await
+        }
+        None => plain(server, &user, &path, &request),
+    };
+    outcome.unwrap_or_else(|status| answer::status(&status))
+}
+
+/// Paths that are no resources.
+fn plain(server: &Server, user: &User, path: &str, request: &Request<Incoming>) -> Result<Response<Body>, Status> {
+    let verb = request.method().as_str().to_ascii_lowercase();
+    let action = Action { verb: &verb, path, ..Default::default() };
+    // health is for everyone: who asks for it has no rights yet, or lost them
+    let is_health = matches!(path, "/healthz" | "/livez" | "/readyz");
+    if !is_health && !server.policy().allows(user, &action) {
+        return Err(refused(user, None, &format!("User {:?} cannot {verb} path {path:?}", user.name)));
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Status::not_allowed());
+    }
+    documents::answer(server, path, request.headers())
+}
+
+/// Nobody known is asked to say who they are; the known are told that they may not.
+fn refused(user: &User, resource: Option<(&str, &str, &str)>, why: &str) -> Status {
+    match resource {
+        _ if !user.is_known() => Status::unauthorized(),
+        Some((group, plural, name)) => Status::forbidden(Some((group, plural)), name, why),
+        None => Status::forbidden(None, "", why),
+    }
+}
+
+async fn resource(
+    server: &Arc<Server>,
+    user: User,
+    target: Target,
+    query: Query,
+    (accept, media, agent): (String, String, String),
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Status> {
+    let verb = verb(request.method(), &target, &query)?;
+    authorize(server, &user, verb, &target)?;
+    let kind = target.kind().ok_or_else(Status::no_such_path)?;
+    if !kind.namespaced && !target.namespace.is_empty() {
+        return Err(Status::no_such_path());
+    }
+    let call = Call { server, user, target, kind, query, accept, media, agent };
+    node::check(&call, verb)?;
+    if !call.target.part.is_empty() && call.target.part != "status" {
+        return parts::answer(&call, verb, request).await;
+    }
+    if call.target.part == "status" && !(kind.has_status && matches!(verb, "get" | "update" | "patch")) {
+        return Err(Status::no_such_path());
+    }
+    if !kind.is_kept() {
+        return if verb == "create" { review::answer(&call, request).await } else { Err(Status::not_allowed()) };
+    }
+    if call.target.part.is_empty() && !kind.allows(verb) {
+        return Err(Status::not_allowed());
+    }
+    match verb {
+        "get" => read::get(&call),
+        "list" => read::list(&call),
+        "watch" => watch::answer(&call),
+        "create" => write::create(&call, request).await,
+        "update" => write::update(&call, request).await,
+        "patch" => write::patch(&call, request).await,
+        "delete" => write::delete(&call, request).await,
+        _ => write::delete_all(&call, request).await,
+    }
+}
+
+/// Whether the user may do it, by the policy.
+pub(super) fn authorize(server: &Server, user: &User, verb: &str, target: &Target) -> Result<(), Status> {
+    let action = Action {
+        verb,
+        group: &target.group,
+        resource: &target.resource,
+        subresource: &target.part,
+        name: &target.name,
+        namespace: &target.namespace,
+        path: "",
+    };
+    if server.policy().allows(user, &action) {
+        return Ok(());
+    }
+    let full = if target.part.is_empty() { target.resource.clone() } else { format!("{}/{}", target.resource, target.part) };
+    let place = if target.namespace.is_empty() {
+        "at the cluster scope".to_string()
+    } else {
+        format!("in the namespace {:?}", target.namespace)
+    };
+    let why = format!("User {:?} cannot {verb} resource {full:?} in API group {:?} {place}", user.name, target.group);
+    Err(refused(user, Some((&target.group, &target.resource, &target.name)), &why))
+}
+
+fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str, Status> {
+    let one = !target.name.is_empty();
+    Ok(match *method {
+        Method::GET | Method::HEAD if query.flag("watch") && target.part.is_empty() => "watch",
+        Method::GET | Method::HEAD if one => "get",
+        Method::GET | Method::HEAD => "list",
+        Method::POST => "create",
+        Method::PUT if one => "update",
+        Method::PATCH if one => "patch",
+        Method::DELETE if one => "delete",
+        Method::DELETE => "deletecollection",
+        _ => return Err(Status::not_allowed()),
+    })
+}

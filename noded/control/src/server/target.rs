@@ -1,0 +1,136 @@
+//! What a request is about, from its path and query.
+
+use std::collections::HashMap;
+
+use api::kinds::{self, Kind};
+
+/// A resource that a path names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) group: String,
+    pub(super) version: String,
+    pub(super) namespace: String,
+    pub(super) resource: String,
+    pub(super) name: String,
+    pub(super) part: String,
+}
+
+impl Target {
+    /// The kind, if it is served.
+    pub(super) fn kind(&self) -> Option<&'static Kind> {
+        kinds::find(&self.group, &self.version, &self.resource)
+    }
+}
+
+/// Reads a path below `/api` or `/apis`; nothing for one that names no resource.
+pub(super) fn parse(path: &str) -> Option<Target> {
+    let mut parts = path.trim_matches('/').split('/').map(decoded);
+    let mut target = Target::default();
+    match parts.next()?.as_str() {
+        "api" => target.version = parts.next()?,
+        "apis" => (target.group, target.version) = (parts.next()?, parts.next()?),
+        _ => return None,
+    }
+    let rest: Vec<String> = parts.collect();
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let (namespace, rest) = match rest.as_slice() {
+        // a namespace is an object too: its own parts have names of their own
+        ["namespaces", name, "status" | "finalize"] => ("", ["namespaces", *name, rest[2]].to_vec()),
+        ["namespaces", space, resource, more @ ..] => (*space, [&[*resource], more].concat()),
+        other => ("", other.to_vec()),
+    };
+    target.namespace = namespace.into();
+    match rest.as_slice() {
+        [resource] => target.resource = (*resource).into(),
+        [resource, name] => (target.resource, target.name) = ((*resource).into(), (*name).into()),
+        [resource, name, part] => {
+            (target.resource, target.name, target.part) = ((*resource).into(), (*name).into(), (*part).into())
+        }
+        _ => return None,
+    }
+    (!target.resource.is_empty()).then_some(target)
+}
+
+/// The parts of a query, decoded; the last one of a name counts.
+#[derive(Debug, Default)]
+pub(super) struct Query(HashMap<String, String>);
+
+impl Query {
+    pub(super) fn parse(query: &str) -> Self {
+        let pairs = query.split('&').filter(|p| !p.is_empty()).map(|p| p.split_once('=').unwrap_or((p, "")));
+        Self(pairs.map(|(k, v)| (decoded(&k.replace('+', " ")), decoded(&v.replace('+', " ")))).collect())
+    }
+
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|v| matches!(v.as_str(), "" | "1" | "t" | "true" | "True" | "TRUE"))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.parse().ok()
+    }
+}
+
+/// Takes the percent signs out; what is no text stays as it is.
+fn decoded(text: &str) -> String {
+    if !text.contains('%') {
+        return text.into();
+    }
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(|h| std::str::from_utf8(h).ok());
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(path: &str) -> Option<String> {
+        parse(path).map(|t| [t.group, t.version, t.namespace, t.resource, t.name, t.part].join("|"))
+    }
+
+    #[test]
+    fn paths_name_resources() {
+        for (path, target) in [
+            ("/api/v1/pods", "|v1||pods||"),
+            ("/api/v1/namespaces", "|v1||namespaces||"),
+            ("/api/v1/namespaces/a", "|v1||namespaces|a|"),
+            ("/api/v1/namespaces/a/status", "|v1||namespaces|a|status"),
+            ("/api/v1/namespaces/a/pods/b/log", "|v1|a|pods|b|log"),
+            ("/apis/apps/v1/namespaces/a/deployments/", "apps|v1|a|deployments||"),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "rbac.authorization.k8s.io|v1||clusterroles|system:node|",
+            ),
+        ] {
+            assert_eq!(shown(path).as_deref(), Some(target), "{path}");
+        }
+        for path in ["/api", "/api/v1", "/apis/apps/v1", "/version", "/api/v1/pods/a/b/c", "/"] {
+            assert_eq!(shown(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded() {
+        let query = Query::parse("a=b%3Dc+d&watch=true&limit=5&e&f=%");
+        assert_eq!(
+            (query.text("a"), query.flag("watch"), query.flag("e"), query.flag("x"), query.number("limit"), query.text("f")),
+            ("b=c d", true, true, false, Some(5), "%")
+        );
+    }
+}

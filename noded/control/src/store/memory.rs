@@ -1,0 +1,255 @@
+//! What readers see: maps, histories, and watches that read them at their own pace.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::watch;
+
+use super::{Entry, is_volatile, kind_of};
+
+/// So many events a kind keeps, and so many bytes.
+const KEPT: usize = 10_000;
+const KEPT_VOLATILE: usize = 1000;
+const KEPT_BYTES: usize = 16 << 20;
+
+/// Something that happened to a key.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The revision at which it happened.
+    pub revision: u64,
+    /// What was there before.
+    pub before: Option<Arc<Entry>>,
+    /// What is there since; nothing after a removal.
+    pub after: Option<Arc<Entry>>,
+    /// After a removal: the object as it was, stamped with this revision.
+    pub removed: Option<Arc<Entry>>,
+}
+
+impl Event {
+    fn key(&self) -> &str {
+        self.after.as_ref().or(self.before.as_ref()).map_or("", |e| &e.key)
+    }
+
+    fn size(&self) -> usize {
+        self.after.as_ref().or(self.removed.as_ref()).map_or(0, |e| e.value.len())
+    }
+}
+
+/// The history does not reach so far back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too old resource version: {asked} ({oldest})")]
+pub struct Gone {
+    /// The revision that was asked for.
+    pub asked: u64,
+    /// The oldest that can be had.
+    pub oldest: u64,
+}
+
+/// Objects at one revision.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The revision.
+    pub revision: u64,
+    /// The objects, in the order of their keys.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+struct Shelf {
+    entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    history: VecDeque<Arc<Event>>,
+    bytes: usize,
+    /// Everything after this revision is in the history.
+    complete_after: u64,
+    changed: watch::Sender<u64>,
+}
+
+struct State {
+    revision: u64,
+    /// Kinds that appear later have a history since here.
+    began: u64,
+    shelves: HashMap<String, Shelf>,
+}
+
+/// What readers see.
+pub(super) struct Memory {
+    state: RwLock<State>,
+}
+
+impl State {
+    fn shelf(&mut self, kind: &str) -> &mut Shelf {
+        let began = self.began;
+        self.shelves.entry(kind.into()).or_insert_with(|| Shelf {
+            entries: BTreeMap::new(),
+            history: VecDeque::new(),
+            bytes: 0,
+            complete_after: began,
+            changed: watch::Sender::new(0),
+        })
+    }
+}
+
+impl Shelf {
+    fn put(&mut self, event: Event, most: usize) {
+        let key: Arc<str> = event.key().into();
+        match &event.after {
+            Some(entry) => drop(self.entries.insert(key, entry.clone())),
+            None => drop(self.entries.remove(&key)),
+        }
+        self.bytes += event.size();
+        self.history.push_back(Arc::new(event));
+        while self.history.len() > most || self.bytes > KEPT_BYTES && self.history.len() > 1 {
+            if let Some(old) = self.history.pop_front() {
+                self.bytes -= old.size();
+                self.complete_after = old.revision;
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// Begins with nothing, at a revision before which there is no history.
+    pub(super) fn new(revision: u64) -> Self {
+        Self { state: RwLock::new(State { revision, began: revision, shelves: HashMap::new() }) }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.read().revision
+    }
+
+    pub(super) fn kind_revision(&self, kind: &str) -> u64 {
+        self.read().shelves.get(kind).map_or(0, |s| *s.changed.borrow())
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.read().shelves.get(kind_of(key))?.entries.get(key).cloned()
+    }
+
+    /// Puts in an entry that has no history: it was there before this process.
+    pub(super) fn load(&self, entry: Entry) {
+        let mut state = self.write();
+        let shelf = state.shelf(kind_of(&entry.key));
+        shelf.changed.send_replace(entry.revision);
+        shelf.entries.insert(entry.key.clone(), Arc::new(entry));
+    }
+
+    /// Every entry of every kind.
+    pub(super) fn everything(&self) -> Vec<Arc<Entry>> {
+        self.read().shelves.values().flat_map(|s| s.entries.values().cloned()).collect()
+    }
+
+    /// Moves the counter, after loading.
+    pub(super) fn set_revision(&self, revision: u64) {
+        self.write().revision = revision;
+    }
+
+    /// Makes events seen, all at once.
+    pub(super) fn apply(&self, events: Vec<Event>) {
+        let mut state = self.write();
+        let mut touched: Vec<(String, u64)> = Vec::new();
+        for event in events {
+            let kind = kind_of(event.key()).to_string();
+            state.revision = event.revision;
+            touched.push((kind.clone(), event.revision));
+            state.shelf(&kind).put(event, if is_volatile(&kind) { KEPT_VOLATILE } else { KEPT });
+        }
+        for (kind, revision) in touched {
+            state.shelf(&kind).changed.send_replace(revision);
+        }
+    }
+
+    pub(super) fn list(&self, prefix: &str, at: Option<u64>) -> Result<Snapshot, Gone> {
+        let state = self.read();
+        let revision = at.unwrap_or(state.revision);
+        let Some(shelf) = state.shelves.get(kind_of(prefix)) else { return Ok(Snapshot { revision, entries: Vec::new() }) };
+        let range = shelf.entries.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let now = range.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, e)| e.clone());
+        if at.is_none_or(|at| at >= state.revision) {
+            return Ok(Snapshot { revision, entries: now.collect() });
+        }
+        if revision < shelf.complete_after {
+            return Err(Gone { asked: revision, oldest: shelf.complete_after });
+        }
+        let mut then: BTreeMap<Arc<str>, Arc<Entry>> = now.map(|e| (e.key.clone(), e)).collect();
+        for event in shelf.history.iter().rev().take_while(|e| e.revision > revision).filter(|e| e.key().starts_with(prefix)) {
+            match &event.before {
+                Some(entry) => drop(then.insert(entry.key.clone(), entry.clone())),
+                None => drop(then.remove(event.key())),
+            }
+        }
+        Ok(Snapshot { revision, entries: then.into_values().collect() })
+    }
+
+    pub(super) fn watch(self: &Arc<Self>, prefix: &str, after: u64) -> Result<Watch, Gone> {
+        let mut state = self.write();
+        let shelf = state.shelf(kind_of(prefix));
+        if after < shelf.complete_after {
+            return Err(Gone { asked: after, oldest: shelf.complete_after });
+        }
+        let changed = shelf.changed.subscribe();
+        Ok(Watch { memory: self.clone(), prefix: prefix.into(), cursor: after, changed })
+    }
+}
+
+/// A reader of what happens to keys of one kind.
+pub struct Watch {
+    memory: Arc<Memory>,
+    prefix: String,
+    cursor: u64,
+    changed: watch::Receiver<u64>,
+}
+
+impl Watch {
+    /// The revision up to which everything was read.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The next events, at most 256; waits until there is one. An answer without events says that the store is gone.
+    ///
+    /// # Errors
+    /// That this reader was too slow: what comes next is gone.
+    pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
+        loop {
+            self.changed.borrow_and_update();
+            let events = self.ready()?;
+            if !events.is_empty() || self.changed.changed().await.is_err() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// What is there to read now.
+    ///
+    /// # Errors
+    /// That this reader was too slow: what comes next is gone.
+    pub fn ready(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
+        const MOST: usize = 256;
+        let state = self.memory.read();
+        let Some(shelf) = state.shelves.get(kind_of(&self.prefix)) else { return Ok(Vec::new()) };
+        if self.cursor < shelf.complete_after {
+            return Err(Gone { asked: self.cursor, oldest: shelf.complete_after });
+        }
+        let from = shelf.history.partition_point(|e| e.revision <= self.cursor);
+        let mut found = Vec::new();
+        for event in shelf.history.range(from..) {
+            if found.len() == MOST {
+                return Ok(found);
+            }
+            self.cursor = event.revision;
+            if event.key().starts_with(&self.prefix) {
+                found.push(event.clone());
+            }
+        }
+        // all of this kind is read: up to here nothing else happened to it
+        self.cursor = self.cursor.max(state.revision);
+        Ok(found)
+    }
+}
