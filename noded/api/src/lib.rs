@@ -25,6 +25,7 @@ pub mod names;
 pub mod openapi;
 pub mod patch;
 pub mod prepare;
+pub mod proto;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

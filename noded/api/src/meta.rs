@@ -85,7 +85,7 @@ types! {
         /// Beginning of a name that the server completes with random letters, where no name is given.
         generate_name = "generateName": String;
         /// Grows each time what is desired changes.
-        generation = "generation": Option<i64>;
+        generation = "generation": i64;
         /// Short words by key, by which objects are selected.
         labels = "labels": BTreeMap<String, String>;
         /// Which writer owns which field.

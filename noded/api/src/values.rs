@@ -56,6 +56,19 @@ pub(crate) fn base64_ok(text: &str) -> bool {
     length % 4 == 0 && padding <= 2
 }
 
+/// Padded base64 of the standard alphabet.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for piece in bytes.chunks(3) {
+        let bits = piece.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - piece.len()));
+        for at in 0..4 {
+            text.push(if at <= piece.len() { char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]) } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

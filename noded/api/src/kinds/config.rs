@@ -11,6 +11,7 @@ use crate::meta::ObjectMeta;
 use crate::names;
 use crate::schema::{Base64, types};
 use crate::table::{column, number};
+use crate::values::base64;
 
 types! {
     /// Settings as keys and texts.
@@ -180,19 +181,6 @@ fn merge_texts(object: &mut Value) {
     for (key, text) in texts {
         object["data"][key] = base64(text.as_str().unwrap_or("").as_bytes()).into();
     }
-}
-
-/// Padded base64 of the standard alphabet.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for piece in bytes.chunks(3) {
-        let bits = piece.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - piece.len()));
-        for at in 0..4 {
-            text.push(if at <= piece.len() { char::from(LETTERS[(bits >> (18 - 6 * at)) as usize & 63]) } else { '=' });
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod node;
 pub mod pod;
 pub mod rbac;
 pub mod replicaset;
+pub mod requests;
 pub mod service;
 
 use serde_json::Value;
@@ -172,6 +173,11 @@ pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
 /// The kind that an object names.
 pub fn find_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|k| k.kind == kind && k.api_version() == api_version)
+}
+
+/// The table of anything that a client may send: kept kinds, reviews, and what goes to parts of objects.
+pub fn table(api_version: &str, kind: &str) -> Option<&'static Object> {
+    find_kind(api_version, kind).map(|k| k.table).or_else(|| requests::table(api_version, kind))
 }
 
 /// A typed view of an object. One that went through `schema::decode` always has one.

@@ -64,7 +64,7 @@ fn defaults(object: &mut Value) {
     if object["status"].get("phase").is_none() {
         object["status"]["phase"] = "Active".into();
     }
-    if object.get("spec").is_none() {
-        object["spec"] = json!({"finalizers": ["kubernetes"]});
+    if object["spec"].get("finalizers").is_none() {
+        object["spec"]["finalizers"] = json!(["kubernetes"]);
     }
 }

@@ -126,11 +126,9 @@ pub fn track(old: Option<&Value>, new: &mut Value, object: &'static Object, writ
     let changed: BTreeSet<Path> =
         after.iter().filter(|(p, v)| !is_own(p) && before.get(*p) != Some(*v)).map(|(p, _)| p.clone()).collect();
     let is_there = |p: &Path| after.contains_key(p);
-    let mut all = owners(old.unwrap_or(&empty));
-    // clients send back what they read; a client that empties the list resets it
-    if new["metadata"].get("managedFields").is_some_and(|m| m.as_array().is_some_and(Vec::is_empty)) {
-        all.clear();
-    }
+    // clients send back the list that they read, or one that they have changed on purpose
+    let given = new["metadata"].get("managedFields").and_then(Value::as_array).is_some_and(|m| !m.is_empty());
+    let mut all = owners(if given { new } else { old.unwrap_or(&empty) });
     for owner in &mut all {
         let mine = owner.is(writer, "Update");
         owner.fields.retain(|p| is_there(p) && (mine || !changed.contains(p)));

@@ -13,6 +13,8 @@ use crate::values::IntOrString;
 pub trait Described {
     /// What its JSON may be.
     const TYPE: Type;
+    /// Being absent is another thing than being zero.
+    const IS_OPTIONAL: bool = false;
 }
 
 /// Values that are left out of JSON when they say nothing.
@@ -64,6 +66,7 @@ impl Lean for Base64 {
 
 impl<T: Described> Described for Option<T> {
     const TYPE: Type = T::TYPE;
+    const IS_OPTIONAL: bool = true;
 }
 
 impl<T> Lean for Option<T> {
@@ -117,6 +120,7 @@ macro_rules! types {
                 doc: concat!($($doc),+),
                 fields: &[$(
                     crate::schema::Field::new($field_wire, concat!($($field_doc),+), &<$ty as crate::schema::Described>::TYPE)
+                        .optional(<$ty as crate::schema::Described>::IS_OPTIONAL)
                         $( $( .$option( $( $($arg)* )? ) )* )?,
                 )*],
             };

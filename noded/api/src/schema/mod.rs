@@ -94,6 +94,8 @@ pub struct Field {
     pub doc: &'static str,
     /// What it may hold.
     pub ty: &'static Type,
+    /// Being absent is another thing than being zero.
+    pub is_optional: bool,
     /// An object without it is refused.
     pub is_required: bool,
     /// It never changes after creation.
@@ -122,6 +124,7 @@ impl Field {
             name,
             doc,
             ty,
+            is_optional: false,
             is_required: false,
             is_immutable: false,
             list: ListKind::Atomic,
@@ -133,6 +136,11 @@ impl Field {
             range: None,
             format: None,
         }
+    }
+
+    pub(crate) const fn optional(mut self, optional: bool) -> Self {
+        self.is_optional = optional;
+        self
     }
 
     pub(crate) const fn required(mut self) -> Self {

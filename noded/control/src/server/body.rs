@@ -1,7 +1,8 @@
 //! What a client sends.
 
 use api::json;
-use api::kinds::Kind;
+use api::kinds::{self, Kind};
+use api::proto;
 use api::schema;
 use api::status::Status;
 use bytes::Bytes;
@@ -28,8 +29,11 @@ pub(super) async fn bytes(request: Request<Incoming>) -> Result<Bytes, Status> {
     }
 }
 
-/// JSON of any kind, and the keys that are in it twice.
+/// JSON of any kind, and the keys that are in it twice; protobuf where it begins like it.
 pub(super) fn any(bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
+    if bytes.starts_with(b"k8s\0") {
+        return proto::read(bytes, kinds::table).map(|object| (object, Vec::new())).map_err(|e| Status::bad_request(e.to_string()));
+    }
     json::parse(bytes).map_err(|e| Status::bad_request(format!("the body is not JSON: {e}")))
 }
 

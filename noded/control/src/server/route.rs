@@ -31,6 +31,10 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
     let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
     let authorization = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
     let Some(user) = server.user(certificate, authorization) else { return answer::status(&Status::unauthorized()) };
+    let user = match acting_as(server, user, request.headers()) {
+        Ok(user) => user,
+        Err(status) => return answer::status(&status),
+    };
     let path = request.uri().path().to_string();
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let outcome = match target::parse(&path) {
@@ -41,6 +45,33 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
         None => plain(server, &user, &path, &request),
     };
     outcome.unwrap_or_else(|status| answer::status(&status))
+}
+
+/// Who may impersonate others acts with their rights, and with theirs alone.
+fn acting_as(server: &Server, user: User, headers: &hyper::HeaderMap) -> Result<User, Status> {
+    let all =
+        |name: &str| -> Vec<String> { headers.get_all(name).iter().filter_map(|v| v.to_str().ok().map(String::from)).collect() };
+    let (names, groups) = (all("impersonate-user"), all("impersonate-group"));
+    let Some(name) = names.first() else {
+        let none = groups.is_empty() && all("impersonate-uid").is_empty();
+        return if none { Ok(user) } else { Err(Status::bad_request("requested groups without impersonating a user")) };
+    };
+    let policy = server.policy();
+    let account = name.strip_prefix("system:serviceaccount:").and_then(|n| n.split_once(':'));
+    let may = |resource: &str, name: &str, namespace: &str| {
+        let action = Action { verb: "impersonate", resource, name, namespace, ..Default::default() };
+        let why = format!("User {:?} cannot impersonate resource {resource:?} in API group \"\" at the cluster scope", user.name);
+        if policy.allows(&user, &action) { Ok(()) } else { Err(refused(&user, Some(("", resource, name)), &why)) }
+    };
+    match account {
+        Some((namespace, name)) => may("serviceaccounts", name, namespace)?,
+        None => may("users", name, "")?,
+    }
+    groups.iter().try_for_each(|g| may("groups", g, ""))?;
+    let own = account
+        .filter(|_| groups.is_empty())
+        .map(|(space, _)| ["system:serviceaccounts".into(), format!("system:serviceaccounts:{space}")]);
+    Ok(User::new(name.clone(), groups.into_iter().chain(own.into_iter().flatten())))
 }
 
 /// Paths that are no resources.
