@@ -15,6 +15,8 @@ integration::tests![
     what_run_has,
     a_secret_in_a_variable_is_in_no_file,
     flags_of_other_builders,
+    programs_of_another_processor,
+    on_a_terminal,
 ];
 
 /// A server of git, and what it serves.
@@ -258,5 +260,46 @@ fn flags_of_other_builders() {
         build(&t, &context, flags).code(125).complains(&[why]);
     }
     build(&t, &context, &["--provenance=false", "--sbom=false", "--builder", "default"]).ok();
+    t.nothing_left();
+}
+
+fn programs_of_another_processor() {
+    let t = Env::new();
+    let other = if std::env::consts::ARCH == "s390x" { "linux/ppc64le" } else { "linux/s390x" };
+    let emulated =
+        fs::read_dir("/proc/sys/fs/binfmt_misc").is_ok_and(|all| all.flatten().any(|entry| entry.file_name() == "qemu-s390x"));
+    if emulated {
+        integration::skip!("this host emulates s390x");
+    }
+    let context = folder(&t, "FROM scratch\nCOPY Dockerfile /x\nRUN [\"/x\"]\n");
+    build(&t, &context, &["--platform", other]).code(1).complains(&[&other[6..], "emulator", "binfmt_misc"]);
+    // what executes nothing needs none
+    let context = folder(&t, "FROM scratch\nCOPY Dockerfile /x\n");
+    build(&t, &context, &["--platform", other]).ok();
+    t.rctr(["image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "made"]).ok().says(&format!("{other}\n"));
+    t.nothing_left();
+}
+
+fn on_a_terminal() {
+    let t = Env::new();
+    let context =
+        folder(&t, "FROM busybox\nRUN echo first line; sleep 0.5; echo last; sleep 0.3\nRUN echo why it failed; exit 3\n");
+    let command = t.rctr_command(["build", "--network", "none", &context]);
+    let (code, screen) = integration::terminal::Terminal::start(&command, 70, 20).finish();
+    assert_eq!(code, 1, "{screen}");
+    for part in [
+        "[+] Building ",
+        "\u{1b}[J",
+        " => => # first line",
+        " => [1/3] FROM busybox ",
+        " => ERROR [3/3] RUN echo why",
+        "why it failed\r\n------",
+    ] {
+        assert!(screen.contains(part), "{part:?} in\n{screen}");
+    }
+    assert!(!screen.contains("Pull complete"), "{screen}");
+    // what failed is said below the last frame
+    let end = screen.rfind("[+] Building").unwrap_or_default();
+    assert!(screen[end..].contains("rctr: Dockerfile:3"), "{screen}");
     t.nothing_left();
 }

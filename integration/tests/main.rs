@@ -17,6 +17,7 @@ mod container_names;
 mod cp;
 mod create_start;
 mod cri;
+mod events;
 mod exec;
 mod failures;
 mod fixtures;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         mount::TESTS,
         run::TESTS,
         create_start::TESTS,
+        events::TESTS,
         exec::TESTS,
         logs::TESTS,
         inspect::TESTS,

@@ -12,6 +12,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use sys::Call;
 
+use crate::config::Config;
 use crate::error::During;
 use crate::{Engine, Error, Nanos, Record};
 
@@ -40,14 +41,20 @@ pub struct Events {
 impl Engine {
     /// Notes an event about something that is no container. A full tmpfs is no reason not to do what was asked.
     pub fn note(&self, kind: &str, action: &str, actor: Actor) {
-        let _ = append_event(&self.config.events(), &Happened::now(kind, action, actor));
+        note(&self.config, kind, action, actor);
     }
 
     /// Notes an event about a container, with what belongs to it.
     pub(crate) fn told(&self, record: &Record, action: &str, more: &[(&str, &str)]) {
+        self.told_all(record, &[action], more);
+    }
+
+    /// Several of them in a row.
+    pub(crate) fn told_all(&self, record: &Record, actions: &[&str], more: &[(&str, &str)]) {
         let mut actor = actor(record);
         actor.attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        self.note("container", action, actor);
+        let all: Vec<_> = actions.iter().map(|action| Happened::now("container", action, actor.clone())).collect();
+        let _ = append_event(&self.config.events(), &all);
     }
 
     /// Reads events.
@@ -63,6 +70,17 @@ impl Engine {
         let options = EventOptions { since: options.since.or(Some(monitor::now())), ..options };
         Ok(Events { path, options, changes, reader: None, old: true, line: String::new() })
     }
+}
+
+/// [`Engine::note`].
+pub(crate) fn note(config: &Config, kind: &str, action: &str, actor: Actor) {
+    let _ = append_event(&config.events(), &[Happened::now(kind, action, actor)]);
+}
+
+/// Something that is no container, with what is told of it.
+pub(crate) fn thing(id: &str, more: &[(&str, &str)]) -> Actor {
+    let attributes = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Actor { id: id.to_owned(), attributes }
 }
 
 /// What events say of a container.

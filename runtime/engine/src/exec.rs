@@ -45,11 +45,16 @@ impl Engine {
         let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
         let host = container::Host::gather().map_err(Error::Container)?;
         let process = container::compile_process(&process, seccomp.as_ref(), &host).map_err(Error::Container)?;
-        let exec = Exec { process, stdin: request.stdin, detach: request.detach };
+        let id = names::new_id()?;
+        let exec = Exec { process, stdin: request.stdin, detach: request.detach, id: id.clone() };
+        // Before its end can be told.
+        // With a blank behind the program, as Docker writes it.
+        let (program, rest) = request.cmd.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
+        let command = format!("{program} {}", rest.join(" "));
+        let actions = [format!("exec_create: {command}"), format!("exec_start: {command}")];
+        self.told_all(record, &actions.each_ref().map(String::as_str), &[("execID", &id)]);
         session.send(&Request::Exec(Box::new(exec)), &[])?;
         session.started()?;
-        let command = request.cmd.join(" ");
-        self.told(record, &format!("exec_start: {command}"), &[]);
         Ok(session)
     }
 }

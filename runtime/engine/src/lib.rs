@@ -75,6 +75,7 @@ mod stop;
 mod update;
 mod usage;
 mod users;
+mod used;
 mod view;
 mod volume;
 mod wait;

@@ -18,7 +18,7 @@ use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, events, mounts, overlay, runtime, secret, volume};
+use crate::{Engine, Error, Record, events, mounts, overlay, runtime, secret, used, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -128,6 +128,7 @@ impl Engine {
         let container = open_dir(config.container(&record.id)).during(|| "open the container's folder")?;
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
+        let using = used::used(config, record, network.state());
         let (mut hold, mut netfilter) = (Vec::new(), None);
         let mut resolver = None;
         if let Network::Bridge { attached, names: config, .. } = network {
@@ -176,6 +177,7 @@ impl Engine {
             health: None,
             names: resolver,
             events: Some((events::actor(record), config.events())),
+            using,
         })
     }
 }

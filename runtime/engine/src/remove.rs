@@ -27,6 +27,9 @@ impl Engine {
             self.stay(&container)?;
         }
         if let Some(process) = self.running_process(&id, force)? {
+            if let Ok(Some(container)) = state::load(&self.config, &id) {
+                self.told(&container.record, "kill", &[("signal", "9")]);
+            }
             let _ = sys::process::signal(&process, 9);
             drop(process);
             // What is frozen by a v1 freezer does not die.

@@ -45,8 +45,9 @@ impl Engine {
             Grace::For(time) => Some(time),
             Grace::Forever => None,
         };
-        send(&process, signal).during(|| format!("stop container {}", names::short(&container.record)))?;
+        // Before its end can be told.
         self.told(&container.record, "kill", &[("signal", &signal.to_string())]);
+        send(&process, signal).during(|| format!("stop container {}", names::short(&container.record)))?;
         self.resume(&container)?;
         let ended = wait_until(&process, grace.map(|grace| Instant::now() + grace))
             .during(|| format!("wait for container {}", names::short(&container.record)))?;
@@ -69,8 +70,8 @@ impl Engine {
         if ends {
             self.stay(&container)?;
         }
-        send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))?;
         self.told(&container.record, "kill", &[("signal", &signal.to_string())]);
+        send(&process, signal).during(|| format!("kill container {}", names::short(&container.record)))?;
         if ends { self.resume(&container) } else { Ok(()) }
     }
 

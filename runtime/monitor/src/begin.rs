@@ -149,7 +149,7 @@ fn run(made: Made, client: &mut Client) -> std::result::Result<Begun, Failure> {
     let Made { created, streams, since, mounts, .. } = made;
     let Running { pid, start_time, pidfd, target, .. } = created.start()?;
     client.tell(&Event::Started { pid, start_time });
-    Ok(Begun { init: Task { number: INIT, pid, pidfd, started: since, streams }, target, start_time, mounts })
+    Ok(Begun { init: Task { number: INIT, pid, pidfd, started: since, streams, id: String::new() }, target, start_time, mounts })
 }
 
 /// What could not be made or started is recorded, undone, and only then told: nothing is left when the command returns.
@@ -202,6 +202,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         health,
         names,
         events,
+        using,
         ..
     } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
@@ -233,6 +234,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         cleanup,
         own_pids,
         events,
+        using,
         restart,
         health: health.map(Checking::new),
         ending: false,
@@ -258,7 +260,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     };
     task::unblocking(&session.clients[0].socket)?;
     session.container.oom_score = spare();
-    session.container.tell("start", &[]);
+    session.container.tell_start();
     Ok(session)
 }
 

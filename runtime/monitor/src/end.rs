@@ -64,7 +64,7 @@ impl Session {
             container.tell("oom", &[]);
         }
         let ran = finished.saturating_sub(exit.started) / 1_000_000_000;
-        container.tell("die", &[("exitCode", code.to_string()), ("execDuration", ran.to_string())]);
+        container.tell_end(&[("exitCode", code.to_string()), ("execDuration", ran.to_string())]);
         for client in self.clients.iter_mut().filter(|client| client.task == INIT) {
             client.exited(&exit);
         }
@@ -84,6 +84,7 @@ impl Session {
             cleanup::discard(&container.cleanup);
             if !container.cleanup.discard.is_empty() {
                 container.tell("destroy", &[]);
+                container.tell_gone_volumes();
             }
         }
     }

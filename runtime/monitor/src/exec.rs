@@ -35,7 +35,7 @@ impl Session {
     /// Makes a task of it; also its start time.
     pub(crate) fn executed(&mut self, exec: Exec) -> Result<(Task, u64), Failure> {
         let runtime = |message: String| Failure::runtime(message);
-        let Exec { mut process, stdin, detach } = exec;
+        let Exec { mut process, stdin, detach, id } = exec;
         let target = self.container.target.as_ref().ok_or_else(|| runtime("the container is not running".to_owned()))?;
         // Or it would have the monitor's.
         process.oom_score_adj = process.oom_score_adj.or(self.container.oom_score);
@@ -54,7 +54,7 @@ impl Session {
             streams = task::terminal(master).map_err(broken)?;
         }
         self.next += 1;
-        let task = Task { number: self.next, pid: executed.pid, pidfd: executed.pidfd, started, streams };
+        let task = Task { number: self.next, pid: executed.pid, pidfd: executed.pidfd, started, streams, id };
         Ok((task, executed.start_time))
     }
 }

@@ -56,6 +56,29 @@ pub struct Actor {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// Something that a container uses while it runs: a network, a volume. Both have events of their own for that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// `network` or `volume`.
+    pub kind: String,
+    /// What happens to it with the container's start, and with its end.
+    pub words: [String; 2],
+    /// It, and what is told of it.
+    pub actor: Actor,
+}
+
+impl Used {
+    /// It begins to be used.
+    pub fn begins(&self) -> Happened {
+        Happened::now(&self.kind, &self.words[0], self.actor.clone())
+    }
+
+    /// It is used no more.
+    pub fn ends(&self) -> Happened {
+        Happened::now(&self.kind, &self.words[1], self.actor.clone())
+    }
+}
+
 impl Happened {
     /// An event of now.
     pub fn now(kind: &str, action: &str, actor: Actor) -> Self {
@@ -77,20 +100,23 @@ impl Happened {
     }
 }
 
-/// Appends an event to the file `path`: one write, so that the lines of those who write at the same time do not mix (write(2), O_APPEND).
+/// Appends events to the file `path`: one write, so that the lines of those who write at the same time do not mix (write(2), O_APPEND).
 ///
 /// # Errors
-/// Those of open(2) and write(2). The event is lost then.
-pub fn append(path: &Path, event: &Happened) -> Result<()> {
-    appended(path, event).map(drop)
+/// Those of open(2) and write(2). The events are lost then.
+pub fn append(path: &Path, events: &[Happened]) -> Result<()> {
+    appended(path, events).map(drop)
 }
 
-fn appended(path: &Path, event: &Happened) -> Result<OwnedFd> {
+fn appended(path: &Path, events: &[Happened]) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(CWD, path, flags, Mode::from_raw_mode(0o600)).call(|| format!("open({path:?}, O_APPEND)"))?;
-    let mut line = serde_json::to_vec(event).unwrap_or_default();
-    line.push(b'\n');
-    sys::fs::write_all(&file, &line)?;
+    let mut lines = Vec::new();
+    for event in events {
+        lines.extend(serde_json::to_vec(event).unwrap_or_default());
+        lines.push(b'\n');
+    }
+    sys::fs::write_all(&file, &lines)?;
     Ok(file)
 }
 
@@ -98,8 +124,8 @@ fn appended(path: &Path, event: &Happened) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// As [`append`].
-pub fn append_and_rotate(path: &Path, event: &Happened) -> Result<()> {
-    let file = appended(path, event)?;
+pub fn append_and_rotate(path: &Path, events: &[Happened]) -> Result<()> {
+    let file = appended(path, events)?;
     let own = fstat(&file).call(|| "fstat(events)")?;
     if (own.st_size as u64) < LONG {
         return Ok(());
@@ -136,14 +162,25 @@ mod tests {
     }
 
     #[test]
+    fn several_are_one_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let used = Used { kind: "volume".to_owned(), words: ["mount".to_owned(), "unmount".to_owned()], actor: Actor::default() };
+        append(&path, &[used.begins(), event("start"), used.ends()]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let actions: Vec<String> = text.lines().map(|line| serde_json::from_str::<Happened>(line).unwrap().action).collect();
+        assert_eq!(actions, ["mount", "start", "unmount"]);
+    }
+
+    #[test]
     fn a_long_file_is_followed_by_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        append_and_rotate(&path, &event("one")).unwrap();
+        append_and_rotate(&path, &[event("one")]).unwrap();
         let line = std::fs::read(&path).unwrap();
         std::fs::write(&path, line.repeat(LONG as usize / line.len() + 1)).unwrap();
-        append_and_rotate(&path, &event("two")).unwrap();
-        append_and_rotate(&path, &event("three")).unwrap();
+        append_and_rotate(&path, &[event("two")]).unwrap();
+        append_and_rotate(&path, &[event("three")]).unwrap();
         assert!(std::fs::read_to_string(before(&path)).unwrap().contains("two"));
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
     }

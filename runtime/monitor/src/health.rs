@@ -107,7 +107,7 @@ impl Session {
         let until = Instant::now() + Duration::from_nanos(checking.check.timeout);
         checking.running = Some(Check { task: number, start: now(), until, late: false, output: Vec::new() });
         let process = checking.check.process.clone();
-        match self.executed(Exec { process, stdin: false, detach: false }) {
+        match self.executed(Exec { process, stdin: false, detach: false, id: String::new() }) {
             Ok((task, _)) => self.tasks.push(task),
             Err(failure) => {
                 self.next = number;

@@ -26,6 +26,6 @@ pub mod log;
 mod restart;
 mod wire;
 
-pub use happened::{Actor, FILE as EVENTS, Happened, append as append_event, append_and_rotate, before as event_file_before};
+pub use happened::{Actor, FILE as EVENTS, Happened, Used, append as append_event, append_and_rotate, before as event_file_before};
 pub use restart::Policy;
 pub use wire::*;

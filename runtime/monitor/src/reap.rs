@@ -48,11 +48,12 @@ impl Session {
         let finished = now();
         self.drain(index);
         let task = self.tasks.remove(index);
-        if !self.checked(task.number, code) {
-            self.container.tell("exec_die", &[("exitCode", code.to_string())]);
+        let (number, started) = (task.number, task.started);
+        if !self.checked(number, code) {
+            self.container.tell("exec_die", &[("execID", task.id), ("exitCode", code.to_string())]);
         }
-        let exit = Exit { code, started: task.started, finished, ..Exit::default() };
-        for client in self.clients.iter_mut().filter(|client| client.task == task.number) {
+        let exit = Exit { code, started, finished, ..Exit::default() };
+        for client in self.clients.iter_mut().filter(|client| client.task == number) {
             client.exited(&exit);
         }
     }

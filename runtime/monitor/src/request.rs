@@ -111,6 +111,8 @@ impl Session {
 
     /// The container is in other networks now.
     fn networks(&mut self, index: usize, change: NetworkChange) {
+        self.container.using.retain(|used| used.kind != "network");
+        self.container.using.extend(change.using);
         let cleanup = &mut self.container.cleanup;
         cleanup.unlink.retain(|path| !change.gone.contains(path));
         cleanup.folders.retain(|path| !change.gone.contains(path));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use launch::{Exit, Report, Status, Target};
 use monitor::log::Writer;
-use monitor::{Actor, Cleanup, Happened, LogLimits, Restart, append_and_rotate};
+use monitor::{Actor, Cleanup, Happened, LogLimits, Restart, Used, append_and_rotate};
 use net::dns::{Resolver, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -70,6 +70,8 @@ pub(crate) struct Container {
     pub(crate) own_pids: bool,
     /// Who it is in events, and the file for them.
     pub(crate) events: Option<(Actor, PathBuf)>,
+    /// What it uses while it runs, for events about that.
+    pub(crate) using: Vec<Used>,
     /// What happens when it has ended.
     pub(crate) restart: Restart,
     /// Whether it is well.
@@ -248,9 +250,41 @@ impl Container {
     }
     /// Tells who wants to know. Nobody is kept waiting if that cannot be written.
     pub(crate) fn tell(&self, action: &str, more: &[(&str, String)]) {
-        let Some((actor, path)) = &self.events else { return };
-        let mut actor = actor.clone();
+        self.tell_all(self.happens(action, more).into_iter().collect());
+    }
+
+    /// It runs, and uses what it uses.
+    pub(crate) fn tell_start(&self) {
+        self.tell_all(self.using.iter().map(Used::begins).chain(self.happens("start", &[])).collect());
+    }
+
+    /// It has ended, and uses nothing more.
+    pub(crate) fn tell_end(&self, more: &[(&str, String)]) {
+        self.tell_all(self.happens("die", more).into_iter().chain(self.using.iter().map(Used::ends)).collect());
+    }
+
+    /// Volumes of its own have gone with it.
+    pub(crate) fn tell_gone_volumes(&self) {
+        let names = self.cleanup.unused.iter().filter(|path| !path.exists()).filter_map(|path| path.file_name());
+        let gone = |name: &std::ffi::OsStr| {
+            let attributes = [("driver".to_owned(), "local".to_owned())].into();
+            Happened::now("volume", "destroy", Actor { id: name.to_string_lossy().into_owned(), attributes })
+        };
+        let all: Vec<Happened> = names.map(gone).collect();
+        if !all.is_empty() {
+            self.tell_all(all);
+        }
+    }
+
+    fn happens(&self, action: &str, more: &[(&str, String)]) -> Option<Happened> {
+        let mut actor = self.events.as_ref()?.0.clone();
         actor.attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        let _ = append_and_rotate(path, &Happened::now("container", action, actor));
+        Some(Happened::now("container", action, actor))
+    }
+
+    fn tell_all(&self, events: Vec<Happened>) {
+        if let Some((_, path)) = &self.events {
+            let _ = append_and_rotate(path, &events);
+        }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Task {
     pub(crate) pidfd: OwnedFd,
     pub(crate) started: Nanos,
     pub(crate) streams: Streams,
+    /// See [`monitor::Exec::id`].
+    pub(crate) id: String,
 }
 
 /// The monitor's ends of a task's streams.

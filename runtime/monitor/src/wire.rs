@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use launch::{Exit, Nanos, Plan, Process, Slot};
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, Policy};
+use crate::{Actor, Policy, Used};
 
 /// The longest packet either side sends. Senders raise their send buffer to fit. execve(2) takes some 2 MiB of arguments and environment
 /// on an ordinary stack, and a plan needs some more.
@@ -169,6 +169,8 @@ pub struct Launch {
     pub names: Option<Names>,
     /// Who it is in events, and the file for them.
     pub events: Option<(Actor, PathBuf)>,
+    /// What it uses while it runs, for events about that.
+    pub using: Vec<Used>,
 }
 
 /// What happens when a container has ended.
@@ -233,6 +235,8 @@ pub struct NetworkChange {
     pub names: net::dns::Config,
     /// Its resolver's sockets, if it had none: descriptors of this message.
     pub sockets: bool,
+    /// The networks that it uses from now on, for events.
+    pub using: Vec<Used>,
 }
 
 /// The container's resolver: sockets in its network namespace, and what to answer there.
@@ -311,6 +315,8 @@ pub struct Exec {
     pub stdin: bool,
     /// Nobody listens: output is discarded.
     pub detach: bool,
+    /// What it is called in events; nothing for what nobody asked for.
+    pub id: String,
 }
 
 /// The present time, for records.

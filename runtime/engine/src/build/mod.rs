@@ -24,6 +24,7 @@
 
 mod copying;
 pub mod dockerfile;
+mod emulator;
 mod failure;
 mod job;
 mod key;

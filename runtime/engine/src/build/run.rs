@@ -14,6 +14,7 @@ use sys::Call;
 
 use super::copying::Copied;
 use super::dockerfile::{Command, MountKind, PROXIES, Run, RunMount, Sharing};
+use super::emulator;
 use super::failure::{BuildError, For};
 use super::job::{Job, Shown};
 use super::key::Key;
@@ -125,6 +126,8 @@ impl RunStep {
 
     /// Runs it, and answers the layer's folder.
     pub(super) fn run(&self, job: &Job<'_>, state: &State, shown: &Shown<'_>) -> Result<Upper, BuildError> {
+        let architecture = state.document.get("architecture").and_then(|text| text.as_str()).unwrap_or_default();
+        emulator::check(architecture, &images::Platform::host())?;
         let engine = job.engine;
         let upper = engine.images.upper()?;
         let image = state.image();

@@ -61,8 +61,11 @@ impl Network {
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
         let ports = ports(config, record, &held)?;
         let attached = net::attach(&wishes, &record.id, &ports).map_err(Error::Network)?;
-        let ends = attached.ends.iter().zip(&plans);
-        let networks = ends.map(|(end, plan)| EndpointState::new(&plan.end.network, &plan.names, end)).collect();
+        let ends = attached.ends.iter().zip(&plans).zip(&held);
+        let new = |((end, plan), held): ((&net::End, &Plan<'_>), &Held)| {
+            EndpointState::new(&plan.end.network, &plan.names, end).of(&held.record)
+        };
+        let networks = ends.map(new).collect();
         let state = NetworkState { networks, ports: attached.ports.clone() };
         // From here on the lease and whoever is in charge keep a network from being removed.
         let names = names(config, record, &held);

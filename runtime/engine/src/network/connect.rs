@@ -10,7 +10,7 @@ use super::state::{EndpointState, NetworkState};
 use super::store::{self, Held};
 use crate::create::{Folder, store as store_record};
 use crate::request::{Endpoint, NetworkMode};
-use crate::{Container, Engine, Error, Record, names, runtime, state};
+use crate::{Container, Engine, Error, Record, names, runtime, state, used};
 
 impl Engine {
     /// Connects a container to the network that `end` names, now if it runs, and whenever it is started.
@@ -29,10 +29,15 @@ impl Engine {
         networks.push(end);
         (record.network, record.networks) = (NetworkMode::Bridge, networks);
         attach::check(&self.config, record)?;
-        if container.is_running() {
+        let running = container.is_running();
+        if running {
             self.join(&mut container)?;
         }
-        store_record(&lock.dir, &container.record)
+        store_record(&lock.dir, &container.record)?;
+        if running && let Some(used) = self.using(&container).last() {
+            self.note("network", "connect", used.actor.clone());
+        }
+        Ok(())
     }
 
     /// Takes a container out of a network. What it has not been in is no error with `force`.
@@ -60,10 +65,23 @@ impl Engine {
             record.network = NetworkMode::None;
         }
         record.networks = networks;
+        let left = match container.is_running() {
+            true => self.using(&container).into_iter().find(|used| used.actor.attributes.get("name") == Some(&name)),
+            false => None,
+        };
         if container.is_running() {
             self.leave(&mut container, &name)?;
         }
-        store_record(&lock.dir, &container.record)
+        store_record(&lock.dir, &container.record)?;
+        if let Some(used) = left {
+            self.note("network", "disconnect", used.actor);
+        }
+        Ok(())
+    }
+
+    /// The networks of a container that runs, for events.
+    fn using(&self, container: &Container) -> Vec<monitor::Used> {
+        used::networks(&self.config, &container.record, container.network.as_ref())
     }
 
     /// The container, held, if its networks can change.
@@ -93,10 +111,10 @@ impl Engine {
         let number = state.networks.len() as u32 + 1;
         let netns = attach::shared(&self.config, &record.id)?;
         let joined = net::join(netns, &plan.wish(&new.network), &record.id, number, first, resolver).map_err(Error::Network)?;
-        state.networks.push(EndpointState::new(&plan.end.network, &plan.names, &joined.end));
+        state.networks.push(EndpointState::new(&plan.end.network, &plan.names, &joined.end).of(&new.record));
         let undo = Cleanup { unlink: joined.undo.unlink, folders: joined.undo.folders, ..Cleanup::default() };
         let sockets = joined.resolver.map_or_else(Vec::new, |sockets| vec![sockets.datagrams, sockets.connections]);
-        self.tell(record, &held, undo, Vec::new(), &sockets)?;
+        self.tell((record, state), &held, undo, Vec::new(), &sockets)?;
         self.rewrite(record, state)
     }
 
@@ -128,21 +146,22 @@ impl Engine {
             }
         }
         let leases = end.addresses().into_iter().map(|address| left.network.state.join("leases").join(address.to_string()));
-        self.tell(record, &held, undo, leases.collect(), &[])?;
+        self.tell((record, state), &held, undo, leases.collect(), &[])?;
         self.rewrite(record, state)
     }
 
     /// Tells the container's monitor. One that is gone undoes nothing: recovery finds what there is.
     fn tell(
         &self,
-        record: &Record,
+        (record, state): (&Record, &NetworkState),
         held: &[Held],
         undo: Cleanup,
         gone: Vec<std::path::PathBuf>,
         fds: &[OwnedFd],
     ) -> Result<(), Error> {
         let names = attach::names(&self.config, record, held);
-        let change = NetworkChange { undo, gone, names, sockets: !fds.is_empty() };
+        let using = used::networks(&self.config, record, Some(state));
+        let change = NetworkChange { undo, gone, names, sockets: !fds.is_empty(), using };
         if let Some(mut session) = self.connect(&record.id)? {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match session.ask_with(&Request::Networks(Box::new(change)), &fds) {

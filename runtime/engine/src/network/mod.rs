@@ -31,6 +31,11 @@ pub(crate) fn default(config: &Config) -> Result<net::Network, Error> {
     net::default_network(&config.bridge, &file, &config.run.join("net").join(&config.bridge)).map_err(Error::Network)
 }
 
+/// The id of a network that is always there.
+pub(crate) fn given_id(config: &Config, name: &str) -> String {
+    made_up_id(&format!("{name} of {}", config.root.display()))
+}
+
 /// An id that depends on `text` alone, for what has none of its own.
 fn made_up_id(text: &str) -> String {
     images::Digest::sha256(text.as_bytes()).hex().to_owned()

@@ -83,7 +83,7 @@ impl NetworkRecord {
     pub(crate) fn given(config: &Config, name: &str, driver: Driver) -> NetworkRecord {
         NetworkRecord {
             name: name.to_owned(),
-            id: super::made_up_id(&format!("{name} of {}", config.root.display())),
+            id: super::given_id(config, name),
             created: 0,
             driver,
             interface: String::new(),

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use net::Port;
 use serde::{Deserialize, Serialize};
 
+use super::record::{Driver, NetworkRecord};
+
 /// A running container's place in its networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkState {
@@ -44,6 +46,12 @@ pub struct EndpointState {
     pub mac: [u8; 6],
     /// The names that mean it in this network.
     pub names: Vec<String>,
+    /// The network's id; empty for the default one.
+    #[serde(default)]
+    pub id: String,
+    /// How it connects containers.
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 impl EndpointState {
@@ -65,6 +73,13 @@ impl EndpointState {
             gateway6: end.gateway6,
             mac: end.mac,
             names: names.to_vec(),
+            id: String::new(),
+            driver: Driver::Bridge,
         }
+    }
+
+    /// It is one of this network, which is not the default one.
+    pub(crate) fn of(self, network: &NetworkRecord) -> EndpointState {
+        EndpointState { id: network.id.clone(), driver: network.driver, ..self }
     }
 }

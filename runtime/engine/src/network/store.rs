@@ -15,7 +15,7 @@ use super::record::{Driver, NetworkRecord, Subnet};
 use crate::config::Config;
 use crate::create::in_charge;
 use crate::error::During;
-use crate::{Engine, Error, names, state};
+use crate::{Engine, Error, events, names, state};
 
 /// What files being made begin with.
 const NEW: &str = ".new-";
@@ -63,6 +63,7 @@ impl Engine {
             fs::rename(&new, path(config, &made.name))
         };
         write().inspect_err(|_| drop(fs::remove_file(&new))).call(|| format!("write({new:?})")).during(what)?;
+        self.note("network", "create", network_actor(&made));
         Ok(made)
     }
 
@@ -125,8 +126,14 @@ impl Engine {
         net::remove(&network).map_err(Error::Network)?;
         // Last: until then the network can be removed once more.
         fs::remove_file(&path).call(|| format!("unlink({path:?})")).during(what)?;
+        self.note("network", "destroy", network_actor(&record));
         Ok(record)
     }
+}
+
+/// What events say of a network.
+fn network_actor(record: &NetworkRecord) -> monitor::Actor {
+    events::thing(&record.id, &[("name", &record.name), ("type", record.driver.word())])
 }
 
 fn path(config: &Config, name: &str) -> PathBuf {

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::create::{claimed, folder};
 use crate::error::During;
 use crate::request::{Mount, MountSource};
-use crate::{Error, Record, names};
+use crate::{Error, Record, events, names};
 
 /// What containers see.
 pub(super) const DATA: &str = "_data";
@@ -72,6 +72,9 @@ pub(super) fn make(
     let made = fill();
     if !matches!(made, Ok(Some(_))) {
         discard(&new);
+    }
+    if matches!(made, Ok(Some(_))) {
+        events::note(config, "volume", "create", events::thing(name, &[("driver", "local")]));
     }
     made.map(|dir| dir.is_some())
 }
@@ -191,6 +194,7 @@ pub(super) fn remove(config: &Config, name: &str) -> Result<bool, Error> {
         _ => {}
     }
     finish_removal(config, name)?;
+    events::note(config, "volume", "destroy", events::thing(name, &[("driver", "local")]));
     Ok(true)
 }
 

@@ -15,7 +15,7 @@ fn running() -> (Fixture, Client) {
 }
 
 fn exec(fixture: &Fixture, script: &str, change: impl FnOnce(&mut Exec)) -> Client {
-    let mut exec = Exec { process: process(&["/bin/busybox", "sh", "-c", script]), stdin: false, detach: false };
+    let mut exec = Exec { process: process(&["/bin/busybox", "sh", "-c", script]), stdin: false, detach: false, id: String::new() };
     change(&mut exec);
     let mut client = fixture.connect();
     client.send(&Request::Exec(Box::new(exec)));
@@ -69,7 +69,7 @@ fn a_command_that_is_not_there_fails_alone() {
     let (fixture, mut client) = running();
     let mut failing = fixture.connect();
     let nothing = Process { args: vec!["nothing".into()], ..process(&[]) };
-    failing.send(&Request::Exec(Box::new(Exec { process: nothing, stdin: false, detach: false })));
+    failing.send(&Request::Exec(Box::new(Exec { process: nothing, stdin: false, detach: false, id: String::new() })));
     assert!(matches!(failing.next(), Some(Event::Failed { kind: Kind::NotFound, .. })));
     client.send(&Request::Signal(9));
     assert_eq!(client.exit().code, 137);

@@ -78,6 +78,7 @@ impl Fixture {
             restart: Restart::default(),
             health: None,
             events: None,
+            using: Vec::new(),
             cleanup: Cleanup { trees: vec![dir.path().join("run")], ..Cleanup::default() },
             names: None,
         };

@@ -38,7 +38,7 @@ fn an_idle_monitor_is_small() {
     // One that has worked gives back what it took.
     let mut worker = all[0].0.connect();
     let seq = process(&["/bin/busybox", "seq", "1", "200000"]);
-    worker.send(&Request::Exec(Box::new(Exec { process: seq, stdin: false, detach: false })));
+    worker.send(&Request::Exec(Box::new(Exec { process: seq, stdin: false, detach: false, id: String::new() })));
     assert_eq!(worker.exit().code, 0);
     drop(worker);
     std::thread::sleep(Duration::from_millis(1500));

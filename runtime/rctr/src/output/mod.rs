@@ -5,3 +5,4 @@ pub(crate) mod ports;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod template;
+pub(crate) mod told;

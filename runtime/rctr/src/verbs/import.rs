@@ -9,7 +9,7 @@ use images::{Change, ImportOptions, Platform, Reference};
 
 use super::sync;
 use crate::context::Context;
-use crate::output::progress;
+use crate::output::{progress, told};
 
 /// Make an image of a tar archive with a root file system
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let message = args.message.unwrap_or_else(|| format!("Imported from {}", args.file));
     let options = ImportOptions { name: args.name, platform: args.platform, changes: args.change, message };
     let image = images::import(engine.images(), input, &options, progress.as_ref())?;
+    told::image(&engine, "import", image.id.as_str(), image.id.as_str());
     println!("{}", image.id);
     sync::behind(context)?;
     Ok(0)

@@ -10,7 +10,7 @@ use images::{LoadOptions, Platform, Reference};
 
 use super::sync;
 use crate::context::Context;
-use crate::output::progress;
+use crate::output::{progress, told};
 
 /// Load images from a tar archive: an OCI layout, or what `docker save` writes
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     for loaded in images::load(engine.images(), input, &options, progress.as_ref())? {
         fresh |= loaded.fresh;
         let image = loaded.image;
+        told::image(&engine, "load", image.id.as_str(), image.id.as_str());
         image.names.iter().map(Reference::familiar).for_each(|name| println!("Loaded image: {name}"));
         if image.names.is_empty() {
             println!("Loaded image ID: {}", image.id);

@@ -7,7 +7,7 @@ use images::{Image, Platform, Pulled, Reference};
 use super::sync;
 use crate::context::Context;
 use crate::exit;
-use crate::output::progress;
+use crate::output::{progress, told};
 
 /// Pull an image from its registry
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,11 @@ pub(crate) fn present(
 fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {
     let options = context.pull_options(platform)?;
     let progress = progress::shown(progress::PULL, quiet);
-    images::pull(engine.images(), reference, &options, progress.as_ref()).map_err(|error| {
+    let pulled = images::pull(engine.images(), reference, &options, progress.as_ref());
+    if pulled.is_ok() {
+        told::image(engine, "pull", &reference.familiar(), &reference.familiar_name());
+    }
+    pulled.map_err(|error| {
         let other_platform = matches!(error, images::Error::WrongPlatform { .. });
         let error = anyhow::Error::from(error);
         let named = exit::chain(&error).contains(&reference.familiar());

@@ -6,7 +6,7 @@ use images::Reference;
 
 use crate::context::Context;
 use crate::exit;
-use crate::output::progress;
+use crate::output::{progress, told};
 
 /// Push an image to its registry
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,7 @@ fn push(context: &Context, engine: &Engine, reference: &Reference, quiet: bool) 
     }
     let progress = progress::shown(progress::PUSH, quiet);
     let pushed = images::push(engine.images(), reference, &context.push_options()?, progress.as_ref())?;
+    told::image(engine, "push", &reference.familiar(), &reference.familiar_name());
     if !pushed.without.is_empty() {
         let (what, without) = (reference.familiar(), pushed.without.join(", "));
         eprintln!("rctr: {what}: pushed for this platform alone, as the repository has not the others of its index: {without}");

@@ -5,6 +5,7 @@ use images::Image;
 
 use crate::context::Context;
 use crate::exit;
+use crate::output::told;
 
 /// Remove images
 #[derive(Debug, clap::Args)]
@@ -23,8 +24,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let users = |image: &Image| engine.users_of(image);
     let mut code = 0;
     for name in &args.images {
+        // Once it is gone nobody knows.
+        let id = engine.images().image(name).map(|image| image.id.to_string()).unwrap_or_default();
         match engine.images().remove(name, args.force, &users) {
             Ok(removed) => {
+                removed.untagged.iter().for_each(|name| told::image(&engine, "untag", &id, name));
+                if removed.deleted.iter().any(|digest| digest.as_str() == id) {
+                    told::image(&engine, "delete", &id, &id);
+                }
                 removed.untagged.iter().for_each(|name| println!("Untagged: {name}"));
                 removed.deleted.iter().for_each(|digest| println!("Deleted: {digest}"));
             }

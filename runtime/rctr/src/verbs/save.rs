@@ -10,7 +10,7 @@ use engine::Engine;
 use images::SaveOptions;
 
 use crate::context::Context;
-use crate::output::progress;
+use crate::output::{progress, told};
 
 /// Write images to a tar archive
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 fn save(engine: &Engine, names: &[String], options: &SaveOptions, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 18, out);
     let progress = progress::shown(progress::SAVE, false);
-    Ok(images::save(engine.images(), names, options, &mut out, progress.as_ref())?)
+    images::save(engine.images(), names, options, &mut out, progress.as_ref())?;
+    names.iter().for_each(|name| told::image(engine, "save", name, name));
+    Ok(())
 }
 
 /// Fills a file that appears under its name only once it is whole. What is no file, such as `/dev/null`, is written to as it is.

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use images::Reference;
 
 use crate::context::Context;
+use crate::output::told;
 
 /// Give an image a further name
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     }
     let engine = context.engine()?;
     let images = engine.images();
-    images.tag(&images.image(&args.source)?, &args.target)?;
+    let image = images.image(&args.source)?;
+    images.tag(&image, &args.target)?;
+    told::image(&engine, "tag", image.id.as_str(), &args.target.familiar());
     Ok(0)
 }

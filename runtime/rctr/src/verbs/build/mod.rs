@@ -5,6 +5,7 @@ mod git;
 mod output;
 mod progress;
 mod running;
+mod screen;
 mod values;
 
 use std::collections::BTreeMap;
@@ -100,10 +101,14 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let request = request(&args, &source)?;
     let stop = Arc::new(Stop::new()?);
     end_with_signals(&stop)?;
-    let watch = progress::watch(if args.quiet { progress::Style::Quiet } else { args.progress });
+    let style = if args.quiet { progress::Style::Quiet } else { args.progress.resolved() };
+    let watch = progress::watch(style);
     let when = if args.pull { When::Always } else { When::Missing };
-    let images = Images { context, engine: &engine, when, quiet: args.quiet };
-    let built = match engine.build(&request, &images, watch.as_ref(), &stop) {
+    let images = Images { context, engine: &engine, when, quiet: style != progress::Style::Plain };
+    let built = engine.build(&request, &images, watch.as_ref(), &stop);
+    // The last frame is drawn before anything else is said.
+    drop(watch);
+    let built = match built {
         Ok(built) => built,
         Err(failed) => return Ok(report(&source, failed)),
     };

@@ -1,4 +1,4 @@
-//! A build as it goes: every line it says, or a line per step on a terminal.
+//! A build as it goes: every line it says, or what runs on a terminal ([`super::screen`]).
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use engine::build::{Report, Vertex, Watch};
+
+use super::screen::Screen;
 
 /// How to show it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,19 +17,28 @@ pub(crate) enum Style {
     Auto,
     /// All that steps say
     Plain,
-    /// A line per step; what it said only if it fails
+    /// What runs is drawn anew as it goes on; of what is done a line stays
     Tty,
     /// Nothing
     Quiet,
 }
 
+impl Style {
+    /// What it means here.
+    pub(crate) fn resolved(self) -> Style {
+        match self {
+            Style::Auto if io::stderr().is_terminal() => Style::Tty,
+            Style::Auto => Style::Plain,
+            other => other,
+        }
+    }
+}
+
 pub(crate) fn watch(style: Style) -> Box<dyn Watch> {
-    match style {
+    match style.resolved() {
         Style::Quiet => Box::new(Silent),
-        Style::Plain => Box::new(Plain::default()),
-        Style::Tty => Box::new(Short::default()),
-        Style::Auto if io::stderr().is_terminal() => Box::new(Short::default()),
-        Style::Auto => Box::new(Plain::default()),
+        Style::Tty => Box::new(Screen::new()),
+        Style::Plain | Style::Auto => Box::new(Plain::default()),
     }
 }
 
@@ -141,45 +152,14 @@ fn again(steps: &Steps, vertex: &Vertex) {
 }
 
 /// What a program writes may move the cursor, or worse; a carriage return begins the line anew.
-fn plain(bytes: &[u8]) -> String {
+pub(super) fn plain(bytes: &[u8]) -> String {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     let line = bytes.rsplit(|byte| *byte == b'\r').next().unwrap_or_default();
     String::from_utf8_lossy(line).chars().filter(|letter| *letter == '\t' || !letter.is_control()).collect()
 }
 
-fn seconds(time: Duration) -> String {
+pub(super) fn seconds(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
-}
-
-/// A line for each step that has ended.
-#[derive(Default)]
-struct Short {
-    steps: Mutex<Steps>,
-}
-
-impl Watch for Short {
-    fn report(&self, vertex: &Vertex, report: Report<'_>) {
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        match report {
-            Report::Begins | Report::Says(_) => {}
-            Report::Cached => eprintln!(" => CACHED {}", vertex.name),
-            Report::Wrote { bytes, after, .. } => drop(complete(&mut steps, vertex, bytes, after)),
-            Report::Done(time) => {
-                steps.said.remove(&vertex.number);
-                eprintln!(" => {} {}", vertex.name, seconds(time));
-            }
-            Report::Failed(_) => {
-                eprintln!(" => ERROR {}", vertex.name);
-                rest(&mut steps, vertex, |_, _, _| {});
-                again(&steps, vertex);
-            }
-            Report::Canceled => eprintln!(" => CANCELED {}", vertex.name),
-        }
-    }
-
-    fn warn(&self, text: &str) {
-        eprintln!("rctr: warning: {text}");
-    }
 }
 
 #[cfg(test)]
