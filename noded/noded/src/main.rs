@@ -15,10 +15,13 @@
 mod cli;
 mod config;
 mod cri;
+mod events;
 mod host;
 mod node;
 mod once;
 mod run;
+mod samples;
+mod sessions;
 
 use std::process::ExitCode;
 

@@ -3,12 +3,15 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use engine::Engine;
 use images::{Credentials, PullOptions};
+use streaming::Jobs;
 
 use crate::config::Config;
+use crate::events::Events;
 use crate::once::Once;
+use crate::samples::Samples;
 
 /// The engine, the configuration, and the work that several callers may join.
 #[derive(Debug)]
@@ -18,13 +21,36 @@ pub(crate) struct Node {
     config: RwLock<Arc<Config>>,
     /// Pulls, by image and by who asks.
     pub(crate) pulls: Once<String>,
+    /// Pods that are being made, by who they are.
+    pub(crate) pods: Once<String>,
+    /// Containers that are being made, by who they are.
+    pub(crate) containers: Once<String>,
+    /// Streams that wait for their clients.
+    pub(crate) jobs: Arc<Jobs>,
+    /// Who is told of what happens.
+    pub(crate) events: Events,
+    /// How fast processor time was used.
+    pub(crate) samples: Samples,
 }
 
 impl Node {
-    /// Opens the engine's folders.
-    pub(crate) fn open(config: Config) -> Result<Node> {
+    /// Opens the engine's folders. `base` is what addresses of streams begin with.
+    pub(crate) fn open(config: Config, base: &str) -> Result<Node> {
         let engine = Engine::open(config.engine()?)?;
-        Ok(Node { engine, config: RwLock::new(Arc::new(config)), pulls: Once::default() })
+        if let Some(wanted) = config.pod_cidr()? {
+            let counts = engine.choose_subnet(wanted)?;
+            ensure!(counts == wanted, "cri.pod_cidr: pods have addresses in {counts} already: remove them and the bridge first");
+        }
+        Ok(Node {
+            engine,
+            config: RwLock::new(Arc::new(config)),
+            pulls: Once::default(),
+            pods: Once::default(),
+            containers: Once::default(),
+            jobs: Arc::new(Jobs::new(base)),
+            events: Events::default(),
+            samples: Samples::default(),
+        })
     }
 
     /// The engine.

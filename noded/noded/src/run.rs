@@ -16,6 +16,7 @@ use crate::host::log::{self, Level, say};
 use crate::host::notify::Notify;
 use crate::host::{chain, listen};
 use crate::node::Node;
+use crate::sessions;
 
 /// How long calls that are being done may take after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,21 +36,33 @@ pub(crate) fn run(args: &Args, passed: Vec<OwnedFd>) -> Result<()> {
     log::set_level(config.log.level);
     let _lock = listen::only_one(&config.run)?;
     let listener = listen::socket(passed, &config.cri.socket, config.cri.group)?;
-    let node = Arc::new(Node::open(config)?);
+    let streams =
+        std::net::TcpListener::bind(config.streaming.listen).with_context(|| format!("listen on {}", config.streaming.listen))?;
+    streams.set_nonblocking(true).context("set up the socket of streams")?;
+    let base = format!("http://{}", streams.local_addr().context("set up the socket of streams")?);
+    let node = Arc::new(Node::open(config, &base)?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("make threads")?;
-    let served = runtime.block_on(serve(&node, listener, args.config.clone()));
+    let served = runtime.block_on(serve(&node, listener, streams, args.config.clone()));
     // Whatever still blocks, such as a pull, is cut off: it leaves nothing half done.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(node: &Arc<Node>, listener: std::os::unix::net::UnixListener, file: Option<PathBuf>) -> Result<()> {
+async fn serve(
+    node: &Arc<Node>,
+    listener: std::os::unix::net::UnixListener,
+    streams: std::net::TcpListener,
+    file: Option<PathBuf>,
+) -> Result<()> {
     let notify = Notify::from_environment();
     let mut end = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut reload = signal(SignalKind::hangup())?;
     let (stop, stopping) = watch::channel(false);
     let connections = listen::connections(listener, node.config().cri.group)?;
+    let streams = tokio::net::TcpListener::from_std(streams).context("serve streams")?;
+    // Streams end with the daemon: their clients come again.
+    tokio::spawn(sessions::serve(Arc::clone(node), streams));
     let served = tokio::spawn(cri::serve(Arc::clone(node), connections, stopping));
     tokio::pin!(served);
     notify.ready("serving CRI v1");

@@ -144,6 +144,12 @@ pub struct Io {
 }
 
 impl Io {
+    /// Ends when the client is gone. It stands on its own, so that the streams can be used meanwhile.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let error = self.error.clone();
+        async move { error.closed().await }
+    }
+
     /// Waits until the client is gone.
     pub async fn closed(&self) {
         self.error.closed().await;

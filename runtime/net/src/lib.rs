@@ -49,5 +49,7 @@ pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;
 pub use netlink::NetlinkError;
-pub use network::{Macvlan, Network, Policy, V6, default_network, free_subnet, interface_name, private_v6, route_within};
+pub use network::{
+    Macvlan, Network, Policy, V6, choose_default, default_network, free_subnet, interface_name, private_v6, route_within,
+};
 pub use port::{Port, Protocol};

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use ipnet::IpNet;
+use engine::Ipv4Net;
 use serde::Deserialize;
 
 pub(crate) use registry::Registry;
@@ -176,10 +176,10 @@ impl Config {
         registry::tables(&self.registry, Path::new(FILE)).map(drop)
     }
 
-    /// The addresses of pods, if the file says so.
-    pub(crate) fn pod_cidr(&self) -> Result<Option<IpNet>> {
+    /// The addresses of pods, if the file says so. The bridge has IPv4 only.
+    pub(crate) fn pod_cidr(&self) -> Result<Option<Ipv4Net>> {
         let text = &self.cri.pod_cidr;
-        let parsed = (!text.is_empty()).then(|| text.parse::<IpNet>()).transpose();
+        let parsed = (!text.is_empty()).then(|| text.parse::<Ipv4Net>()).transpose();
         parsed.with_context(|| format!("cri.pod_cidr: {text:?}"))
     }
 

@@ -5,10 +5,13 @@
 //! status.rs         errors of the engine as codes of gRPC
 //! ```
 
+mod check;
 mod image;
 mod runtime;
 mod status;
 mod stream;
+
+pub(crate) use runtime::stdin_once;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,8 +27,11 @@ use tonic::{Code, Request, Response, Status};
 use crate::host::log::{Level, hears, say};
 use crate::node::Node;
 
-/// The longest message, as the kubelet has it.
+/// The longest request, as the kubelet has it.
 const MESSAGE: usize = 16 << 20;
+
+/// The longest answer: that of ExecSync, with both outputs. Lists come in parts when they are longer than what a client takes.
+const ANSWER: usize = 2 * runtime::OUTPUT + (1 << 20);
 
 /// Calls that one connection may have under way.
 const AT_ONCE: u32 = 1024;
@@ -37,8 +43,8 @@ pub(crate) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) -> Result<()> {
     let calls = Calls { node, stopping: stopping.clone() };
-    let images = ImageServiceServer::new(calls.clone()).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
-    let runtime = RuntimeServiceServer::new(calls).max_decoding_message_size(MESSAGE).max_encoding_message_size(MESSAGE);
+    let images = ImageServiceServer::new(calls.clone()).max_decoding_message_size(MESSAGE).max_encoding_message_size(ANSWER);
+    let runtime = RuntimeServiceServer::new(calls).max_decoding_message_size(MESSAGE).max_encoding_message_size(ANSWER);
     let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
     let server = Server::builder().max_concurrent_streams(AT_ONCE).add_service(images).add_service(runtime);
     server.serve_with_incoming_shutdown(connections, stop).await.context("serve CRI")

@@ -42,4 +42,4 @@ pub use limits::ignored;
 pub use merge::merge;
 pub use oom::OutOfMemory;
 pub use remove::remove;
-pub use stats::{Stats, Usage, stats, usage};
+pub use stats::{Blkio, BlkioEntry, Cpu, Hugetlb, Memory, Pressure, Stalled, Stats, Usage, stats, stats_of, usage};

@@ -25,10 +25,24 @@ pub(crate) use attach::{Network, check, recover};
 use crate::Error;
 use crate::config::Config;
 
+impl crate::Engine {
+    /// Chooses the subnet of the default network, unless it is chosen already: containers have addresses in it. Answers the one that counts.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub fn choose_subnet(&self, subnet: crate::Ipv4Net) -> Result<crate::Ipv4Net, Error> {
+        net::choose_default(subnet, &default_file(&self.config)).map_err(Error::Network)
+    }
+}
+
+fn default_file(config: &Config) -> std::path::PathBuf {
+    config.networks().join(format!("{}.json", config.bridge))
+}
+
 /// The default network, its subnet chosen at the first use.
 pub(crate) fn default(config: &Config) -> Result<net::Network, Error> {
-    let file = config.networks().join(format!("{}.json", config.bridge));
-    net::default_network(&config.bridge, &file, &config.run.join("net").join(&config.bridge)).map_err(Error::Network)
+    net::default_network(&config.bridge, &default_file(config), &config.run.join("net").join(&config.bridge))
+        .map_err(Error::Network)
 }
 
 /// The id of a network that is always there.

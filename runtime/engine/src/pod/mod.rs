@@ -25,6 +25,8 @@
 //! container's lock after that, so no start is missed.
 
 mod cgroup;
+mod containers;
+mod dial;
 mod files;
 mod find;
 mod member;

@@ -36,6 +36,15 @@ pub fn default_network(bridge: &str, config_file: &Path, state: &Path) -> Result
     Ok(network)
 }
 
+/// Chooses the subnet of the default network, unless that was done before. Answers the one that counts.
+pub fn choose_default(subnet: Ipv4Net, config_file: &Path) -> Result<Ipv4Net> {
+    let config = match read(config_file)? {
+        Some(config) => config,
+        None => remember(config_file, &Config { subnet: subnet.trunc() })?,
+    };
+    Ok(config.subnet)
+}
+
 fn read(file: &Path) -> Result<Option<Config>> {
     let config = |source| Error::Config { path: file.to_owned(), source };
     match fs::read(file) {

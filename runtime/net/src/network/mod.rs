@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::error::{Error, Result};
 
 pub use choose::{free_subnet, private_v6, route_within};
-pub use first::default_network;
+pub use first::{choose_default, default_network};
 
 /// A network of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use cri::{
     LinuxRuntimeConfiguration, RuntimeCondition, RuntimeConfigRequest, RuntimeConfigResponse, RuntimeFeatures, RuntimeHandler,
-    RuntimeHandlerFeatures, RuntimeStatus, StatusRequest, StatusResponse, VersionRequest, VersionResponse,
+    RuntimeHandlerFeatures, RuntimeStatus, StatusRequest, StatusResponse, UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse,
+    VersionRequest, VersionResponse,
 };
 use serde_json::json;
 
 use crate::config::{CgroupDriver, Config};
-use crate::cri::Answer;
+use crate::cri::{Answer, status as code, status::invalid};
+use crate::host::log::{Level, say};
 use crate::node::Node;
 
 /// Version. Which version of the interface the client speaks makes no difference.
@@ -37,7 +39,7 @@ pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusRespon
         info,
         runtime_handlers: handlers(&config),
         features: Some(RuntimeFeatures {
-            supplemental_groups_policy: false,
+            supplemental_groups_policy: true,
             user_namespaces_host_network: false,
             mount_options: false,
         }),
@@ -68,8 +70,42 @@ pub(super) fn config(node: &Node, _: RuntimeConfigRequest) -> Answer<RuntimeConf
     Ok(RuntimeConfigResponse { linux: Some(LinuxRuntimeConfiguration { cgroup_driver: cgroup_driver.into() }) })
 }
 
+/// UpdateRuntimeConfig: the addresses of pods, if the configuration says nothing of them. Pods that have addresses keep them.
+pub(super) fn update(node: &Node, request: UpdateRuntimeConfigRequest) -> Answer<UpdateRuntimeConfigResponse> {
+    let told = request.runtime_config.and_then(|config| config.network_config).map(|network| network.pod_cidr).unwrap_or_default();
+    if let Some(told) = first_v4(&told)?
+        && node.config().cri.pod_cidr.is_empty()
+    {
+        let counts = node.engine().choose_subnet(told).map_err(|error| code::of(&error))?;
+        if counts != told {
+            say(Level::Warning, &format!("pods keep their subnet {counts}, although the kubelet tells {told}"), &[]);
+        }
+    }
+    Ok(UpdateRuntimeConfigResponse {})
+}
+
+/// The first subnet of IPv4 in a list with commas; none in an empty one.
+fn first_v4(list: &str) -> Answer<Option<engine::Ipv4Net>> {
+    let mut found = None;
+    for text in list.split(',').filter(|text| !text.is_empty()) {
+        match text.trim().parse() {
+            Ok(engine::IpNet::V4(net)) => found = found.or(Some(net.trunc())),
+            Ok(engine::IpNet::V6(_)) => {}
+            Err(_) => return Err(invalid(format_args!("pod_cidr: {text:.60?} is no subnet"))),
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn subnets_may_be_of_both_kinds() {
+        assert_eq!(first_v4("fd00::/64, 10.9.1.0/24").unwrap().unwrap().to_string(), "10.9.1.0/24");
+        assert_eq!(first_v4("").unwrap(), None);
+        assert!(first_v4("10.9.1.0").is_err());
+    }
+
     use super::*;
 
     #[test]

@@ -1,15 +1,26 @@
 //! The runtime service.
 
 mod about;
+mod container;
+mod events;
+mod exec;
+mod filter;
+mod kept;
+mod pod;
+mod stats;
 
 use cri::runtime_service_server::RuntimeService;
 use tonic::{Request, Response, Status};
 
-use super::stream::Answers;
-use super::{Answer, Calls};
+use super::stream::{Answers, in_parts};
+use super::{Answer, Calls, told};
 
-fn pods_come_later() -> Status {
-    Status::unimplemented("this version has images only")
+/// Bytes of each output that ExecSync keeps; what comes after is read and dropped (CVE-2022-1708).
+pub(super) const OUTPUT: usize = 16 << 20;
+
+/// Whether the input of a container ends with that of the first client that is attached to it.
+pub(crate) fn stdin_once(container: &engine::Container) -> bool {
+    container.record.pod.as_ref().is_some_and(|member| kept::Kept::of(container, member).config.stdin_once)
 }
 
 #[tonic::async_trait]
@@ -30,138 +41,163 @@ impl RuntimeService for Calls {
         self.call("Version", request, about::version).await
     }
 
-    async fn run_pod_sandbox(&self, _: Request<cri::RunPodSandboxRequest>) -> Answer<Response<cri::RunPodSandboxResponse>> {
-        Err(pods_come_later())
+    async fn run_pod_sandbox(&self, request: Request<cri::RunPodSandboxRequest>) -> Answer<Response<cri::RunPodSandboxResponse>> {
+        told("RunPodSandbox", pod::run(&self.node, request.into_inner())).await.map(Response::new)
     }
 
-    async fn stop_pod_sandbox(&self, _: Request<cri::StopPodSandboxRequest>) -> Answer<Response<cri::StopPodSandboxResponse>> {
-        Err(pods_come_later())
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<cri::StopPodSandboxRequest>,
+    ) -> Answer<Response<cri::StopPodSandboxResponse>> {
+        self.call("StopPodSandbox", request, pod::stop).await
     }
 
     async fn remove_pod_sandbox(
         &self,
-        _: Request<cri::RemovePodSandboxRequest>,
+        request: Request<cri::RemovePodSandboxRequest>,
     ) -> Answer<Response<cri::RemovePodSandboxResponse>> {
-        Err(pods_come_later())
+        self.call("RemovePodSandbox", request, pod::remove).await
     }
 
     async fn pod_sandbox_status(
         &self,
-        _: Request<cri::PodSandboxStatusRequest>,
+        request: Request<cri::PodSandboxStatusRequest>,
     ) -> Answer<Response<cri::PodSandboxStatusResponse>> {
-        Err(pods_come_later())
+        self.call("PodSandboxStatus", request, pod::status).await
     }
 
-    async fn list_pod_sandbox(&self, _: Request<cri::ListPodSandboxRequest>) -> Answer<Response<cri::ListPodSandboxResponse>> {
-        Err(pods_come_later())
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<cri::ListPodSandboxRequest>,
+    ) -> Answer<Response<cri::ListPodSandboxResponse>> {
+        self.call("ListPodSandbox", request, pod::list).await
     }
 
     async fn stream_pod_sandboxes(
         &self,
-        _: Request<cri::StreamPodSandboxesRequest>,
+        request: Request<cri::StreamPodSandboxesRequest>,
     ) -> Answer<Response<Self::StreamPodSandboxesStream>> {
-        Err(pods_come_later())
+        let pod_sandboxes = self.call("StreamPodSandboxes", request, pod::all).await?.into_inner();
+        Ok(in_parts(pod_sandboxes, |pod_sandboxes| cri::StreamPodSandboxesResponse { pod_sandboxes }))
     }
 
-    async fn create_container(&self, _: Request<cri::CreateContainerRequest>) -> Answer<Response<cri::CreateContainerResponse>> {
-        Err(pods_come_later())
+    async fn create_container(
+        &self,
+        request: Request<cri::CreateContainerRequest>,
+    ) -> Answer<Response<cri::CreateContainerResponse>> {
+        told("CreateContainer", container::create(&self.node, request.into_inner())).await.map(Response::new)
     }
 
-    async fn start_container(&self, _: Request<cri::StartContainerRequest>) -> Answer<Response<cri::StartContainerResponse>> {
-        Err(pods_come_later())
+    async fn start_container(&self, request: Request<cri::StartContainerRequest>) -> Answer<Response<cri::StartContainerResponse>> {
+        self.call("StartContainer", request, container::start).await
     }
 
-    async fn stop_container(&self, _: Request<cri::StopContainerRequest>) -> Answer<Response<cri::StopContainerResponse>> {
-        Err(pods_come_later())
+    async fn stop_container(&self, request: Request<cri::StopContainerRequest>) -> Answer<Response<cri::StopContainerResponse>> {
+        self.call("StopContainer", request, container::stop).await
     }
 
-    async fn remove_container(&self, _: Request<cri::RemoveContainerRequest>) -> Answer<Response<cri::RemoveContainerResponse>> {
-        Err(pods_come_later())
+    async fn remove_container(
+        &self,
+        request: Request<cri::RemoveContainerRequest>,
+    ) -> Answer<Response<cri::RemoveContainerResponse>> {
+        self.call("RemoveContainer", request, container::remove).await
     }
 
-    async fn list_containers(&self, _: Request<cri::ListContainersRequest>) -> Answer<Response<cri::ListContainersResponse>> {
-        Err(pods_come_later())
+    async fn list_containers(&self, request: Request<cri::ListContainersRequest>) -> Answer<Response<cri::ListContainersResponse>> {
+        self.call("ListContainers", request, container::list).await
     }
 
-    async fn stream_containers(&self, _: Request<cri::StreamContainersRequest>) -> Answer<Response<Self::StreamContainersStream>> {
-        Err(pods_come_later())
+    async fn stream_containers(
+        &self,
+        request: Request<cri::StreamContainersRequest>,
+    ) -> Answer<Response<Self::StreamContainersStream>> {
+        let containers = self.call("StreamContainers", request, container::all).await?.into_inner();
+        Ok(in_parts(containers, |containers| cri::StreamContainersResponse { containers }))
     }
 
-    async fn container_status(&self, _: Request<cri::ContainerStatusRequest>) -> Answer<Response<cri::ContainerStatusResponse>> {
-        Err(pods_come_later())
+    async fn container_status(
+        &self,
+        request: Request<cri::ContainerStatusRequest>,
+    ) -> Answer<Response<cri::ContainerStatusResponse>> {
+        self.call("ContainerStatus", request, container::status).await
     }
 
     async fn update_container_resources(
         &self,
-        _: Request<cri::UpdateContainerResourcesRequest>,
+        request: Request<cri::UpdateContainerResourcesRequest>,
     ) -> Answer<Response<cri::UpdateContainerResourcesResponse>> {
-        Err(pods_come_later())
+        self.call("UpdateContainerResources", request, container::update).await
     }
 
     async fn reopen_container_log(
         &self,
-        _: Request<cri::ReopenContainerLogRequest>,
+        request: Request<cri::ReopenContainerLogRequest>,
     ) -> Answer<Response<cri::ReopenContainerLogResponse>> {
-        Err(pods_come_later())
+        self.call("ReopenContainerLog", request, container::reopen).await
     }
 
-    async fn exec_sync(&self, _: Request<cri::ExecSyncRequest>) -> Answer<Response<cri::ExecSyncResponse>> {
-        Err(pods_come_later())
+    async fn exec_sync(&self, request: Request<cri::ExecSyncRequest>) -> Answer<Response<cri::ExecSyncResponse>> {
+        self.call("ExecSync", request, exec::sync).await
     }
 
-    async fn exec(&self, _: Request<cri::ExecRequest>) -> Answer<Response<cri::ExecResponse>> {
-        Err(pods_come_later())
+    async fn exec(&self, request: Request<cri::ExecRequest>) -> Answer<Response<cri::ExecResponse>> {
+        self.call("Exec", request, exec::exec).await
     }
 
-    async fn attach(&self, _: Request<cri::AttachRequest>) -> Answer<Response<cri::AttachResponse>> {
-        Err(pods_come_later())
+    async fn attach(&self, request: Request<cri::AttachRequest>) -> Answer<Response<cri::AttachResponse>> {
+        self.call("Attach", request, exec::attach).await
     }
 
-    async fn port_forward(&self, _: Request<cri::PortForwardRequest>) -> Answer<Response<cri::PortForwardResponse>> {
-        Err(pods_come_later())
+    async fn port_forward(&self, request: Request<cri::PortForwardRequest>) -> Answer<Response<cri::PortForwardResponse>> {
+        self.call("PortForward", request, exec::forward).await
     }
 
-    async fn container_stats(&self, _: Request<cri::ContainerStatsRequest>) -> Answer<Response<cri::ContainerStatsResponse>> {
-        Err(pods_come_later())
+    async fn container_stats(&self, request: Request<cri::ContainerStatsRequest>) -> Answer<Response<cri::ContainerStatsResponse>> {
+        self.call("ContainerStats", request, stats::container).await
     }
 
     async fn list_container_stats(
         &self,
-        _: Request<cri::ListContainerStatsRequest>,
+        request: Request<cri::ListContainerStatsRequest>,
     ) -> Answer<Response<cri::ListContainerStatsResponse>> {
-        Err(pods_come_later())
+        self.call("ListContainerStats", request, stats::containers).await
     }
 
     async fn stream_container_stats(
         &self,
-        _: Request<cri::StreamContainerStatsRequest>,
+        request: Request<cri::StreamContainerStatsRequest>,
     ) -> Answer<Response<Self::StreamContainerStatsStream>> {
-        Err(pods_come_later())
+        let container_stats = self.call("StreamContainerStats", request, stats::all_containers).await?.into_inner();
+        Ok(in_parts(container_stats, |container_stats| cri::StreamContainerStatsResponse { container_stats }))
     }
 
-    async fn pod_sandbox_stats(&self, _: Request<cri::PodSandboxStatsRequest>) -> Answer<Response<cri::PodSandboxStatsResponse>> {
-        Err(pods_come_later())
+    async fn pod_sandbox_stats(
+        &self,
+        request: Request<cri::PodSandboxStatsRequest>,
+    ) -> Answer<Response<cri::PodSandboxStatsResponse>> {
+        self.call("PodSandboxStats", request, stats::pod).await
     }
 
     async fn list_pod_sandbox_stats(
         &self,
-        _: Request<cri::ListPodSandboxStatsRequest>,
+        request: Request<cri::ListPodSandboxStatsRequest>,
     ) -> Answer<Response<cri::ListPodSandboxStatsResponse>> {
-        Err(pods_come_later())
+        self.call("ListPodSandboxStats", request, stats::pods).await
     }
 
     async fn stream_pod_sandbox_stats(
         &self,
-        _: Request<cri::StreamPodSandboxStatsRequest>,
+        request: Request<cri::StreamPodSandboxStatsRequest>,
     ) -> Answer<Response<Self::StreamPodSandboxStatsStream>> {
-        Err(pods_come_later())
+        let pod_sandbox_stats = self.call("StreamPodSandboxStats", request, stats::all_pods).await?.into_inner();
+        Ok(in_parts(pod_sandbox_stats, |pod_sandbox_stats| cri::StreamPodSandboxStatsResponse { pod_sandbox_stats }))
     }
 
     async fn update_runtime_config(
         &self,
-        _: Request<cri::UpdateRuntimeConfigRequest>,
+        request: Request<cri::UpdateRuntimeConfigRequest>,
     ) -> Answer<Response<cri::UpdateRuntimeConfigResponse>> {
-        Err(pods_come_later())
+        self.call("UpdateRuntimeConfig", request, about::update).await
     }
 
     async fn status(&self, request: Request<cri::StatusRequest>) -> Answer<Response<cri::StatusResponse>> {
@@ -172,40 +208,41 @@ impl RuntimeService for Calls {
         &self,
         _: Request<cri::CheckpointContainerRequest>,
     ) -> Answer<Response<cri::CheckpointContainerResponse>> {
-        Err(pods_come_later())
+        Err(Status::unimplemented("CheckpointContainer: checkpoints are not served"))
     }
 
     async fn checkpoint_pod(&self, _: Request<cri::CheckpointPodRequest>) -> Answer<Response<cri::CheckpointPodResponse>> {
-        Err(pods_come_later())
+        Err(Status::unimplemented("CheckpointPod: checkpoints are not served"))
     }
 
     async fn restore_pod(&self, _: Request<cri::RestorePodRequest>) -> Answer<Response<cri::RestorePodResponse>> {
-        Err(pods_come_later())
+        Err(Status::unimplemented("RestorePod: checkpoints are not served"))
     }
 
     async fn get_container_events(&self, _: Request<cri::GetEventsRequest>) -> Answer<Response<Self::GetContainerEventsStream>> {
-        Err(pods_come_later())
+        Ok(Response::new(events::stream(&self.node, self.stopping.clone())))
     }
 
     async fn list_metric_descriptors(
         &self,
-        _: Request<cri::ListMetricDescriptorsRequest>,
+        request: Request<cri::ListMetricDescriptorsRequest>,
     ) -> Answer<Response<cri::ListMetricDescriptorsResponse>> {
-        Err(pods_come_later())
+        self.call("ListMetricDescriptors", request, stats::descriptors).await
     }
 
     async fn list_pod_sandbox_metrics(
         &self,
-        _: Request<cri::ListPodSandboxMetricsRequest>,
+        request: Request<cri::ListPodSandboxMetricsRequest>,
     ) -> Answer<Response<cri::ListPodSandboxMetricsResponse>> {
-        Err(pods_come_later())
+        self.call("ListPodSandboxMetrics", request, stats::metrics).await
     }
 
     async fn stream_pod_sandbox_metrics(
         &self,
-        _: Request<cri::StreamPodSandboxMetricsRequest>,
+        request: Request<cri::StreamPodSandboxMetricsRequest>,
     ) -> Answer<Response<Self::StreamPodSandboxMetricsStream>> {
-        Err(pods_come_later())
+        let pod_sandbox_metrics = self.call("StreamPodSandboxMetrics", request, stats::all_metrics).await?.into_inner();
+        Ok(in_parts(pod_sandbox_metrics, |pod_sandbox_metrics| cri::StreamPodSandboxMetricsResponse { pod_sandbox_metrics }))
     }
 
     async fn runtime_config(&self, request: Request<cri::RuntimeConfigRequest>) -> Answer<Response<cri::RuntimeConfigResponse>> {
@@ -214,8 +251,8 @@ impl RuntimeService for Calls {
 
     async fn update_pod_sandbox_resources(
         &self,
-        _: Request<cri::UpdatePodSandboxResourcesRequest>,
+        request: Request<cri::UpdatePodSandboxResourcesRequest>,
     ) -> Answer<Response<cri::UpdatePodSandboxResourcesResponse>> {
-        Err(pods_come_later())
+        self.call("UpdatePodSandboxResources", request, pod::update).await
     }
 }

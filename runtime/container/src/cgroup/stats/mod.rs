@@ -9,8 +9,9 @@ mod v2;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use types::Stats;
-use types::*;
+use super::hierarchies::clean;
+use super::{Error, Hierarchies};
+pub use types::*;
 pub use usage::{Usage, usage};
 
 /// Reads what a cgroup uses: the folder of each v1 controller by its name, that of v2 by none. What cannot be read is left out; a
@@ -25,6 +26,20 @@ pub fn stats(folders: &BTreeMap<String, PathBuf>) -> Stats {
         v1::read(controller, folder, &mut stats);
     }
     stats
+}
+
+/// Reads what the cgroup `path` uses.
+///
+/// # Errors
+/// [`Error::Path`].
+pub fn stats_of(hierarchies: &Hierarchies, path: &str) -> Result<Stats, Error> {
+    let path = clean(path)?;
+    let named = hierarchies.all().iter().flat_map(|hierarchy| {
+        let folder = hierarchy.folder(&path);
+        let names = if hierarchy.v2 { vec![String::new()] } else { hierarchy.controllers.clone() };
+        names.into_iter().map(move |name| (name, folder.clone()))
+    });
+    Ok(stats(&named.collect()))
 }
 
 /// A file as text; empty when there is none.

@@ -1,0 +1,70 @@
+//! What is mounted.
+
+use cri::{Mount, MountPropagation};
+use engine::{Access, MountSource, Propagation};
+
+use crate::cri::{Answer, check, status::invalid};
+
+/// How many there may be. Each is a system call and a line of mountinfo for all on the host.
+const MOST: usize = 10_000;
+
+pub(super) fn mounts(mounts: &[Mount]) -> Answer<Vec<engine::Mount>> {
+    if mounts.len() > MOST {
+        return Err(invalid(format_args!("mounts: {} are more than {MOST}", mounts.len())));
+    }
+    mounts.iter().map(mount).collect()
+}
+
+fn mount(mount: &Mount) -> Answer<engine::Mount> {
+    let target = check::absolute("mounts.container_path", mount.container_path.trim_end_matches('/'))?;
+    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
+        return Err(invalid(format_args!("mounts: {}: id mappings need a user namespace", target.display())));
+    }
+    if let Some(option) = mount.mount_options.first() {
+        return Err(invalid(format_args!("mounts: {}: option {option:.60?} is not supported", target.display())));
+    }
+    let propagation = check::one_of("mounts.propagation", mount.propagation)?;
+    let access = access(mount, propagation)?;
+    let source = match &mount.image {
+        Some(image) => image_source(mount, &image.image)?,
+        None if !mount.image_sub_path.is_empty() => return Err(invalid("mounts.image_sub_path: there is no image")),
+        // What leads there may be a link of the host; what a missing one should be, nobody knows.
+        None => MountSource::Bind { path: check::absolute("mounts.host_path", &mount.host_path)?, create: false, recursive: true },
+    };
+    let propagation = match propagation {
+        MountPropagation::PropagationPrivate => Propagation::RPrivate,
+        MountPropagation::PropagationHostToContainer => Propagation::RSlave,
+        MountPropagation::PropagationBidirectional => Propagation::RShared,
+    };
+    Ok(engine::Mount { target, source, access, propagation: Some(propagation), chown: false, idmap: None, mode: String::new() })
+}
+
+/// Mounts below a read-only one stay writable, unless it is asked for recursively (KEP-3857).
+fn access(mount: &Mount, propagation: MountPropagation) -> Answer<Access> {
+    let refused = |why: &str| Err(invalid(format_args!("RROUnsupported: mounts: {:.300}: {why}", mount.container_path)));
+    match (mount.readonly, mount.recursive_read_only) {
+        (false, false) => Ok(Access::Write),
+        (true, false) => Ok(Access::ReadTop),
+        (false, true) => refused("recursive_read_only without readonly"),
+        (true, true) if propagation != MountPropagation::PropagationPrivate => {
+            refused("recursive_read_only needs private propagation")
+        }
+        (true, true) => Ok(Access::Read),
+    }
+}
+
+fn image_source(mount: &Mount, image: &str) -> Answer<MountSource> {
+    let refused = |why: &str| Err(invalid(format_args!("ImageVolumeMountFailed: mounts: {:.300}: {why}", mount.container_path)));
+    if image.is_empty() {
+        return refused("the image has no name");
+    }
+    if !mount.host_path.is_empty() {
+        return refused("it has both an image and a path of the host");
+    }
+    if !mount.readonly {
+        return refused("an image cannot be written");
+    }
+    let subpath = Some(mount.image_sub_path.as_str()).filter(|path| !path.is_empty());
+    let subpath = subpath.map(|path| check::relative("mounts.image_sub_path", path.trim_end_matches('/'))).transpose()?;
+    Ok(MountSource::Image { name: image.to_owned(), subpath, manifest: None, layers: Vec::new() })
+}

@@ -1,0 +1,79 @@
+//! Containers of pods. One that is in no pod is none of the kubelet's: `rctr` has it.
+
+mod check;
+mod create;
+mod end;
+mod list;
+mod log;
+mod signal;
+mod start;
+mod status;
+mod update;
+pub(super) mod view;
+
+pub(super) use create::create;
+pub(super) use end::{remove, stop};
+pub(super) use list::{all, list};
+pub(super) use log::reopen;
+pub(super) use start::start;
+pub(super) use status::status;
+pub(super) use update::update;
+
+use engine::{Container, Error};
+use tonic::Status;
+
+use super::kept::Kept;
+use crate::cri::{Answer, check as say, status as code};
+use crate::node::Node;
+
+/// A container of a pod.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) container: Container,
+    /// The pod's id.
+    pub(super) pod: String,
+    pub(super) kept: Kept,
+}
+
+impl Member {
+    /// `None` for a container that is in no pod.
+    fn of(container: Container) -> Option<Member> {
+        let member = container.record.pod.clone()?;
+        let kept = Kept::of(&container, &member);
+        Some(Member { container, pod: member.pod, kept })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.container.record.id
+    }
+}
+
+/// The container of an id, or the beginning of one.
+pub(super) fn find(node: &Node, id: &str) -> Answer<Member> {
+    maybe(node, id)?.ok_or_else(|| Status::not_found(format!("no such container: {id:.100}")))
+}
+
+/// The same; none, if there is none. Names are `rctr`'s way to call a container.
+pub(super) fn maybe(node: &Node, id: &str) -> Answer<Option<Member>> {
+    say::id("container_id", id)?;
+    if !say::is_id(id) {
+        return Ok(None);
+    }
+    match node.engine().container(id) {
+        Ok(container) => Ok(Member::of(container)),
+        Err(Error::NoSuchContainer(_)) => Ok(None),
+        Err(error) => Err(code::of(&error)),
+    }
+}
+
+/// The containers of a pod.
+pub(super) fn of_pod(node: &Node, pod: &str) -> Answer<Vec<Member>> {
+    let containers = node.engine().containers_of(pod).map_err(|error| code::of(&error))?;
+    Ok(containers.into_iter().filter_map(Member::of).collect())
+}
+
+/// All containers of all pods, newest first.
+pub(super) fn every(node: &Node) -> Answer<Vec<Member>> {
+    let containers = node.engine().containers().map_err(|error| code::of(&error))?;
+    Ok(containers.into_iter().filter_map(Member::of).collect())
+}

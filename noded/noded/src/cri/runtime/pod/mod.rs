@@ -1,0 +1,33 @@
+//! Pods.
+
+mod check;
+mod end;
+mod list;
+mod run;
+mod status;
+pub(super) mod view;
+
+pub(super) use end::{remove, stop};
+pub(super) use list::{all, list};
+pub(super) use run::run;
+pub(super) use status::{status, update};
+
+use engine::{Error, Pod};
+
+use crate::cri::{Answer, check as say, status as code};
+use crate::node::Node;
+
+/// The pod of an id or the beginning of one.
+pub(super) fn find(node: &Node, id: &str) -> Answer<Pod> {
+    say::id("pod_sandbox_id", id)?;
+    node.engine().pod(id).map_err(|error| code::of(&error))
+}
+
+/// The same; none, if there is none.
+pub(super) fn maybe(node: &Node, id: &str) -> Answer<Option<Pod>> {
+    match node.engine().pod(id) {
+        Ok(pod) => Ok(Some(pod)),
+        Err(Error::NoSuchPod(_)) => Ok(None),
+        Err(error) => Err(code::of(&error)),
+    }
+}

@@ -1,0 +1,189 @@
+//! Metrics as a table: name, what it says, labels, and where its values are.
+
+use cri::MetricType::{self, Counter, Gauge};
+use engine::{BlkioEntry, Container, Interface, Resources, Stats, Status, Traffic};
+
+use super::view::{rss, working_set};
+
+/// Values with what tells them apart, in the order of the row's labels.
+type Values = Vec<(Vec<String>, u64)>;
+
+/// One metric of something.
+pub(super) struct Row<T: ?Sized> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: MetricType,
+    /// Beside those that all have.
+    pub(super) labels: &'static [&'static str],
+    pub(super) values: fn(&T) -> Values,
+}
+
+const fn row<T>(name: &'static str, help: &'static str, kind: MetricType, values: fn(&T) -> Values) -> Row<T> {
+    Row { name, help, kind, labels: &[], values }
+}
+
+const fn disk(name: &'static str, help: &'static str, values: fn(&Stats) -> Values) -> Row<Stats> {
+    Row { name, help, kind: Counter, labels: &["device"], values }
+}
+
+const fn traffic(name: &'static str, help: &'static str, values: fn(&Interface) -> Values) -> Row<Interface> {
+    Row { name, help, kind: Counter, labels: &["interface"], values }
+}
+
+fn one(value: u64) -> Values {
+    vec![(Vec::new(), value)]
+}
+
+fn seconds(nanos: u64) -> Values {
+    one(nanos / 1_000_000_000)
+}
+
+fn raw(stats: &Stats, v2: &str, v1: &str) -> u64 {
+    let all = &stats.memory.raw;
+    all.get(v1).or_else(|| all.get(v2)).copied().unwrap_or(0)
+}
+
+fn no_max(value: u64) -> u64 {
+    if value >= i64::MAX as u64 & !0xffff { 0 } else { value }
+}
+
+fn device(entry: &BlkioEntry) -> String {
+    format!("{}:{}", entry.major, entry.minor)
+}
+
+fn of(entries: &[BlkioEntry], op: &str) -> Values {
+    entries.iter().filter(|entry| entry.op == op).map(|entry| (vec![device(entry)], entry.value)).collect()
+}
+
+fn by_operation(stats: &Stats) -> Values {
+    let entries = stats.blkio.io_service_bytes_recursive.iter();
+    let labels = |entry: &BlkioEntry| vec![device(entry), entry.major.to_string(), entry.minor.to_string(), entry.op.clone()];
+    entries.map(|entry| (labels(entry), entry.value)).collect()
+}
+
+/// Page faults of the cgroup with those below it.
+fn failures(stats: &Stats) -> Values {
+    let of = |kind: &str, value: u64| (vec![kind.to_owned(), "hierarchy".to_owned()], value);
+    vec![of("pgfault", raw(stats, "pgfault", "total_pgfault")), of("pgmajfault", raw(stats, "pgmajfault", "total_pgmajfault"))]
+}
+
+/// What cgroups say of pods and of containers.
+pub(super) const OF_CGROUP: &[Row<Stats>] = &[
+    row("container_cpu_usage_seconds_total", "Processor time that was used", Counter, |s| seconds(s.cpu.usage.total)),
+    row("container_cpu_user_seconds_total", "Processor time of programs", Counter, |s| seconds(s.cpu.usage.user)),
+    row("container_cpu_system_seconds_total", "Processor time of the kernel", Counter, |s| seconds(s.cpu.usage.kernel)),
+    row("container_cpu_cfs_periods_total", "Periods of the limit on processor time", Counter, |s| one(s.cpu.throttling.periods)),
+    row("container_cpu_cfs_throttled_periods_total", "Periods in which the limit was reached", Counter, |s| {
+        one(s.cpu.throttling.throttled_periods)
+    }),
+    row("container_cpu_cfs_throttled_seconds_total", "Time for which the limit held it up", Counter, |s| {
+        seconds(s.cpu.throttling.throttled_time)
+    }),
+    row("container_memory_usage_bytes", "Memory in use, page cache included", Gauge, |s| one(s.memory.usage.usage)),
+    row("container_memory_working_set_bytes", "Memory in use without page cache that goes first", Gauge, |s| one(working_set(s))),
+    row("container_memory_rss", "Memory of its own, beside page cache", Gauge, |s| one(rss(s))),
+    row("container_memory_cache", "Page cache", Gauge, |s| one(s.memory.cache)),
+    row("container_memory_mapped_file", "Files that are mapped", Gauge, |s| one(raw(s, "file_mapped", "total_mapped_file"))),
+    row("container_memory_kernel_usage", "Memory of the kernel", Gauge, |s| {
+        one(s.memory.kernel.usage.max(raw(s, "kernel", "kernel")))
+    }),
+    row("container_memory_swap", "Memory that is swapped out", Gauge, |s| {
+        one(s.memory.swap.usage.saturating_sub(s.memory.usage.usage))
+    }),
+    row("container_memory_failcnt", "How often the limit of memory was reached", Counter, |s| one(s.memory.usage.failcnt)),
+    row("container_memory_max_usage_bytes", "The most memory that was in use", Gauge, |s| one(no_max(s.memory.usage.max))),
+    row("container_memory_total_active_file_bytes", "Page cache in use", Gauge, |s| {
+        one(raw(s, "active_file", "total_active_file"))
+    }),
+    row("container_memory_total_inactive_file_bytes", "Page cache that goes first", Gauge, |s| {
+        one(raw(s, "inactive_file", "total_inactive_file"))
+    }),
+    Row {
+        name: "container_memory_failures_total",
+        help: "Page faults",
+        kind: Counter,
+        labels: &["failure_type", "scope"],
+        values: failures,
+    },
+    disk("container_fs_reads_bytes_total", "Bytes read from disks", |s| of(&s.blkio.io_service_bytes_recursive, "Read")),
+    disk("container_fs_writes_bytes_total", "Bytes written to disks", |s| of(&s.blkio.io_service_bytes_recursive, "Write")),
+    disk("container_fs_reads_total", "Reads from disks", |s| of(&s.blkio.io_serviced_recursive, "Read")),
+    disk("container_fs_writes_total", "Writes to disks", |s| of(&s.blkio.io_serviced_recursive, "Write")),
+    disk("container_fs_reads_merged_total", "Reads that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Read")),
+    disk("container_fs_writes_merged_total", "Writes that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Write")),
+    Row {
+        name: "container_blkio_device_usage_total",
+        help: "Bytes to and from disks by operation",
+        kind: Counter,
+        labels: &["device", "major", "minor", "operation"],
+        values: by_operation,
+    },
+    row("container_processes", "Processes and threads", Gauge, |s| one(s.pids.current)),
+    row("container_threads", "Processes and threads", Gauge, |s| one(s.pids.current)),
+    row("container_threads_max", "The most processes and threads; 0 is no limit", Gauge, |s| one(no_max(s.pids.limit))),
+];
+
+/// A container at a moment.
+pub(super) struct Seen {
+    pub(super) at: u64,
+    /// Bytes that it has written.
+    pub(super) written: u64,
+    pub(super) started: Option<u64>,
+    pub(super) limits: Resources,
+}
+
+impl Seen {
+    pub(super) fn new(container: &Container, at: u64, written: u64) -> Seen {
+        let started = match container.status {
+            Status::Running { since, .. } | Status::Paused { since, .. } => Some(since),
+            _ => None,
+        };
+        Seen { at, written, started, limits: container.record.resources.clone() }
+    }
+}
+
+/// A limit, where there is one.
+fn limit(value: Option<i64>) -> Values {
+    value.and_then(|value| u64::try_from(value).ok()).map_or_else(Vec::new, one)
+}
+
+/// What is known of containers alone.
+pub(super) const OF_CONTAINER: &[Row<Seen>] = &[
+    row("container_start_time_seconds", "When it was started, in seconds since 1970", Gauge, |s| {
+        s.started.map_or_else(Vec::new, seconds)
+    }),
+    row("container_last_seen", "When this was measured, in seconds since 1970", Gauge, |s| seconds(s.at)),
+    row("container_spec_cpu_period", "The period of the limit on processor time in microseconds", Gauge, |s| {
+        s.limits.cpu_period.map_or_else(Vec::new, one)
+    }),
+    row("container_spec_cpu_quota", "The limit on processor time in a period in microseconds", Gauge, |s| {
+        limit(s.limits.cpu_quota)
+    }),
+    row("container_spec_cpu_shares", "Its share of processor time", Gauge, |s| s.limits.cpu_shares.map_or_else(Vec::new, one)),
+    row("container_spec_memory_limit_bytes", "The limit of memory", Gauge, |s| limit(s.limits.memory)),
+    row("container_fs_usage_bytes", "Bytes that it has written", Gauge, |s| one(s.written)),
+];
+
+fn received(interface: &Interface, what: fn(&Traffic) -> u64) -> Values {
+    vec![(vec![interface.name.clone()], what(&interface.received))]
+}
+
+fn sent(interface: &Interface, what: fn(&Traffic) -> u64) -> Values {
+    vec![(vec![interface.name.clone()], what(&interface.sent))]
+}
+
+/// What interfaces of pods say.
+pub(super) const NETWORK: &[Row<Interface>] = &[
+    traffic("container_network_receive_bytes_total", "Bytes that came in", |i| received(i, |t| t.bytes)),
+    traffic("container_network_receive_packets_total", "Packets that came in", |i| received(i, |t| t.packets)),
+    traffic("container_network_receive_packets_dropped_total", "Packets that were dropped on the way in", |i| {
+        received(i, |t| t.dropped)
+    }),
+    traffic("container_network_receive_errors_total", "Packets that came in broken", |i| received(i, |t| t.errors)),
+    traffic("container_network_transmit_bytes_total", "Bytes that went out", |i| sent(i, |t| t.bytes)),
+    traffic("container_network_transmit_packets_total", "Packets that went out", |i| sent(i, |t| t.packets)),
+    traffic("container_network_transmit_packets_dropped_total", "Packets that were dropped on the way out", |i| {
+        sent(i, |t| t.dropped)
+    }),
+    traffic("container_network_transmit_errors_total", "Packets that could not be sent", |i| sent(i, |t| t.errors)),
+];
