@@ -3,8 +3,11 @@
 //! `CRI_SOCKET=/run/containerd/containerd.sock` asks another runtime the same, which has to pull Docker Hub's names from the fixture
 //! registry; what is about noded itself is then left out. `NODED` is another noded.
 
+mod asking;
+mod containers;
 mod daemon;
 mod images;
 mod node;
+mod pods;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] = &[daemon::TESTS, images::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[daemon::TESTS, images::TESTS, pods::TESTS, containers::TESTS];

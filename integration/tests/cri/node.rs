@@ -89,6 +89,14 @@ impl Node {
         daemon.finish()
     }
 
+    /// Removes all pods.
+    fn remove_pods(&self) {
+        let pods = self.ask(self.containers().list_pod_sandbox(cri::ListPodSandboxRequest { filter: None }));
+        for pod in pods.into_iter().flat_map(|pods| pods.items) {
+            let _ = self.ask(self.containers().remove_pod_sandbox(cri::RemovePodSandboxRequest { pod_sandbox_id: pod.id }));
+        }
+    }
+
     /// A new connection.
     fn connect(&mut self) {
         let _inside = self.runtime.enter();
@@ -150,6 +158,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // Pods outlive their daemon.
+        if self.daemon.is_some() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.remove_pods()));
+        }
         if let Some((daemon, _)) = self.daemon.take() {
             daemon.kill();
         }
