@@ -9,5 +9,10 @@ mod daemon;
 mod images;
 mod node;
 mod pods;
+mod restarts;
+mod socket;
+mod streams;
+mod watching;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] = &[daemon::TESTS, images::TESTS, pods::TESTS, containers::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] =
+    &[daemon::TESTS, images::TESTS, pods::TESTS, containers::TESTS, streams::TESTS, watching::TESTS, restarts::TESTS];

@@ -77,6 +77,11 @@ impl Node {
     /// Kills the daemon with SIGKILL, and starts another one.
     pub(super) fn kill_and_start(&mut self) {
         self.daemon.take().expect("a daemon of our own").0.kill();
+        self.begin();
+    }
+
+    /// Starts the daemon that was stopped.
+    pub(super) fn begin(&mut self) {
         self.daemon = Some(serve(&self.env));
         self.connect();
     }

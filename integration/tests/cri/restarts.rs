@@ -1,0 +1,53 @@
+//! Containers do not need the daemon: it is killed, stopped and started, and they do not notice.
+
+use cri::{ContainerState, ListContainersRequest, ListPodSandboxRequest, PodSandboxState};
+
+use super::asking::*;
+use super::node::Node;
+
+integration::tests![of_a_daemon_that_is_killed, of_a_daemon_that_is_stopped, an_end_meanwhile_is_known];
+
+fn of_a_daemon_that_is_killed() {
+    let mut n = Node::own("");
+    let (pod, id) = started(&n, "survivor", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done");
+    let (before, pod_before) = (status(&n, &id), pod_status(&n, &pod));
+    for _ in 0..3 {
+        n.kill_and_start();
+        assert_eq!(status(&n, &id), before);
+        assert_eq!(pod_status(&n, &pod), pod_before);
+        assert_eq!(n.ok(n.containers().list_containers(ListContainersRequest { filter: None })).containers.len(), 1);
+        assert_eq!(n.ok(n.containers().list_pod_sandbox(ListPodSandboxRequest { filter: None })).items.len(), 1);
+        assert_eq!(says(&n, &id, "echo alive"), "alive");
+    }
+    // No line of its log is missing.
+    stop(&n, &id, 0);
+    let text = std::fs::read_to_string(n.env.path("logs/survivor/main.log")).expect("a log");
+    let numbers: Vec<usize> = text.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
+    assert!(numbers.len() > 2);
+    remove_pod(&n, &pod);
+    n.env.nothing_left_soon();
+}
+
+fn of_a_daemon_that_is_stopped() {
+    let mut n = Node::own("");
+    let (pod, id) = started(&n, "stopped", SLEEP);
+    n.stop().code(0);
+    n.begin();
+    assert_eq!(status(&n, &id).state, i32::from(ContainerState::ContainerRunning));
+    remove_pod(&n, &pod);
+}
+
+fn an_end_meanwhile_is_known() {
+    let mut n = Node::own("");
+    let (pod, id) = started(&n, "meanwhile", "while [ ! -e /go ]; do sleep 0.05; done; exit 9");
+    let go = n.env.root().join("containers").join(&id);
+    assert_eq!(sh(&n, &id, "(sleep 0.4; touch /go) > /dev/null 2>&1 &").exit_code, 0);
+    n.stop().code(0);
+    assert!(go.exists());
+    n.begin();
+    let status = ended(&n, &id);
+    assert_eq!((status.exit_code, status.reason.as_str()), (9, "Error"));
+    assert_eq!(pod_status(&n, &pod).state, i32::from(PodSandboxState::SandboxReady));
+    remove_pod(&n, &pod);
+}
