@@ -255,15 +255,18 @@ fn the_cache() {
     // two of the steps have changed nothing
     assert_eq!(first.len(), 4);
     let again = build(&t, text, &[]);
+    again.ok();
     assert_eq!(cached(&again), 5, "{again}");
     assert_eq!(layers(&t), first);
     // nothing new, and the same image
     assert_eq!(config(&t)["Id"], id);
     fs::write(t.path("ctx/two"), "changed").expect("a file");
     let changed = build(&t, text, &[]);
+    changed.ok();
     assert_eq!(cached(&changed), 3, "{changed}");
     assert_eq!(layers(&t)[..3], first[..3]);
     let anew = build(&t, text, &["--no-cache"]);
+    anew.ok();
     assert_eq!(cached(&anew), 0, "{anew}");
     assert_ne!(layers(&t)[1], first[1]);
     t.rctr(["rmi", "-f", "made"]).ok();
