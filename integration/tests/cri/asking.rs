@@ -131,3 +131,9 @@ pub(super) fn sh(n: &Node, id: &str, script: &str) -> ExecSyncResponse {
 pub(super) fn says(n: &Node, id: &str, script: &str) -> String {
     String::from_utf8_lossy(&sh(n, id, script).stdout).trim_end().to_owned()
 }
+
+/// Waits until the program of a container has said what it does with signals.
+#[track_caller]
+pub(super) fn settled(n: &Node, id: &str) {
+    n.env.soon("the trap is set", || says(n, id, "grep SigCgt /proc/1/status") != "SigCgt:\t0000000000000000");
+}

@@ -59,6 +59,7 @@ fn a_life() {
     let item = n.ok(n.containers().list_containers(ListContainersRequest { filter: None })).containers;
     let item = item.into_iter().find(|container| container.id == id).expect("in the list");
     assert_eq!((item.pod_sandbox_id, item.image_id), (pod.clone(), image));
+    settled(&n, &id);
     stop(&n, &id, 10);
     let ended = status(&n, &id);
     assert_eq!((ended.state, ended.exit_code, ended.reason.as_str()), (i32::from(ContainerState::ContainerExited), 0, "Completed"));
@@ -88,7 +89,7 @@ fn how_it_ended_is_told() {
     let id = create(&n, &pod, &config, &pod_config);
     start(&n, &id);
     assert_eq!(super::asking::status(&n, &id).stop_signal, i32::from(Signal::Sigusr1));
-    n.env.soon("the trap is set", || says(&n, &id, "grep SigCgt /proc/1/status").trim_end() != "SigCgt:\t0000000000000000");
+    settled(&n, &id);
     stop(&n, &id, 20);
     assert_eq!(ended(&n, &id).exit_code, 7);
     remove_pod(&n, &pod);

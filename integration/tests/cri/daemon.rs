@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use cri::{RuntimeConfigRequest, StatusRequest, VersionRequest};
 
+use super::asking::{pod_config, pod_status, remove_pod, run};
 use super::node::Node;
 
 integration::tests![
@@ -13,6 +14,11 @@ integration::tests![
     a_wrong_configuration_is_named,
     there_is_one_for_each_folder,
     ends_when_asked,
+    systemd_may_hand_over_the_socket,
+    the_kubelet_tells_the_addresses_of_pods,
+    the_configuration_tells_the_addresses_of_pods,
+    crictl_is_served,
+    fifty_pods_are_small,
 ];
 
 fn tells_about_itself() {
@@ -48,13 +54,10 @@ fn configuration_is_read_again() {
     };
     super::images::pull(&n, "busybox");
     assert!(!pinned(&n));
-    n.configure("nonsense = 1");
+    n.configure("[log]\nnonsense = 1\n");
     n.reload();
     assert!(!pinned(&n));
-    n.configure(&format!(
-        "[images]\nregistries = [{:?}]\npinned = [\"busybox\"]\n[streaming]\nlisten = \"127.0.0.1:1\"",
-        n.env.path("registries.conf")
-    ));
+    n.configure("[images]\npinned = [\"busybox\"]\n[streaming]\nlisten = \"127.0.0.1:1\"\n");
     n.reload();
     assert!(pinned(&n));
     let output = n.stop();
@@ -69,7 +72,7 @@ fn configuration_is_read_again() {
 fn a_wrong_configuration_is_named() {
     let n = Node::own("");
     let noded = integration::debian::program("noded").expect("noded");
-    n.configure("nonsense = 1");
+    n.configure("[log]\nnonsense = 1\n");
     let mut command = n.env.command(&noded);
     command.args(["config", "--config"]).arg(n.env.path("noded.toml"));
     let output = integration::env::Running::start(command).finish();
@@ -95,4 +98,80 @@ fn ends_when_asked() {
     let output = n.stop();
     output.code(0);
     assert!(output.stderr.contains("stopping; containers live on"), "{output}");
+}
+
+fn systemd_may_hand_over_the_socket() {
+    let mut n = Node::own("");
+    n.stop().code(0);
+    n.begin_with_socket();
+    n.ok(n.containers().version(VersionRequest::default()));
+    n.stop().code(0);
+}
+
+/// The address of a pod of this name.
+fn address(n: &Node, name: &str) -> String {
+    let pod = run(n, &pod_config(n, name));
+    let ip = pod_status(n, &pod).network.expect("a network").ip;
+    remove_pod(n, &pod);
+    ip
+}
+
+fn the_kubelet_tells_the_addresses_of_pods() {
+    let n = Node::own("");
+    let told = |pod_cidr: &str| {
+        let network_config = Some(cri::NetworkConfig { pod_cidr: pod_cidr.to_owned() });
+        cri::UpdateRuntimeConfigRequest { runtime_config: Some(cri::RuntimeConfig { network_config }) }
+    };
+    n.fails(tonic::Code::InvalidArgument, n.containers().update_runtime_config(told("10.231.4.0")));
+    n.ok(n.containers().update_runtime_config(told("10.231.4.0/24")));
+    assert!(address(&n, "told").starts_with("10.231.4."));
+    // Addresses that are given out stay right.
+    n.ok(n.containers().update_runtime_config(told("10.231.5.0/24")));
+    n.ok(n.containers().update_runtime_config(cri::UpdateRuntimeConfigRequest::default()));
+    assert!(address(&n, "told-again").starts_with("10.231.4."));
+}
+
+fn the_configuration_tells_the_addresses_of_pods() {
+    let n = Node::own("[cri]\npod_cidr = \"10.231.6.0/24\"\n");
+    assert!(address(&n, "configured").starts_with("10.231.6."));
+}
+
+fn crictl_is_served() {
+    let found =
+        std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("crictl").is_file()));
+    if !found {
+        integration::skip!("crictl is not installed, and Debian has no package of it");
+    }
+    let n = Node::own("");
+    let crictl = |words: &[&str]| {
+        let mut command = n.env.command("crictl");
+        command.args(["--runtime-endpoint", &format!("unix://{}", n.env.run().join("noded/cri.sock").display())]).args(words);
+        integration::env::Running::start(command).finish()
+    };
+    crictl(&["version"]).ok().has("noded");
+    crictl(&["info"]).ok().has("RuntimeReady");
+    crictl(&["pull", "docker.io/library/busybox:latest"]).ok();
+    crictl(&["images"]).ok().has("docker.io/library/busybox");
+    let pod = run(&n, &pod_config(&n, "crictl"));
+    crictl(&["pods"]).ok().has(&pod[..13]);
+    crictl(&["inspectp", &pod]).ok().has("SANDBOX_READY");
+    crictl(&["stopp", &pod]).ok();
+    crictl(&["rmp", &pod]).ok();
+}
+
+/// The aim for the daemon with as many pods, in KiB of memory of its own.
+const SMALL: u64 = 30 << 10;
+
+fn fifty_pods_are_small() {
+    let n = Node::own("");
+    for number in 0..50 {
+        run(&n, &pod_config(&n, &format!("small-{number}")));
+    }
+    let listed = n.ok(n.containers().list_pod_sandbox(cri::ListPodSandboxRequest { filter: None })).items;
+    assert_eq!(listed.len(), 50);
+    n.ok(n.containers().list_pod_sandbox_stats(cri::ListPodSandboxStatsRequest { filter: None }));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", n.pid())).expect("a status");
+    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a number");
+    let own: u64 = own.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(own < SMALL, "{own} KiB of memory of its own with 50 pods");
 }

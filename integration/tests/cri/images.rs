@@ -114,7 +114,8 @@ fn what_is_not_there_is_no_error() {
     remove(&n, "docker.io/test/nonsuch:v1");
     let filter = Some(ImageFilter { image: spec("docker.io/test/nonsuch") });
     assert!(n.ok(n.images().list_images(ListImagesRequest { filter })).images.is_empty());
-    n.fails(Code::NotFound, n.images().pull_image(request("docker.io/test/nonsuch:v1")));
+    let nonsuch = format!("{}/test/nonsuch:v1", world().registry.address);
+    n.fails(Code::NotFound, n.images().pull_image(request(&nonsuch)));
 }
 
 fn all_names_go_with_an_image() {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::future::Future;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use cri::image_service_client::ImageServiceClient;
@@ -47,7 +49,7 @@ impl Node {
         let env = Env::new();
         let socket = env.run().join("noded/cri.sock");
         configure(&env, more);
-        let daemon = serve(&env);
+        let daemon = serve(&env, command(&env));
         Node::around(env, Some(daemon), socket)
     }
 
@@ -63,6 +65,25 @@ impl Node {
     /// Writes its configuration anew.
     pub(super) fn configure(&self, more: &str) {
         configure(&self.env, more);
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("a daemon of our own").0.pid()
+    }
+
+    /// Starts the daemon that was stopped, with a socket that is there already, as systemd does it.
+    pub(super) fn begin_with_socket(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+        let socket = UnixListener::bind(&self.socket).expect("a socket");
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("kept open");
+        // A shell puts it where it belongs, and says whom it is for.
+        let script = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&{}", socket.as_raw_fd());
+        let own = command(&self.env);
+        let mut shell = self.env.command("bash");
+        shell.arg("-c").arg(script).arg(own.get_program()).args(own.get_args());
+        self.daemon = Some(serve(&self.env, shell));
+        self.connect();
     }
 
     /// Has the daemon read its configuration again, and waits until it has.
@@ -82,7 +103,7 @@ impl Node {
 
     /// Starts the daemon that was stopped.
     pub(super) fn begin(&mut self) {
-        self.daemon = Some(serve(&self.env));
+        self.daemon = Some(serve(&self.env, command(&self.env)));
         self.connect();
     }
 
@@ -174,31 +195,38 @@ impl Drop for Node {
 }
 
 fn configure(env: &Env, more: &str) {
-    // A top-level key may come first in `more`, a table after it.
-    let text = format!(
-        "root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n{}{more}\n",
-        env.root(),
-        env.run(),
-        env.bridge(),
-        env.cgroup(),
-        if more.contains("[cri]") { String::new() } else { format!("[cri]\nsocket = {:?}\n", env.run().join("noded/cri.sock")) },
-    );
-    let text = match more.contains("[images]") {
-        true => text,
-        false => format!("{text}[images]\nregistries = [{:?}]\nlogins = []\n", env.path("registries.conf")),
-    };
-    fs::write(env.path("noded.toml"), text).expect("noded.toml");
+    let mut text =
+        format!("root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n", env.root(), env.run(), env.bridge(), env.cgroup());
+    // Tables that `more` has are completed, others are added.
+    let tables = [
+        ("[cri]\n", format!("socket = {:?}\n", env.run().join("noded/cri.sock"))),
+        ("[images]\n", format!("registries = [{:?}]\nlogins = []\n", env.path("registries.conf"))),
+    ];
+    let mut more = more.to_owned();
+    for (title, keys) in tables {
+        match more.contains(title) {
+            true => more = more.replace(title, &format!("{title}{keys}")),
+            false => text += &format!("{title}{keys}"),
+        }
+    }
+    fs::write(env.path("noded.toml"), text + &more).expect("noded.toml");
+}
+
+/// `noded run`.
+fn command(env: &Env) -> Command {
+    let noded = std::env::var_os("NODED").map_or_else(|| program("noded"), |path| Ok(path.into()));
+    let mut command = env.command(noded.unwrap_or_else(|error| panic!("{error:#}")));
+    command.args(["run", "--config"]).arg(env.path("noded.toml"));
+    command
 }
 
 /// Starts noded, and waits until it says that it is ready, as systemd does.
-fn serve(env: &Env) -> (Running, UnixDatagram) {
+fn serve(env: &Env, mut command: Command) -> (Running, UnixDatagram) {
     let address = env.run().join("notify");
     let _ = fs::remove_file(&address);
     let manager = UnixDatagram::bind(&address).expect("a socket");
     manager.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-    let noded = std::env::var_os("NODED").map_or_else(|| program("noded"), |path| Ok(path.into()));
-    let mut command = env.command(noded.unwrap_or_else(|error| panic!("{error:#}")));
-    command.args(["run", "--config"]).arg(env.path("noded.toml")).env("NOTIFY_SOCKET", &address);
+    command.env("NOTIFY_SOCKET", &address);
     let mut daemon = Running::start(command);
     match heard(&manager) {
         Ok(word) => assert!(word.starts_with("READY=1"), "{word}"),

@@ -164,7 +164,7 @@ fn the_host_can_be_shared() {
     start(&n, &id);
     for kind in ["net", "ipc", "pid"] {
         let own = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("a namespace");
-        assert_eq!(says(&n, &id, &format!("readlink /proc/1/ns/{kind}")), own.display().to_string(), "{kind}");
+        assert_eq!(says(&n, &id, &format!("readlink /proc/self/ns/{kind}")), own.display().to_string(), "{kind}");
     }
     assert_eq!(pod_status(&n, &pod).network.expect("a network").ip, "");
     remove_pod(&n, &pod);

@@ -10,8 +10,12 @@ integration::tests![of_a_daemon_that_is_killed, of_a_daemon_that_is_stopped, an_
 fn of_a_daemon_that_is_killed() {
     let mut n = Node::own("");
     let (pod, id) = started(&n, "survivor", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done");
+    let log = n.env.path("logs/survivor/main.log");
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
     let (before, pod_before) = (status(&n, &id), pod_status(&n, &pod));
     for _ in 0..3 {
+        let so_far = lines();
+        n.env.soon("it goes on", || lines() > so_far);
         n.kill_and_start();
         assert_eq!(status(&n, &id), before);
         assert_eq!(pod_status(&n, &pod), pod_before);
@@ -21,7 +25,7 @@ fn of_a_daemon_that_is_killed() {
     }
     // No line of its log is missing.
     stop(&n, &id, 0);
-    let text = std::fs::read_to_string(n.env.path("logs/survivor/main.log")).expect("a log");
+    let text = std::fs::read_to_string(&log).expect("a log");
     let numbers: Vec<usize> = text.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     assert_eq!(numbers, (0..numbers.len()).collect::<Vec<_>>());
     assert!(numbers.len() > 2);

@@ -72,7 +72,7 @@ async fn serve(
         tokio::select! {
             done = &mut served => return done.context("serve")?,
             _ = reload.recv() => again(node, &notify, file.as_deref()),
-            _ = alive.tick() => notify.alive(),
+            _ = alive.tick(), if notify.watchdog().is_some() => notify.alive(),
             () = asked_to_end(&mut end) => break,
         }
     }

@@ -21,9 +21,10 @@ pub(super) fn of(error: &Error) -> Status {
 
 fn code(error: &Error) -> Code {
     match error {
-        Error::NoSuchContainer(_) | Error::NoSuchNetwork(_) | Error::NoSuchVolume(_) => Code::NotFound,
-        Error::NameInUse { .. } | Error::NetworkExists(_) => Code::AlreadyExists,
-        Error::Ambiguous { .. }
+        Error::NoSuchPod(_) | Error::NoSuchContainer(_) | Error::NoSuchNetwork(_) | Error::NoSuchVolume(_) => Code::NotFound,
+        Error::PodExists { .. } | Error::NameInUse { .. } | Error::NetworkExists(_) => Code::AlreadyExists,
+        Error::AmbiguousPod { .. }
+        | Error::Ambiguous { .. }
         | Error::AmbiguousNetwork { .. }
         | Error::BadName(_)
         | Error::BadVolumeName(_)
@@ -31,13 +32,15 @@ fn code(error: &Error) -> Code {
         | Error::NoCommand { .. }
         | Error::User { .. }
         | Error::Invalid { .. } => Code::InvalidArgument,
-        Error::NotRunning(_)
+        Error::PodNotReady(_)
+        | Error::NotRunning(_)
         | Error::Running(_)
         | Error::Paused(_)
         | Error::NotPaused(_)
         | Error::NotWanted(_)
         | Error::NetworkInUse { .. }
         | Error::VolumeInUse { .. } => Code::FailedPrecondition,
+        Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Damaged { .. } => Code::DataLoss,
         _ => Code::Internal,
     }
@@ -73,5 +76,37 @@ fn code_of_registry(error: &RegistryError) -> Code {
         (_, Some(failure)) if failure.is_away() => Code::Unavailable,
         (_, Some(Failure::RateLimited { .. })) => Code::ResourceExhausted,
         _ => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_branch_on_codes() {
+        let text = || "a".to_owned();
+        for (error, expected) in [
+            (Error::NoSuchPod(text()), Code::NotFound),
+            (Error::NoSuchContainer(text()), Code::NotFound),
+            (Error::PodExists { name: text(), id: text() }, Code::AlreadyExists),
+            (Error::PodNotReady(text()), Code::FailedPrecondition),
+            (Error::NotRunning(text()), Code::FailedPrecondition),
+            (Error::Invalid { what: text(), why: text() }, Code::InvalidArgument),
+            (Error::DeadlineExceeded { command: text(), after: std::time::Duration::ZERO }, Code::DeadlineExceeded),
+            (Error::MonitorGone(text()), Code::Internal),
+            (Error::Image(images::Error::NotFound { name: text() }), Code::NotFound),
+        ] {
+            let status = of(&error);
+            assert_eq!(status.code(), expected, "{error}");
+            assert!(status.message().contains('a'));
+        }
+        let away = |source| {
+            let failed = images::Error::Registry(RegistryError::Failed { what: text(), host: text(), source });
+            of_image(&failed)
+        };
+        assert_eq!(away(Failure::Refused).code(), Code::Unavailable);
+        assert!(away(Failure::Refused).message().starts_with("RegistryUnavailable: "));
+        assert_eq!(away(Failure::Login { status: 401 }).code(), Code::PermissionDenied);
     }
 }
