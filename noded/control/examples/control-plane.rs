@@ -10,8 +10,14 @@ async fn main() -> ExitCode {
         eprintln!("usage: control-plane FOLDER ADDRESS:PORT");
         return ExitCode::from(2);
     };
-    let config =
-        control::Config { folder: folder.into(), listen, names: Vec::new(), tokens: String::new(), settings: Default::default() };
+    let config = control::Config {
+        folder: folder.into(),
+        listen,
+        names: Vec::new(),
+        tokens: String::new(),
+        settings: Default::default(),
+        times: Default::default(),
+    };
     match control::serve(config).await {
         Ok(plane) => {
             println!("{} {}", plane.address, plane.kubeconfig.display());

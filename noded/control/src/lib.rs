@@ -13,6 +13,8 @@
 //! | [`server`] | the API over HTTPS |
 //! | [`auth`] | who asks, and what they may do |
 //! | [`certs`] | the authority and what it signs |
+//! | [`scheduler`] | where pods run |
+//! | [`controllers`] | what makes desired things so |
 //! | [`bootstrap`] | what every cluster has from its first start |
 //!
 //! A library: it neither prints nor exits; `noded control-plane` does.
@@ -21,8 +23,10 @@
 pub mod auth;
 pub mod bootstrap;
 pub mod certs;
+pub mod controllers;
 pub mod objects;
 mod random;
+pub mod scheduler;
 pub mod server;
 pub mod store;
 
@@ -35,6 +39,7 @@ use tokio::net::TcpListener;
 
 use auth::{TokenSigner, Tokens};
 use certs::{Authority, NoCertificates, Use};
+use controllers::Times;
 use objects::{Objects, Settings};
 use server::Server;
 use store::{EmbeddedStore, NotOpened};
@@ -52,6 +57,8 @@ pub struct Config {
     pub tokens: String,
     /// Ranges of addresses and ports.
     pub settings: Settings,
+    /// When a node counts as lost.
+    pub times: Times,
 }
 
 /// Why a control plane does not start.
@@ -85,12 +92,12 @@ pub struct ControlPlane {
     pub kubeconfig: PathBuf,
     /// The objects, for controllers in this process.
     pub objects: Objects,
-    task: tokio::task::JoinHandle<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -120,8 +127,13 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
         address: format!("{shown}:{}", address.port()),
         policy: Mutex::default(),
     };
-    let task = tokio::spawn(server::run(Arc::new(server), listener, acceptor));
-    Ok(ControlPlane { address, kubeconfig, objects, task })
+    let tasks = vec![
+        tokio::spawn(server::run(Arc::new(server), listener, acceptor)),
+        tokio::spawn(controllers::run(objects.clone(), config.times.clone())),
+        tokio::spawn(controllers::forget_events(objects.clone())),
+        tokio::spawn(scheduler::run(objects.clone())),
+    ];
+    Ok(ControlPlane { address, kubeconfig, objects, tasks })
 }
 
 /// Every name that the server's certificate is good for.

@@ -102,7 +102,7 @@ fn admin() -> Vec<Value> {
 fn node() -> Vec<Value> {
     vec![
         rule(&[""], &["nodes", "pods"], &["create", "get", "list", "watch", "patch", "update"]),
-        rule(&[""], &["nodes/status", "pods/status"], &["patch", "update"]),
+        rule(&[""], &["nodes/status", "pods/status"], &["get", "patch", "update"]),
         rule(&[""], &["pods"], &["delete"]),
         rule(&[""], &["pods/eviction", "serviceaccounts/token", "events"], &["create", "patch"]),
         rule(&[""], &["configmaps", "secrets", "services", "serviceaccounts", "namespaces"], &READ),

@@ -35,6 +35,7 @@ use crate::certs::{Authority, Identity};
 use crate::objects::Objects;
 
 pub use answer::Body;
+pub(crate) use parts::bound;
 
 /// Everything that a request needs.
 pub struct Server {

@@ -1,0 +1,131 @@
+//! ReplicaSets: as many pods as desired.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use api::kinds::pod::{POD, Pod};
+use api::kinds::replicaset::{REPLICA_SET, ReplicaSet};
+use serde_json::json;
+
+use super::Action;
+use super::pods::{availability, count, from_template, is_active, owner, reference};
+
+/// So many pods are made or deleted in one round.
+const BURST: usize = 500;
+
+/// What is to be done for a set whose own pods are `pods`.
+pub fn next(set: &ReplicaSet, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let active: Vec<&Pod> = pods.iter().filter(|p| is_active(p)).collect();
+    if set.metadata.deletion_timestamp.is_none() {
+        let desired = usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0);
+        let (api_version, name) = ("apps/v1", &set.metadata.name);
+        if active.len() < desired {
+            let owner = owner(api_version, "ReplicaSet", &set.metadata);
+            let made = (active.len()..desired.min(active.len() + BURST)).map(|_| from_template(&set.spec.template, name, &owner));
+            actions.extend(made.map(|pod| Action::Create(&POD, set.metadata.namespace.clone(), pod)));
+        } else {
+            let mut surplus = active.clone();
+            surplus.sort_by_key(|p| rank(p));
+            for pod in surplus.iter().take((active.len() - desired).min(BURST)) {
+                let about = reference(api_version, "ReplicaSet", &set.metadata);
+                actions.push(Action::Tell(about, "Normal", "SuccessfulDelete", format!("Deleted pod: {}", pod.metadata.name)));
+                actions.push(Action::Delete(
+                    &POD,
+                    pod.metadata.namespace.clone(),
+                    pod.metadata.name.clone(),
+                    pod.metadata.uid.clone(),
+                ));
+            }
+        }
+    }
+    status(set, &active, now, &mut actions);
+    actions
+}
+
+/// Who goes first: those that run nowhere, are not ready, cost the least, are the youngest.
+fn rank(pod: &Pod) -> (bool, bool, bool, i64, Reverse<Option<api::meta::Time>>) {
+    let cost = pod.metadata.annotations.get("controller.kubernetes.io/pod-deletion-cost").and_then(|c| c.parse().ok()).unwrap_or(0);
+    (!pod.spec.node_name.is_empty(), pod.status.phase == "Running", pod.is_ready(), cost, Reverse(pod.metadata.creation_timestamp))
+}
+
+fn status(set: &ReplicaSet, active: &[&Pod], now: jiff::Timestamp, actions: &mut Vec<Action>) {
+    let min_ready = set.spec.min_ready_seconds;
+    let labelled = |p: &&Pod| set.spec.template.metadata.labels.iter().all(|(k, v)| p.metadata.labels.get(k) == Some(v));
+    let mut status = set.status.clone();
+    status.replicas = Some(i32::try_from(active.len()).unwrap_or(i32::MAX));
+    status.fully_labeled_replicas = count(active, labelled);
+    status.ready_replicas = count(active, |p| p.is_ready());
+    status.available_replicas = count(active, |p| availability(p, min_ready, now).is_ok());
+    status.observed_generation = Some(set.metadata.generation);
+    if let Some(seconds) = active.iter().filter_map(|p| availability(p, min_ready, now).err().flatten()).min() {
+        actions.push(Action::After(Duration::from_secs(seconds.unsigned_abs())));
+    }
+    if status != set.status {
+        let patch = json!({
+            "replicas": status.replicas, "fullyLabeledReplicas": status.fully_labeled_replicas, "readyReplicas": status.ready_replicas,
+            "availableReplicas": status.available_replicas, "observedGeneration": status.observed_generation,
+        });
+        actions.push(Action::Status(&REPLICA_SET, set.metadata.namespace.clone(), set.metadata.name.clone(), patch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(replicas: i32) -> ReplicaSet {
+        serde_json::from_value(
+            json!({"metadata": {"name": "s", "namespace": "d", "uid": "u", "generation": 2}, "spec": {"replicas": replicas,
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "x"}]}}}}),
+        )
+        .unwrap()
+    }
+
+    fn pod(name: &str, phase: &str, ready: bool) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "d", "uid": name, "labels": {"a": "b"}}, "spec": {"nodeName": "n"},
+            "status": {"phase": phase, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
+        .unwrap()
+    }
+
+    fn at() -> jiff::Timestamp {
+        "2026-01-01T00:00:05Z".parse().unwrap()
+    }
+
+    fn deleted(actions: &[Action]) -> Vec<&str> {
+        actions.iter().filter_map(|a| if let Action::Delete(_, _, name, _) = a { Some(name.as_str()) } else { None }).collect()
+    }
+
+    #[test]
+    fn missing_pods_are_made_and_done_ones_do_not_count() {
+        let actions = next(&set(3), &[pod("a", "Running", true), pod("b", "Failed", false)], at());
+        assert_eq!(actions.iter().filter(|a| matches!(a, Action::Create(..))).count(), 2);
+        let Some(Action::Status(_, _, _, status)) = actions.last() else { panic!() };
+        assert_eq!(
+            (&status["readyReplicas"], &status["replicas"], &status["observedGeneration"]),
+            (&json!(1), &json!(1), &json!(2))
+        );
+    }
+
+    #[test]
+    fn surplus_pods_go_the_least_useful_first() {
+        let pods = [pod("a", "Running", true), pod("b", "Running", false), pod("c", "Pending", false)];
+        assert_eq!(deleted(&next(&set(1), &pods, at())), ["c", "b"]);
+        assert_eq!(deleted(&next(&set(3), &pods, at())).len(), 0);
+    }
+
+    #[test]
+    fn a_pod_is_available_when_it_was_ready_long_enough() {
+        let mut set = set(1);
+        set.spec.min_ready_seconds = 8;
+        let actions = next(&set, &[pod("a", "Running", true)], at());
+        assert!(actions.contains(&Action::After(Duration::from_secs(3))));
+    }
+
+    #[test]
+    fn a_set_that_goes_makes_nothing() {
+        let mut set = set(3);
+        set.metadata.deletion_timestamp = Some(api::meta::Time::default());
+        assert!(!next(&set, &[], at()).iter().any(|a| matches!(a, Action::Create(..))));
+    }
+}

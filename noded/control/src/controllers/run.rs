@@ -1,0 +1,301 @@
+//! The loop that feeds the controllers and does what they want.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api::kinds::Kind;
+use api::kinds::event::EVENT;
+use api::kinds::namespace::NAMESPACE;
+use api::meta::Time;
+use api::patch::merge;
+use api::status::Status;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Value, json};
+
+use super::action::Action;
+use super::cache::{Cache, Work, kinds};
+use super::nodes::Heard;
+use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, replicaset};
+use crate::objects::{Context, DeleteOptions, Objects, Part, prefix};
+use crate::store::Watch;
+
+/// So many objects are looked at in one round.
+const ROUND: usize = 64;
+/// So many actions are under way at once.
+const ABREAST: usize = 256;
+
+struct Loop {
+    objects: Objects,
+    times: Times,
+    cache: Cache,
+    watches: Vec<(&'static Kind, Option<Watch>)>,
+    later: BTreeMap<Instant, Vec<Work>>,
+    failures: BTreeMap<Work, u32>,
+}
+
+/// Runs all controllers until it is dropped.
+pub async fn run(objects: Objects, times: Times) {
+    let mut this = Loop {
+        objects,
+        times,
+        cache: Cache::default(),
+        watches: kinds().map(|k| (k, None)).collect(),
+        later: BTreeMap::new(),
+        failures: BTreeMap::new(),
+    };
+    loop {
+        this.read();
+        if this.cache.dirty.is_empty() {
+            this.wait().await;
+            continue;
+        }
+        let work: Vec<Work> = std::iter::from_fn(|| this.cache.dirty.pop_first()).take(ROUND).collect();
+        let planned: Vec<(Work, Vec<Action>)> = work.into_iter().map(|w| (w.clone(), this.next(&w))).collect();
+        this.perform(planned).await;
+    }
+}
+
+impl Loop {
+    /// Takes in all that has happened until now, our own writes too.
+    fn read(&mut self) {
+        for (kind, watch) in &mut self.watches {
+            loop {
+                let Some(reader) = watch else {
+                    *watch = begin(&self.objects, kind, &mut self.cache);
+                    break;
+                };
+                match reader.ready() {
+                    Ok(events) if events.is_empty() => break,
+                    Ok(events) => events.iter().for_each(|e| self.cache.take(kind, e.before.as_deref(), e.after.as_deref())),
+                    Err(_) => *watch = None,
+                }
+            }
+        }
+        let now = Instant::now();
+        while let Some(entry) = self.later.first_entry().filter(|e| *e.key() <= now) {
+            self.cache.dirty.extend(entry.remove());
+        }
+    }
+
+    /// Waits until something happens, or something is due.
+    async fn wait(&mut self) {
+        let due = self.later.keys().next().map_or(Duration::from_secs(60), |at| at.saturating_duration_since(Instant::now()));
+        let cache = &mut self.cache;
+        let mut waiting: FuturesUnordered<_> = self
+            .watches
+            .iter_mut()
+            .filter_map(|(kind, watch)| watch.as_mut().map(|w| async move { (*kind, w.next().await) }))
+            .collect();
+        if let Ok(Some((kind, Ok(events)))) = tokio::time::timeout(due, waiting.next()).await {
+            events.iter().for_each(|e| cache.take(kind, e.before.as_deref(), e.after.as_deref()));
+        }
+    }
+
+    /// Asks the controller.
+    fn next(&self, work: &Work) -> Vec<Action> {
+        let (cache, now) = (&self.cache, jiff::Timestamp::now());
+        let id = |namespace: &String, name: &String| (namespace.clone(), name.clone());
+        match work {
+            Work::ReplicaSet(namespace, name) => cache
+                .sets
+                .get(&id(namespace, name))
+                .map_or_else(Vec::new, |set| replicaset::next(set, &cache.pods_of(&set.metadata.uid), now)),
+            Work::Deployment(namespace, name) => cache.deployments.get(&id(namespace, name)).map_or_else(Vec::new, |deployment| {
+                let sets = cache.sets_of(&deployment.metadata.uid);
+                let is_old = |s: &&api::kinds::replicaset::ReplicaSet| !deployment::is_newest(deployment, s);
+                let old = sets
+                    .iter()
+                    .filter(is_old)
+                    .map(|s| cache.pods_of(&s.metadata.uid).iter().filter(|p| !p.is_done()).count())
+                    .sum();
+                deployment::next(deployment, &sets, old, now)
+            }),
+            Work::DaemonSet(namespace, name) => cache.daemons.get(&id(namespace, name)).map_or_else(Vec::new, |set| {
+                let nodes: Vec<_> = cache.nodes.values().collect();
+                daemonset::next(set, &nodes, &cache.pods_of(&set.metadata.uid), now)
+            }),
+            Work::Job(namespace, name) => cache
+                .jobs
+                .get(&id(namespace, name))
+                .map_or_else(Vec::new, |job| job::next(job, &cache.pods_of(&job.metadata.uid), now)),
+            Work::Service(namespace, name) => cache.services.get(&id(namespace, name)).map_or_else(Vec::new, |service| {
+                let first = (namespace.clone(), String::new());
+                let pods: Vec<_> =
+                    cache.pods.range(first.clone()..).take_while(|((n, _), _)| n == namespace).map(|(_, p)| p).collect();
+                let slices = cache.slices.range(first..).take_while(|((n, _), _)| n == namespace).map(|(_, s)| s);
+                let own: Vec<_> = slices.filter(|s| s.metadata.labels.get("kubernetes.io/service-name") == Some(name)).collect();
+                endpoints::next(service, &pods, &own)
+            }),
+            Work::Namespace(name) => cache.namespaces.get(name).map_or_else(Vec::new, |space| {
+                let known: Vec<_> = cache.inside.get(name).into_iter().flatten().filter_map(|uid| cache.known.get(uid)).collect();
+                let has_account = known.iter().any(|k| k.kind.kind == "ServiceAccount" && k.meta.name == "default");
+                let contents: Vec<namespace::Content> = known
+                    .iter()
+                    .map(|k| (k.kind, k.meta.name.clone(), k.meta.uid.clone(), k.meta.deletion_timestamp.is_some()))
+                    .collect();
+                namespace::next(space, has_account, &contents)
+            }),
+            Work::Node(name) => cache.nodes.get(name).map_or_else(Vec::new, |node| {
+                let pods: Vec<_> = cache.pods.values().filter(|p| p.spec.node_name == *name).collect();
+                nodes::next(node, &pods, self.heard(name), &self.times, now)
+            }),
+            Work::Garbage(uid) => cache.known.get(uid).map_or_else(Vec::new, |object| {
+                let dependents: Vec<_> =
+                    cache.dependents.get(uid).into_iter().flatten().filter_map(|d| cache.known.get(d)).collect();
+                garbage::next(object, |uid| cache.known.get(uid), &dependents)
+            }),
+        }
+    }
+
+    fn heard(&self, node: &str) -> Heard {
+        let silent = |name: &String| self.cache.heard.get(name).map_or(Duration::ZERO, Instant::elapsed);
+        let all = self.cache.nodes.len();
+        let lost = self.cache.nodes.keys().filter(|n| silent(n) >= self.times.node_silence).count();
+        Heard { silent: silent(&node.to_string()), brake: lost * 2 > all }
+    }
+
+    async fn perform(&mut self, planned: Vec<(Work, Vec<Action>)>) {
+        let objects = &self.objects;
+        let mut doing = Vec::new();
+        for (work, actions) in planned {
+            let mut has_failed = false;
+            for action in actions {
+                match action {
+                    Action::After(wait) => self.later.entry(Instant::now() + wait).or_default().push(work.clone()),
+                    action => {
+                        has_failed = true;
+                        doing.push((work.clone(), action));
+                    }
+                }
+            }
+            if !has_failed {
+                self.failures.remove(&work);
+            }
+        }
+        let outcomes: Vec<(Work, Result<(), Status>)> = futures_util::stream::iter(doing)
+            .map(|(work, action)| async move { (work, perform(objects, action).await) })
+            .buffer_unordered(ABREAST)
+            .collect()
+            .await;
+        for (work, outcome) in outcomes {
+            match outcome {
+                Ok(()) => drop(self.failures.remove(&work)),
+                Err(_) => {
+                    let tries = self.failures.entry(work.clone()).or_insert(0);
+                    *tries += 1;
+                    let wait = Duration::from_millis(50u64 << (*tries).min(10));
+                    self.later.entry(Instant::now() + wait.min(Duration::from_secs(30))).or_default().push(work);
+                }
+            }
+        }
+    }
+}
+
+/// Reads a kind from its beginning.
+fn begin(objects: &Objects, kind: &'static Kind, cache: &mut Cache) -> Option<Watch> {
+    let prefix = prefix(kind, "");
+    let snapshot = objects.store().list(&prefix, None).ok()?;
+    for entry in &snapshot.entries {
+        cache.take(kind, None, Some(entry));
+    }
+    objects.store().watch(&prefix, snapshot.revision).ok()
+}
+
+fn context() -> Context {
+    Context { manager: "noded-controllers".into(), ..Default::default() }
+}
+
+async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
+    let gone_is_fine = |outcome: Result<(), Status>| match outcome {
+        Err(status) if status.code == 404 => Ok(()),
+        other => other,
+    };
+    match action {
+        Action::Create(kind, namespace, object) => match objects.create(kind, &namespace, object, &context()).await {
+            Err(status) if status.reason == "AlreadyExists" => Ok(()),
+            made => made.map(drop),
+        },
+        Action::Patch(kind, namespace, name, patch) => {
+            gone_is_fine(patched(objects, kind, &namespace, &name, Part::Main, &patch).await)
+        }
+        Action::Status(kind, namespace, name, patch) => {
+            gone_is_fine(patched(objects, kind, &namespace, &name, Part::Status, &json!({"status": patch})).await)
+        }
+        Action::Delete(kind, namespace, name, uid) => {
+            let options = DeleteOptions { uid: Some(uid), ..Default::default() };
+            match objects.delete(kind, &namespace, &name, &options).await {
+                // another one of that name is not ours
+                Err(status) if matches!(status.code, 404 | 409) => Ok(()),
+                done => done.map(drop),
+            }
+        }
+        Action::Release(kind, namespace, name, finalizer) => {
+            let place = if std::ptr::eq(kind.table, NAMESPACE.table) && finalizer == "kubernetes" {
+                "/spec/finalizers"
+            } else {
+                "/metadata/finalizers"
+            };
+            let context = context();
+            let released = objects.update(kind, &namespace, &name, Part::Whole("finalize"), &context, |old| {
+                let mut new = old.clone();
+                if let Some(Value::Array(list)) = new.pointer_mut(place) {
+                    list.retain(|f| f != finalizer);
+                }
+                Ok(new)
+            });
+            gone_is_fine(released.await.map(drop))
+        }
+        Action::Tell(about, level, reason, message) => tell(objects, about, level, reason, message).await,
+        Action::After(_) => Ok(()),
+    }
+}
+
+async fn patched(
+    objects: &Objects,
+    kind: &'static Kind,
+    namespace: &str,
+    name: &str,
+    part: Part,
+    patch: &Value,
+) -> Result<(), Status> {
+    let change = |old: &Value| {
+        let mut new = old.clone();
+        merge(&mut new, patch.clone());
+        Ok(new)
+    };
+    objects.update(kind, namespace, name, part, &context(), change).await.map(drop)
+}
+
+/// Writes an event.
+pub(crate) async fn tell(objects: &Objects, about: Value, level: &str, reason: &str, message: String) -> Result<(), Status> {
+    let text = |field: &str| about[field].as_str().unwrap_or("").to_string();
+    let namespace = Some(text("namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
+    let now = Time::now().to_string();
+    let event = json!({
+        "metadata": {"generateName": format!("{}.", text("name"))}, "involvedObject": about, "type": level, "reason": reason, "message": message,
+        "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": "noded"}, "reportingComponent": "noded",
+    });
+    match objects.create(&EVENT, &namespace, event, &context()).await {
+        // nobody is told in a namespace that goes
+        Err(status) if matches!(status.code, 403 | 404) => Ok(()),
+        made => made.map(|_: Arc<_>| ()),
+    }
+}
+
+/// Events go after an hour.
+pub async fn forget_events(objects: Objects) {
+    const KEPT: i64 = 3600;
+    loop {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let now = jiff::Timestamp::now();
+        for event in objects.all::<api::kinds::event::Event>(&EVENT, "") {
+            let last = event.last_timestamp.or(event.metadata.creation_timestamp).unwrap_or_default();
+            if last.seconds_until(now) > KEPT {
+                // one that has gone meanwhile is gone
+                let _ = objects.delete(&EVENT, &event.metadata.namespace, &event.metadata.name, &DeleteOptions::default()).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a pod needs of a node.
+
+use std::collections::BTreeMap;
+
+use api::kinds::pod::PodSpec;
+use api::quantity::Quantity;
+
+/// Amounts of resources: CPU in thousandths, the rest in whole units.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Amounts {
+    pub(super) cpu: i64,
+    pub(super) memory: i64,
+    pub(super) storage: i64,
+    pub(super) pods: i64,
+    pub(super) others: BTreeMap<String, i64>,
+}
+
+impl Amounts {
+    pub(super) fn of(list: &BTreeMap<String, Quantity>) -> Self {
+        let mut amounts = Self::default();
+        for (name, quantity) in list {
+            match name.as_str() {
+                "cpu" => amounts.cpu = quantity.milli(),
+                "memory" => amounts.memory = quantity.value(),
+                "ephemeral-storage" => amounts.storage = quantity.value(),
+                "pods" => amounts.pods = quantity.value(),
+                _ => drop(amounts.others.insert(name.clone(), quantity.value())),
+            }
+        }
+        amounts
+    }
+
+    pub(super) fn add(&mut self, other: &Self, sign: i64) {
+        self.cpu = self.cpu.saturating_add(sign * other.cpu);
+        self.memory = self.memory.saturating_add(sign * other.memory);
+        self.storage = self.storage.saturating_add(sign * other.storage);
+        self.pods += sign * other.pods;
+        for (name, amount) in &other.others {
+            let place = self.others.entry(name.clone()).or_default();
+            *place = place.saturating_add(sign * amount);
+        }
+    }
+
+    /// The greater one of each.
+    fn rise(&mut self, other: &Self) {
+        self.cpu = self.cpu.max(other.cpu);
+        self.memory = self.memory.max(other.memory);
+        self.storage = self.storage.max(other.storage);
+        for (name, amount) in &other.others {
+            let place = self.others.entry(name.clone()).or_default();
+            *place = (*place).max(*amount);
+        }
+    }
+}
+
+/// A host port: protocol, address (empty for all), number.
+pub(super) type Port = (String, String, i32);
+
+/// Whether two host ports get into each other's way.
+pub(super) fn collide(a: &Port, b: &Port) -> bool {
+    let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
+    a.2 == b.2 && a.0 == b.0 && (any(&a.1) || any(&b.1) || a.1 == b.1)
+}
+
+/// The sum of what runs at once, or the most that any step of the start needs.
+pub(super) fn requests(spec: &PodSpec) -> Amounts {
+    let of = |c: &api::kinds::pod::container::Container| c.resources.as_ref().map(|r| Amounts::of(&r.requests)).unwrap_or_default();
+    let (mut running, mut start) = (Amounts::default(), Amounts::default());
+    for container in &spec.init_containers {
+        if container.restart_policy == "Always" {
+            running.add(&of(container), 1);
+            start.rise(&running);
+        } else {
+            let mut step = running.clone();
+            step.add(&of(container), 1);
+            start.rise(&step);
+        }
+    }
+    spec.containers.iter().for_each(|c| running.add(&of(c), 1));
+    running.rise(&start);
+    running.add(&Amounts::of(&spec.overhead), 1);
+    running.pods = 1;
+    running
+}
+
+/// Host ports that a pod needs.
+pub(super) fn ports(spec: &PodSpec) -> Vec<Port> {
+    let all = spec.containers.iter().chain(&spec.init_containers).flat_map(|c| &c.ports);
+    all.filter(|p| p.host_port != 0).map(|p| (p.protocol.clone(), p.host_ip.clone(), p.host_port)).collect()
+}
