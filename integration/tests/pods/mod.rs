@@ -4,6 +4,8 @@ mod base;
 mod broken;
 mod output;
 mod secure;
+mod users;
+mod watched;
 
 use std::path::Path;
 
@@ -12,7 +14,7 @@ use integration::debian::program;
 use integration::env::{Env, within};
 use integration::runner::Test;
 
-pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS, secure::TESTS];
+pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS, secure::TESTS, users::TESTS, watched::TESTS];
 
 /// An environment with an engine in this process.
 pub(crate) struct Pods {

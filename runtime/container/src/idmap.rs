@@ -1,17 +1,14 @@
 //! Id-mapped trees: the kernel takes a mapping from a user namespace (mount_setattr(2), `MOUNT_ATTR_IDMAP`), so one is made for it, in
 //! which nothing ever runs.
 
-use std::fmt::Write as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
-use rustix::pipe::{PipeFlags, pipe_with};
 use sys::mount::{idmap, open_tree_mapped};
 use sys::ns::kind;
-use sys::process::{Clone, clone3, wait};
 use sys::{Call, Error as Failed};
 
 use crate::Error;
@@ -69,36 +66,8 @@ fn in_two_steps(path: &Path, flags: OpenTreeFlags, users: &OwnedFd, recursive: b
     Ok(tree)
 }
 
-/// A user namespace with these ids. It lives as long as its descriptor.
+/// A user namespace with these ids.
 fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> sys::Result<OwnedFd> {
-    let (end, held) = pipe_with(PipeFlags::CLOEXEC).call(|| "pipe2(O_CLOEXEC)")?;
-    let mut held = Some(held);
-    let child = clone3(&Clone { namespaces: kind::USER, ..Clone::default() }, || {
-        drop(held.take());
-        // Until the caller has what it wants, or is gone itself.
-        let _ = rustix::io::read(&end, &mut [0; 1]);
-        0
-    })?;
-    let folder = format!("/proc/{}", child.pid.as_raw_nonzero());
-    let map = |file: &str, ranges: &[IdRange]| {
-        let (path, text) = (format!("{folder}/{file}"), lines(ranges));
-        let file = rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"))?;
-        let written = rustix::io::write(&file, text.as_bytes());
-        written.map_err(|errno| Failed::new(format!("write({file:?}, {text:?})", file = path), errno)).map(drop)
-    };
-    let made = map("gid_map", gids).and_then(|()| map("uid_map", uids)).and_then(|()| {
-        let path = format!("{folder}/ns/user");
-        rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"))
-    });
-    drop(held);
-    wait(child.pidfd.as_fd())?;
-    made
-}
-
-/// As the kernel takes them: all in one write.
-fn lines(ranges: &[IdRange]) -> String {
-    ranges.iter().fold(String::new(), |mut text, IdRange { inside, outside, size }| {
-        let _ = writeln!(text, "{inside} {outside} {size}");
-        text
-    })
+    let made = launch::user_namespaces(uids, gids, 0)?;
+    made.into_iter().next().ok_or_else(|| Failed::new("clone3(CLONE_NEWUSER)", Errno::INVAL))
 }

@@ -76,6 +76,7 @@ impl Engine {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
             let root = self.images.root_folder(image)?;
+            let root = record.namespaces.users.as_ref().map_or(root, |users| Some(overlay::owned_by(root, users)));
             let upper = record.writable(&self.config).join("upper");
             overlay::like_root(&upper, root).during(|| format!("make the container {}", record.name))?;
             self.images.touch(image);

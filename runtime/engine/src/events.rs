@@ -88,6 +88,9 @@ pub(crate) fn actor(record: &Record) -> Actor {
     let mut attributes = record.labels.clone();
     attributes.insert("image".to_owned(), record.image.name.clone());
     attributes.insert("name".to_owned(), record.name.clone());
+    if let Some(member) = &record.pod {
+        attributes.insert("pod".to_owned(), member.pod.clone());
+    }
     Actor { id: record.id.clone(), attributes }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Joined {
     pub(crate) ipc: Option<OwnedFd>,
     pub(crate) pid: Option<OwnedFd>,
     pub(crate) uts: Option<OwnedFd>,
+    pub(crate) user: Option<OwnedFd>,
     /// The other one's `/dev/shm`, which belongs to its memory that is shared.
     pub(crate) shm: Option<OwnedFd>,
 }
@@ -37,6 +38,9 @@ impl Engine {
     pub(crate) fn joined(&self, record: &Record) -> Result<Joined, Error> {
         let mut joined = Joined::default();
         pod::still_ready(&self.config, record)?;
+        if let (Some(_), Some(member)) = (&record.namespaces.users, &record.pod) {
+            joined.user = Some(self.pinned(&member.pod, "user")?);
+        }
         if let Sharing::Pod(pod) = &record.namespaces.uts {
             joined.uts = Some(self.pinned(pod, "uts")?);
         }
@@ -55,7 +59,7 @@ impl Engine {
     }
 
     /// A namespace that a pod keeps.
-    fn pinned(&self, pod: &str, name: &str) -> Result<OwnedFd, Error> {
+    pub(crate) fn pinned(&self, pod: &str, name: &str) -> Result<OwnedFd, Error> {
         let path = pod::pinned(&self.config, pod, name);
         let opened = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"));
         opened.during(|| format!("join the {name} namespace of pod {}", &pod[..12]))

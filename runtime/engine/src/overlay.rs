@@ -7,14 +7,16 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use images::{Lower, RootFolder};
-use rustix::fs::Mode;
+use launch::IdRange;
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 use sys::Call;
 use sys::mount::Filesystem;
 
 use crate::Error;
 use crate::error::During;
+use crate::request::UserMap;
 
 /// Mounts `lower` (topmost first) below `upper`. Nothing is attached anywhere: the mount goes with its last descriptor.
 ///
@@ -27,6 +29,36 @@ pub(crate) fn mount(lower: &[Lower], folder: &Path, volatile: bool) -> Result<Ow
     }
     let upper = Upper { folder, volatile };
     mounted(lower, "overlay", Some(&upper)).during(what)
+}
+
+/// [`mount`] for the user namespace `users`, to whose root the upper folder belongs: what is in the layers appears there as it is stored. The
+/// kernel maps the layers, not the file system that is made of them, and takes such layers as descriptors only (Linux 6.13).
+pub(crate) fn mount_mapped(lower: &[Lower], folder: &Path, volatile: bool, users: &OwnedFd) -> Result<OwnedFd, Error> {
+    let what = || "mount the root file system for users of its own";
+    if volatile {
+        forget_unsynced(folder).during(what)?;
+    }
+    let mapped = || -> sys::Result<OwnedFd> {
+        let overlay = Filesystem::open("overlay")?;
+        overlay.set("source", "overlay")?;
+        // Until the file system is made: what is attached nowhere goes with its descriptor.
+        let lower = lower.iter().map(|layer| map(&layer.path(), users)).collect::<sys::Result<Vec<_>>>()?;
+        lower.iter().try_for_each(|layer| overlay.set_fd("lowerdir+", layer).map(drop))?;
+        overlay.set("upperdir", folder.join("upper"))?.set("workdir", folder.join("work"))?;
+        if volatile {
+            overlay.flag("volatile")?;
+        }
+        overlay.mount(MountAttrFlags::empty())
+    };
+    mapped().during(what)
+}
+
+/// A folder, or what is mounted there, with mapped ids, attached nowhere.
+fn map(path: &Path, users: &OwnedFd) -> sys::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, path, flags).call(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)"))?;
+    sys::mount::idmap(&tree, users, false)?;
+    Ok(tree)
 }
 
 /// Mounts `lower` (topmost first, two at least) so that nobody can write to it. `source` is what the mount table says it is made of.
@@ -115,6 +147,13 @@ pub(crate) fn like_root(upper: &Path, root: Option<RootFolder>) -> sys::Result<(
     rustix::fs::chmod(upper, Mode::from_raw_mode(mode)).call(|| format!("chmod({upper:?})"))
 }
 
+/// The root folder of an image, as root of a user namespace that begins with these ids has it.
+pub(crate) fn owned_by(root: Option<RootFolder>, users: &UserMap) -> RootFolder {
+    let RootFolder { mode, uid, gid } = root.unwrap_or(RootFolder { mode: 0o755, uid: 0, gid: 0 });
+    let outside = |id: u32, range: &IdRange| range.outside + if id < range.size { id } else { 0 };
+    RootFolder { mode, uid: outside(uid, &users.uids), gid: outside(gid, &users.gids) }
+}
+
 /// Layers as one value, in which `:` and `\` are escaped.
 fn joined(lower: &[Lower]) -> String {
     let mut value = String::new();
@@ -130,7 +169,6 @@ mod tests {
     use std::io::Write as _;
     use std::path::PathBuf;
 
-    use rustix::fs::CWD;
     use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 
     use super::*;

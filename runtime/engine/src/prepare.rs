@@ -94,7 +94,14 @@ impl Engine {
     /// The root file system of a container that does not run, attached nowhere.
     pub(crate) fn rootfs(&self, record: &Record) -> Result<OwnedFd, Error> {
         let folder = record.writable(&self.config);
-        let mount = |lower: &[_]| overlay::mount(lower, &folder, record.remove);
+        let users = match (&record.namespaces.users, &record.pod) {
+            (Some(_), Some(member)) => Some(self.pinned(&member.pod, "user")?),
+            _ => None,
+        };
+        let mount = |lower: &[_]| match &users {
+            Some(users) => overlay::mount_mapped(lower, &folder, record.remove, users),
+            None => overlay::mount(lower, &folder, record.remove),
+        };
         self.stacked(&record.image.layers, &self.config.base(), mount)
     }
 

@@ -24,6 +24,37 @@ pub struct Usage {
     pub written: u64,
     /// Processes and threads.
     pub pids: u64,
+    /// Bytes of memory with all of the page cache.
+    pub memory_all: u64,
+    /// Bytes of memory that no file has.
+    pub anonymous: u64,
+    /// Bytes in swap.
+    pub swap: u64,
+    /// Page faults.
+    pub faults: u64,
+    /// Those that had to wait for a disk.
+    pub major_faults: u64,
+}
+
+impl Usage {
+    /// What a cgroup uses, with bytes in and out of a network.
+    pub(crate) fn new(used: &cgroup::Usage, (received, sent): (u64, u64)) -> Usage {
+        Usage {
+            cpu: used.cpu,
+            memory: used.memory,
+            memory_limit: used.memory_limit.min(host_memory()),
+            received,
+            sent,
+            read: used.read,
+            written: used.written,
+            pids: used.pids,
+            memory_all: used.memory_all,
+            anonymous: used.anonymous,
+            swap: used.swap,
+            faults: used.faults,
+            major_faults: used.major_faults,
+        }
+    }
 }
 
 impl Engine {
@@ -37,28 +68,42 @@ impl Engine {
         let used = cgroup::usage(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
         let network = match container.record.network {
             NetworkMode::Host => (0, 0),
-            _ => traffic(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default()),
+            _ => traffic(&interfaces(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default())),
         };
-        Ok(Some(Usage {
-            cpu: used.cpu,
-            memory: used.memory,
-            memory_limit: used.memory_limit.min(host_memory()),
-            received: network.0,
-            sent: network.1,
-            read: used.read,
-            written: used.written,
-            pids: used.pids,
-        }))
+        Ok(Some(Usage::new(&used, network)))
     }
 }
 
-/// Bytes in and out of all interfaces but loopback (proc_pid_net(5), `dev`).
-fn traffic(dev: &str) -> (u64, u64) {
-    let interfaces = dev.lines().skip(2).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo");
-    interfaces.fold((0, 0), |(received, sent), (_, counts)| {
-        let mut counts = counts.split_whitespace().map(|count| count.parse::<u64>().unwrap_or(0));
-        (received + counts.next().unwrap_or(0), sent + counts.nth(7).unwrap_or(0))
-    })
+/// What has gone through an interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The interface's name.
+    pub interface: String,
+    /// Bytes that came in.
+    pub received: u64,
+    /// What could not be received.
+    pub receive_errors: u64,
+    /// Bytes that went out.
+    pub sent: u64,
+    /// What could not be sent.
+    pub send_errors: u64,
+}
+
+/// All interfaces but loopback (proc_pid_net(5), `dev`).
+pub(crate) fn interfaces(dev: &str) -> Vec<Traffic> {
+    let lines = dev.lines().skip(2).filter_map(|line| line.split_once(':')).filter(|(name, _)| name.trim() != "lo");
+    let interface = |(name, counts): (&str, &str)| {
+        let counts: Vec<u64> = counts.split_whitespace().map(|count| count.parse().unwrap_or(0)).collect();
+        let at = |column: usize| counts.get(column).copied().unwrap_or(0);
+        let interface = name.trim().to_owned();
+        Traffic { interface, received: at(0), receive_errors: at(2), sent: at(8), send_errors: at(10) }
+    };
+    lines.map(interface).collect()
+}
+
+/// Bytes in and out together.
+pub(crate) fn traffic(interfaces: &[Traffic]) -> (u64, u64) {
+    interfaces.iter().fold((0, 0), |(received, sent), one| (received + one.received, sent + one.sent))
 }
 
 fn host_memory() -> u64 {
@@ -74,7 +119,9 @@ mod tests {
     fn loopback_does_not_count() {
         let dev = "Inter-|   Receive |  Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  eth0:  100 1 0 0 0 0 0 0 \
                    7 1 0 0 0 0 0 0\n";
-        assert_eq!(traffic(dev), (100, 7));
-        assert_eq!(traffic(""), (0, 0));
+        let eth0 = Traffic { interface: "eth0".into(), received: 100, sent: 7, ..Traffic::default() };
+        assert_eq!(interfaces(dev), [eth0]);
+        assert_eq!(traffic(&interfaces(dev)), (100, 7));
+        assert_eq!(traffic(&interfaces("")), (0, 0));
     }
 }

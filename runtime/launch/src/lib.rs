@@ -37,7 +37,7 @@
 //! | `home` | the cgroup of a process that joins |
 //! | `handshake` | clone and the messages between both sides |
 //! | `network`, `netlink` | network devices that are moved into a container |
-//! | `users` | who is who in a new user namespace |
+//! | `users`, `user_namespaces` | who is who in a new user namespace, and one in which nothing runs |
 //! | `child` | the child's side, in order |
 //! | `steps`, `attributes` | what is built below the root |
 //! | `process` | the tail common to both: from mounts done to execve |
@@ -62,6 +62,7 @@ mod process;
 mod sealed;
 mod status;
 mod steps;
+mod user_namespaces;
 mod users;
 
 pub use attributes::Attributes;
@@ -76,3 +77,4 @@ pub use sealed::seal;
 pub use status::*;
 pub use steps::copy::tree as copy_tree;
 pub use steps::target::PROC_FILES;
+pub use user_namespaces::user_namespaces;

@@ -27,7 +27,7 @@ pub struct Happened {
     /// The image of a container.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
-    /// `container`, `image`, `network` or `volume`.
+    /// `container`, `image`, `network`, `pod` or `volume`.
     #[serde(rename = "Type")]
     pub kind: String,
     /// What has happened to it.

@@ -29,7 +29,8 @@
 //! | `again` | the pause before a restart, and the program that it is left to |
 //! | `cleanup`, `cgroup` | undo as data |
 //!
-//! Called with `--init` inside a container, the same program is that container's first process: see `init`.
+//! Called with `--init` inside a container, the same program is that container's first process: see `init`. Called with `--users` it makes
+//! namespaces for a pod with users of its own: see `users`.
 //!
 //! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
 //! stop, and the monitor ends when that has. SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 mean a terminal or a command that the monitor does not
@@ -54,6 +55,7 @@ mod request;
 mod serve;
 mod session;
 mod task;
+mod users;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
             let text = concat!("rctr-monitor ", env!("CARGO_PKG_VERSION"), "\n");
             return ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
         }
+        Some(arg) if arg == "--users" => return users::run(args),
         Some(arg) if arg == "--init" => return ExitCode::from(init::run(args.collect())),
         Some(arg) if arg == "--exec" => return ExitCode::from(init::exec(args.collect())),
         _ => {}

@@ -122,10 +122,22 @@ impl Attached {
 /// On failure nothing is left but bridges and tables. The kernel takes an interface away some milliseconds after the last
 /// descriptor of its namespace is closed.
 pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
+    attach_to(None, wishes, id, ports)
+}
+
+/// [`attach`] with a network namespace that is there, and has no interface but loopback.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
     check(wishes, id)?;
     let v6 = wishes.iter().any(|wish| wish.network.v6.is_some());
     let named = wishes.iter().any(|wish| !wish.names.is_empty());
-    let (sandbox, prepared) = sandbox::apart(|| sandbox::make(v6, named), || prepare(wishes, id, ports));
+    let sandbox = || match netns {
+        Some(netns) => sandbox::enter(netns, v6, named),
+        None => sandbox::make(v6, named),
+    };
+    let (sandbox, prepared) = sandbox::apart(sandbox, || prepare(wishes, id, ports));
     let Prepared { claims, places, route } = prepared?;
     let sandbox = sandbox?;
     let out = wishes.iter().position(|wish| !wish.network.policy.internal);

@@ -44,7 +44,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Attached, End, Kept, Undo, Wish, attach, isolated, recover, remove};
+pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, recover, remove};
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;

@@ -45,6 +45,7 @@ pub(crate) fn within<'a>(config: &Config, request: &'a CreateRequest) -> Result<
         PodSharing::Pod => Sharing::Pod(id.clone()),
         PodSharing::Host => Sharing::Host,
     };
+    own.namespaces.users = pod.record.request.users.clone();
     if let Sharing::Pod(_) = own.namespaces.pid {
         let why = "the pod has none that its containers share".to_owned();
         return Err(Error::Invalid { what: "pid namespace of the pod".to_owned(), why });

@@ -29,6 +29,7 @@ mod containers;
 mod dial;
 mod files;
 mod find;
+mod inside;
 mod member;
 mod namespaces;
 mod record;
@@ -37,6 +38,7 @@ mod request;
 mod run;
 mod stop;
 
+pub use inside::PodUsage;
 pub use record::{Pod, PodRecord};
 pub use request::{PodDns, PodMember, PodNetwork, PodRequest, PodSharing};
 

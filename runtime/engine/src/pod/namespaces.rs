@@ -1,27 +1,31 @@
 //! The namespaces of a pod, pinned by bind mounts: they stay without a process in them.
 
+use std::ffi::CString;
 use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use launch::IdRange;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
+use rustix::process::{WaitOptions, waitpid};
 use sys::Call;
 use sys::mount::Filesystem;
 use sys::ns::{kind, setns, unshare};
+use sys::spawn::Home;
 
 use super::record::PodRecord;
 use super::request::{PodNetwork, PodSharing};
 use crate::config::Config;
 use crate::error::During;
 use crate::network::NetworkState;
-use crate::request::Port;
+use crate::request::{Port, UserMap};
 use crate::{EndpointState, Error, spec};
 
 /// What may be mounted in a pod's runtime folder.
-const PINS: [&str; 4] = ["net", "ipc", "uts", "shm"];
+const PINS: [&str; 5] = ["net", "ipc", "uts", "user", "shm"];
 
 /// Bytes of shared memory, as Docker and Kubernetes have them.
 const SHM_SIZE: u64 = 64 << 20;
@@ -40,26 +44,24 @@ fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<N
     let (runtime, request) = (config.pod_runtime(&record.id), &record.request);
     let what = || "make the namespaces of a pod";
     let (own_network, own_ipc) = (record.has_network(), request.ipc == PodSharing::Pod);
-    let kinds = [(own_ipc, kind::IPC, "ipc"), (own_network, kind::UTS, "uts")].into_iter().filter(|(own, ..)| *own);
-    let flags = kinds.clone().fold(0, |all, (_, flag, _)| all | flag);
-    if flags != 0 {
-        unshare(flags as i32).during(what)?;
-    }
+    let netns = match &request.users {
+        Some(users) => Some(of_users(config, users, &runtime)?),
+        None => {
+            let kinds = [(own_ipc, kind::IPC, "ipc"), (own_network, kind::UTS, "uts")];
+            of_thread(&kinds.into_iter().filter(|(own, ..)| *own).collect::<Vec<_>>(), &runtime).during(what)?;
+            None
+        }
+    };
     if own_network {
         let named = rustix::system::sethostname(hostname.as_bytes()).call(|| format!("sethostname({hostname:?})"));
         named.during(|| "name a pod")?;
     }
-    for (_, _, name) in kinds {
-        let path = format!("/proc/thread-self/ns/{name}");
-        let own = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"));
-        own.and_then(|own| pin(&own, &runtime.join(name))).during(what)?;
-    }
     if own_ipc {
-        shared_memory(&runtime.join("shm")).during(|| "make the shared memory of a pod")?;
+        shared_memory(&runtime.join("shm"), request.users.as_ref()).during(|| "make the shared memory of a pod")?;
     }
     let network = match &request.network {
         PodNetwork::Host => None,
-        PodNetwork::Own { ports } => Some(network(config, record, ports, &runtime.join("net"))?),
+        PodNetwork::Own { ports } => Some(network(config, record, netns, ports, &runtime.join("net"))?),
     };
     let usual = if own_network { spec::NETWORK_SYSCTLS.as_slice() } else { &[] };
     let usual = usual.iter().filter(|(key, _)| !request.sysctls.contains_key(*key)).map(|(key, value)| (*key, *value));
@@ -69,13 +71,52 @@ fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<N
     Ok(network)
 }
 
+/// Namespaces that this thread makes and is in from here on.
+fn of_thread(kinds: &[(bool, u64, &str)], runtime: &Path) -> sys::Result<()> {
+    let flags = kinds.iter().fold(0, |all, (_, flag, _)| all | flag);
+    if flags != 0 {
+        unshare(flags as i32)?;
+    }
+    for (.., name) in kinds {
+        let path = format!("/proc/thread-self/ns/{name}");
+        let own = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"))?;
+        pin(&own, &runtime.join(name))?;
+    }
+    Ok(())
+}
+
+/// Namespaces that belong to users of the pod's own. This thread, still the host's root, enters them, but for that of the network, which is
+/// returned. The kernel makes them for a process without threads only, and that is the program of monitors.
+fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd, Error> {
+    let what = || "make namespaces with users of their own";
+    let (server, client) = sys::socket::pair().during(what)?;
+    let program = launch::seal(&config.monitor).during(what)?;
+    let range = |range: &IdRange| format!("{}:{}:{}", range.inside, range.outside, range.size);
+    let args = ["rctr-monitor".to_owned(), "--users".to_owned(), range(&users.uids), range(&users.gids)];
+    let args = args.map(|arg| CString::new(arg).unwrap_or_default());
+    let pid = sys::spawn::spawn(program, &args, server, Home::default()).during(what)?;
+    let received = sys::socket::receive_whole(&client, 4096);
+    let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
+    let (why, made) = received.during(what)?;
+    let Ok([user, ipc, uts, net]) = <[OwnedFd; 4]>::try_from(made) else {
+        let why =
+            if why.is_empty() { "the helper ended without a word".into() } else { String::from_utf8_lossy(&why).into_owned() };
+        return Err(Error::Invalid { what: what().to_owned(), why });
+    };
+    pin(user, &runtime.join("user")).during(what)?;
+    for (namespace, flag, name) in [(ipc, kind::IPC, "ipc"), (uts, kind::UTS, "uts")] {
+        pin(&namespace, &runtime.join(name)).and_then(|()| setns(&namespace, flag as i32)).during(what)?;
+    }
+    Ok(net)
+}
+
 /// Connects the pod to the default network, and lets this thread enter it. The sockets that have reserved its ports go: from here on the
 /// packet rules alone keep other containers and pods from them, as is the case with the port mapping of Kubernetes everywhere.
-fn network(config: &Config, record: &PodRecord, ports: &[Port], at: &Path) -> Result<NetworkState, Error> {
+fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &[Port], at: &Path) -> Result<NetworkState, Error> {
     let network = crate::network::default(config)?;
     let on = |port: &Port| Port { host_ip: port.host_ip.or(config.publish_on), ..*port };
     let ports: Vec<_> = ports.iter().map(on).collect();
-    let attached = net::attach(&[net::Wish::plain(&network)], &record.id, &ports).map_err(Error::Network)?;
+    let attached = net::attach_to(netns, &[net::Wish::plain(&network)], &record.id, &ports).map_err(Error::Network)?;
     let what = || "pin the network of a pod";
     pin(&attached.netns, at).during(what)?;
     setns(&attached.netns, kind::NET as i32).during(what)?;
@@ -94,11 +135,14 @@ fn pin(namespace: impl AsFd, path: &Path) -> sys::Result<()> {
     mount(&tree, path)
 }
 
-fn shared_memory(path: &Path) -> sys::Result<()> {
+fn shared_memory(path: &Path, users: Option<&UserMap>) -> sys::Result<()> {
     DirBuilder::new().mode(0o700).create(path).call(|| format!("mkdir({path:?})"))?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let memory = Filesystem::open("tmpfs")?;
     memory.set("source", "shm")?.set("mode", "1777")?.set("size", SHM_SIZE.to_string())?;
+    if let Some(UserMap { uids, gids }) = users {
+        memory.set("uid", uids.outside.to_string())?.set("gid", gids.outside.to_string())?;
+    }
     mount(&memory.mount(flags)?, path)
 }
 
@@ -142,6 +186,13 @@ pub(super) fn check(record: &PodRecord) -> Result<(), Error> {
             return invalid(&key, "its value is more than a line");
         }
     }
+    if let Some(users) = &request.users {
+        check_users(users)?;
+        if !record.has_network() || request.ipc == PodSharing::Host {
+            let why = "a pod with users of its own has a network and shared memory of its own".to_owned();
+            return Err(Error::Invalid { what: "namespaces of the host".to_owned(), why });
+        }
+    }
     if let PodNetwork::Own { ports } = &request.network
         && let Some(port) = ports.iter().find(|port| port.container_port == 0)
     {
@@ -149,4 +200,33 @@ pub(super) fn check(record: &PodRecord) -> Result<(), Error> {
         return Err(Error::Invalid { what, why: "it needs to be from 1 to 65535".to_owned() });
     }
     Ok(())
+}
+
+/// Root is among them, and none is beyond the largest id.
+fn check_users(UserMap { uids, gids }: &UserMap) -> Result<(), Error> {
+    for (what, range) in [("users", uids), ("groups", gids)] {
+        let fits = range.size > 0 && range.outside.checked_add(range.size - 1).is_some_and(|last| last < u32::MAX);
+        if range.inside != 0 || !fits {
+            let range = format!("{what} {} from {}, {} of them", range.inside, range.outside, range.size);
+            return Err(Error::Invalid { what: range, why: "a range begins with 0 and ends before the largest id".to_owned() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use launch::IdRange;
+
+    use super::*;
+
+    #[test]
+    fn users_begin_with_root() {
+        let range = |inside, outside, size| IdRange { inside, outside, size };
+        let check = |uids| check_users(&UserMap { uids, gids: range(0, 1, 1) });
+        assert!(check(range(0, 100_000, 65536)).is_ok() && check(range(0, u32::MAX - 1, 1)).is_ok());
+        for bad in [range(1, 100_000, 65536), range(0, 100_000, 0), range(0, u32::MAX, 1), range(0, u32::MAX - 5, 65536)] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+    }
 }

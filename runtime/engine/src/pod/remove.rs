@@ -9,6 +9,7 @@ use sys::Call;
 use sys::fs::open_dir;
 
 use super::record::PodRecord;
+use super::run::actor;
 use super::stop::{members, own_network};
 use super::{cgroup, find, namespaces};
 use crate::config::Config;
@@ -40,6 +41,9 @@ impl Engine {
         }
         let record = state::read::<PodRecord>(&config.pod(&id).join(RECORD)).ok().flatten();
         all(config, &id, record.as_ref(), &lock)?;
+        if let Some(record) = &record {
+            self.note("pod", "destroy", actor(record));
+        }
         let _ = sweep(&config.pods());
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::Port;
+use crate::request::{Port, UserMap};
 
 /// A pod to run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct PodRequest {
     pub network: PodNetwork,
     /// Shared memory, semaphores and message queues.
     pub ipc: PodSharing,
+    /// Users of the pod's own: root in its containers is nobody on the host. Its network and its shared memory are its own then.
+    pub users: Option<UserMap>,
     /// How its containers find names; as the host does without it.
     pub dns: Option<PodDns>,
     /// `sysctl` settings of its namespaces.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use monitor::Actor;
 use sys::Call;
 
 use super::find::{self, NETWORK};
@@ -64,8 +65,16 @@ impl Engine {
         let network = namespaces::make(config, record, &hostname)?;
         files::write(config, record, &hostname, network.as_ref())?;
         ready(&runtime, &network)?;
+        self.note("pod", "start", actor(record));
         Ok(Pod { record: record.clone(), ready: true, network })
     }
+}
+
+/// What events say of a pod.
+pub(super) fn actor(record: &PodRecord) -> Actor {
+    let PodRequest { name, namespace, uid, attempt, .. } = &record.request;
+    let parts = [("name", name.clone()), ("namespace", namespace.clone()), ("uid", uid.clone()), ("attempt", attempt.to_string())];
+    Actor { id: record.id.clone(), attributes: parts.map(|(key, value)| (key.to_owned(), value)).into() }
 }
 
 /// From here on the pod is ready.

@@ -5,6 +5,7 @@ use std::fs::File;
 use sys::Call;
 
 use super::record::PodRecord;
+use super::run::actor;
 use super::{MEMBERS, STOPPED, find, namespaces};
 use crate::config::Config;
 use crate::create::{Folder, RECORD};
@@ -38,7 +39,11 @@ impl Engine {
             Err(Error::NoSuchPod(_)) => Ok(()),
             lock => {
                 let _lock = lock?;
-                namespaces::unmake(config, &id, own_network(config, &id))
+                namespaces::unmake(config, &id, own_network(config, &id))?;
+                if let Ok(Some(record)) = state::read::<PodRecord>(&config.pod(&id).join(RECORD)) {
+                    self.note("pod", "stop", actor(&record));
+                }
+                Ok(())
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use launch::IdRange;
 use serde::{Deserialize, Serialize};
 
 /// Where a namespace comes from.
@@ -32,6 +33,17 @@ pub struct Namespaces {
     pub uts: Sharing,
     /// The view of cgroups.
     pub cgroup: Sharing,
+    /// The users of the pod that it is in, where that has some of its own.
+    pub users: Option<UserMap>,
+}
+
+/// Who is who in a user namespace: one range of users and one of groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserMap {
+    /// Users.
+    pub uids: IdRange,
+    /// Groups.
+    pub gids: IdRange,
 }
 
 /// Settings of a container's processes and its kernel view.

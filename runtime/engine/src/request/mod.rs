@@ -15,7 +15,7 @@ use monitor::Policy;
 
 pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
-pub use isolation::{Device, DeviceRule, GroupPolicy, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
+pub use isolation::{Device, DeviceRule, GroupPolicy, LogConfig, Namespaces, Sharing, Tuning, Ulimit, UserMap};
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};

@@ -43,7 +43,7 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
 
 /// The namespaces of `record`; `netns` is the one that was made for its network.
 pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joined) -> Vec<LinuxNamespace> {
-    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, User, Uts};
     let own = &record.namespaces;
     let mut all = vec![(Mount, None)];
     for (kind, sharing, path) in [
@@ -58,6 +58,9 @@ pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joine
     }
     if record.network != NetworkMode::Host {
         all.push((Network, netns));
+    }
+    if own.users.is_some() {
+        all.push((User, Joined::path(&joined.user)));
     }
     let namespace = |(kind, path)| {
         let mut namespace = LinuxNamespace::default();

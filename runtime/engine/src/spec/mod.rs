@@ -12,7 +12,7 @@ pub(crate) mod user;
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, Root, Spec};
+use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
 pub(crate) use health::health;
 pub(crate) use isolation::check;
@@ -69,6 +69,14 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
     let security = &record.security;
     let mut linux = Linux::default();
     linux.set_namespaces(Some(isolation::namespaces(record, facts.netns, facts.joined)));
+    if let Some(users) = &record.namespaces.users {
+        let mapping = |range: &launch::IdRange| {
+            // The type has no setters; its builder fails only for values left out.
+            let mapping = LinuxIdMappingBuilder::default().container_id(range.inside).host_id(range.outside).size(range.size);
+            mapping.build().ok().map(|mapping| vec![mapping])
+        };
+        linux.set_uid_mappings(mapping(&users.uids)).set_gid_mappings(mapping(&users.gids));
+    }
     linux.set_cgroups_path(Some(facts.cgroup.into()));
     linux.set_resources(Some(limits::resources(record)?));
     linux.set_rootfs_propagation(Some("private".to_owned()));

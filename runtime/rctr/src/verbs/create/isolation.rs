@@ -78,7 +78,7 @@ impl Args {
                 request.labels.entry(key).or_insert(value);
             }
         }
-        request.namespaces = Namespaces { ipc: self.ipc, pid: self.pid, uts: self.uts, cgroup: self.cgroupns };
+        request.namespaces = Namespaces { ipc: self.ipc, pid: self.pid, uts: self.uts, cgroup: self.cgroupns, users: None };
         request.tuning = Tuning {
             init: self.init,
             domainname: self.domainname,
