@@ -27,6 +27,11 @@ integration::tests![
     mounts_of_the_host,
     images_are_mounted_to_be_read,
     limits_can_change,
+    want_of_memory_is_told,
+    processes_of_another_are_seen,
+    settings_are_the_pods,
+    a_filter_of_system_calls_may_be_in_a_file,
+    everything_may_be_allowed,
     what_is_wrong_is_refused,
 ];
 
@@ -423,4 +428,97 @@ fn what_is_wrong_is_refused() {
     let id = n.env.inspect("alone", "{{.Id}}");
     n.ok(n.containers().remove_container(RemoveContainerRequest { container_id: id.clone() }));
     assert!(within(std::time::Duration::ZERO, || n.env.inspect(&id, "{{.State.Running}}") == "true"));
+}
+
+fn want_of_memory_is_told() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let pod_config = pod_config(&n, "memory");
+    let pod = run(&n, &pod_config);
+    let mut config = config("main", "x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo survived; exec sleep 1000");
+    let limits =
+        LinuxContainerResources { memory_limit_in_bytes: 20 << 20, memory_swap_limit_in_bytes: 20 << 20, ..Default::default() };
+    config.linux.as_mut().expect("linux").resources = Some(limits);
+    let id = create(&n, &pod, &config, &pod_config);
+    if let Err(refused) = n.ask(n.containers().start_container(StartContainerRequest { container_id: id.clone() })) {
+        integration::skip!("no limits of memory here: {}", refused.message());
+    }
+    let status = ended(&n, &id);
+    assert_eq!((status.exit_code, status.reason.as_str()), (137, "OOMKilled"));
+    remove_pod(&n, &pod);
+}
+
+fn security(config: &mut cri::ContainerConfig) -> &mut cri::LinuxContainerSecurityContext {
+    config.linux.as_mut().expect("linux").security_context.as_mut().expect("security")
+}
+
+fn processes_of_another_are_seen() {
+    let n = Node::start();
+    let (pod, id) = started(&n, "target", "exec sleep 5432");
+    let pod_config = pod_config(&n, "target");
+    let mut config = config("second", SLEEP);
+    let target = cri::NamespaceOption { pid: cri::NamespaceMode::Target.into(), target_id: id.clone(), ..Default::default() };
+    security(&mut config).namespace_options = Some(target);
+    let second = create(&n, &pod, &config, &pod_config);
+    start(&n, &second);
+    assert!(says(&n, &second, "ps").contains("sleep 5432"));
+    remove_pod(&n, &pod);
+}
+
+fn settings_are_the_pods() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let mut pod_config = pod_config(&n, "sysctl");
+    pod_config.linux.as_mut().expect("linux").sysctls =
+        [("kernel.shm_rmid_forced", "1"), ("net.ipv4.ip_unprivileged_port_start", "77")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+    let pod = run(&n, &pod_config);
+    let id = create(&n, &pod, &config("main", SLEEP), &pod_config);
+    start(&n, &id);
+    assert_eq!(says(&n, &id, "cat /proc/sys/kernel/shm_rmid_forced /proc/sys/net/ipv4/ip_unprivileged_port_start"), "1\n77");
+    remove_pod(&n, &pod);
+}
+
+fn a_filter_of_system_calls_may_be_in_a_file() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let pod_config = pod_config(&n, "seccomp");
+    let pod = run(&n, &pod_config);
+    let profile = n.env.path("profile.json");
+    let text = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
+    std::fs::write(&profile, text).expect("a profile");
+    let mut config = config("main", SLEEP);
+    let localhost =
+        |path: &std::path::Path| Some(cri::SecurityProfile { profile_type: 2, localhost_ref: path.display().to_string() });
+    security(&mut config).seccomp = localhost(&profile);
+    let id = create(&n, &pod, &config, &pod_config);
+    start(&n, &id);
+    assert_ne!(sh(&n, &id, "mkdir /tmp/x").exit_code, 0);
+    assert_eq!(sh(&n, &id, "touch /tmp/x").exit_code, 0);
+    config.metadata.as_mut().expect("metadata").name = "missing".to_owned();
+    security(&mut config).seccomp = localhost(&n.env.path("nonsuch.json"));
+    let made = n.ask(n.containers().create_container(creation(&pod, &config, &pod_config)));
+    assert!(made.expect_err("no such profile").message().contains("nonsuch.json"));
+    remove_pod(&n, &pod);
+}
+
+fn everything_may_be_allowed() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let mut pod_config = pod_config(&n, "privileged");
+    let privileged = cri::LinuxSandboxSecurityContext { privileged: true, ..Default::default() };
+    pod_config.linux.as_mut().expect("linux").security_context = Some(privileged);
+    let pod = run(&n, &pod_config);
+    let plain = create(&n, &pod, &config("plain", SLEEP), &pod_config);
+    let mut config = config("main", SLEEP);
+    security(&mut config).privileged = true;
+    let id = create(&n, &pod, &config, &pod_config);
+    for id in [&plain, &id] {
+        start(&n, id);
+    }
+    let link = "ip link add dummy7 type bridge";
+    assert_ne!(sh(&n, &plain, link).exit_code, 0);
+    assert_eq!(sh(&n, &id, link).exit_code, 0);
+    remove_pod(&n, &pod);
 }

@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn an_old_socket_is_replaced_and_a_living_one_is_not() {
         if !rustix::process::geteuid().is_root() {
-            return println!("skipped: needs root");
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs root\n");
+            return;
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("noded/cri.sock");

@@ -17,3 +17,39 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     links.join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    /// The value of a key in a unit file.
+    fn value<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
+        unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    #[test]
+    fn the_service_lets_containers_live() {
+        let service = include_str!("../../systemd/noded.service");
+        for (key, expected) in [
+            ("Type", "notify"),
+            ("KillMode", "process"),
+            ("Delegate", "yes"),
+            ("Restart", "always"),
+            ("Requires", "noded.socket"),
+            ("ExecStart", "/usr/bin/noded run"),
+        ] {
+            assert_eq!(value(service, key), Some(expected), "{key}");
+        }
+        assert!(value(service, "WatchdogSec").is_some() && value(service, "ExecReload").is_some());
+        // Namespaces of pods are pinned by mounts that whoever starts containers has to see.
+        for key in ["PrivateMounts", "PrivateTmp", "ProtectSystem", "ProtectHome", "MountFlags"] {
+            assert_eq!(value(service, key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_socket_is_where_the_daemon_expects_it() {
+        let socket = include_str!("../../systemd/noded.socket");
+        let own = crate::config::Config::default().cri.socket;
+        assert_eq!(value(socket, "ListenStream"), own.to_str());
+        assert_eq!((value(socket, "SocketMode"), value(socket, "DirectoryMode")), (Some("0660"), Some("0700")));
+    }
+}

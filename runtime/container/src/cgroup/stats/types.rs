@@ -120,6 +120,9 @@ pub struct Memory {
     pub raw: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psi: Option<Pressure>,
+    /// Processes that were killed for want of memory. Nothing that runc prints.
+    #[serde(skip)]
+    pub oom_kills: u64,
 }
 
 /// One kind of memory; without a limit that is the greatest number.

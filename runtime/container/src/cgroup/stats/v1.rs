@@ -87,6 +87,7 @@ fn memory(folder: &Path) -> Memory {
         kernel_tcp: entry("memory.kmem.tcp"),
         raw,
         psi: None,
+        oom_kills: parse::keyed(&text(folder, "memory.oom_control")).get("oom_kill").copied().unwrap_or(0),
     }
 }
 

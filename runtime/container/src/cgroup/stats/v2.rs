@@ -54,6 +54,7 @@ fn memory(folder: &Path, stats: &mut Stats) {
         max: 0,
         failcnt: swap.failcnt,
     };
+    memory.oom_kills = parse::keyed(&text(folder, "memory.events")).get("oom_kill").copied().unwrap_or(0);
     memory.psi = parse::pressure(&text(folder, "memory.pressure"));
 }
 

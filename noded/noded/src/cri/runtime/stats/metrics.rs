@@ -6,7 +6,7 @@ use cri::{
 };
 use engine::{Pod, Stats};
 
-use super::table::{NETWORK, OF_CGROUP, OF_CONTAINER, Row, Seen};
+use super::table::{Disk, NETWORK, OF_CGROUP, OF_CONTAINER, Row, Seen};
 use super::view::time;
 use crate::cri::runtime::container::{self, Member};
 use crate::cri::{Answer, status as code};
@@ -60,7 +60,8 @@ fn of_container(node: &Node, member: &Member, at: u64) -> Answer<ContainerMetric
     let stats: Stats = node.engine().measure(&member.container).map_err(|error| code::of(&error))?;
     let name = member.kept.config.metadata.clone().unwrap_or_default().name;
     let labels = [member.id().to_owned(), name];
-    let seen = Seen::new(&member.container, at, node.engine().written_size(&member.container.record));
+    let disk = Disk::of(&node.engine().config().root);
+    let seen = Seen::new(&member.container, at, node.engine().written_size(&member.container.record), disk);
     let mut metrics = all(OF_CGROUP, &stats, at, &labels);
     metrics.extend(all(OF_CONTAINER, &seen, at, &labels));
     Ok(ContainerMetrics { container_id: member.id().to_owned(), metrics })

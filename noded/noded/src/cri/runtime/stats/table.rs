@@ -55,6 +55,11 @@ fn of(entries: &[BlkioEntry], op: &str) -> Values {
     entries.iter().filter(|entry| entry.op == op).map(|entry| (vec![device(entry)], entry.value)).collect()
 }
 
+fn sectors(stats: &Stats, op: &str) -> Values {
+    let bytes = of(&stats.blkio.io_service_bytes_recursive, op);
+    bytes.into_iter().map(|(labels, bytes)| (labels, bytes / 512)).collect()
+}
+
 fn by_operation(stats: &Stats) -> Values {
     let entries = stats.blkio.io_service_bytes_recursive.iter();
     let labels = |entry: &BlkioEntry| vec![device(entry), entry.major.to_string(), entry.minor.to_string(), entry.op.clone()];
@@ -98,6 +103,7 @@ pub(super) const OF_CGROUP: &[Row<Stats>] = &[
     row("container_memory_total_inactive_file_bytes", "Page cache that goes first", Gauge, |s| {
         one(raw(s, "inactive_file", "total_inactive_file"))
     }),
+    row("container_oom_events_total", "Processes that were killed for want of memory", Counter, |s| one(s.memory.oom_kills)),
     Row {
         name: "container_memory_failures_total",
         help: "Page faults",
@@ -109,6 +115,8 @@ pub(super) const OF_CGROUP: &[Row<Stats>] = &[
     disk("container_fs_writes_bytes_total", "Bytes written to disks", |s| of(&s.blkio.io_service_bytes_recursive, "Write")),
     disk("container_fs_reads_total", "Reads from disks", |s| of(&s.blkio.io_serviced_recursive, "Read")),
     disk("container_fs_writes_total", "Writes to disks", |s| of(&s.blkio.io_serviced_recursive, "Write")),
+    disk("container_fs_sector_reads_total", "Sectors of 512 bytes read", |s| sectors(s, "Read")),
+    disk("container_fs_sector_writes_total", "Sectors of 512 bytes written", |s| sectors(s, "Write")),
     disk("container_fs_reads_merged_total", "Reads that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Read")),
     disk("container_fs_writes_merged_total", "Writes that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Write")),
     Row {
@@ -129,22 +137,53 @@ pub(super) struct Seen {
     /// Bytes that it has written.
     pub(super) written: u64,
     pub(super) started: Option<u64>,
+    /// The file system that it writes to.
+    pub(super) disk: Disk,
     pub(super) limits: Resources,
 }
 
+/// How large a file system is, in bytes and in files, and where it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk {
+    device: String,
+    bytes: u64,
+    inodes: u64,
+    inodes_free: u64,
+}
+
+impl Disk {
+    /// That of a folder; nothing when it cannot be asked.
+    pub(super) fn of(folder: &std::path::Path) -> Disk {
+        use std::os::unix::fs::MetadataExt;
+        let device = std::fs::metadata(folder).map_or(0, |data| data.dev());
+        let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        let Ok(data) = rustix::fs::statvfs(folder) else { return Disk { device, ..Disk::default() } };
+        Disk { device, bytes: data.f_blocks * data.f_frsize, inodes: data.f_files, inodes_free: data.f_ffree }
+    }
+
+    fn of_device(&self, value: u64) -> Values {
+        vec![(vec![self.device.clone()], value)]
+    }
+}
+
 impl Seen {
-    pub(super) fn new(container: &Container, at: u64, written: u64) -> Seen {
+    pub(super) fn new(container: &Container, at: u64, written: u64, disk: Disk) -> Seen {
         let started = match container.status {
             Status::Running { since, .. } | Status::Paused { since, .. } => Some(since),
             _ => None,
         };
-        Seen { at, written, started, limits: container.record.resources.clone() }
+        Seen { at, written, started, disk, limits: container.record.resources.clone() }
     }
 }
 
 /// A limit, where there is one.
 fn limit(value: Option<i64>) -> Values {
     value.and_then(|value| u64::try_from(value).ok()).map_or_else(Vec::new, one)
+}
+
+/// What is on the disk of the runtime's folders.
+const fn on_disk(name: &'static str, help: &'static str, values: fn(&Seen) -> Values) -> Row<Seen> {
+    Row { name, help, kind: Gauge, labels: &["device"], values }
 }
 
 /// What is known of containers alone.
@@ -161,7 +200,11 @@ pub(super) const OF_CONTAINER: &[Row<Seen>] = &[
     }),
     row("container_spec_cpu_shares", "Its share of processor time", Gauge, |s| s.limits.cpu_shares.map_or_else(Vec::new, one)),
     row("container_spec_memory_limit_bytes", "The limit of memory", Gauge, |s| limit(s.limits.memory)),
-    row("container_fs_usage_bytes", "Bytes that it has written", Gauge, |s| one(s.written)),
+    on_disk("container_fs_usage_bytes", "Bytes that it has written", |s| s.disk.of_device(s.written)),
+    on_disk("container_fs_limit_bytes", "Bytes of the file system that it writes to", |s| s.disk.of_device(s.disk.bytes)),
+    on_disk("container_fs_inodes_total", "Files that the file system can have", |s| s.disk.of_device(s.disk.inodes)),
+    on_disk("container_fs_inodes_free", "Files that the file system can have yet", |s| s.disk.of_device(s.disk.inodes_free)),
+    row("container_scrape_error", "1 if it could not be measured", Gauge, |_| one(0)),
 ];
 
 fn received(interface: &Interface, what: fn(&Traffic) -> u64) -> Values {
