@@ -80,8 +80,8 @@ impl Events {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if !*reading {
             *reading = true;
-            let node = Arc::downgrade(node);
-            std::thread::spawn(move || read(&node));
+            let (node, since) = (Arc::downgrade(node), engine::now());
+            std::thread::spawn(move || read(&node, since));
         }
         receiver
     }
@@ -98,8 +98,7 @@ impl Events {
 const LOOK: u64 = 10_000_000_000;
 
 /// Reads what monitors write, until nobody listens or the daemon ends.
-fn read(node: &Weak<Node>) {
-    let mut since = engine::now();
+fn read(node: &Weak<Node>, mut since: u64) {
     loop {
         let Some(node) = node.upgrade() else { return };
         if !node.events.goes_on() {

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Threads that run tasks. What blocks has threads of its own, which go when nothing blocks.
 const WORKERS: usize = 2;
 
+/// Threads that block at once. A stop that waits for its container has one, and a node may stop all its pods together.
+const BLOCKING: usize = 1024;
+
 /// Reads the configuration, and does nothing else.
 pub(crate) fn check(args: &Args) -> Result<()> {
     Config::load(args.config.as_deref())?.registries().map(drop)
@@ -41,8 +44,12 @@ pub(crate) fn run(args: &Args, passed: Vec<OwnedFd>) -> Result<()> {
     streams.set_nonblocking(true).context("set up the socket of streams")?;
     let base = format!("http://{}", streams.local_addr().context("set up the socket of streams")?);
     let node = Arc::new(Node::open(config, &base)?);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("make threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()
+        .context("make threads")?;
     let served = runtime.block_on(serve(&node, listener, streams, args.config.clone()));
     // Whatever still blocks, such as a pull, is cut off: it leaves nothing half done.
     runtime.shutdown_background();

@@ -24,16 +24,11 @@ pub(super) fn version(_: &Node, _: VersionRequest) -> Answer<VersionResponse> {
     })
 }
 
-/// Status. The network is our own: it is ready when we are.
+/// Status. Without monitors nothing can be started; the network is our own: it is ready when we are.
 pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusResponse> {
     let config = node.config();
     let info = if request.verbose { info(&config) } else { BTreeMap::new() };
-    let conditions = ["RuntimeReady", "NetworkReady"].map(|kind| RuntimeCondition {
-        r#type: kind.to_owned(),
-        status: true,
-        reason: String::new(),
-        message: String::new(),
-    });
+    let conditions = conditions(&node.engine().config().monitor);
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: conditions.to_vec() }),
         info,
@@ -44,6 +39,17 @@ pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusRespon
             mount_options: false,
         }),
     })
+}
+
+fn conditions(monitor: &std::path::Path) -> [RuntimeCondition; 2] {
+    let ready = |kind: &str| RuntimeCondition { r#type: kind.to_owned(), status: true, ..RuntimeCondition::default() };
+    let missing = RuntimeCondition {
+        status: false,
+        reason: "MonitorMissing".to_owned(),
+        message: format!("the program {} is not there", monitor.display()),
+        ..ready("RuntimeReady")
+    };
+    [if monitor.exists() { ready("RuntimeReady") } else { missing }, ready("NetworkReady")]
 }
 
 /// The default handler, which has no name, and those that the configuration names.
@@ -107,6 +113,13 @@ mod tests {
     }
 
     use super::*;
+
+    #[test]
+    fn without_monitors_nothing_is_ready() {
+        let states = |path: &str| conditions(std::path::Path::new(path)).map(|condition| condition.status);
+        assert_eq!(states("/"), [true, true]);
+        assert_eq!(states("/no/such/program"), [false, true]);
+    }
 
     #[test]
     fn the_default_handler_comes_first() {

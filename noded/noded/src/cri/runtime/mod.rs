@@ -7,6 +7,7 @@ mod exec;
 mod filter;
 mod kept;
 mod pod;
+mod selinux;
 mod stats;
 
 use cri::runtime_service_server::RuntimeService;

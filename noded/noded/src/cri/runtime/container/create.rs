@@ -11,7 +11,7 @@ use tonic::Status;
 use super::check::{self, Seccomp, Wanted};
 use super::maybe;
 use crate::cri::runtime::kept::{self, Kept};
-use crate::cri::runtime::pod;
+use crate::cri::runtime::{pod, selinux};
 use crate::cri::{Answer, check as say, status as code};
 use crate::node::Node;
 
@@ -32,6 +32,9 @@ pub(in crate::cri) async fn create(node: &Arc<Node>, request: CreateContainerReq
 fn made(node: &Node, pod_id: &str, config: ContainerConfig) -> Answer<String> {
     let pod = pod::find(node, pod_id)?;
     let wanted = check::wanted(&pod.record.id, &kept::pod(&pod), &config)?;
+    let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    let relabel = config.mounts.iter().any(|mount| mount.selinux_relabel);
+    selinux::refuse(context.and_then(|context| context.selinux_options.as_ref()), relabel)?;
     let store = node.engine().images();
     let image = store.image(&wanted.image).map_err(|error| code::of_image(&error))?;
     let kept = kept(store, &wanted, &image, config)?;

@@ -8,7 +8,8 @@ use engine::{PodDns, PodNetwork, PodRequest, PodSharing, Port};
 use crate::cri::runtime::kept;
 use crate::cri::{Answer, check, status::invalid};
 
-/// What a pod is to be. Nothing of the host is looked at.
+/// What a pod is to be. Nothing of the host is looked at. Users and profiles are for containers: a pod has no process. What it may use is for
+/// the kubelet to write to its cgroup.
 pub(super) fn request(config: &PodSandboxConfig, handler: &str, handlers: &[String]) -> Answer<PodRequest> {
     let metadata = check::there("metadata", config.metadata.as_ref())?;
     for (what, text) in [("name", &metadata.name), ("namespace", &metadata.namespace), ("uid", &metadata.uid)] {

@@ -7,7 +7,7 @@ use engine::{Error, Pod, PodRequest};
 use tonic::Status;
 
 use super::{check, maybe};
-use crate::cri::runtime::kept;
+use crate::cri::runtime::{kept, selinux};
 use crate::cri::{Answer, check as say, status as code};
 use crate::node::Node;
 
@@ -15,6 +15,8 @@ use crate::node::Node;
 pub(in crate::cri) async fn run(node: &Arc<Node>, request: RunPodSandboxRequest) -> Answer<RunPodSandboxResponse> {
     let config = say::there("config", request.config)?;
     let wanted = check::request(&config, &request.runtime_handler, &node.config().cri.handlers)?;
+    let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    selinux::refuse(context.and_then(|context| context.selinux_options.as_ref()), false)?;
     let key = identity(&wanted);
     let own = Arc::clone(node);
     let pod_sandbox_id = node.pods.join(&key, move || made(&own, &config, &wanted)).await?;
