@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use crate::node::Node;
 
 /// The longest piece of input that is handed over at once: so much a monitor takes without being waited for.
 const PIECE: usize = 16 << 10;
+
+/// How long whoever listens on a pod's port may take to answer. It is on this host.
+const DIALLING: Duration = Duration::from_secs(10);
 
 /// Serves streams until the daemon ends.
 pub(crate) async fn serve(node: Arc<Node>, listener: tokio::net::TcpListener) {
@@ -48,7 +52,7 @@ impl Backend for Sessions {
     }
 
     async fn forward(&self, pod: String, port: u16, input: Input, output: Output) -> Result<(), String> {
-        let connection = self.blocking(move |node| Ok(node.engine().dial(&pod, port)?)).await;
+        let connection = self.blocking(move |node| Ok(node.engine().pod_connect(&pod, port, DIALLING)?)).await;
         let connection = connection.map_err(|error| chain(error.as_ref()))?;
         let set = connection.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(connection));
         let connection = set.map_err(|error| format!("port {port}: {error}"))?;

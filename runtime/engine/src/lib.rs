@@ -93,7 +93,6 @@ pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, Differ
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};
-pub use measure::{Interface, Traffic};
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use pod::{Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};

@@ -81,12 +81,20 @@ pub struct Traffic {
     pub interface: String,
     /// Bytes that came in.
     pub received: u64,
+    /// Packets that came in.
+    pub receive_packets: u64,
     /// What could not be received.
     pub receive_errors: u64,
+    /// Packets that were dropped on the way in.
+    pub receive_dropped: u64,
     /// Bytes that went out.
     pub sent: u64,
+    /// Packets that went out.
+    pub send_packets: u64,
     /// What could not be sent.
     pub send_errors: u64,
+    /// Packets that were dropped on the way out.
+    pub send_dropped: u64,
 }
 
 /// All interfaces but loopback (proc_pid_net(5), `dev`).
@@ -96,7 +104,17 @@ pub(crate) fn interfaces(dev: &str) -> Vec<Traffic> {
         let counts: Vec<u64> = counts.split_whitespace().map(|count| count.parse().unwrap_or(0)).collect();
         let at = |column: usize| counts.get(column).copied().unwrap_or(0);
         let interface = name.trim().to_owned();
-        Traffic { interface, received: at(0), receive_errors: at(2), sent: at(8), send_errors: at(10) }
+        Traffic {
+            interface,
+            received: at(0),
+            receive_packets: at(1),
+            receive_errors: at(2),
+            receive_dropped: at(3),
+            sent: at(8),
+            send_packets: at(9),
+            send_errors: at(10),
+            send_dropped: at(11),
+        }
     };
     lines.map(interface).collect()
 }
@@ -117,9 +135,19 @@ mod tests {
 
     #[test]
     fn loopback_does_not_count() {
-        let dev = "Inter-|   Receive |  Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  eth0:  100 1 0 0 0 0 0 0 \
-                   7 1 0 0 0 0 0 0\n";
-        let eth0 = Traffic { interface: "eth0".into(), received: 100, sent: 7, ..Traffic::default() };
+        let dev = "Inter-|   Receive |  Transmit\n face |bytes packets\n    lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n  eth0:  100 1 2 3 0 0 0 0 \
+                   7 4 5 6 0 0 0 0\n";
+        let eth0 = Traffic {
+            interface: "eth0".into(),
+            received: 100,
+            receive_packets: 1,
+            receive_errors: 2,
+            receive_dropped: 3,
+            sent: 7,
+            send_packets: 4,
+            send_errors: 5,
+            send_dropped: 6,
+        };
         assert_eq!(interfaces(dev), [eth0]);
         assert_eq!(traffic(&interfaces(dev)), (100, 7));
         assert_eq!(traffic(&interfaces("")), (0, 0));

@@ -36,15 +36,22 @@ impl Engine {
         }
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
         let used = cgroup::usage(&hierarchies, &pod.record.cgroup(&self.config)?).map_err(Error::Cgroup)?;
-        let interfaces = match pod.record.has_network() {
-            // Of the thread, whose network is not its process's.
-            true => {
-                let read = || std::fs::read_to_string("/proc/thread-self/net/dev");
-                interfaces(&inside(&self.config, pod, read)?.call(|| "read(net/dev)").during(|| "read the traffic of a pod")?)
-            }
-            false => Vec::new(),
-        };
+        let interfaces = self.interfaces(pod)?;
         Ok(Some(PodUsage { usage: Usage::new(&used, traffic(&interfaces)), interfaces }))
+    }
+
+    /// What has gone through the interfaces of a pod; none on the host's network, and of a pod that is not ready.
+    ///
+    /// # Errors
+    /// Its network cannot be entered.
+    pub fn interfaces(&self, pod: &Pod) -> Result<Vec<Traffic>, Error> {
+        if !pod.ready || !pod.record.has_network() {
+            return Ok(Vec::new());
+        }
+        // Of the thread, whose network is not its process's.
+        let read = || std::fs::read_to_string("/proc/thread-self/net/dev");
+        let text = inside(&self.config, pod, read)?.call(|| "read(net/dev)").during(|| "read the traffic of a pod")?;
+        Ok(interfaces(&text))
     }
 
     /// Connects to a port of the pod's loopback: by IPv4, or else by IPv6. On the host's network that is the host's.

@@ -26,7 +26,6 @@
 
 mod cgroup;
 mod containers;
-mod dial;
 mod files;
 mod find;
 mod inside;

@@ -54,7 +54,7 @@ fn conditions(monitor: &std::path::Path) -> [RuntimeCondition; 2] {
 
 /// The default handler, which has no name, and those that the configuration names.
 fn handlers(config: &Config) -> Vec<RuntimeHandler> {
-    let features = RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false };
+    let features = RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: true };
     let names = std::iter::once(String::new()).chain(config.cri.handlers.iter().cloned());
     names.map(|name| RuntimeHandler { name, features: Some(features) }).collect()
 }

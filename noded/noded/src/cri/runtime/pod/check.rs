@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use cri::{DnsConfig, NamespaceMode, NamespaceOption, PodSandboxConfig, PortMapping, Protocol};
-use engine::{PodDns, PodNetwork, PodRequest, PodSharing, Port};
+use cri::{DnsConfig, IdMapping, NamespaceMode, NamespaceOption, PodSandboxConfig, PortMapping, Protocol};
+use engine::{IdRange, PodDns, PodNetwork, PodRequest, PodSharing, Port, UserMap};
 
 use crate::cri::runtime::kept;
 use crate::cri::{Answer, check, status::invalid};
@@ -43,13 +43,12 @@ pub(super) fn request(config: &PodSandboxConfig, handler: &str, handlers: &[Stri
         ipc: ipc(&options)?,
         dns: config.dns_config.as_ref().map(dns).transpose()?,
         sysctls: linux.sysctls,
+        users: users(&options)?,
         extra: kept::of_pod(config),
-        ..PodRequest::default()
     })
 }
 
 fn network(options: &NamespaceOption, ports: &[PortMapping]) -> Answer<PodNetwork> {
-    user(options)?;
     match check::one_of("namespace_options.network", options.network)? {
         NamespaceMode::Pod => Ok(PodNetwork::Own { ports: published(ports)? }),
         NamespaceMode::Node => {
@@ -73,14 +72,26 @@ fn ipc(options: &NamespaceOption) -> Answer<PodSharing> {
     }
 }
 
-/// Without user namespaces only that of the host is right.
-fn user(options: &NamespaceOption) -> Answer<()> {
-    let Some(users) = &options.userns_options else { return Ok(()) };
+/// Users of the pod's own: one range each, as the kubelet gives them out, from root on (KEP-127).
+fn users(options: &NamespaceOption) -> Answer<Option<UserMap>> {
+    let Some(users) = &options.userns_options else { return Ok(None) };
     match check::one_of("namespace_options.userns_options.mode", users.mode)? {
-        NamespaceMode::Node if users.uids.is_empty() && users.gids.is_empty() => Ok(()),
-        NamespaceMode::Node => Err(invalid("namespace_options.userns_options: the host's has no mappings")),
-        NamespaceMode::Pod => Err(invalid("namespace_options.userns_options: this runtime handler has no user namespaces")),
+        NamespaceMode::Node if users.uids.is_empty() && users.gids.is_empty() => Ok(None),
+        NamespaceMode::Node => Err(invalid("namespace_options.userns_options: the host's users have no mappings")),
+        NamespaceMode::Pod => Ok(Some(UserMap { uids: range("uids", &users.uids)?, gids: range("gids", &users.gids)? })),
         mode => Err(invalid(format_args!("namespace_options.userns_options.mode: {mode:?} is not for user namespaces"))),
+    }
+}
+
+fn range(what: &str, mappings: &[IdMapping]) -> Answer<IdRange> {
+    let wrong = |why: &str| Err(invalid(format_args!("namespace_options.userns_options.{what}: {why}")));
+    match mappings {
+        [IdMapping { container_id: 0, host_id, length }] => match host_id.checked_add(*length) {
+            Some(end) if *length > 0 && end <= i32::MAX as u32 + 1 => Ok(IdRange { inside: 0, outside: *host_id, size: *length }),
+            _ => wrong("the range is empty, or leaves the ids that there are"),
+        },
+        [_] => wrong("the range does not begin with root"),
+        _ => wrong("there has to be one mapping"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Metrics as a table: name, what it says, labels, and where its values are.
 
 use cri::MetricType::{self, Counter, Gauge};
-use engine::{BlkioEntry, Container, Interface, Resources, Stats, Status, Traffic};
+use engine::{BlkioEntry, Container, Resources, Stats, Status, Traffic};
 
 use super::view::{rss, working_set};
 
@@ -26,7 +26,7 @@ const fn disk(name: &'static str, help: &'static str, values: fn(&Stats) -> Valu
     Row { name, help, kind: Counter, labels: &["device"], values }
 }
 
-const fn traffic(name: &'static str, help: &'static str, values: fn(&Interface) -> Values) -> Row<Interface> {
+const fn traffic(name: &'static str, help: &'static str, values: fn(&Traffic) -> Values) -> Row<Traffic> {
     Row { name, help, kind: Counter, labels: &["interface"], values }
 }
 
@@ -207,26 +207,22 @@ pub(super) const OF_CONTAINER: &[Row<Seen>] = &[
     row("container_scrape_error", "1 if it could not be measured", Gauge, |_| one(0)),
 ];
 
-fn received(interface: &Interface, what: fn(&Traffic) -> u64) -> Values {
-    vec![(vec![interface.name.clone()], what(&interface.received))]
-}
-
-fn sent(interface: &Interface, what: fn(&Traffic) -> u64) -> Values {
-    vec![(vec![interface.name.clone()], what(&interface.sent))]
+fn of_interface(traffic: &Traffic, value: u64) -> Values {
+    vec![(vec![traffic.interface.clone()], value)]
 }
 
 /// What interfaces of pods say.
-pub(super) const NETWORK: &[Row<Interface>] = &[
-    traffic("container_network_receive_bytes_total", "Bytes that came in", |i| received(i, |t| t.bytes)),
-    traffic("container_network_receive_packets_total", "Packets that came in", |i| received(i, |t| t.packets)),
-    traffic("container_network_receive_packets_dropped_total", "Packets that were dropped on the way in", |i| {
-        received(i, |t| t.dropped)
+pub(super) const NETWORK: &[Row<Traffic>] = &[
+    traffic("container_network_receive_bytes_total", "Bytes that came in", |t| of_interface(t, t.received)),
+    traffic("container_network_receive_packets_total", "Packets that came in", |t| of_interface(t, t.receive_packets)),
+    traffic("container_network_receive_packets_dropped_total", "Packets that were dropped on the way in", |t| {
+        of_interface(t, t.receive_dropped)
     }),
-    traffic("container_network_receive_errors_total", "Packets that came in broken", |i| received(i, |t| t.errors)),
-    traffic("container_network_transmit_bytes_total", "Bytes that went out", |i| sent(i, |t| t.bytes)),
-    traffic("container_network_transmit_packets_total", "Packets that went out", |i| sent(i, |t| t.packets)),
-    traffic("container_network_transmit_packets_dropped_total", "Packets that were dropped on the way out", |i| {
-        sent(i, |t| t.dropped)
+    traffic("container_network_receive_errors_total", "Packets that came in broken", |t| of_interface(t, t.receive_errors)),
+    traffic("container_network_transmit_bytes_total", "Bytes that went out", |t| of_interface(t, t.sent)),
+    traffic("container_network_transmit_packets_total", "Packets that went out", |t| of_interface(t, t.send_packets)),
+    traffic("container_network_transmit_packets_dropped_total", "Packets that were dropped on the way out", |t| {
+        of_interface(t, t.send_dropped)
     }),
-    traffic("container_network_transmit_errors_total", "Packets that could not be sent", |i| sent(i, |t| t.errors)),
+    traffic("container_network_transmit_errors_total", "Packets that could not be sent", |t| of_interface(t, t.send_errors)),
 ];

@@ -7,7 +7,7 @@ use cri::{
     MemoryUsage, NetworkInterfaceUsage, NetworkUsage, PodSandboxAttributes, PodSandboxStats, ProcessUsage, PsiData, PsiStats,
     SwapUsage, UInt64Value,
 };
-use engine::{Interface, Pod, Pressure, Stats};
+use engine::{Pod, Pressure, Stats, Traffic};
 
 use crate::cri::runtime::container::Member;
 use crate::cri::runtime::kept;
@@ -40,7 +40,7 @@ pub(super) fn pod(
     at: u64,
     stats: &Stats,
     rate: Option<u64>,
-    interfaces: &[Interface],
+    interfaces: &[Traffic],
     containers: Vec<ContainerStats>,
 ) -> PodSandboxStats {
     let config = kept::pod(pod);
@@ -133,14 +133,14 @@ fn io(at: u64, stats: &Stats) -> IoUsage {
 }
 
 /// The first interface is the one that all goes through, unless it is told otherwise.
-fn network(at: u64, interfaces: &[Interface]) -> Option<NetworkUsage> {
+fn network(at: u64, interfaces: &[Traffic]) -> Option<NetworkUsage> {
     let (first, rest) = interfaces.split_first()?;
-    let view = |interface: &Interface| NetworkInterfaceUsage {
-        name: interface.name.clone(),
-        rx_bytes: number(interface.received.bytes),
-        rx_errors: number(interface.received.errors),
-        tx_bytes: number(interface.sent.bytes),
-        tx_errors: number(interface.sent.errors),
+    let view = |traffic: &Traffic| NetworkInterfaceUsage {
+        name: traffic.interface.clone(),
+        rx_bytes: number(traffic.received),
+        rx_errors: number(traffic.receive_errors),
+        tx_bytes: number(traffic.sent),
+        tx_errors: number(traffic.send_errors),
     };
     Some(NetworkUsage { timestamp: time(at), default_interface: Some(view(first)), interfaces: rest.iter().map(view).collect() })
 }

@@ -6,7 +6,7 @@ mod security;
 
 use std::path::{Path, PathBuf};
 
-use cri::{ContainerConfig, Device, KeyValue, NamespaceMode, NamespaceOption, PodSandboxConfig};
+use cri::{ContainerConfig, Device, KeyValue, NamespaceMode, NamespaceOption, PodSandboxConfig, UserNamespace};
 use engine::{CreateRequest, LogConfig, Namespaces, PodMember, Sharing, Tuning};
 
 pub(super) use resources::resources;
@@ -56,7 +56,7 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
         tty: config.tty,
         stdin: config.stdin,
         labels: config.labels.clone(),
-        mounts: mounts::mounts(&config.mounts)?,
+        mounts: mounts::mounts(&config.mounts, users(pod_config))?,
         resources: limits,
         security,
         stop_signal,
@@ -78,6 +78,13 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
         ..CreateRequest::default()
     };
     Ok(Wanted { request, seccomp, image })
+}
+
+/// The users of a pod that has some of its own.
+fn users(pod: &PodSandboxConfig) -> Option<&UserNamespace> {
+    let context = pod.linux.as_ref()?.security_context.as_ref()?;
+    let users = context.namespace_options.as_ref()?.userns_options.as_ref()?;
+    (users.mode == i32::from(NamespaceMode::Pod)).then_some(users)
 }
 
 /// Only that of processes is the container's to choose; the others are the pod's, whatever is said here again.

@@ -1,6 +1,6 @@
 //! What is mounted.
 
-use cri::{Mount, MountPropagation};
+use cri::{Mount, MountPropagation, UserNamespace};
 use engine::{Access, MountSource, Propagation};
 
 use crate::cri::{Answer, check, status::invalid};
@@ -8,18 +8,17 @@ use crate::cri::{Answer, check, status::invalid};
 /// How many there may be. Each is a system call and a line of mountinfo for all on the host.
 const MOST: usize = 10_000;
 
-pub(super) fn mounts(mounts: &[Mount]) -> Answer<Vec<engine::Mount>> {
+/// `users` are those of the pod, if it has some of its own.
+pub(super) fn mounts(mounts: &[Mount], users: Option<&UserNamespace>) -> Answer<Vec<engine::Mount>> {
     if mounts.len() > MOST {
         return Err(invalid(format_args!("mounts: {} are more than {MOST}", mounts.len())));
     }
-    mounts.iter().map(mount).collect()
+    mounts.iter().map(|mount| self::mount(mount, users)).collect()
 }
 
-fn mount(mount: &Mount) -> Answer<engine::Mount> {
+fn mount(mount: &Mount, users: Option<&UserNamespace>) -> Answer<engine::Mount> {
     let target = check::absolute("mounts.container_path", mount.container_path.trim_end_matches('/'))?;
-    if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        return Err(invalid(format_args!("mounts: {}: id mappings need a user namespace", target.display())));
-    }
+    let idmap = idmap(mount, users)?;
     if let Some(option) = mount.mount_options.first() {
         return Err(invalid(format_args!("mounts: {}: option {option:.60?} is not supported", target.display())));
     }
@@ -36,7 +35,16 @@ fn mount(mount: &Mount) -> Answer<engine::Mount> {
         MountPropagation::PropagationHostToContainer => Propagation::RSlave,
         MountPropagation::PropagationBidirectional => Propagation::RShared,
     };
-    Ok(engine::Mount { target, source, access, propagation: Some(propagation), chown: false, idmap: None, mode: String::new() })
+    Ok(engine::Mount { target, source, access, propagation: Some(propagation), chown: false, idmap, mode: String::new() })
+}
+
+/// Whose files the container sees: with mappings its users own what theirs own on the host. They are those of the pod.
+fn idmap(mount: &Mount, users: Option<&UserNamespace>) -> Answer<Option<String>> {
+    match users {
+        _ if mount.uid_mappings.is_empty() && mount.gid_mappings.is_empty() => Ok(None),
+        Some(users) if users.uids == mount.uid_mappings && users.gids == mount.gid_mappings => Ok(Some(String::new())),
+        _ => Err(invalid(format_args!("mounts: {:.300}: its id mappings are not those of the pod's users", mount.container_path))),
+    }
 }
 
 /// Mounts below a read-only one stay writable, unless it is asked for recursively (KEP-3857).

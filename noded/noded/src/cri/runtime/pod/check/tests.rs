@@ -59,12 +59,36 @@ fn namespaces() {
     assert!(mode(Pod, Pod, Container).unwrap_err().starts_with("namespace_options.ipc"));
     let unknown = with(NamespaceOption { network: 77, ..Default::default() });
     assert_eq!(asked(&unknown).unwrap_err(), "namespace_options.network: 77 is none of its values");
-    let users = |mode: NamespaceMode| {
-        let userns_options = Some(UserNamespace { mode: mode.into(), ..Default::default() });
-        asked(&with(NamespaceOption { userns_options, ..Default::default() }))
+}
+
+#[test]
+fn users_are_one_range_from_root_on() {
+    let users = |mode: NamespaceMode, uids: &[(u32, u32, u32)]| {
+        let mapping = |(container_id, host_id, length): &(u32, u32, u32)| IdMapping {
+            container_id: *container_id,
+            host_id: *host_id,
+            length: *length,
+        };
+        let uids: Vec<IdMapping> = uids.iter().map(mapping).collect();
+        let userns_options = Some(UserNamespace { mode: mode.into(), gids: uids.clone(), uids });
+        asked(&with(NamespaceOption { userns_options, ..Default::default() })).map(|request| request.users)
     };
-    assert!(users(Node).is_ok());
-    assert!(users(Pod).is_err() && users(Container).is_err() && users(Target).is_err());
+    use NamespaceMode::{Container, Node, Pod, Target};
+    assert_eq!(users(Node, &[]).unwrap(), None);
+    let range = IdRange { inside: 0, outside: 65_536, size: 65_536 };
+    assert_eq!(users(Pod, &[(0, 65_536, 65_536)]).unwrap(), Some(UserMap { uids: range, gids: range }));
+    for (mode, ranges) in [
+        (Container, &[(0, 1, 1)][..]),
+        (Target, &[(0, 1, 1)]),
+        (Node, &[(0, 1, 1)]),
+        (Pod, &[]),
+        (Pod, &[(0, 1, 1), (1, 2, 1)]),
+        (Pod, &[(1, 1, 1)]),
+        (Pod, &[(0, 1, 0)]),
+        (Pod, &[(0, u32::MAX, 2)]),
+    ] {
+        assert!(users(mode, ranges).unwrap_err().contains("userns_options"), "{mode:?} {ranges:?}");
+    }
 }
 
 #[test]
