@@ -32,6 +32,7 @@ integration::tests![
     settings_are_the_pods,
     a_filter_of_system_calls_may_be_in_a_file,
     everything_may_be_allowed,
+    root_may_be_nobody_on_the_host,
     what_is_wrong_is_refused,
 ];
 
@@ -520,5 +521,43 @@ fn everything_may_be_allowed() {
     let link = "ip link add dummy7 type bridge";
     assert_ne!(sh(&n, &plain, link).exit_code, 0);
     assert_eq!(sh(&n, &id, link).exit_code, 0);
+    remove_pod(&n, &pod);
+}
+
+fn root_may_be_nobody_on_the_host() {
+    let n = Node::start();
+    let handlers = n.ok(n.containers().status(cri::StatusRequest::default())).runtime_handlers;
+    if !handlers.iter().any(|handler| handler.name.is_empty() && handler.features.is_some_and(|features| features.user_namespaces))
+    {
+        integration::skip!("this runtime has no user namespaces");
+    }
+    pull(&n, BUSYBOX);
+    let range = vec![cri::IdMapping { host_id: 3_000_000, container_id: 0, length: 65_536 }];
+    let users = cri::UserNamespace { mode: cri::NamespaceMode::Pod.into(), uids: range.clone(), gids: range.clone() };
+    let mut pod_config = pod_config(&n, "users-own");
+    let options = cri::NamespaceOption { userns_options: Some(users.clone()), ..Default::default() };
+    let context = cri::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
+    pod_config.linux.as_mut().expect("linux").security_context = Some(context);
+    let pod = run(&n, &pod_config);
+    let folder = n.env.path("owned");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("file"), "root's").expect("a file");
+    let mut config = config("main", SLEEP);
+    let pid = cri::NamespaceMode::Container.into();
+    security(&mut config).namespace_options = Some(cri::NamespaceOption { pid, userns_options: Some(users), ..Default::default() });
+    config.mounts = vec![Mount {
+        host_path: folder.display().to_string(),
+        container_path: "/data".to_owned(),
+        uid_mappings: range.clone(),
+        gid_mappings: range,
+        ..Mount::default()
+    }];
+    let id = create(&n, &pod, &config, &pod_config);
+    start(&n, &id);
+    let map = says(&n, &id, "cat /proc/self/uid_map");
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "3000000", "65536"]);
+    assert_eq!(says(&n, &id, "stat -c %u /data/file; touch /data/new; id -u"), "0\n0");
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(std::fs::metadata(folder.join("new")).expect("made").uid(), 0);
     remove_pod(&n, &pod);
 }

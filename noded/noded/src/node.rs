@@ -7,11 +7,21 @@ use anyhow::{Result, ensure};
 use engine::Engine;
 use images::{Credentials, PullOptions};
 use streaming::Jobs;
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::events::Events;
 use crate::once::Once;
 use crate::samples::Samples;
+
+/// A call that is being done.
+pub(crate) struct Call<'a>(&'a Node);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.calls.send_modify(|calls| *calls -= 1);
+    }
+}
 
 /// The engine, the configuration, and the work that several callers may join.
 #[derive(Debug)]
@@ -25,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) pods: Once<String>,
     /// Containers that are being made, by who they are.
     pub(crate) containers: Once<String>,
+    /// Calls that are being done.
+    calls: watch::Sender<usize>,
     /// Streams that wait for their clients.
     pub(crate) jobs: Arc<Jobs>,
     /// Who is told of what happens.
@@ -47,6 +59,7 @@ impl Node {
             pulls: Once::default(),
             pods: Once::default(),
             containers: Once::default(),
+            calls: watch::Sender::new(0),
             jobs: Arc::new(Jobs::new(base)),
             events: Events::default(),
             samples: Samples::default(),
@@ -56,6 +69,18 @@ impl Node {
     /// The engine.
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// A call is being done for as long as this lives.
+    pub(crate) fn begin(&self) -> Call<'_> {
+        self.calls.send_modify(|calls| *calls += 1);
+        Call(self)
+    }
+
+    /// Waits until no call is being done.
+    pub(crate) async fn idle(&self) {
+        // The sender is this node's own.
+        let _ = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
     }
 
     /// The configuration as it is now.

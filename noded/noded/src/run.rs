@@ -21,6 +21,9 @@ use crate::sessions;
 /// How long calls that are being done may take after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the last answers may take to reach their clients.
+const LAST: Duration = Duration::from_millis(200);
+
 /// Threads that run tasks. What blocks has threads of its own, which go when nothing blocks.
 const WORKERS: usize = 2;
 
@@ -86,9 +89,15 @@ async fn serve(
     notify.stopping();
     say(Level::Info, "stopping; containers live on", &[]);
     let _ = stop.send(true);
-    match tokio::time::timeout(PATIENCE, served).await {
-        Ok(done) => done.context("serve")?,
-        Err(_) => Ok(()),
+    // A client that keeps its connection without asking for anything is not waited for.
+    let idle = async {
+        node.idle().await;
+        tokio::time::sleep(LAST).await;
+    };
+    tokio::select! {
+        done = served => done.context("serve")?,
+        () = idle => Ok(()),
+        () = tokio::time::sleep(PATIENCE) => Ok(()),
     }
 }
 

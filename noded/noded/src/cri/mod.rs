@@ -75,15 +75,15 @@ impl Calls {
     {
         let (node, request) = (Arc::clone(&self.node), request.into_inner());
         let work = tokio::task::spawn_blocking(move || verb(&node, request));
-        told(name, async { work.await.unwrap_or_else(|_| Err(Status::internal(format!("{name} failed in itself")))) })
+        told(&self.node, name, async { work.await.unwrap_or_else(|_| Err(Status::internal(format!("{name} failed in itself")))) })
             .await
             .map(Response::new)
     }
 }
 
 /// Says what became of a call: what failed in us to all, the rest to those who want to know.
-pub(super) async fn told<T>(name: &'static str, work: impl Future<Output = Answer<T>>) -> Answer<T> {
-    let begun = Instant::now();
+pub(super) async fn told<T>(node: &Node, name: &'static str, work: impl Future<Output = Answer<T>>) -> Answer<T> {
+    let (begun, _call) = (Instant::now(), node.begin());
     let answer = work.await;
     let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
     let level = if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) { Level::Warning } else { Level::Debug };

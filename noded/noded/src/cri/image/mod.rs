@@ -36,7 +36,7 @@ impl ImageService for Calls {
     }
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Answer<Response<PullImageResponse>> {
-        told("PullImage", pull::pull(&self.node, request.into_inner())).await.map(Response::new)
+        told(&self.node, "PullImage", pull::pull(&self.node, request.into_inner())).await.map(Response::new)
     }
 
     async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Answer<Response<RemoveImageResponse>> {

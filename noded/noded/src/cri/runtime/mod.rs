@@ -43,7 +43,7 @@ impl RuntimeService for Calls {
     }
 
     async fn run_pod_sandbox(&self, request: Request<cri::RunPodSandboxRequest>) -> Answer<Response<cri::RunPodSandboxResponse>> {
-        told("RunPodSandbox", pod::run(&self.node, request.into_inner())).await.map(Response::new)
+        told(&self.node, "RunPodSandbox", pod::run(&self.node, request.into_inner())).await.map(Response::new)
     }
 
     async fn stop_pod_sandbox(
@@ -86,7 +86,7 @@ impl RuntimeService for Calls {
         &self,
         request: Request<cri::CreateContainerRequest>,
     ) -> Answer<Response<cri::CreateContainerResponse>> {
-        told("CreateContainer", container::create(&self.node, request.into_inner())).await.map(Response::new)
+        told(&self.node, "CreateContainer", container::create(&self.node, request.into_inner())).await.map(Response::new)
     }
 
     async fn start_container(&self, request: Request<cri::StartContainerRequest>) -> Answer<Response<cri::StartContainerResponse>> {
