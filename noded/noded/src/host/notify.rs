@@ -5,8 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 /// Whoever listens.
 #[derive(Debug)]
 pub(crate) struct Notify {
@@ -37,8 +35,7 @@ impl Notify {
 
     /// The configuration is being read again; [`Notify::ready`] follows.
     pub(crate) fn reloading(&self) {
-        let now = clock_gettime(ClockId::Monotonic);
-        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1000));
+        self.say("RELOADING=1");
     }
 
     /// No more calls are taken.
@@ -103,7 +100,7 @@ mod tests {
         notify.ready("serving");
         assert_eq!(heard(), "READY=1\nSTATUS=serving");
         notify.reloading();
-        assert!(heard().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+        assert_eq!(heard(), "RELOADING=1");
         assert!(address(b"relative").is_none() && address(b"@abstract").is_some());
     }
 }
