@@ -7,7 +7,47 @@ use engine::{Error, Grace};
 
 use super::{Pods, list, request};
 
-integration::tests![a_damaged_record_can_be_removed, what_was_unmounted_is_said, a_reboot_leaves_pods_that_are_not_ready];
+integration::tests![
+    a_maker_that_is_killed_leaves_what_can_be_removed,
+    a_damaged_record_can_be_removed,
+    what_was_unmounted_is_said,
+    a_reboot_leaves_pods_that_are_not_ready
+];
+
+/// What a maker that is killed has left after each of its steps, from the last to the first.
+fn a_maker_that_is_killed_leaves_what_can_be_removed() {
+    let t = Pods::new();
+    let steps = ["network.json", "net", "shm", "uts", "ipc"];
+    for made in 0..=steps.len() {
+        let pod = t.run("half");
+        let id = &pod.record.id;
+        let runtime = t.env.run().join("pods").join(id);
+        for step in steps.iter().take(steps.len() + 1 - made).map(|step| runtime.join(step)) {
+            integration::leaks::unmount(&[&step]);
+            let removed = if step.is_dir() { fs::remove_dir(&step) } else { fs::remove_file(&step) };
+            removed.unwrap_or_else(|error| panic!("{}: {error}", step.display()));
+        }
+        assert_eq!(t.engine.pod(id).unwrap().ready, made == steps.len() + 1, "{made} steps");
+        assert!(t.create(&pod, "a", |_| {}).is_err(), "{made} steps");
+        if made % 2 == 0 {
+            t.engine.stop_pod(id, Grace::For(Duration::ZERO)).unwrap();
+        }
+        t.engine.remove_pod(id).unwrap();
+        t.nothing_left();
+    }
+    // One that was not even named: the next maker sweeps it. One whose identity was not taken can be removed.
+    let folder = t.env.root().join("pods");
+    fs::create_dir_all(folder.join(".new-1234/members")).unwrap();
+    let pod = t.run("half");
+    assert_eq!(list(&folder), [pod.record.id.clone()]);
+    let names = t.env.root().join("pod-names");
+    fs::remove_file(names.join(&list(&names)[0])).unwrap();
+    let again = t.run("half");
+    for pod in [pod, again] {
+        t.engine.remove_pod(&pod.record.id).unwrap();
+    }
+    t.nothing_left();
+}
 
 fn a_damaged_record_can_be_removed() {
     let t = Pods::new();

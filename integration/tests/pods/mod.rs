@@ -3,6 +3,7 @@
 mod base;
 mod broken;
 mod output;
+mod pids;
 mod secure;
 mod users;
 mod watched;
@@ -14,7 +15,8 @@ use integration::debian::program;
 use integration::env::{Env, within};
 use integration::runner::Test;
 
-pub(crate) const TESTS: &[&[Test]] = &[base::TESTS, broken::TESTS, output::TESTS, secure::TESTS, users::TESTS, watched::TESTS];
+pub(crate) const TESTS: &[&[Test]] =
+    &[base::TESTS, broken::TESTS, output::TESTS, pids::TESTS, secure::TESTS, users::TESTS, watched::TESTS];
 
 /// An environment with an engine in this process.
 pub(crate) struct Pods {

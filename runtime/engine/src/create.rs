@@ -40,7 +40,7 @@ impl Engine {
     }
 
     fn create_id(&self, id: String, request: &CreateRequest, image: &Image) -> Result<Record, Error> {
-        let within = pod::within(&self.config, request)?;
+        let within = pod::within(self, request)?;
         let request = &*within.request;
         let name = match &request.name {
             Some(name) => name.clone(),

@@ -95,7 +95,7 @@ pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status}
 pub use logs::{LogLine, LogOptions, Logs};
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
-pub use pod::{Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};
+pub use pod::{POD_INIT, Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};
 pub use record::{ImageRecord, Record};
 pub use request::*;
 pub use secret::Secret;

@@ -1,5 +1,5 @@
 //! `--init`: the first process of a container that has none of its own for it. It starts the container's program, passes signals on to it,
-//! and reaps what it leaves behind; the kernel gives signals to a first process only if it has asked for them (pid_namespaces(7)).
+//! and reaps what it leaves behind (with the word `--pause` in its place there is none); the kernel gives signals to a first process only if it has asked for them (pid_namespaces(7)).
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -17,6 +17,9 @@ const OWN: [i32; 9] = [4, 5, 7, 8, 9, 11, 19, 21, 22];
 
 /// Runs the program to its end and returns its exit code.
 pub(crate) fn run(args: Vec<OsString>) -> u8 {
+    if args == ["--pause"] {
+        return pause();
+    }
     let Some(own) = std::env::args_os().next() else { return failed("no name", 125) };
     let all: Vec<i32> = (1..=64).filter(|signal| !OWN.contains(signal)).collect();
     // Before there is a child, so that neither its end is missed nor a signal for it. It inherits the mask, and `exec` ends that.
@@ -46,6 +49,24 @@ pub(crate) fn run(args: Vec<OsString>) -> u8 {
                 return code(status) as u8;
             }
         }
+    }
+}
+
+/// Waits until it is asked to end, and reaps what others leave behind: for containers that share their processes.
+fn pause() -> u8 {
+    let asked = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].map(Signal::as_raw);
+    let signals = match sys::signal::signalfd(&[asked.as_slice(), &[SIGCHLD]].concat()) {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error.to_string(), 125),
+    };
+    loop {
+        let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+        while let Some(signal) = sys::signal::read(&signals) {
+            if asked.contains(&signal) {
+                return 0;
+            }
+        }
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
     }
 }
 

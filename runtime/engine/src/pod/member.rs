@@ -12,7 +12,7 @@ use super::{MEMBERS, find, run};
 use crate::config::Config;
 use crate::error::During;
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Error, Record, names};
+use crate::{Engine, Error, Record, names};
 
 /// A request, completed by what the pod decides.
 pub(crate) struct Within<'a> {
@@ -25,7 +25,8 @@ pub(crate) struct Within<'a> {
 ///
 /// # Errors
 /// [`Error::NoSuchPod`], [`Error::PodNotReady`].
-pub(crate) fn within<'a>(config: &Config, request: &'a CreateRequest) -> Result<Within<'a>, Error> {
+pub(crate) fn within<'a>(engine: &Engine, request: &'a CreateRequest) -> Result<Within<'a>, Error> {
+    let config = &engine.config;
     let Some(member) = &request.pod else { return Ok(Within { request: Cow::Borrowed(request), hold: None }) };
     let id = find::resolve(config, &member.pod)?;
     let hold = find::lock(config, &id, true)?;
@@ -47,8 +48,7 @@ pub(crate) fn within<'a>(config: &Config, request: &'a CreateRequest) -> Result<
     };
     own.namespaces.users = pod.record.request.users.clone();
     if let Sharing::Pod(_) = own.namespaces.pid {
-        let why = "the pod has none that its containers share".to_owned();
-        return Err(Error::Invalid { what: "pid namespace of the pod".to_owned(), why });
+        own.namespaces.pid = Sharing::Container(engine.pod_init(&pod.record)?);
     }
     // Whoever makes pods has limits of its own.
     own.resources.tiny = true;
@@ -91,7 +91,7 @@ pub(crate) fn pinned(config: &Config, pod: &str, name: &str) -> PathBuf {
 
 /// The name of a container that was given none: who it is, as the kubelet's first runtimes had it. It says all that is unique about it, or
 /// ends with a number that does.
-fn name(pod: &PodRecord, member: &PodMember) -> String {
+pub(super) fn name(pod: &PodRecord, member: &PodMember) -> String {
     let request = &pod.request;
     let mut parts = vec![&member.name, &request.name, &request.namespace, &request.uid].into_iter().cloned().collect::<Vec<_>>();
     if request.attempt > 0 {

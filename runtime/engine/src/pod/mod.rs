@@ -1,4 +1,4 @@
-//! Pods: namespaces that several containers share, with addresses and name files of their own, and no process.
+//! Pods: namespaces that several containers share, with addresses and name files of their own, and no process unless containers share theirs.
 //!
 //! ```text
 //! PodRequest ──run.rs──▶ PodRecord (config.json) · namespaces pinned by bind mounts · network.json: the pod is ready
@@ -31,6 +31,7 @@ mod find;
 mod inside;
 mod member;
 mod namespaces;
+mod pids;
 mod record;
 mod remove;
 mod request;
@@ -38,6 +39,7 @@ mod run;
 mod stop;
 
 pub use inside::PodUsage;
+pub use pids::POD_INIT;
 pub use record::{Pod, PodRecord};
 pub use request::{PodDns, PodMember, PodNetwork, PodRequest, PodSharing};
 

@@ -6,7 +6,7 @@ use sys::Call;
 
 use super::record::PodRecord;
 use super::run::actor;
-use super::{MEMBERS, STOPPED, find, namespaces};
+use super::{MEMBERS, STOPPED, find, namespaces, pids};
 use crate::config::Config;
 use crate::create::{Folder, RECORD};
 use crate::error::During;
@@ -49,7 +49,11 @@ impl Engine {
     }
 
     fn stop_members(&self, id: &str, grace: Grace) -> Result<(), Error> {
-        let members = members(&self.config, id)?;
+        let record = state::read::<PodRecord>(&self.config.pod(id).join(RECORD)).ok().flatten();
+        let init = record.and_then(|record| pids::of_pod(self, &record));
+        // With the first of processes that are shared all others are killed, so it is the last to go.
+        let (last, members): (Vec<_>, Vec<_>) =
+            members(&self.config, id)?.into_iter().partition(|container| Some(container) == init.as_ref());
         let stop = |container: &String| {
             // A start that is under way has finished when this is held.
             let waited = Folder::lock(&self.config, container).map(drop);
@@ -58,7 +62,7 @@ impl Engine {
                 other => other,
             }
         };
-        match members.as_slice() {
+        let stopped = match members.as_slice() {
             [] => Ok(()),
             [one] => stop(one),
             all => std::thread::scope(|scope| {
@@ -66,7 +70,8 @@ impl Engine {
                 let ends = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
                 ends.fold(Ok(()), Result::and)
             }),
-        }
+        };
+        last.iter().map(stop).fold(stopped, Result::and)
     }
 }
 

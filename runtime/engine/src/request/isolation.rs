@@ -17,7 +17,7 @@ pub enum Sharing {
     Host,
     /// It is that of another container, which must run.
     Container(String),
-    /// It is that of the pod that the container is in, by its id.
+    /// It is that of the pod that the container is in, by its id; in a request any text will do.
     Pod(String),
 }
 

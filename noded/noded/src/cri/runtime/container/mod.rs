@@ -38,7 +38,8 @@ pub(super) struct Member {
 impl Member {
     /// `None` for a container that is in no pod.
     fn of(container: Container) -> Option<Member> {
-        let member = container.record.pod.clone()?;
+        // What holds the processes of a pod is the engine's.
+        let member = container.record.pod.clone().filter(|member| member.name != engine::POD_INIT)?;
         let kept = Kept::of(&container, &member);
         Some(Member { container, pod: member.pod, kept })
     }
