@@ -160,7 +160,7 @@ fn defaults(object: &mut Value) {
     let Value::Object(spec) = &mut object["spec"] else { return };
     let kind = spec.get("type").and_then(Value::as_str).unwrap_or("").to_string();
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        if matches!(port.get("targetPort"), None) || port["targetPort"] == 0 || port["targetPort"] == "" {
+        if port.get("targetPort").is_none() || port["targetPort"] == 0 || port["targetPort"] == "" {
             port["targetPort"] = port["port"].clone();
         }
     }

@@ -23,16 +23,32 @@ pub enum NotPatched {
     /// A JSON patch of which an operation failed.
     #[error("the server rejected our request due to an error in our request: {0}")]
     Operation(#[source] json_patch::PatchError),
+    /// More is copied than any object may be.
+    #[error("the patch copies more than an object may be")]
+    TooMuch,
     /// No list of operations.
     #[error("error decoding patch: {0}")]
     Decode(#[source] serde_json::Error),
 }
 
-/// Applies a JSON patch (RFC 6902): all operations, or none.
+/// All that the `copy` operations of one patch may add: a few lines could double an object until no memory is left.
+const MOST_COPIED: usize = 3 << 20;
+
+/// Applies a JSON patch (RFC 6902). After an error the object is of no use.
 ///
 /// # Errors
-/// What is no patch, or an operation that failed.
+/// What is no patch, an operation that failed, copies that are too much.
 pub fn operations(object: &mut Value, patch: Value) -> Result<(), NotPatched> {
-    let patch: json_patch::Patch = serde_json::from_value(patch).map_err(NotPatched::Decode)?;
-    json_patch::patch(object, &patch).map_err(NotPatched::Operation)
+    let json_patch::Patch(all) = serde_json::from_value(patch).map_err(NotPatched::Decode)?;
+    let mut copied = 0;
+    for operation in all {
+        if let json_patch::PatchOperation::Copy(copy) = &operation {
+            copied += object.pointer(copy.from.as_str()).map_or(0, |v| v.to_string().len());
+            if copied > MOST_COPIED {
+                return Err(NotPatched::TooMuch);
+            }
+        }
+        json_patch::patch(object, std::slice::from_ref(&operation)).map_err(NotPatched::Operation)?;
+    }
+    Ok(())
 }

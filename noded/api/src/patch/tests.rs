@@ -121,3 +121,16 @@ fn the_same_apply_twice_changes_nothing() {
     assert!(!again.changed);
     assert_eq!(again.object, first);
 }
+
+#[test]
+fn copies_do_not_grow_without_end() {
+    let mut object = json!({"a": ["x".repeat(1000)]});
+    let copy = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+    let bomb = Value::Array(vec![copy.clone(); 40]);
+    assert!(matches!(super::operations(&mut object, bomb), Err(super::NotPatched::TooMuch)));
+    let mut object = json!({"a": ["x"]});
+    super::operations(&mut object, json!([copy])).unwrap();
+    assert_eq!(object, json!({"a": ["x", ["x"]]}));
+    assert!(super::operations(&mut object, json!([{"op": "remove", "path": "/b"}])).is_err());
+    assert!(super::operations(&mut object, json!({"op": "remove"})).is_err());
+}

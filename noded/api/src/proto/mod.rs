@@ -295,7 +295,7 @@ mod tests {
         let meta = [part(1, b"web"), part(3, b""), part(11, &[part(1, b"app"), part(2, b"web")].concat())].concat();
         let strategy = part(2, &[part(1, &[8, 1, 26, 3, b'2', b'5', b'%']), part(2, &[8, 0, 16, 1])].concat());
         // replicas 0 is given (it may be absent), minReadySeconds 0 is not
-        let spec = [vec![8, 0], vec![32, 0], part(4, &strategy)].concat();
+        let spec = [vec![8, 0], vec![40, 0], part(4, &strategy)].concat();
         let raw = [part(1, &meta), part(2, &spec), part(3, &[])].concat();
         let object = read(&body("apps/v1", "Deployment", &raw), table).unwrap();
         let rolling = json!({"maxUnavailable": "25%", "maxSurge": 1});

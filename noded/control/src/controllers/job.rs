@@ -114,7 +114,7 @@ fn run(job: &Job, pods: &[Pod], facts: &Facts, now: jiff::Timestamp, actions: &m
         return;
     }
     let since = facts.last_failure.map_or(i64::MAX, |t| t.seconds_until(now));
-    let pause = 10i64 << facts.failed.clamp(1, 6) - 1;
+    let pause = 10i64 << (facts.failed.clamp(1, 6) - 1);
     if facts.failed > 0 && since < pause.min(360) {
         actions.push(Action::After(Duration::from_secs((pause.min(360) - since).unsigned_abs())));
         return;

@@ -53,7 +53,7 @@ fn mirror(spec: &mut Map<String, Value>, name: &str, former: &str) {
 
 fn default_container(container: &mut Value, on_host: bool) {
     let Value::Object(map) = container else { return };
-    if !map.get("imagePullPolicy").and_then(Value::as_str).is_some_and(|p| !p.is_empty()) {
+    if map.get("imagePullPolicy").and_then(Value::as_str).is_none_or(str::is_empty) {
         let image = map.get("image").and_then(Value::as_str).unwrap_or("");
         map.insert("imagePullPolicy".into(), if is_latest(image) { "Always" } else { "IfNotPresent" }.into());
     }
