@@ -13,6 +13,7 @@ integration::tests![
     a_stopped_container_changes_networks,
     a_killed_monitor_leaves_no_names,
     rules_come_back_after_a_flush,
+    a_new_name_is_known_at_once,
 ];
 
 #[track_caller]
@@ -198,5 +199,26 @@ fn rules_come_back_after_a_flush() {
     crate::ports::expect(("127.0.0.1", two), "hello");
     t.rctr(["rm", "-f", &a, &b]).ok();
     t.rctr(["network", "rm", "web"]).ok();
+    t.nothing_left();
+}
+
+fn a_new_name_is_known_at_once() {
+    let t = Env::new();
+    network(&t, &["ren"]);
+    let asks = listener(&t, &["--network", "ren", "--name", "asks"]);
+    let named = listener(&t, &["--network", "ren", "--name", "before", "--network-alias", "kept"]);
+    let ip = address(&t, &named, "ren");
+    t.rctr(["rename", "before", "after"]).ok();
+    assert_eq!(found(&t, &asks, "after"), ip);
+    assert_eq!(found(&t, &asks, "kept"), ip);
+    assert!(!found(&t, &asks, "before").contains(&ip));
+    // an alias of the old name stays, and all names go at the end
+    t.rctr(["rename", "after", "kept"]).ok();
+    t.rctr(["rename", "kept", "last"]).ok();
+    assert_eq!((found(&t, &asks, "kept"), found(&t, &asks, "last")), (ip.clone(), ip.clone()));
+    t.rctr(["rm", "-f", "last"]).ok();
+    assert!(!found(&t, &asks, "last").contains(&ip) && !found(&t, &asks, "kept").contains(&ip));
+    t.rctr(["rm", "-f", "asks"]).ok();
+    t.rctr(["network", "rm", "ren"]).ok();
     t.nothing_left();
 }

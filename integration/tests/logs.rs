@@ -12,6 +12,9 @@ integration::tests![
     rotated_and_bounded,
     a_terminal_is_logged_too,
     of_one_that_is_gone,
+    notes_with_each_record,
+    in_the_journal,
+    without_a_journal,
 ];
 
 fn said(t: &Env, script: &str) -> String {
@@ -122,4 +125,119 @@ fn of_one_that_is_gone() {
     t.rctr(["logs", &id]).ok().says("");
     end(&t, &id);
     t.rctr(["logs", &id]).fails(125, &["no such container"]);
+}
+
+fn notes_with_each_record() {
+    let t = Env::new();
+    let flags = ["--name", "noted", "--network", "none", "--label", "tier=front", "--label", "other=x", "-e", "ZONE=a"];
+    let log = [
+        "--log-driver",
+        "json-file",
+        "--log-opt",
+        "tag={{.Name}}/{{.ID}}",
+        "--log-opt",
+        "labels=tier,none",
+        "--log-opt",
+        "env=ZONE",
+    ];
+    let id = t.start(flags.iter().chain(&log).chain(&["busybox", "echo", "one"]));
+    t.rctr(["wait", "noted"]).ok();
+    let file = std::fs::read_to_string(t.root().join("containers").join(&id).join("log/current")).expect("the log");
+    let record: serde_json::Value = serde_json::from_str(file.trim()).expect("JSON");
+    let expected = serde_json::json!({"tag": format!("noted/{}", &id[..12]), "tier": "front", "ZONE": "a"});
+    assert_eq!((&record["attrs"], &record["log"]), (&expected, &"one\n".into()));
+    t.rctr(["logs", "noted"]).ok().says("one\n");
+    for (option, why) in [("tag={{.Colour}}", "{{.Name}}"), ("colour=red", "tag=TEMPLATE")] {
+        t.rctr(["create", "--log-driver", "json-file", "--log-opt", option, "busybox", "true"]).fails(125, &[why]);
+    }
+    t.rctr(["create", "--log-opt", "labels=a", "busybox", "true"]).fails(125, &["max-size"]);
+    end(&t, "noted");
+}
+
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// The host's journal, or one for as long as this lives.
+struct Journald(Option<std::process::Child>);
+
+impl Journald {
+    fn running() -> Self {
+        let program = ["/usr/lib/systemd/systemd-journald", "/lib/systemd/systemd-journald"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists());
+        let Some(program) = program else { integration::skip!("systemd's journal is not installed") };
+        if std::os::unix::net::UnixDatagram::unbound().is_ok_and(|socket| socket.connect(JOURNAL).is_ok()) {
+            return Self(None);
+        }
+        let null = std::process::Stdio::null;
+        let child = std::process::Command::new(program).stdin(null()).stdout(null()).stderr(null()).spawn().expect("journald");
+        let journal = Self(Some(child));
+        let listens = || std::os::unix::net::UnixDatagram::unbound().is_ok_and(|socket| socket.connect(JOURNAL).is_ok());
+        if !integration::env::within(std::time::Duration::from_secs(10), listens) {
+            drop(journal);
+            integration::skip!("systemd's journal does not start here");
+        }
+        journal
+    }
+}
+
+impl Drop for Journald {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = std::fs::remove_file(JOURNAL);
+        }
+    }
+}
+
+fn in_the_journal() {
+    let t = Env::new();
+    let _journal = Journald::running();
+    let script = "echo out; echo err >&2; printf 'part'; sleep 0.3; echo ' end'; head -c 300000 /dev/zero | tr '\\0' x; echo";
+    let log = ["--log-driver", "journald", "--log-opt", "tag=mine", "--log-opt", "labels=tier"];
+    let flags = ["--name", "kept", "--network", "none", "--label", "tier=front"];
+    let id = t.start(flags.iter().chain(&log).chain(&["busybox", "sh", "-c", script]));
+    t.rctr(["wait", "kept"]).ok();
+    let whole = format!("out\npart end\n{}\n", "x".repeat(300_000));
+    t.soon("the journal has it all", || t.rctr(["logs", "kept"]).stdout == whole);
+    t.rctr(["logs", "kept"]).ok().says_aside("err\n");
+    t.rctr(["logs", "--tail", "1", "--since", "1h", "kept"]).ok().has("xxx").lacks("out");
+    // fields by which others find it
+    let mut query = std::process::Command::new("journalctl");
+    query.args([
+        "-q",
+        "--output=json",
+        "-n",
+        "1",
+        "CONTAINER_TAG=mine",
+        &format!("CONTAINER_ID={}", &id[..12]),
+        "TIER=front",
+        "PRIORITY=3",
+    ]);
+    let entry = query.output().expect("journalctl").stdout;
+    let entry: serde_json::Value = serde_json::from_slice(&entry).expect("JSON");
+    assert_eq!(
+        (&entry["MESSAGE"], &entry["CONTAINER_NAME"], &entry["SYSLOG_IDENTIFIER"]),
+        (&"err".into(), &"kept".into(), &"mine".into())
+    );
+    assert_eq!(t.inspect("kept", "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Config.tag}}"), "journald mine");
+    // followed until it ends
+    let flags = ["--name", "fast", "--network", "none", "--log-driver", "journald", "busybox", "sh", "-c"];
+    t.start(flags.iter().chain(&["echo one; sleep 1; echo two"]));
+    t.rctr(["logs", "-f", "fast"]).ok().says("one\ntwo\n");
+    t.rctr(["rm", "-f", "fast"]).ok();
+    end(&t, "kept");
+}
+
+fn without_a_journal() {
+    let mut t = Env::new();
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    // who is not heard runs all the same
+    t.start(["--name", "a", "--network", "none", "--log-driver", "journald", "busybox", "echo", "x"]);
+    t.rctr(["wait", "a"]).ok().says("0\n");
+    t.set("PATH", "/nonsuch");
+    t.rctr(["logs", "a"]).fails(125, &["journalctl", "journal"]);
+    t.rctr(["create", "--log-driver", "journald", "--log-opt", "max-size=1m", "busybox", "true"])
+        .fails(125, &["max-size", "tag=TEMPLATE"]);
+    end(&t, "a");
 }

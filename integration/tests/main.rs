@@ -30,6 +30,7 @@ mod logs;
 mod mount;
 mod mounts;
 mod named_volumes;
+mod namespaces;
 mod networks;
 mod pods;
 mod ports;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         cp::TESTS,
         changes::TESTS,
         ports::TESTS,
+        namespaces::TESTS,
         networks::TESTS,
         container_names::TESTS,
         limits::TESTS,

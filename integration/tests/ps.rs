@@ -11,6 +11,7 @@ integration::tests![
     rm_refuses_a_running_one,
     rm_by_force,
     removed_files_are_gone,
+    sizes,
 ];
 
 fn columns(header: &str) -> Vec<&str> {
@@ -140,5 +141,15 @@ fn removed_files_are_gone() {
         "mkdir -p /a/b; chmod 0 /a/b /a; ln -s / /a-link; mkfifo /pipe; head -c 5000000 /dev/zero > /big; touch -- '-rf *'";
     t.rctr(["run", "--network", "none", "--name", "app", "busybox", "sh", "-c", script]).ok();
     t.rctr(["rm", "app"]).ok();
+    t.nothing_left();
+}
+
+fn sizes() {
+    let t = Env::new();
+    t.start(["--name", "big", "--network", "none", "busybox", "sh", "-c", "head -c 5000000 /dev/zero > /big; sleep 1000"]);
+    t.soon("it has written", || t.rctr(["ps", "-s", "--format", "{{.Size}}"]).stdout.starts_with("5MB (virtual "));
+    let table = t.rctr(["ps", "--size"]);
+    assert!(table.ok().lines()[0].ends_with("SIZE") && table.lines()[1].contains("5MB (virtual "), "{table}");
+    t.rctr(["rm", "-f", "big"]).ok();
     t.nothing_left();
 }

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, mounts, names, network, overlay, pod, secret, state, volume};
+use crate::{Engine, Error, lognotes, mounts, names, network, overlay, pod, secret, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -68,6 +68,9 @@ impl Engine {
             }
         }
         secret::resolve(self, &mut record.secrets)?;
+        if let Some(template) = &record.tuning.log.tag {
+            lognotes::tag(template, &record)?;
+        }
         network::check(&self.config, &record)?;
         within.note(&self.config, &record.id)?;
         let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record));

@@ -77,6 +77,10 @@ impl Engine {
         let container = self.container(other)?;
         let not_running = || Error::NotRunning(names::short(&container.record));
         let what = || format!("join the {kind} namespace of container {}", names::short(&container.record));
+        if kind == "ipc" && matches!(container.record.namespaces.ipc, Sharing::Private | Sharing::Nothing) {
+            let why = "its memory is private: it is shared by --ipc shareable".to_owned();
+            return Err(Error::Invalid { what: what(), why });
+        }
         let (pid, _) = container.process().ok_or_else(not_running)?;
         let path = format!("/proc/{pid}/ns/{kind}");
         let namespace = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"));

@@ -1,6 +1,6 @@
 //! `logs`: what a container wrote, oldest first, across rotations and as it comes.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use monitor::log::{self, Lines, Reader};
 use monitor::{Request, Stream};
@@ -11,6 +11,7 @@ use sys::Call;
 use sys::fs::open_dir;
 
 use crate::error::During;
+use crate::journal::Journal;
 use crate::session::Session;
 use crate::wait::open_process;
 use crate::{Container, Engine, Error, Nanos, names};
@@ -43,7 +44,17 @@ pub struct LogLine {
 
 /// Lines as they are read or, when followed, written.
 #[derive(Debug)]
-pub struct Logs {
+pub struct Logs(From);
+
+#[derive(Debug)]
+enum From {
+    Files(Box<Files>),
+    Journal(Box<Journal>),
+}
+
+/// A log in files of ours.
+#[derive(Debug)]
+struct Files {
     reader: Reader,
     lines: Lines,
     options: LogOptions,
@@ -60,6 +71,9 @@ impl Engine {
         if container.record.tuning.log.none {
             let what = format!("log of container {}", names::short(&container.record));
             return Err(Error::Invalid { what, why: "it keeps none: it was made with --log-driver none".to_owned() });
+        }
+        if container.record.tuning.log.journal {
+            return Ok(Logs(From::Journal(Box::new(Journal::open(self, &container, options)?))));
         }
         let what = || format!("read the log of container {}", names::short(&container.record));
         let elsewhere = container.record.tuning.log.path.as_deref();
@@ -78,7 +92,7 @@ impl Engine {
         if let Some(count) = options.tail {
             reader.tail(count).during(what)?;
         }
-        Ok(Logs { reader, lines: Lines::default(), options: *options, source })
+        Ok(Logs(From::Files(Box::new(Files { reader, lines: Lines::default(), options: *options, source }))))
     }
 }
 
@@ -97,7 +111,7 @@ impl Engine {
     }
 }
 
-impl Logs {
+impl Files {
     fn line(&mut self) -> Result<Option<LogLine>, Error> {
         loop {
             while let Some(line) = self.lines.next() {
@@ -124,7 +138,10 @@ impl Iterator for Logs {
     type Item = Result<LogLine, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.line().transpose()
+        match &mut self.0 {
+            From::Files(files) => files.line().transpose(),
+            From::Journal(journal) => journal.next().transpose(),
+        }
     }
 }
 
@@ -135,10 +152,28 @@ struct Source {
     end: End,
 }
 
+/// What is readable when a container has ended.
 #[derive(Debug)]
-enum End {
+pub(crate) enum End {
     Monitor(Session),
     Process(OwnedFd),
+}
+
+impl End {
+    /// `None` for a container that does not run.
+    pub(crate) fn of(engine: &Engine, container: &Container) -> Result<Option<End>, Error> {
+        Ok(match engine.connect(&container.record.id)? {
+            Some(session) => session.send(&Request::Wait, &[]).is_ok().then_some(End::Monitor(session)),
+            None => open_process(container).map(End::Process),
+        })
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            End::Monitor(session) => session.as_fd(),
+            End::Process(process) => process.as_fd(),
+        }
+    }
 }
 
 impl Source {
@@ -150,20 +185,12 @@ impl Source {
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&changes, path.as_str(), events).call(|| "inotify_add_watch(log)").during(|| "follow the log")?;
-        let end = match engine.connect(&container.record.id)? {
-            Some(session) => session.send(&Request::Wait, &[]).is_ok().then_some(End::Monitor(session)),
-            None => open_process(container).map(End::Process),
-        };
-        Ok(end.map(|end| Source { changes, end }))
+        Ok(End::of(engine, container)?.map(|end| Source { changes, end }))
     }
 
     /// Waits until there may be more. True when the container has ended.
     fn wait(&self) -> Result<bool, Error> {
-        let end = match &self.end {
-            End::Monitor(session) => session.as_fd(),
-            End::Process(process) => process.as_fd(),
-        };
-        let mut fds = [PollFd::new(&self.changes, PollFlags::IN), PollFd::from_borrowed_fd(end, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.changes, PollFlags::IN), PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN)];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).call(|| "poll(inotify, monitor)").during(|| "follow the log"),

@@ -18,7 +18,7 @@ use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, events, mounts, overlay, runtime, secret, used, volume};
+use crate::{Engine, Error, Record, events, lognotes, mounts, overlay, runtime, secret, used, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -78,7 +78,8 @@ impl Engine {
             init: &self.config.monitor,
             size: options.size,
         };
-        let spec = secret::shown(self, record, runtime, spec::spec(record, facts)?)?;
+        let spec = spec::with_devices(record, spec::spec(record, facts)?)?;
+        let spec = secret::shown(self, record, runtime, spec)?;
         let mut trees = mounts::open(self, record, &identity)?;
         trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
@@ -176,6 +177,11 @@ impl Engine {
             netfilter,
             log: log_limits(record),
             log_file,
+            log_notes: match log_limits(record).map(|limits| limits.format) {
+                Some(LogFormat::Journal) => lognotes::fields(record)?,
+                Some(LogFormat::Json) => lognotes::attributes(record)?,
+                _ => Vec::new(),
+            },
             stdin: record.stdin,
             memory: memory.map(|at| slots[at]),
             kill: unified.map(|at| slots[at]),
@@ -195,7 +201,11 @@ fn log_limits(record: &Record) -> Option<LogLimits> {
     let limits = || LogLimits {
         max_size: log.max_size.unwrap_or(usual.max_size),
         max_files: log.max_files.unwrap_or(usual.max_files),
-        format: if log.json { LogFormat::Json } else { LogFormat::Text },
+        format: match (log.journal, log.json) {
+            (true, _) => LogFormat::Journal,
+            (false, true) => LogFormat::Json,
+            (false, false) => LogFormat::Text,
+        },
     };
     (!log.none && log.path.is_none()).then(limits)
 }

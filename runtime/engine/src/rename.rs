@@ -33,8 +33,13 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        // A network that cannot be told knows the old name until the next start.
+        let told = match state::load(config, &id)? {
+            Some(mut container) if container.is_running() => self.rename_in_networks(&record.name, &mut container),
+            _ => Ok(()),
+        };
         names::release(config, &record.name, &id);
         self.told(&renamed, "rename", &[("oldName", &format!("/{}", record.name))]);
-        Ok(())
+        told
     }
 }

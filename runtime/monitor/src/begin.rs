@@ -203,6 +203,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         names,
         events,
         using,
+        log_notes,
         ..
     } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
@@ -218,9 +219,10 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let container = Container {
         log: match &log_file {
             Some(log) => table[log.file.0 as usize].try_clone().and_then(|file| Ok(Writer::file(file)?)).ok(),
-            None => log.and_then(|log| Writer::open(&folder, log).ok()),
+            None => log.and_then(|limits| Container::writer(&folder, limits, &log_notes)),
         },
         limits: log,
+        log_notes,
         log_path: log_file.map(|log| log.path),
         folder,
         target: Some(target),

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use monitor::log::Writer;
-use monitor::{Event, MAX_CHUNK, Stream, now};
+use monitor::{Event, LogFormat, LogLimits, MAX_CHUNK, Stream, now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
@@ -98,12 +98,20 @@ impl Session {
 }
 
 impl Container {
+    /// Whoever writes the log of the container in `folder`; `None` while that cannot be.
+    pub(crate) fn writer(folder: &OwnedFd, limits: LogLimits, notes: &[(String, String)]) -> Option<Writer> {
+        match limits.format {
+            LogFormat::Journal => Some(Writer::journal(notes)),
+            LogFormat::Json | LogFormat::Text => Writer::open(folder, limits).ok().map(|log| log.noting(notes)),
+        }
+    }
+
     /// Writes to the log. A full disk must not stop the container; what is lost is lost for the log alone.
     fn write_down(&mut self, stream: Stream, bytes: &[u8]) {
         if self.log.is_none() {
             self.log = match (&self.log_path, self.limits) {
                 (Some(path), _) => Writer::at(path).ok(),
-                (None, Some(limits)) => Writer::open(&self.folder, limits).ok(),
+                (None, Some(limits)) => Self::writer(&self.folder, limits, &self.log_notes),
                 (None, None) => return,
             };
         }

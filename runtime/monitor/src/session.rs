@@ -48,6 +48,8 @@ pub(crate) struct Container {
     pub(crate) log: Option<Writer>,
     /// `None` when nothing is kept.
     pub(crate) limits: Option<LogLimits>,
+    /// See [`monitor::Launch::log_notes`].
+    pub(crate) log_notes: Vec<(String, String)>,
     /// Where its log is, if not in its folder.
     pub(crate) log_path: Option<PathBuf>,
     pub(crate) target: Option<Target>,

@@ -153,6 +153,8 @@ pub struct Launch {
     pub log: Option<LogLimits>,
     /// Where else it is kept: a file that others rotate.
     pub log_file: Option<LogFile>,
+    /// What is noted with each record, where the format has room for it.
+    pub log_notes: Vec<(String, String)>,
     /// Keep standard input open for an attached client; otherwise it is `/dev/null`.
     pub stdin: bool,
     /// The cgroup folder whose out-of-memory counter is read at the end: v2 `memory.events` or v1 `memory.oom_control`.
@@ -278,6 +280,8 @@ pub enum LogFormat {
     Text,
     /// A JSON object each, as Docker's `json-file` has it, for what collects such files.
     Json,
+    /// No files: records of systemd's journal.
+    Journal,
 }
 
 impl Default for LogLimits {

@@ -48,6 +48,7 @@ pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, r
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;
+pub use names::{Entry, rename};
 pub use netlink::NetlinkError;
 pub use network::{
     Macvlan, Network, Policy, V6, choose_default, default_network, free_subnet, interface_name, private_v6, route_within,

@@ -89,6 +89,30 @@ pub(crate) fn forget_all(network: &Network, id: &str) {
     }
 }
 
+/// An entry of a name, and the folder that goes with the last one.
+pub type Entry = (PathBuf, PathBuf);
+
+/// Lets `to` mean `addresses` of container `id` from now on, and `from` no more. Answers what was made, and what is gone.
+///
+/// # Errors
+/// It cannot be made. Then nothing has changed.
+pub fn rename(
+    network: &Network,
+    id: &str,
+    from: Option<&str>,
+    to: &str,
+    addresses: &[IpAddr],
+) -> Result<(Option<Entry>, Option<Entry>)> {
+    let made = claim(network, id, to, addresses)?.map(Name::keep);
+    let gone = from.map(|from| {
+        let folder = network.state.join(FOLDER).join(folded(from));
+        let path = folder.join(id);
+        forget(&path);
+        (path, folder)
+    });
+    Ok((made, gone))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +136,20 @@ mod tests {
         for bad in ["", ".", "a/b", "../x", &"a".repeat(254)] {
             assert!(claim(&network, "a", bad, &to(2)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_container_goes_by_another_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let network = Network::new("b", "10.0.0.0/24".parse().unwrap(), folder.path());
+        let to = [IpAddr::from([10, 0, 0, 2])];
+        claim(&network, "a", "old", &to).unwrap().unwrap().keep();
+        let (made, gone) = rename(&network, "a", Some("old"), "new", &to).unwrap();
+        assert!(made.unwrap().0.is_symlink() && !gone.unwrap().1.exists());
+        // it has the name already, and keeps the other one
+        let (made, gone) = rename(&network, "a", None, "NEW", &to).unwrap();
+        assert!(made.is_none() && gone.is_none() && folder.path().join("names/new/a").is_symlink());
+        assert!(rename(&network, "a", Some("new"), "a/b", &to).is_err() && folder.path().join("names/new/a").is_symlink());
     }
 
     #[test]

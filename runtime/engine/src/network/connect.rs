@@ -151,7 +151,7 @@ impl Engine {
     }
 
     /// Tells the container's monitor. One that is gone undoes nothing: recovery finds what there is.
-    fn tell(
+    pub(super) fn tell(
         &self,
         (record, state): (&Record, &NetworkState),
         held: &[Held],

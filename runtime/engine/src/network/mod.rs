@@ -13,6 +13,7 @@ mod connect;
 mod make;
 mod options;
 mod record;
+mod rename;
 mod state;
 mod store;
 

@@ -15,6 +15,10 @@ pub enum Sharing {
     Own,
     /// It is the host's.
     Host,
+    /// It is the container's own, and no other may join it.
+    Private,
+    /// It is the container's own, and none of what belongs to it is mounted.
+    Nothing,
     /// It is that of another container, which must run.
     Container(String),
     /// It is that of the pod that the container is in, by its id; in a request any text will do.
@@ -68,6 +72,8 @@ pub struct Tuning {
     pub annotations: BTreeMap<String, String>,
     /// Devices of the host.
     pub devices: Vec<Device>,
+    /// Devices by the names that the host's descriptions give them, such as `vendor.com/class=name`.
+    pub cdi: Vec<String>,
     /// Devices that it may use whether they are there or not.
     pub device_rules: Vec<DeviceRule>,
     /// The cgroup above its own, instead of the usual one.
@@ -135,6 +141,14 @@ pub struct LogConfig {
     /// It is kept in this file and not in the container's folder, in the format of the Kubernetes CRI, and others rotate it: an absolute path,
     /// whose folder is made if it is missing. See [`crate::Engine::reopen_log`].
     pub path: Option<PathBuf>,
+    /// It goes to systemd's journal.
+    pub journal: bool,
+    /// What else is noted with each record: a template of names for `tag`, and keys of labels and of variables.
+    pub tag: Option<String>,
+    /// See `tag`.
+    pub labels: Vec<String>,
+    /// See `tag`.
+    pub env: Vec<String>,
     /// Bytes of a file; 10 MB without it.
     pub max_size: Option<u64>,
     /// Files; 3 without it.

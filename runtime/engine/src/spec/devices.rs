@@ -24,6 +24,9 @@ pub(super) fn asked(record: &Record) -> Result<(Vec<LinuxDevice>, Vec<LinuxDevic
             rules.push(rule(node.typ(), Some(node.major()), Some(node.minor()), &device.access));
         }
     }
+    let (named, allowed) = super::cdi::nodes(&record.tuning.cdi)?;
+    nodes.extend(named);
+    rules.extend(allowed);
     for DeviceRule { kind, major, minor, access } in &record.tuning.device_rules {
         let kind = match kind {
             'b' => LinuxDeviceType::B,
@@ -35,7 +38,7 @@ pub(super) fn asked(record: &Record) -> Result<(Vec<LinuxDevice>, Vec<LinuxDevic
     Ok((nodes, rules))
 }
 
-fn rule(kind: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: &str) -> LinuxDeviceCgroup {
+pub(super) fn rule(kind: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: &str) -> LinuxDeviceCgroup {
     let mut rule = LinuxDeviceCgroup::default();
     rule.set_allow(true).set_typ(Some(kind)).set_major(major).set_minor(minor).set_access(Some(access.to_owned()));
     rule

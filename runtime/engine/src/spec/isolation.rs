@@ -38,6 +38,7 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     if let Some(path) = paths.into_iter().find(|path| !crate::pod::plain(Path::new(path))) {
         return invalid(&format!("hidden or read-only path {path:?}"), "it needs to be an absolute path without ..");
     }
+    super::cdi::check(&tuning.cdi)?;
     tuning.ulimits.iter().try_for_each(|limit| rlimit(limit).map(drop))
 }
 

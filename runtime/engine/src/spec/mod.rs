@@ -1,5 +1,6 @@
 //! A [`Record`] as an OCI configuration: everything that a container gets is decided here.
 
+mod cdi;
 mod devices;
 pub(crate) mod files;
 mod health;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
+pub(crate) use cdi::shown as with_devices;
 pub(crate) use health::health;
 pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};

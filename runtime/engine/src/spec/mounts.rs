@@ -57,7 +57,11 @@ pub(crate) fn shared(files: &Path) -> std::path::PathBuf {
 fn shared_memory(record: &Record, files: &Path, all: &mut Vec<Mount>) {
     let flags = ["rbind", "rprivate", "nosuid", "noexec", "nodev"];
     let places: &[(&str, std::path::PathBuf)] = match record.namespaces.ipc {
-        Sharing::Own => return,
+        Sharing::Own | Sharing::Private => return,
+        Sharing::Nothing => {
+            all.retain(|mount| mount.destination() != Path::new("/dev/shm"));
+            return;
+        }
         Sharing::Host => &[("/dev/shm", "/dev/shm".into()), ("/dev/mqueue", "/dev/mqueue".into())],
         Sharing::Container(_) | Sharing::Pod(_) => &[("/dev/shm", shared(files))],
     };

@@ -19,12 +19,14 @@
 //! | `time` | RFC 3339 times with nanoseconds |
 //! | `record` | bytes to records |
 //! | `writer` | records to files, rotation |
+//! | `journal` | records to systemd's journal instead |
 //! | `lines` | bytes to lines again |
 //! | `reader`, `tail` | the files oldest to newest, across rotations; the last lines |
 //!
 //! A reader that follows: [`Reader::open`], feed each [`Reader::read`] into [`Lines`]; at `None` wait for inotify on the
 //! [`folder`] (`IN_MODIFY | IN_CREATE | IN_MOVED_TO`) and read on.
 
+mod journal;
 mod lines;
 mod reader;
 mod record;

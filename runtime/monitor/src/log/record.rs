@@ -1,6 +1,7 @@
 //! Bytes to records.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use launch::Nanos;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,14 @@ pub(crate) fn push(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Stream, 
 }
 
 /// Appends one record in the form of Docker's `json-file`. What is no UTF-8 is replaced, as Docker does it: JSON cannot hold it.
-pub(crate) fn push_json(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Stream, text: &[u8], full: bool) {
+pub(crate) fn push_json(
+    to: &mut Vec<u8>,
+    time: &[u8; time::LENGTH],
+    stream: Stream,
+    text: &[u8],
+    full: bool,
+    attrs: &BTreeMap<String, String>,
+) {
     let mut line = String::from_utf8_lossy(text).into_owned();
     if full {
         line.push('\n');
@@ -57,6 +65,7 @@ pub(crate) fn push_json(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Str
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         },
+        attrs: Cow::Borrowed(attrs),
         time: std::str::from_utf8(time).unwrap_or_default(),
     };
     // Nothing in it can fail.
@@ -66,7 +75,7 @@ pub(crate) fn push_json(to: &mut Vec<u8>, time: &[u8; time::LENGTH], stream: Str
 
 /// The parts of such a record without its newline.
 pub(crate) fn parse_json(record: &[u8]) -> Option<(Nanos, Stream, bool, String)> {
-    let Json { log, stream, time } = serde_json::from_slice(record).ok()?;
+    let Json { log, stream, time, .. } = serde_json::from_slice(record).ok()?;
     let stream = match stream {
         "stdout" => Stream::Stdout,
         "stderr" => Stream::Stderr,
@@ -83,7 +92,13 @@ struct Json<'a> {
     #[serde(borrow)]
     log: Cow<'a, str>,
     stream: &'a str,
+    #[serde(default, skip_serializing_if = "none")]
+    attrs: Cow<'a, BTreeMap<String, String>>,
     time: &'a str,
+}
+
+fn none(attrs: &Cow<'_, BTreeMap<String, String>>) -> bool {
+    attrs.is_empty()
 }
 
 /// The first byte of such a record, and of no other.
@@ -141,7 +156,7 @@ mod tests {
     #[test]
     fn a_record_has_the_form_of_docker() {
         let mut record = Vec::new();
-        push_json(&mut record, &time::bytes(1_772_352_930_123_456_789), Stream::Stdout, b"a \"b\"\t\xff", true);
+        push_json(&mut record, &time::bytes(1_772_352_930_123_456_789), Stream::Stdout, b"a \"b\"\t\xff", true, &BTreeMap::new());
         let expected =
             "{\"log\":\"a \\\"b\\\"\\t\u{fffd}\\n\",\"stream\":\"stdout\",\"time\":\"2026-03-01T08:15:30.123456789Z\"}\n";
         assert_eq!(std::str::from_utf8(&record), Ok(expected));

@@ -1,5 +1,6 @@
 //! Records to files, and rotation.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, ftruncate, mkdirat, openat, 
 use rustix::io::Errno;
 use sys::{Call, Result};
 
+use super::journal::Journal;
 use super::{CURRENT, FOLDER, name, record, time};
 use crate::{LogFormat, LogLimits, Stream};
 
@@ -22,6 +24,8 @@ pub struct Writer {
     file: Option<OwnedFd>,
     /// Bytes of whole records in `file`.
     size: u64,
+    /// What is noted with each record, where the format has room for it.
+    notes: BTreeMap<String, String>,
 }
 
 /// Where the files are.
@@ -31,6 +35,8 @@ enum Place {
     Folder { folder: OwnedFd, limits: LogLimits },
     /// One file, which others rotate.
     File,
+    /// No file.
+    Journal(Journal),
 }
 
 impl Writer {
@@ -50,7 +56,20 @@ impl Writer {
     /// Those of fstat(2).
     pub fn file(file: OwnedFd) -> Result<Self> {
         let size = fstat(&file).call(|| "fstat(log)")?.st_size as u64;
-        Ok(Writer { place: Place::File, file: Some(file), size })
+        Ok(Writer { place: Place::File, file: Some(file), size, notes: BTreeMap::new() })
+    }
+
+    /// The log in systemd's journal, with these fields in each record. Nothing is opened until there is something to be written.
+    pub fn journal(fields: &[(String, String)]) -> Self {
+        let journal = Journal::new(Path::new(super::journal::SOCKET), fields);
+        Writer { place: Place::Journal(journal), file: None, size: 0, notes: BTreeMap::new() }
+    }
+
+    /// Notes this with each record, as Docker's `json-file` does.
+    #[must_use]
+    pub fn noting(mut self, notes: &[(String, String)]) -> Self {
+        self.notes = notes.iter().cloned().collect();
+        self
     }
 
     /// The log in the folder `container`. Its own folder is made if missing.
@@ -63,7 +82,7 @@ impl Writer {
             Err(errno) => return Err(errno).call(|| format!("mkdirat({FOLDER:?})")),
         }
         let folder = super::folder(container)?;
-        Ok(Writer { place: Place::Folder { folder, limits }, file: None, size: 0 })
+        Ok(Writer { place: Place::Folder { folder, limits }, file: None, size: 0, notes: BTreeMap::new() })
     }
 
     /// Writes down what `stream` said at `time`, in one write unless it is much or the file is full.
@@ -72,6 +91,9 @@ impl Writer {
     /// Those of write(2), foremost `ENOSPC`. What could not be written is lost; the file never ends within a record, and the next
     /// call tries anew.
     pub fn write(&mut self, time: Nanos, stream: Stream, bytes: &[u8]) -> Result<()> {
+        if let Place::Journal(journal) = &mut self.place {
+            return record::split(bytes).try_for_each(|(text, full)| journal.send(stream, text, full));
+        }
         let time = time::bytes(time);
         let mut batch = Vec::with_capacity(bytes.len().min(BATCH) + 2 * (record::HEAD + 1));
         for (text, full) in record::split(bytes) {
@@ -85,8 +107,8 @@ impl Writer {
                 self.flush(&mut batch)?;
             }
             match limits.map(|limits| limits.format) {
-                Some(LogFormat::Json) => record::push_json(&mut batch, &time, stream, text, full),
-                Some(LogFormat::Text) => record::push(&mut batch, &time, stream, text, full),
+                Some(LogFormat::Json) => record::push_json(&mut batch, &time, stream, text, full, &self.notes),
+                Some(LogFormat::Text | LogFormat::Journal) => record::push(&mut batch, &time, stream, text, full),
                 // As containerd and CRI-O have it: of a terminal's line ends nothing is left.
                 None => record::push(&mut batch, &time, stream, text.strip_suffix(b"\r").filter(|_| full).unwrap_or(text), full),
             }
@@ -97,7 +119,7 @@ impl Writer {
     fn limits(&self) -> Option<LogLimits> {
         match &self.place {
             Place::Folder { limits, .. } => Some(*limits),
-            Place::File => None,
+            Place::File | Place::Journal(_) => None,
         }
     }
 

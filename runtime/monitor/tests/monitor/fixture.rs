@@ -72,6 +72,7 @@ impl Fixture {
             netfilter: None,
             log: Some(LogLimits::default()),
             log_file: None,
+            log_notes: Vec::new(),
             stdin: false,
             memory: None,
             kill: None,

@@ -30,7 +30,7 @@ fn is_access(text: &str) -> bool {
 }
 
 /// `/HOST[:/CONTAINER][:ACCESS]`.
-pub(crate) fn device(text: &str) -> Result<Device, String> {
+pub(super) fn device(text: &str) -> Result<Device, String> {
     let wrong = || format!("{text:?} is no device: the form is /HOST[:/CONTAINER][:rwm], such as /dev/fuse");
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, access) = match parts[..] {
@@ -67,10 +67,22 @@ pub(crate) fn device_rule(text: &str) -> Result<DeviceRule, String> {
     })
 }
 
-/// What `--ipc` and `--pid` take.
+/// What `--ipc` takes. As with Podman, others may join what says nothing.
+pub(crate) fn ipc(text: &str) -> Result<Sharing, String> {
+    match text {
+        "private" => Ok(Sharing::Private),
+        "none" => Ok(Sharing::Nothing),
+        "shareable" => Ok(Sharing::Own),
+        _ => {
+            sharing(text).map_err(|_| format!("no namespace {text:?}: there are none, private, shareable, host and container:NAME"))
+        }
+    }
+}
+
+/// What `--pid` takes.
 pub(crate) fn sharing(text: &str) -> Result<Sharing, String> {
     match (text, text.strip_prefix("container:")) {
-        ("" | "private" | "shareable", _) => Ok(Sharing::Own),
+        ("" | "private", _) => Ok(Sharing::Own),
         ("host", _) => Ok(Sharing::Host),
         (_, Some(name)) if !name.is_empty() => Ok(Sharing::Container(name.to_owned())),
         _ => Err(format!("no namespace {text:?}: there are private, host and container:NAME")),
@@ -126,6 +138,13 @@ mod tests {
     fn namespaces() {
         assert_eq!(sharing("container:a"), Ok(Sharing::Container("a".into())));
         assert_eq!((sharing("host"), sharing("")), (Ok(Sharing::Host), Ok(Sharing::Own)));
-        assert!(sharing("container:").is_err() && sharing("x").is_err() && own_or_host("container:a").is_err());
+        assert_eq!((ipc("private"), ipc("none"), ipc("shareable")), (Ok(Sharing::Private), Ok(Sharing::Nothing), Ok(Sharing::Own)));
+        assert!(
+            ipc("x").is_err()
+                && sharing("shareable").is_err()
+                && sharing("container:").is_err()
+                && sharing("x").is_err()
+                && own_or_host("container:a").is_err()
+        );
     }
 }

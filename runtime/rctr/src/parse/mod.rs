@@ -1,5 +1,6 @@
 //! Words of the command line as values. Each parser's error says what form is accepted.
 
+mod device;
 mod env;
 mod isolation;
 mod life;
@@ -11,8 +12,9 @@ mod prune;
 mod secret;
 mod size;
 
+pub(crate) use device::{Wanted, device, gpus};
 pub(crate) use env::{environment, label};
-pub(crate) use isolation::{device, device_rule, own_or_host, sharing, sysctl, ulimit};
+pub(crate) use isolation::{device_rule, ipc, own_or_host, sharing, sysctl, ulimit};
 pub(crate) use life::{duration, policy};
 pub(crate) use moment::moment;
 pub(crate) use mount::{mount, tmpfs, volume, volumes_from};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::exit;
 use crate::output::table::Table;
-use crate::output::template;
+use crate::output::{amount, template};
 
 /// List containers
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Only the last that was made
     #[arg(short, long)]
     latest: bool,
+    /// Also print how much each has written
+    #[arg(short, long)]
+    size: bool,
     /// Print whole ids and commands
     #[arg(long)]
     no_trunc: bool,
@@ -51,7 +54,16 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let fitting = everything.iter().filter(|container| ended || container.is_running());
     let filters = filter::all(&args.filter, &everything)?;
     let fitting = fitting.filter(|container| filters(container)).take(last.unwrap_or(usize::MAX));
-    let rows: Vec<Value> = fitting.map(|container| row(container, args.no_trunc)).collect();
+    // To look for it takes time: only for who wants to know.
+    let sizes = args.size || args.format.as_ref().is_some_and(|format| format.contains(".Size"));
+    let row = |container: &engine::Container| {
+        let mut row = row(container, args.no_trunc);
+        if sizes {
+            row["Size"] = size(&engine, container).into();
+        }
+        row
+    };
+    let rows: Vec<Value> = fitting.map(row).collect();
     if args.quiet {
         rows.iter().for_each(|row| println!("{}", template::plain(&row["ID"])));
         return Ok(0);
@@ -60,11 +72,24 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         print!("{}", template::rows(format, &rows)?);
         return Ok(0);
     }
-    let mut table = Table::new(&["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
+    let mut titles = vec!["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
+    let mut keys = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
+    if args.size {
+        titles.push("SIZE");
+        keys.push("Size");
+    }
+    let mut table = Table::new(&titles);
     for row in &rows {
-        table
-            .row(["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"].map(|key| template::plain(&row[key])).into());
+        table.row(keys.iter().map(|key| template::plain(&row[*key])).collect());
     }
     print!("{}", table.render());
     Ok(0)
+}
+
+/// What a container has written, and with that what its image has, as Docker puts it.
+fn size(engine: &engine::Engine, container: &engine::Container) -> String {
+    let record = &container.record;
+    let written = engine.written_size(record);
+    let image: u64 = record.image.layers.iter().filter_map(|layer| engine.images().unpacked_size(layer).ok()).sum();
+    format!("{} (virtual {})", amount::size(written), amount::size(image.saturating_add(written)))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use engine::{CreateRequest, Device, DeviceRule, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
+use engine::{CreateRequest, DeviceRule, LogConfig, Namespaces, Sharing, Tuning, Ulimit};
 
 use crate::parse;
 
@@ -34,14 +34,17 @@ pub(crate) struct Args {
     /// Read labels from a file, one per line
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
-    /// Give it a device of the host: /HOST[:/CONTAINER][:rwm]
+    /// Give it a device of the host: /HOST[:/CONTAINER][:rwm], or one that a file in /etc/cdi or /var/run/cdi describes: VENDOR/CLASS=NAME
     #[arg(long, value_name = "DEVICE", value_parser = parse::device)]
-    device: Vec<Device>,
+    device: Vec<parse::Wanted>,
+    /// Give it GPUs of NVIDIA, as such files describe them: all, a number, or device=NAME[,NAME...]
+    #[arg(long, value_name = "GPUS", value_parser = parse::gpus)]
+    gpus: Vec<Vec<String>>,
     /// Let it use devices that may come: a|b|c MAJOR:MINOR rwm
     #[arg(long, value_name = "RULE", value_parser = parse::device_rule)]
     device_cgroup_rule: Vec<DeviceRule>,
-    /// Namespace of shared memory: private, host or container:NAME
-    #[arg(long, value_name = "NAMESPACE", default_value = "", hide_default_value = true, value_parser = parse::sharing)]
+    /// Namespace of shared memory: none, private, shareable, host or container:NAME
+    #[arg(long, value_name = "NAMESPACE", default_value = "", hide_default_value = true, value_parser = parse::ipc)]
     ipc: Sharing,
     /// Namespace of processes: private, host or container:NAME
     #[arg(long, value_name = "NAMESPACE", default_value = "", hide_default_value = true, value_parser = parse::sharing)]
@@ -55,10 +58,10 @@ pub(crate) struct Args {
     /// The cgroup above its own, such as /services
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
-    /// How its output is kept: local, json-file or none
-    #[arg(long, value_name = "DRIVER", default_value = "local", value_parser = ["local", "json-file", "none"])]
+    /// How its output is kept: local, json-file, journald or none
+    #[arg(long, value_name = "DRIVER", default_value = "local", value_parser = ["local", "json-file", "journald", "none"])]
     log_driver: String,
-    /// Option of that: max-size=BYTES or max-file=NUMBER
+    /// Option of that: max-size=BYTES and max-file=NUMBER of files; tag=TEMPLATE, labels=KEY,... and env=KEY,... of json-file and journald
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<String>,
 }
@@ -79,6 +82,14 @@ impl Args {
             }
         }
         request.namespaces = Namespaces { ipc: self.ipc, pid: self.pid, uts: self.uts, cgroup: self.cgroupns, users: None };
+        let (mut devices, mut cdi) = (Vec::new(), Vec::new());
+        for device in self.device {
+            match device {
+                parse::Wanted::Node(node) => devices.push(node),
+                parse::Wanted::Named(name) => cdi.push(name),
+            }
+        }
+        cdi.extend(self.gpus.into_iter().flatten());
         request.tuning = Tuning {
             init: self.init,
             domainname: self.domainname,
@@ -87,7 +98,8 @@ impl Args {
             groups: self.group_add,
             oom_score_adj: self.oom_score_adj,
             annotations: self.annotation.into_iter().collect(),
-            devices: self.device,
+            devices,
+            cdi,
             device_rules: self.device_cgroup_rule,
             cgroup_parent: self.cgroup_parent,
             log: log(&self.log_driver, &self.log_opt)?,
@@ -98,16 +110,25 @@ impl Args {
 }
 
 fn log(driver: &str, options: &[String]) -> Result<LogConfig> {
-    let mut log = LogConfig { none: driver == "none", json: driver == "json-file", ..LogConfig::default() };
+    let (json, journal) = (driver == "json-file", driver == "journald");
+    let list = |keys: &str| keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    let mut log = LogConfig { none: driver == "none", json, journal, ..LogConfig::default() };
     for option in options {
         match option.split_once('=') {
-            Some(("max-size", size)) => {
+            Some(("tag", template)) if json || journal => log.tag = Some(template.to_owned()),
+            Some(("labels", keys)) if json || journal => log.labels = list(keys),
+            Some(("env", keys)) if json || journal => log.env = list(keys),
+            Some(("max-size", size)) if !journal => {
                 log.max_size = Some(parse::bytes(size).map_err(anyhow::Error::msg).context("--log-opt max-size")? as u64)
             }
-            Some(("max-file", count)) => {
+            Some(("max-file", count)) if !journal => {
                 let files = count.parse().ok().filter(|files| *files > 0);
                 log.max_files = Some(files.with_context(|| format!("--log-opt max-file={count}: give a number above 0"))?);
             }
+            _ if journal => bail!("--log-opt {option:?}: with journald there are tag=TEMPLATE, labels=KEY,... and env=KEY,..."),
+            _ if json => bail!(
+                "--log-opt {option:?}: there are max-size=BYTES, max-file=NUMBER, tag=TEMPLATE, labels=KEY,... and env=KEY,..."
+            ),
             _ => bail!("--log-opt {option:?}: there are max-size=BYTES and max-file=NUMBER"),
         }
     }
@@ -129,6 +150,8 @@ mod tests {
         for wrong in ["max-size=x", "max-file=0", "labels=a", "x"] {
             assert!(log("local", &options(&[wrong])).is_err(), "{wrong}");
         }
+        assert!(log("json-file", &options(&["labels=a,b", "env=C"])).is_ok_and(|log| log.labels == ["a", "b"] && log.env == ["C"]));
+        assert!(log("journald", &options(&["tag={{.Name}}"])).is_ok() && log("journald", &options(&["max-size=1m"])).is_err());
         assert!(log("none", &options(&["max-file=1"])).is_err() && log("none", &[]).unwrap().none);
     }
 }

@@ -1,5 +1,7 @@
 //! What the container may use.
 
+use std::path::Path;
+
 use engine::{CreateRequest, DiskLimit, DiskLimitKind, Resources};
 
 use crate::parse;
@@ -92,6 +94,18 @@ impl Args {
     pub(super) fn apply(self, request: &mut CreateRequest) {
         let disks =
             [self.blkio_weight_device, self.device_read_bps, self.device_write_bps, self.device_read_iops, self.device_write_iops];
-        request.resources = Resources { oom_kill_disable: self.oom_kill_disable, disks: disks.concat(), ..self.limits.resources() };
+        let mut limits = self.limits.resources();
+        // As Docker has it: as much swap as memory.
+        if let (Some(memory @ 1..), None) = (limits.memory, limits.memory_swap) {
+            limits.memory_swap = swap_is_counted().then(|| memory.saturating_mul(2));
+        }
+        request.resources = Resources { oom_kill_disable: self.oom_kill_disable, disks: disks.concat(), ..limits };
     }
+}
+
+/// The kernel counts swap by container: v1 only with `swapaccount`, v2 wherever there is swap at all (proc_swaps(5)).
+fn swap_is_counted() -> bool {
+    const V1: &str = "/sys/fs/cgroup/memory";
+    let file = if Path::new(V1).exists() { "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes" } else { "/proc/swaps" };
+    Path::new(file).exists()
 }

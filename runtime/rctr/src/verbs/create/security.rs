@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Make its root file system read-only
     #[arg(long)]
     read_only: bool,
+    /// With that, folders in memory on /run, /tmp and /var/tmp
+    #[arg(long, requires = "read_only", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    read_only_tmpfs: Option<bool>,
 }
 
 impl Args {
@@ -42,6 +45,15 @@ impl Args {
         }
         request.security = security;
         request.secrets = self.secret;
+        if self.read_only_tmpfs == Some(true) {
+            for path in ["/run", "/tmp", "/var/tmp"] {
+                let mount = parse::tmpfs(&format!("{path}:mode=1777")).map_err(anyhow::Error::msg)?;
+                // What the user mounts there stays.
+                if !request.mounts.iter().any(|own| own.target == mount.target) {
+                    request.mounts.push(mount);
+                }
+            }
+        }
         Ok(())
     }
 }

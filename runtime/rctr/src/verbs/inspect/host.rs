@@ -8,6 +8,8 @@ pub(super) fn isolation(record: &Record) -> Value {
     let (namespaces, tuning) = (&record.namespaces, &record.tuning);
     let mode = |sharing: &Sharing, own: &str| match sharing {
         Sharing::Own => own.to_owned(),
+        Sharing::Private => "private".to_owned(),
+        Sharing::Nothing => "none".to_owned(),
         Sharing::Host => "host".to_owned(),
         Sharing::Container(id) => format!("container:{id}"),
         Sharing::Pod(id) => format!("pod:{id}"),
@@ -21,7 +23,7 @@ pub(super) fn isolation(record: &Record) -> Value {
     });
     let ulimits = tuning.ulimits.iter().map(|limit| json!({ "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard }));
     json!({
-        "IpcMode": mode(&namespaces.ipc, "private"),
+        "IpcMode": mode(&namespaces.ipc, "shareable"),
         "PidMode": mode(&namespaces.pid, ""),
         "UTSMode": mode(&namespaces.uts, ""),
         "CgroupnsMode": mode(&namespaces.cgroup, "private"),
@@ -33,9 +35,18 @@ pub(super) fn isolation(record: &Record) -> Value {
         "Annotations": tuning.annotations,
         "Sysctls": tuning.sysctls,
         "Ulimits": ulimits.collect::<Vec<_>>(),
+        "DeviceRequests": requests(&tuning.cdi),
         "Devices": devices.collect::<Vec<_>>(),
         "DeviceCgroupRules": rules.collect::<Vec<_>>(),
     })
+}
+
+/// Devices by name, as Docker shows them.
+fn requests(names: &[String]) -> Value {
+    match names.is_empty() {
+        true => Value::Null,
+        false => json!([{ "Driver": "cdi", "Count": 0, "DeviceIDs": names, "Capabilities": null, "Options": null }]),
+    }
 }
 
 /// `--security-opt` as it was given.
@@ -89,10 +100,21 @@ pub(super) fn resources(resources: &Resources) -> Value {
 pub(super) fn log(log: &LogConfig) -> Value {
     let config = match log.none {
         true => json!({ "Type": "none", "Config": {} }),
+        false if log.journal => json!({ "Type": "journald", "Config": notes(log) }),
         false => {
             let size = log.max_size.map_or_else(|| "10m".to_owned(), |size| size.to_string());
-            json!({ "Type": if log.json { "json-file" } else { "local" }, "Config": { "max-size": size, "max-file": log.max_files.unwrap_or(3).to_string() } })
+            let mut config = notes(log);
+            config.insert("max-size".to_owned(), json!(size));
+            config.insert("max-file".to_owned(), json!(log.max_files.unwrap_or(3).to_string()));
+            json!({ "Type": if log.json { "json-file" } else { "local" }, "Config": config })
         }
     };
     json!({ "LogConfig": config })
+}
+
+/// What is noted with each record, as it was asked for.
+fn notes(log: &LogConfig) -> serde_json::Map<String, Value> {
+    let lists = [("labels", &log.labels), ("env", &log.env)];
+    let lists = lists.into_iter().filter(|(_, keys)| !keys.is_empty()).map(|(name, keys)| (name.to_owned(), json!(keys.join(","))));
+    log.tag.iter().map(|tag| ("tag".to_owned(), json!(tag))).chain(lists).collect()
 }

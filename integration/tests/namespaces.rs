@@ -1,0 +1,141 @@
+//! What containers share of memory, how much they may swap, and devices that have names.
+
+use std::fs;
+use std::path::PathBuf;
+
+use integration::env::Env;
+
+integration::tests![shared_memory, swap_is_as_much_as_memory, devices_by_name, devices_that_cannot_be, a_read_only_root_with_room];
+
+fn shared_memory() {
+    let t = Env::new();
+    let sleeper = |name: &str, mode: &[&str]| {
+        let begin = ["--name", name, "--network", "none"];
+        t.start(begin.iter().chain(mode).chain(&["busybox", "sleep", "1000"]))
+    };
+    sleeper("open", &["--ipc", "shareable"]);
+    sleeper("shut", &["--ipc", "private"]);
+    sleeper("bare", &["--ipc", "none"]);
+    t.rctr(["exec", "open", "sh", "-c", "echo x > /dev/shm/f"]).ok();
+    let join = |name: &str| {
+        t.rctr(["run", "--rm", "--network", "none", "--ipc", &format!("container:{name}"), "busybox", "ls", "/dev/shm"])
+    };
+    join("open").ok().says("f\n");
+    join("shut").fails(125, &["shut", "private", "shareable"]);
+    join("bare").fails(125, &["bare", "private"]);
+    t.rctr(["exec", "bare", "sh", "-c", "grep -c /dev/shm /proc/mounts"]).code(1).says("0\n");
+    for (name, mode) in [("open", "shareable"), ("shut", "private"), ("bare", "none")] {
+        assert_eq!(t.inspect(name, "{{.HostConfig.IpcMode}}"), mode);
+    }
+    t.rctr(["run", "--rm", "--ipc", "other", "busybox", "true"]).code(125).complains(&["--ipc", "other"]);
+    t.rctr(["rm", "-f", "open", "shut", "bare"]).ok();
+    t.nothing_left();
+}
+
+fn swap_is_as_much_as_memory() {
+    let t = Env::new();
+    let swap = |flags: &[&str]| {
+        let begin = ["create", "--name", "s", "--network", "none"];
+        t.rctr(begin.iter().chain(flags).chain(&["busybox", "true"])).ok();
+        let shown = t.inspect("s", "{{.HostConfig.MemorySwap}}");
+        t.rctr(["start", "-a", "s"]).ok();
+        t.rctr(["rm", "s"]).ok();
+        shown
+    };
+    let v1 = fs::exists("/sys/fs/cgroup/memory").unwrap_or_default();
+    if v1 && !fs::exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").unwrap_or_default() {
+        integration::skip!("this kernel does not count swap");
+    }
+    assert_eq!(swap(&["-m", "32m"]), (64 << 20).to_string());
+    assert_eq!(swap(&["-m", "32m", "--memory-swap", "-1"]), "-1");
+    assert_eq!(swap(&["-m", "32m", "--memory-swap", "32m"]), (32 << 20).to_string());
+    assert_eq!(swap(&[]), "0");
+    t.nothing_left();
+}
+
+/// A description of devices, which goes with it.
+struct Description(PathBuf);
+
+impl Description {
+    fn new(t: &Env, name: &str, text: &str) -> Self {
+        let folder = PathBuf::from("/var/run/cdi");
+        fs::create_dir_all(&folder).expect("/var/run/cdi");
+        let path = folder.join(format!("{}-{name}", t.bridge()));
+        fs::write(&path, text).expect("a description");
+        Self(path)
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+        // Not if it is not empty.
+        let _ = fs::remove_dir("/var/run/cdi");
+    }
+}
+
+fn devices_by_name() {
+    let t = Env::new();
+    fs::create_dir_all(t.path("lib")).expect("a folder");
+    fs::write(t.path("lib/driver"), "the driver").expect("a file");
+    let kind = format!("rctr.test/{}", t.bridge());
+    let text = serde_json::json!({
+        "cdiVersion": "0.6.0", "kind": kind, "containerEdits": { "env": ["CLASS=all"] },
+        "devices": [{ "name": "zero", "containerEdits": {
+            "env": ["ONE=zero", "OWN=no"],
+            "deviceNodes": [{ "path": "/dev/fast", "hostPath": "/dev/net/tun", "permissions": "r", "fileMode": 292 }],
+            "mounts": [{ "hostPath": t.path("lib"), "containerPath": "/opt/lib", "options": ["ro", "rbind", "nosuid", "nodev"] }],
+            "additionalGids": [4242],
+        }}],
+    });
+    let described = Description::new(&t, "a.json", &text.to_string());
+    let device = format!("{kind}=zero");
+    let line = "echo $CLASS $ONE $OWN; cat /opt/lib/driver; touch /opt/lib/x 2>/dev/null || echo; (: < /dev/fast) && echo opened; \
+        (: > /dev/fast) 2>/dev/null || echo refused; stat -c %a /dev/fast; id -G";
+    let run = t.rctr(["run", "--rm", "--network", "none", "--device", &device, "-e", "OWN=yes", "busybox", "sh", "-c", line]);
+    let said: Vec<_> = run.ok().lines().into_iter().map(str::to_owned).collect();
+    assert_eq!(said[..4], ["all zero yes", "the driver", "opened", "refused"], "{run}");
+    assert!(said[4] == "444" && said[5].ends_with("4242"), "{run}");
+    // it is what it is when the container starts
+    t.rctr(["create", "--name", "d", "--network", "none", "--device", &device, "busybox", "true"]).ok();
+    assert_eq!(t.inspect("d", "{{(index .HostConfig.DeviceRequests 0).DeviceIDs}}"), format!("[{device}]"));
+    drop(described);
+    t.rctr(["start", "d"]).fails(125, &[&device, "/etc/cdi"]);
+    t.rctr(["rm", "d"]).ok();
+    t.nothing_left();
+}
+
+fn devices_that_cannot_be() {
+    let t = Env::new();
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    let kind = format!("rctr.test/{}", t.bridge());
+    let with = |edits: serde_json::Value| {
+        let devices = serde_json::json!([{ "name": "a", "containerEdits": edits }]);
+        let text = serde_json::json!({ "cdiVersion": "0.6.0", "kind": kind, "devices": devices });
+        let _described = Description::new(&t, "b.json", &text.to_string());
+        t.rctr(["create", "--device", &format!("{kind}=a"), "busybox", "true"])
+    };
+    let hook =
+        serde_json::json!({ "hooks": [{ "hookName": "createContainer", "path": "/usr/bin/touch", "args": ["touch", "/x"] }] });
+    with(hook).fails(125, &[&kind, "/usr/bin/touch", "not run"]);
+    with(serde_json::json!({ "deviceNodes": [{ "path": "/dev/none-such" }] })).ok();
+    t.rctr(["start", t.rctr(["ps", "-aq"]).text()]).fails(125, &[&kind, "/var/run/cdi"]);
+    t.remove_all();
+    t.rctr(["create", "--gpus", "all", "busybox", "true"]).fails(125, &["nvidia.com/gpu=all", "/etc/cdi"]);
+    t.rctr(["create", "--gpus", "some", "busybox", "true"]).code(125).complains(&["--gpus", "device="]);
+    t.rctr(["create", "--device", "v.com/a", "busybox", "true"]).code(125).complains(&["--device"]);
+    t.nothing_left();
+}
+
+fn a_read_only_root_with_room() {
+    let t = Env::new();
+    let run = |flags: &[&str]| {
+        let line = "for f in /run /tmp /var/tmp /; do touch $f/x 2>/dev/null && echo $f; done; true";
+        let begin = ["run", "--rm", "--network", "none"];
+        t.rctr(begin.iter().chain(flags).chain(&["busybox", "sh", "-c", line]))
+    };
+    run(&["--read-only", "--read-only-tmpfs"]).ok().says("/run\n/tmp\n/var/tmp\n");
+    run(&["--read-only", "--read-only-tmpfs=false"]).ok().says("");
+    run(&["--read-only-tmpfs"]).code(125).complains(&["--read-only"]);
+    t.nothing_left();
+}
