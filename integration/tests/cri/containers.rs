@@ -29,6 +29,7 @@ integration::tests![
     limits_can_change,
     want_of_memory_is_told,
     processes_of_another_are_seen,
+    processes_may_be_the_pods,
     settings_are_the_pods,
     a_filter_of_system_calls_may_be_in_a_file,
     everything_may_be_allowed,
@@ -464,6 +465,33 @@ fn processes_of_another_are_seen() {
     start(&n, &second);
     assert!(says(&n, &second, "ps").contains("sleep 5432"));
     remove_pod(&n, &pod);
+}
+
+fn processes_may_be_the_pods() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let pod_config = pod_config(&n, "shared");
+    let pod = run(&n, &pod_config);
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        // Nothing said is this, too.
+        let mut config = config(name, &format!("exec sleep 543{}", ids.len()));
+        security(&mut config).namespace_options = None;
+        let id = create(&n, &pod, &config, &pod_config);
+        start(&n, &id);
+        ids.push(id);
+    }
+    for id in &ids {
+        let seen = says(&n, id, "ps");
+        assert!(seen.contains("sleep 5430") && seen.contains("sleep 5431"), "{seen}");
+    }
+    // Whatever holds them together is none of the client's containers.
+    let mut listed = list(&n, ContainerFilter { pod_sandbox_id: pod.clone(), ..Default::default() });
+    listed.sort();
+    ids.sort();
+    assert_eq!(listed, ids);
+    remove_pod(&n, &pod);
+    n.env.nothing_left_soon();
 }
 
 fn settings_are_the_pods() {

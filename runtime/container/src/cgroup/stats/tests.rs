@@ -39,6 +39,9 @@ fn v2() {
         ("misc.current", "sev 3\n"),
         ("misc.events", "sev.max 1\n"),
     ]);
+    // Not among what runc prints.
+    let folders = BTreeMap::from([(String::new(), dir.path().to_owned())]);
+    assert_eq!(stats(&folders).memory.oom_kills, 1);
     let stats = of(&[("", &dir)]);
     assert_eq!(stats["cpu"]["usage"], json!({"total": 7000, "kernel": 3000, "user": 4000}));
     assert_eq!(stats["cpu"]["throttling"], json!({"periods": 2, "throttledPeriods": 1, "throttledTime": 9000}));
