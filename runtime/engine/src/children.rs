@@ -28,6 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "it is waited for by what is tested")]
     fn a_child_that_has_ended_is_waited_for() {
         let children = Children::default();
         let child = std::process::Command::new("true").spawn().unwrap();

@@ -29,11 +29,11 @@ pub(super) fn path(given: &str) -> Result<String, Error> {
         return match parts().next_back() {
             _ if parts().any(|part| matches!(part, "." | "..")) => invalid("it is no path below the root"),
             None => invalid("it is the root, which is nobody's"),
-            Some(last) if last.ends_with(".slice") && parts().count() == 1 => expanded(last).map_or_else(|why| invalid(why), Ok),
+            Some(last) if last.ends_with(".slice") && parts().count() == 1 => expanded(last).map_or_else(invalid, Ok),
             Some(_) => Ok(parts().fold(String::new(), |path, part| path + "/" + part)),
         };
     }
-    expanded(given).map_or_else(|why| invalid(why), Ok)
+    expanded(given).map_or_else(invalid, Ok)
 }
 
 fn expanded(slice: &str) -> Result<String, &'static str> {

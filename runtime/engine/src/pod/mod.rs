@@ -13,7 +13,7 @@
 //!        members/CID  a container of the pod, or one that was meant to be
 //! pods/.new-ID        being made: swept when its maker is gone
 //! pod-names/HEX       -> ../pods/ID: the identity that it has and no other
-//! RUN/pods/ID/        net ipc uts: namespaces, pinned · shm: what is /dev/shm in its containers
+//! RUN/pods/ID/        net ipc uts user: namespaces, pinned · shm: what is /dev/shm in its containers
 //!        network.json its addresses, or nothing on the host's network; written last, so a pod that has it is ready
 //! ```
 //!

@@ -30,10 +30,7 @@ impl Engine {
         }
         let _ = sweep(&config.pods());
         let dir = self.pod_folder(&record)?;
-        self.made(&record).map_err(|error| {
-            let _ = remove::all(config, &record.id, Some(&record), &dir);
-            error
-        })
+        self.made(&record).inspect_err(|_| drop(remove::all(config, &record.id, Some(&record), &dir)))
     }
 
     /// Makes the folder of a pod, locked.
