@@ -149,8 +149,8 @@ fn filters_choose() {
     ended(&n, &other);
     let state = |state: ContainerState| Some(ContainerStateValue { state: state.into() });
     let in_pod = |pod: &str| ContainerFilter { pod_sandbox_id: pod.to_owned(), ..Default::default() };
-    assert_eq!(list(&n, in_pod(&pod)), [id.clone()]);
-    assert_eq!(list(&n, ContainerFilter { id: other[..13].to_owned(), ..Default::default() }), [other.clone()]);
+    assert_eq!(list(&n, in_pod(&pod)), std::slice::from_ref(&id));
+    assert_eq!(list(&n, ContainerFilter { id: other[..13].to_owned(), ..Default::default() }), std::slice::from_ref(&other));
     assert_eq!(list(&n, ContainerFilter { state: state(ContainerState::ContainerRunning), ..in_pod(&pod) }), [id]);
     assert!(list(&n, ContainerFilter { state: state(ContainerState::ContainerRunning), ..in_pod(&other_pod) }).is_empty());
     assert!(list(&n, ContainerFilter { label_selector: [("name".to_owned(), "x".to_owned())].into(), ..in_pod(&pod) }).is_empty());

@@ -104,8 +104,8 @@ fn filters_choose() {
     stop_pod(&n, &b);
     let label = |value: &str| [("app".to_owned(), value.to_owned())].into();
     let state = |state: PodSandboxState| Some(PodSandboxStateValue { state: state.into() });
-    assert_eq!(list(&n, PodSandboxFilter { label_selector: label("filter-a"), ..Default::default() }), [a.clone()]);
-    assert_eq!(list(&n, PodSandboxFilter { id: b[..12].to_owned(), ..Default::default() }), [b.clone()]);
+    assert_eq!(list(&n, PodSandboxFilter { label_selector: label("filter-a"), ..Default::default() }), std::slice::from_ref(&a));
+    assert_eq!(list(&n, PodSandboxFilter { id: b[..12].to_owned(), ..Default::default() }), std::slice::from_ref(&b));
     let both =
         PodSandboxFilter { label_selector: label("filter-b"), state: state(PodSandboxState::SandboxReady), ..Default::default() };
     assert!(list(&n, both).is_empty());
@@ -114,7 +114,7 @@ fn filters_choose() {
         state: state(PodSandboxState::SandboxNotready),
         ..Default::default()
     };
-    assert_eq!(list(&n, stopped), [b.clone()]);
+    assert_eq!(list(&n, stopped), std::slice::from_ref(&b));
     assert!(list(&n, PodSandboxFilter { id: "nonsense".to_owned(), ..Default::default() }).is_empty());
     for id in [a, b] {
         remove_pod(&n, &id);
@@ -139,7 +139,7 @@ fn names_addresses_and_ports() {
     let ip = pod_status(&n, &pod).network.expect("a network").ip;
     assert!(says(&n, &id, "ip -o -4 addr show").contains(&format!(" {ip}/")));
     n.env.soon("the page comes through the port of the host", || {
-        integration::http::get(&format!("127.0.0.1:{port}"), "/").is_ok_and(|answer| answer.text().contains("hello"))
+        integration::http::get(format!("127.0.0.1:{port}"), "/").is_ok_and(|answer| answer.text().contains("hello"))
     });
     remove_pod(&n, &pod);
 }

@@ -39,7 +39,7 @@ fn a_maker_that_is_killed_leaves_what_can_be_removed() {
     let folder = t.env.root().join("pods");
     fs::create_dir_all(folder.join(".new-1234/members")).unwrap();
     let pod = t.run("half");
-    assert_eq!(list(&folder), [pod.record.id.clone()]);
+    assert_eq!(list(&folder), std::slice::from_ref(&pod.record.id));
     let names = t.env.root().join("pod-names");
     fs::remove_file(names.join(&list(&names)[0])).unwrap();
     let again = t.run("half");

@@ -97,6 +97,7 @@ struct Json<'a> {
     time: &'a str,
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
 fn none(attrs: &Cow<'_, BTreeMap<String, String>>) -> bool {
     attrs.is_empty()
 }
