@@ -16,6 +16,8 @@ pub(crate) enum Verb {
     Run(Args),
     /// Check the configuration, and say nothing if it is right
     Config(Args),
+    /// Serve the Kubernetes API, place pods and keep them running, until SIGTERM
+    ControlPlane(crate::control_plane::Args),
 }
 
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,7 @@
 
 mod cli;
 mod config;
+mod control_plane;
 mod cri;
 mod events;
 mod host;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let done = match cli::Cli::parse().verb {
         cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
         cli::Verb::Config(args) => run::check(&args),
+        cli::Verb::ControlPlane(args) => control_plane::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
