@@ -12,6 +12,7 @@ mod build_sources;
 mod callers;
 mod changes;
 mod cli;
+mod cluster;
 mod concurrency;
 mod container_names;
 mod cp;
@@ -81,5 +82,5 @@ fn main() -> ExitCode {
         secrets::TESTS,
         lines::TESTS,
     ];
-    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS, cri::TESTS].concat())
+    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS, cri::TESTS, cluster::TESTS].concat())
 }

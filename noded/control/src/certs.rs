@@ -130,6 +130,24 @@ impl Authority {
         Ok(Identity { certificate: made.pem(), der: made.der().clone(), key })
     }
 
+    /// A node's certificate: the name and the group by which the API knows that it is one.
+    ///
+    /// # Errors
+    /// A name that no certificate can have.
+    pub fn node(&self, name: &str) -> Result<Identity, NoCertificates> {
+        self.issue(&format!("system:node:{name}"), &Use::Client(&["system:nodes"]), 365)
+    }
+
+    /// A kubeconfig with which a node comes to the API at `server`. It holds the node's key.
+    ///
+    /// # Errors
+    /// A name that no certificate can have.
+    pub fn node_kubeconfig(&self, name: &str, server: &str) -> Result<String, NoCertificates> {
+        let node = self.node(name)?;
+        let key = STANDARD.encode(node.key.serialize_pem());
+        Ok(kubeconfig("node", server, &STANDARD.encode(&self.certificate), &STANDARD.encode(&node.certificate), &key))
+    }
+
     /// Writes the administrator's kubeconfig, unless it is there and this authority's.
     ///
     /// # Errors
@@ -140,18 +158,23 @@ impl Authority {
             return Ok(());
         }
         let admin = self.issue("kubernetes-admin", &Use::Client(&["system:masters"]), 365)?;
-        let text =
-            kubeconfig(server, &authority, &STANDARD.encode(&admin.certificate), &STANDARD.encode(admin.key.serialize_pem()));
+        let text = kubeconfig(
+            "admin",
+            server,
+            &authority,
+            &STANDARD.encode(&admin.certificate),
+            &STANDARD.encode(admin.key.serialize_pem()),
+        );
         let _ = fs::remove_file(path);
         write_once(path, text.as_bytes(), 0o600)
     }
 }
 
-fn kubeconfig(server: &str, authority: &str, certificate: &str, key: &str) -> String {
+fn kubeconfig(user: &str, server: &str, authority: &str, certificate: &str, key: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\nclusters:\n- name: noded\n  cluster:\n    server: {server}\n    certificate-authority-data: {authority}\n\
-         users:\n- name: admin\n  user:\n    client-certificate-data: {certificate}\n    client-key-data: {key}\n\
-         contexts:\n- name: noded\n  context:\n    cluster: noded\n    user: admin\ncurrent-context: noded\n"
+         users:\n- name: {user}\n  user:\n    client-certificate-data: {certificate}\n    client-key-data: {key}\n\
+         contexts:\n- name: noded\n  context:\n    cluster: noded\n    user: {user}\ncurrent-context: noded\n"
     )
 }
 

@@ -12,8 +12,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
-    /// Serve Kubernetes' CRI v1 until SIGTERM
-    Run(Args),
+    /// Serve Kubernetes' CRI v1 until SIGTERM, and run the pods of a cluster if asked to
+    Run(RunArgs),
+    /// Write a kubeconfig for a node to standard output; the control plane of this host vouches for it
+    NodeKubeconfig(NodeKubeconfigArgs),
     /// Check the configuration, and say nothing if it is right
     Config(Args),
     /// Serve the Kubernetes API, place pods and keep them running, until SIGTERM
@@ -25,4 +27,37 @@ pub(crate) struct Args {
     /// The configuration; by default /etc/noded/noded.toml, if it is there
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) common: Args,
+
+    /// The API of the cluster that this node joins, such as https://cp:6443; by default that of the kubeconfig
+    #[arg(long, value_name = "URL", conflicts_with = "all_in_one")]
+    pub(crate) join: Option<String>,
+
+    /// How the node proves who it is; see node-kubeconfig
+    #[arg(long, value_name = "FILE", conflicts_with = "all_in_one")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// Run a control plane, too, and join it
+    #[arg(long)]
+    pub(crate) all_in_one: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NodeKubeconfigArgs {
+    /// Where the control plane keeps its keys
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/noded/control")]
+    pub(crate) data: PathBuf,
+
+    /// The node's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// The address at which the node reaches the API, such as https://cp:6443
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: String,
 }

@@ -10,8 +10,9 @@
 //! It holds no truth: what it answers is read from the engine's folders, and containers live on without it. What it has in memory are
 //! calls that are being done, so that the same call twice at once is one.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "this is the edge that prints")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is the edge that prints")]
 
+mod agent;
 mod cli;
 mod config;
 mod control_plane;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let passed = host::listen::passed();
     let done = match cli::Cli::parse().verb {
         cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
+        cli::Verb::NodeKubeconfig(args) => agent::plane::node_kubeconfig(&args),
         cli::Verb::Config(args) => run::check(&args),
         cli::Verb::ControlPlane(args) => control_plane::run(args),
     };

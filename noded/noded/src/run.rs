@@ -1,7 +1,6 @@
 //! `noded run`: from the configuration to a served socket, and back to nothing. Containers live on.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::Args;
+use crate::agent;
+use crate::cli::{Args, RunArgs};
 use crate::config::Config;
 use crate::cri;
 use crate::host::log::{self, Level, say};
@@ -36,8 +36,8 @@ pub(crate) fn check(args: &Args) -> Result<()> {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) fn run(args: &Args, passed: Vec<OwnedFd>) -> Result<()> {
-    let config = Config::load(args.config.as_deref())?;
+pub(crate) fn run(args: &RunArgs, passed: Vec<OwnedFd>) -> Result<()> {
+    let config = Config::load(args.common.config.as_deref())?;
     ensure!(rustix::process::geteuid().is_root(), "containers need root");
     log::set_level(config.log.level);
     let _lock = listen::only_one(&config.run)?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, passed: Vec<OwnedFd>) -> Result<()> {
         .enable_all()
         .build()
         .context("make threads")?;
-    let served = runtime.block_on(serve(&node, listener, streams, args.config.clone()));
+    let served = runtime.block_on(serve(&node, listener, streams, args));
     // Whatever still blocks, such as a pull, is cut off: it leaves nothing half done.
     runtime.shutdown_background();
     served
@@ -63,7 +63,7 @@ async fn serve(
     node: &Arc<Node>,
     listener: std::os::unix::net::UnixListener,
     streams: std::net::TcpListener,
-    file: Option<PathBuf>,
+    args: &RunArgs,
 ) -> Result<()> {
     let notify = Notify::from_environment();
     let mut end = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -75,13 +75,14 @@ async fn serve(
     tokio::spawn(sessions::serve(Arc::clone(node), streams));
     let served = tokio::spawn(cri::serve(Arc::clone(node), connections, stopping));
     tokio::pin!(served);
+    let agent = agent::start(node, args).await?;
     notify.ready("serving CRI v1");
     say(Level::Info, &format!("serving CRI v1 on {}", node.config().cri.socket.display()), &[]);
     let mut alive = tokio::time::interval(notify.watchdog().unwrap_or(Duration::from_secs(3600)));
     loop {
         tokio::select! {
             done = &mut served => return done.context("serve")?,
-            _ = reload.recv() => again(node, &notify, file.as_deref()),
+            _ = reload.recv() => again(node, &notify, args.common.config.as_deref()),
             _ = alive.tick(), if notify.watchdog().is_some() => notify.alive(),
             () = asked_to_end(&mut end) => break,
         }
@@ -89,6 +90,7 @@ async fn serve(
     notify.stopping();
     say(Level::Info, "stopping; containers live on", &[]);
     let _ = stop.send(true);
+    drop(agent);
     // A client that keeps its connection without asking for anything is not waited for.
     let idle = async {
         node.idle().await;

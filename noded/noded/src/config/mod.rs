@@ -1,5 +1,6 @@
 //! `/etc/noded/noded.toml`. The shipped file has every key with its default, which a test compares.
 
+mod cluster;
 mod registry;
 
 use std::io::ErrorKind;
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use engine::Ipv4Net;
 use serde::Deserialize;
 
+pub(crate) use cluster::{Agent, Control, node_name};
 pub(crate) use registry::Registry;
 
 /// Where it is when nothing else is said.
@@ -28,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) cri: Cri,
     pub(crate) streaming: Streaming,
     pub(crate) images: Images,
+    pub(crate) agent: Agent,
+    pub(crate) control: Control,
     pub(crate) log: Log,
     pub(crate) registry: Vec<Registry>,
 }
@@ -88,6 +92,8 @@ impl Default for Config {
             cri: Cri::default(),
             streaming: Streaming::default(),
             images: Images::default(),
+            agent: Agent::default(),
+            control: Control::default(),
             log: Log::default(),
             registry: Vec::new(),
         }
@@ -167,6 +173,8 @@ impl Config {
             ensure!(plain(handler), "cri.handlers: {handler:?}: use letters, digits, '-', '_' and '.'");
         }
         self.pod_cidr()?;
+        self.agent.check()?;
+        self.control.check()?;
         // Nobody but its token protects a stream.
         let listen = self.streaming.listen;
         ensure!(listen.ip().is_loopback(), "streaming.listen: {listen}: only an address of the loopback interface is safe");
@@ -222,6 +230,8 @@ impl Config {
             ("monitor", self.monitor != new.monitor),
             ("[cri]", self.cri != new.cri),
             ("[streaming]", self.streaming != new.streaming),
+            ("[agent]", self.agent != new.agent),
+            ("[control]", self.control != new.control),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

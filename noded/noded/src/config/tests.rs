@@ -9,7 +9,7 @@ fn the_shipped_file_has_all_defaults() {
     // Every key of it counts: without the file's line the test above would still pass, so each has to be there.
     let table: toml::Table = SHIPPED.parse().unwrap();
     let keys = |table: &toml::Table| table.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri streaming images log");
+    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri streaming images agent control log");
     let section = |name: &str| keys(table[name].as_table().unwrap());
     assert_eq!(section("cri"), "socket group cgroup_driver handlers pod_cidr");
     assert_eq!(section("streaming"), "listen");

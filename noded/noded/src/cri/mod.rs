@@ -7,6 +7,7 @@
 
 mod check;
 mod image;
+pub(crate) mod local;
 mod runtime;
 mod status;
 mod stream;

@@ -2,8 +2,19 @@
 
 use container::cgroup::{self, Hierarchies};
 
-use crate::Error;
 use crate::config::Config;
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Removes a cgroup that pods were given, a path or a slice as in [`PodRequest::cgroup_parent`](crate::PodRequest::cgroup_parent):
+    /// the engine itself leaves it to whoever has named it. One that is not there is fine.
+    ///
+    /// # Errors
+    /// It is no name of one; processes are in it.
+    pub fn remove_cgroup(&self, parent: &str) -> Result<(), Error> {
+        removed(&path(parent)?)
+    }
+}
 
 /// The cgroup of a pod that was asked for none.
 pub(super) fn own(config: &Config, id: &str) -> String {
@@ -12,9 +23,12 @@ pub(super) fn own(config: &Config, id: &str) -> String {
 
 /// Removes that, if it is there.
 pub(super) fn remove_own(config: &Config, id: &str) -> Result<(), Error> {
+    removed(&own(config, id))
+}
+
+fn removed(path: &str) -> Result<(), Error> {
     let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
-    let own = own(config, id);
-    cgroup::paths(&hierarchies, &own).iter().try_for_each(|folder| cgroup::remove(folder)).map_err(Error::Cgroup)
+    cgroup::paths(&hierarchies, path).iter().try_for_each(|folder| cgroup::remove(folder)).map_err(Error::Cgroup)
 }
 
 /// The path of a cgroup that is given as one, or as a slice of systemd: each dash of that leads one level down (systemd.slice(5)).

@@ -8,6 +8,9 @@ mod remove;
 mod status;
 mod view;
 
+pub(super) use pull::pull;
+pub(super) use status::status;
+
 use cri::image_service_server::ImageService;
 use cri::{
     ImageFsInfoRequest, ImageFsInfoResponse, ImageStatusRequest, ImageStatusResponse, ListImagesRequest, ListImagesResponse,
@@ -32,11 +35,11 @@ impl ImageService for Calls {
     }
 
     async fn image_status(&self, request: Request<ImageStatusRequest>) -> Answer<Response<ImageStatusResponse>> {
-        self.call("ImageStatus", request, status::status).await
+        self.call("ImageStatus", request, status).await
     }
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Answer<Response<PullImageResponse>> {
-        told(&self.node, "PullImage", pull::pull(&self.node, request.into_inner())).await.map(Response::new)
+        told(&self.node, "PullImage", pull(&self.node, request.into_inner())).await.map(Response::new)
     }
 
     async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Answer<Response<RemoveImageResponse>> {

@@ -13,7 +13,7 @@ use crate::host::{chain, log};
 use crate::node::Node;
 
 /// Brings an image here, and answers its id, which is what images and containers are told apart by. It goes on when the client goes away.
-pub(super) async fn pull(node: &Arc<Node>, request: PullImageRequest) -> Answer<PullImageResponse> {
+pub(in crate::cri) async fn pull(node: &Arc<Node>, request: PullImageRequest) -> Answer<PullImageResponse> {
     let Asked { reference, credentials, key } = check(request)?;
     let own = Arc::clone(node);
     let image_ref = node.pulls.join(&key, move || pulled(&own, &reference, credentials)).await?;

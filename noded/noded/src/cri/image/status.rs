@@ -7,7 +7,7 @@ use crate::cri::{Answer, status};
 use crate::node::Node;
 
 /// The image, or none.
-pub(super) fn status(node: &Node, request: ImageStatusRequest) -> Answer<ImageStatusResponse> {
+pub(in crate::cri) fn status(node: &Node, request: ImageStatusRequest) -> Answer<ImageStatusResponse> {
     let store = node.engine().images();
     let Some(found) = find::image(store, &find::name(request.image)?)? else { return Ok(ImageStatusResponse::default()) };
     // All its names, also those of the same image from another registry.

@@ -1,12 +1,12 @@
 //! The runtime service.
 
 mod about;
-mod container;
+pub(super) mod container;
 mod events;
-mod exec;
+pub(super) mod exec;
 mod filter;
 mod kept;
-mod pod;
+pub(super) mod pod;
 mod selinux;
 mod stats;
 

@@ -9,13 +9,13 @@ mod signal;
 mod start;
 mod status;
 mod update;
-pub(super) mod view;
+pub(in crate::cri) mod view;
 
-pub(super) use create::create;
-pub(super) use end::{remove, stop};
+pub(in crate::cri) use create::create;
+pub(in crate::cri) use end::{remove, stop};
 pub(super) use list::{all, list};
 pub(super) use log::reopen;
-pub(super) use start::start;
+pub(in crate::cri) use start::start;
 pub(super) use status::status;
 pub(super) use update::update;
 
@@ -28,7 +28,7 @@ use crate::node::Node;
 
 /// A container of a pod.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(in crate::cri) struct Member {
     pub(super) container: Container,
     /// The pod's id.
     pub(super) pod: String,
@@ -68,7 +68,7 @@ pub(super) fn maybe(node: &Node, id: &str) -> Answer<Option<Member>> {
 }
 
 /// The containers of a pod.
-pub(super) fn of_pod(node: &Node, pod: &str) -> Answer<Vec<Member>> {
+pub(in crate::cri) fn of_pod(node: &Node, pod: &str) -> Answer<Vec<Member>> {
     let containers = node.engine().containers_of(pod).map_err(|error| code::of(&error))?;
     Ok(containers.into_iter().filter_map(Member::of).collect())
 }

@@ -64,7 +64,7 @@ pub(in crate::cri::runtime) fn item(member: &Member) -> Container {
 }
 
 /// All about it.
-pub(in crate::cri::runtime) fn status(member: &Member) -> ContainerStatus {
+pub(in crate::cri) fn status(member: &Member) -> ContainerStatus {
     let record = &member.container.record;
     let ContainerConfig { metadata, labels, annotations, mounts, image, stop_signal, .. } = member.kept.config.clone();
     let Life { state, started, finished, code, reason, message } = life(&member.container.status);

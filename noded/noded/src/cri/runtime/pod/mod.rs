@@ -7,9 +7,9 @@ mod run;
 mod status;
 pub(super) mod view;
 
-pub(super) use end::{remove, stop};
+pub(in crate::cri) use end::{remove, stop};
 pub(super) use list::{all, list};
-pub(super) use run::run;
+pub(in crate::cri) use run::run;
 pub(super) use status::{status, update};
 
 use engine::{Error, Pod};

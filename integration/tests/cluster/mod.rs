@@ -1,0 +1,9 @@
+//! A cluster of one host: `noded run --all-in-one`, asked by a real kubectl.
+//!
+//! Each test has its own state, bridge, cgroup and port. `NODED` is another noded.
+
+mod base;
+mod deployments;
+mod pods;
+
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS];

@@ -1,0 +1,201 @@
+//! A client of the API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use control::certs::Authority;
+use reqwest::{Client, Method, Response};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+
+use super::kubeconfig::Kubeconfig;
+
+/// How long a call may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a watch may be silent: there are bookmarks each minute.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// The longest object in a watch.
+const OBJECT: usize = 8 << 20;
+
+/// Why a call was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// The API says no.
+    #[error("{message}")]
+    Status { code: u16, message: String },
+    /// It did not answer.
+    #[error("reach the API: {0}")]
+    Away(String),
+}
+
+impl Refused {
+    /// There is no such object.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Refused::Status { code: 404, .. })
+    }
+
+    /// There is such an object, or a newer one.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Refused::Status { code: 409, .. })
+    }
+}
+
+/// The API, as this node reaches it.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    client: Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Api {
+    /// As a kubeconfig says; `join` is another address of the same cluster.
+    pub(super) fn of(config: Kubeconfig, join: Option<&str>) -> Result<Api> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&config.authority) {
+            roots.add(certificate.context("certificate-authority")?).context("certificate-authority")?;
+        }
+        ensure!(!roots.is_empty(), "the kubeconfig has no certificate-authority: a node needs to know whom it obeys");
+        let identity = (!config.certificate.is_empty()).then(|| -> Result<_> {
+            let chain = CertificateDer::pem_slice_iter(&config.certificate).collect::<Result<Vec<_>, _>>();
+            Ok((chain.context("client-certificate")?, PrivateKeyDer::from_pem_slice(&config.key).context("client-key")?))
+        });
+        let server = join.unwrap_or(&config.server);
+        ensure!(server.starts_with("https://"), "--join: {server:?} is not of the form https://HOST:PORT");
+        Api::new(server, roots, identity.transpose()?, config.token)
+    }
+
+    /// A node of the control plane in this process.
+    pub(super) fn within(authority: &Authority, node: &str, server: &str) -> Result<Api> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der().clone()).context("take over the authority")?;
+        let own = authority.node(node).context("make the node's certificate")?;
+        let key = PrivatePkcs8KeyDer::from(own.key.serialize_der()).into();
+        Api::new(server, roots, Some((vec![own.der], key)), None)
+    }
+
+    fn new(
+        server: &str,
+        roots: RootCertStore,
+        identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+        token: Option<String>,
+    ) -> Result<Api> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().context("set up TLS")?;
+        let builder = builder.with_root_certificates(roots);
+        let tls = match identity {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).context("set up TLS")?,
+            None => builder.with_no_client_auth(),
+        };
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(SILENCE)
+            .user_agent(concat!("noded/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("set up the client")?;
+        Ok(Api { client, base: server.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// The address.
+    pub(super) fn address(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Refused> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, Refused> {
+        self.call(Method::POST, path, Some(object)).await
+    }
+
+    pub(super) async fn put(&self, path: &str, object: &Value) -> Result<Value, Refused> {
+        self.call(Method::PUT, path, Some(object)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refused> {
+        self.call(Method::DELETE, path, Some(options)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Refused> {
+        let work = async {
+            let response = self.send(method, path, body).await?;
+            let status = response.status();
+            let bytes = response.bytes().await.map_err(|error| away(&error))?;
+            let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            match status.is_success() {
+                true => Ok(value),
+                false => Err(refused(status.as_u16(), &value)),
+            }
+        };
+        let late = |_| Err(Refused::Away(format!("no answer within {} s", PATIENCE.as_secs())));
+        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(late)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, Refused> {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        request.send().await.map_err(|error| away(&error))
+    }
+
+    /// Begins a watch.
+    pub(super) async fn watch(&self, path: &str) -> Result<Watch, Refused> {
+        let response = self.send(Method::GET, path, None).await?;
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.map_err(|error| away(&error))?;
+            return Err(refused(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or_default()));
+        }
+        Ok(Watch { response, buffer: Vec::new() })
+    }
+}
+
+fn refused(code: u16, status: &Value) -> Refused {
+    let message = status["message"].as_str().unwrap_or("no reason is given");
+    Refused::Status { code, message: message.to_owned() }
+}
+
+fn away(error: &reqwest::Error) -> Refused {
+    // The first link names the address, which everybody knows; the last one says what went wrong.
+    let last = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
+    Refused::Away(last.map_or_else(String::new, ToString::to_string))
+}
+
+/// What happens to objects.
+#[derive(Debug)]
+pub(super) struct Watch {
+    response: Response,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    /// The next event; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Value>, Refused> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).map(Some).map_err(|error| Refused::Away(error.to_string()));
+            }
+            if self.buffer.len() > OBJECT {
+                return Err(Refused::Away("an object in a watch is too long".to_owned()));
+            }
+            match self.response.chunk().await.map_err(|error| away(&error))? {
+                Some(piece) => self.buffer.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+    }
+}

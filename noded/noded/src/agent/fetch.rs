@@ -1,0 +1,139 @@
+//! What the API has beside a pod and the pod uses: ConfigMaps, Secrets, tokens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::kinds::pod::Pod;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::api::{Api, Refused};
+use super::wanted::environment::{Keys, Sources};
+
+/// ConfigMaps and Secrets that a pod names, as far as they are there.
+pub(super) async fn sources(api: &Api, pod: &Pod) -> Result<Sources, Refused> {
+    let mut sources = Sources::default();
+    let namespace = &pod.metadata.namespace;
+    let (maps, secrets) = names(pod);
+    for (secret, name) in maps.iter().map(|name| (false, name)).chain(secrets.iter().map(|name| (true, name))) {
+        let plural = if secret { "secrets" } else { "configmaps" };
+        match api.get(&format!("/api/v1/namespaces/{namespace}/{plural}/{name}")).await {
+            Ok(object) => {
+                let all = if secret { &mut sources.secrets } else { &mut sources.config_maps };
+                all.insert(name.clone(), keys(&object, secret));
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sources)
+}
+
+fn keys(object: &Value, secret: bool) -> Keys {
+    let entries = |field: &str| object[field].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+    let bytes = |(key, value): (String, Value)| Some((key, STANDARD.decode(value.as_str()?).ok()?));
+    let text = |(key, value): (String, Value)| Some((key, value.as_str()?.as_bytes().to_vec()));
+    match secret {
+        true => entries("data").filter_map(bytes).collect(),
+        false => entries("data").filter_map(text).chain(entries("binaryData").filter_map(bytes)).collect(),
+    }
+}
+
+/// Names of the ConfigMaps and of the Secrets.
+fn names(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut maps, mut secrets) = (BTreeSet::new(), BTreeSet::new());
+    for container in pod.spec.containers.iter().chain(&pod.spec.init_containers) {
+        for from in &container.env_from {
+            maps.extend(from.config_map_ref.iter().map(|reference| reference.name.clone()));
+            secrets.extend(from.secret_ref.iter().map(|reference| reference.name.clone()));
+        }
+        for from in container.env.iter().filter_map(|variable| variable.value_from.as_ref()) {
+            maps.extend(from.config_map_key_ref.iter().map(|reference| reference.name.clone()));
+            secrets.extend(from.secret_key_ref.iter().map(|reference| reference.name.clone()));
+        }
+    }
+    for volume in &pod.spec.volumes {
+        maps.extend(volume.config_map.iter().map(|map| map.name.clone()));
+        secrets.extend(volume.secret.iter().map(|secret| secret.secret_name.clone()));
+        for source in volume.projected.iter().flat_map(|projected| &projected.sources) {
+            maps.extend(source.config_map.iter().map(|map| map.name.clone()));
+            secrets.extend(source.secret.iter().map(|secret| secret.name.clone()));
+        }
+    }
+    secrets.extend(pod.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()));
+    (maps, secrets)
+}
+
+/// Tokens of the pod's service account by audience. They are asked for anew each time: an old one must not run out while it is used.
+pub(super) async fn tokens(api: &Api, pod: &Pod) -> Result<BTreeMap<String, String>, Refused> {
+    let mut tokens = BTreeMap::new();
+    let sources = pod.spec.volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
+    for source in sources.filter_map(|source| source.service_account_token.as_ref()) {
+        let account = if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
+        let audiences: Vec<&str> = Some(source.audience.as_str()).filter(|audience| !audience.is_empty()).into_iter().collect();
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {
+                "audiences": audiences,
+                "expirationSeconds": source.expiration_seconds.unwrap_or(3600),
+                "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid },
+            },
+        });
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", pod.metadata.namespace);
+        let answer = api.create(&path, &request).await?;
+        tokens.insert(source.audience.clone(), answer["status"]["token"].as_str().unwrap_or_default().to_owned());
+    }
+    Ok(tokens)
+}
+
+/// The login for a registry in the pod's secrets.
+pub(super) fn login(pod: &Pod, sources: &Sources, registry: &str) -> Option<cri::AuthConfig> {
+    let hub = |host: &str| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io");
+    let is_for = |address: &str| {
+        let host = address.split_once("://").map_or(address, |(_, rest)| rest).split('/').next().unwrap_or_default();
+        host == registry || hub(host) && hub(registry)
+    };
+    for secret in &pod.spec.image_pull_secrets {
+        let Some(config) = sources.secrets.get(&secret.name).and_then(|keys| keys.get(".dockerconfigjson")) else { continue };
+        let config: Value = serde_json::from_slice(config).unwrap_or_default();
+        let entry = config["auths"].as_object().and_then(|all| all.iter().find(|(address, _)| is_for(address)));
+        if let Some((address, entry)) = entry {
+            let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+            return Some(cri::AuthConfig {
+                username: text("username"),
+                password: text("password"),
+                auth: if text("username").is_empty() { text("auth") } else { String::new() },
+                server_address: address.clone(),
+                identity_token: text("identitytoken"),
+                ..cri::AuthConfig::default()
+            });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_a_pod_names_is_fetched() {
+        let pod: Pod = serde_json::from_value(json!({"spec": {
+            "containers": [{"name": "a", "envFrom": [{"configMapRef": {"name": "m1"}}], "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s1", "key": "k"}}}]}],
+            "volumes": [{"name": "v", "secret": {"secretName": "s2"}}, {"name": "w", "projected": {"sources": [{"configMap": {"name": "m2"}}]}}],
+            "imagePullSecrets": [{"name": "s3"}]
+        }}))
+        .unwrap();
+        let (maps, secrets) = names(&pod);
+        assert_eq!(maps.into_iter().collect::<Vec<_>>(), ["m1", "m2"]);
+        assert_eq!(secrets.into_iter().collect::<Vec<_>>(), ["s1", "s2", "s3"]);
+        let file = json!({"auths": {"https://r.io/v2/": {"username": "u", "password": "p"}}}).to_string().into_bytes();
+        let sources = Sources {
+            secrets: [("s3".to_owned(), Keys::from([(".dockerconfigjson".to_owned(), file)]))].into(),
+            ..Sources::default()
+        };
+        assert_eq!(login(&pod, &sources, "r.io").unwrap().username, "u");
+        assert!(login(&pod, &sources, "r.io.evil").is_none());
+    }
+}

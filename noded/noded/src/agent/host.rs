@@ -1,0 +1,129 @@
+//! What this host is, as its Node object says it.
+
+use std::fs::read_to_string;
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// What a node tells of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+    /// How many pods it takes.
+    pub(super) pods: u32,
+    /// Addresses of its pods, if they are fixed.
+    pub(super) pod_cidr: Option<String>,
+    processors: usize,
+    /// KiB.
+    memory: u64,
+    disk: u64,
+}
+
+impl Facts {
+    /// Looks at the host. `root` is where containers are.
+    pub(super) fn look(name: String, address: IpAddr, pods: u32, pod_cidr: Option<String>, root: &Path) -> Facts {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let text = read_to_string("/proc/meminfo").unwrap_or_default();
+        let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let disk = rustix::fs::statvfs(root).map_or(0, |fs| fs.f_blocks * fs.f_frsize);
+        Facts { name, address, pods, pod_cidr, processors, memory: total.unwrap_or(0), disk }
+    }
+
+    /// The Node object to begin with.
+    pub(super) fn object(&self, now: &str) -> Value {
+        let arch = architecture();
+        let mut spec = json!({});
+        if let Some(range) = &self.pod_cidr {
+            spec = json!({ "podCIDR": range, "podCIDRs": [range] });
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": { "name": self.name, "labels": {
+                "kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": arch,
+                "beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": arch,
+            }},
+            "spec": spec,
+            "status": self.status(&Value::Null, now),
+        })
+    }
+
+    /// Its status. What had been true before keeps its time.
+    pub(super) fn status(&self, before: &Value, now: &str) -> Value {
+        let resources = json!({
+            "cpu": self.processors.to_string(),
+            "memory": format!("{}Ki", self.memory),
+            "ephemeral-storage": self.disk.to_string(),
+            "pods": self.pods.to_string(),
+        });
+        let condition = |kind: &str, status: &str, reason: &str, message: &str| {
+            let old = before["conditions"].as_array().and_then(|all| all.iter().find(|condition| condition["type"] == kind));
+            let since = old.filter(|old| old["status"] == status).map_or(json!(now), |old| old["lastTransitionTime"].clone());
+            json!({ "type": kind, "status": status, "reason": reason, "message": message,
+                "lastHeartbeatTime": now, "lastTransitionTime": since })
+        };
+        json!({
+            "capacity": resources,
+            "allocatable": resources,
+            "addresses": [
+                { "type": "InternalIP", "address": self.address.to_string() },
+                { "type": "Hostname", "address": self.name },
+            ],
+            "conditions": [
+                condition("MemoryPressure", "False", "NodeHasSufficientMemory", "node has sufficient memory available"),
+                condition("DiskPressure", "False", "NodeHasNoDiskPressure", "node has no disk pressure"),
+                condition("PIDPressure", "False", "NodeHasSufficientPID", "node has sufficient PID available"),
+                condition("Ready", "True", "NodeReady", "the node agent takes pods"),
+            ],
+            "nodeInfo": info(),
+        })
+    }
+}
+
+fn info() -> Value {
+    let first_line = |path: &str| read_to_string(path).unwrap_or_default().trim().to_owned();
+    let uname = rustix::system::uname();
+    let release = read_to_string("/etc/os-release").unwrap_or_default();
+    let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux");
+    json!({
+        "architecture": architecture(),
+        "bootID": first_line("/proc/sys/kernel/random/boot_id"),
+        "containerRuntimeVersion": format!("rctr://{}", env!("CARGO_PKG_VERSION")),
+        "kernelVersion": uname.release().to_string_lossy(),
+        "kubeProxyVersion": "",
+        "kubeletVersion": format!("v{}", env!("CARGO_PKG_VERSION")),
+        "machineID": first_line("/etc/machine-id"),
+        "operatingSystem": "linux",
+        "osImage": system.trim_matches('"'),
+        "systemUUID": first_line("/sys/class/dmi/id/product_uuid").to_lowercase(),
+    })
+}
+
+/// The processor in Go's words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_stays_keeps_its_time() {
+        let facts = Facts::look("n".to_owned(), IpAddr::from([192, 0, 2, 1]), 7, None, Path::new("/"));
+        let first = facts.status(&Value::Null, "2026-01-01T00:00:00Z");
+        assert_eq!(first["capacity"]["pods"], "7");
+        let mut second = first.clone();
+        second["conditions"][3]["status"] = "Unknown".into();
+        let third = facts.status(&second, "2026-01-01T00:01:00Z");
+        assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
+        assert_eq!(third["conditions"][3]["lastTransitionTime"], "2026-01-01T00:01:00Z");
+        assert_eq!(third["conditions"][0]["lastHeartbeatTime"], "2026-01-01T00:01:00Z");
+    }
+}

@@ -1,0 +1,44 @@
+//! The control plane in this process, and what nodes get from it.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use anyhow::{Context as _, Result, ensure};
+use control::ControlPlane;
+use control::certs::Authority;
+
+use crate::cli::NodeKubeconfigArgs;
+use crate::config::Control;
+use crate::host::log::{Level, say};
+
+/// Starts the control plane of this host, and says where it is.
+pub(crate) async fn start(config: &Control) -> Result<ControlPlane> {
+    let plane = control::serve(config.plane(own_address())?).await.context("start the control plane")?;
+    let (address, kubeconfig) = (plane.address, plane.kubeconfig.display());
+    say(Level::Info, &format!("serving the API on {address}; its administrator has {kubeconfig}"), &[]);
+    Ok(plane)
+}
+
+/// The address of this host on its way to others. Nothing is sent.
+pub(crate) fn own_address() -> Option<IpAddr> {
+    towards(SocketAddr::from(([192, 0, 2, 1], 9)))
+}
+
+/// The address of this host on its way to that one.
+pub(crate) fn towards(other: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if other.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(other).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// Writes a kubeconfig for a node to standard output.
+pub(crate) fn node_kubeconfig(args: &NodeKubeconfigArgs) -> Result<()> {
+    ensure!(args.server.starts_with("https://"), "--server: {:?} is not of the form https://HOST:PORT", args.server);
+    crate::config::node_name(&args.name)?;
+    let folder = &args.data;
+    // Whoever asks on a host without a control plane must not get an authority of its own.
+    ensure!(folder.join("pki/ca.key").exists(), "{}: no control plane was started here", folder.display());
+    let authority = Authority::open(folder).with_context(|| format!("open the authority in {}", folder.display()))?;
+    print!("{}", authority.node_kubeconfig(&args.name, &args.server)?);
+    Ok(())
+}

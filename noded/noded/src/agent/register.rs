@@ -1,0 +1,100 @@
+//! The node's own objects: Node and Lease.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::api::{Api, Refused};
+use super::host::Facts;
+use crate::host::log::{self, Level, say};
+
+/// How often the status is written again when nothing has changed.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// Says that the node is there, until it is known.
+pub(super) async fn register(api: &Api, facts: &Facts) {
+    let mut pause = Duration::from_millis(100);
+    while let Err(error) = written(api, facts).await {
+        log::failed(&format!("register node {} at {}", facts.name, api.address()), &error);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+    say(Level::Info, &format!("node {} has joined {}", facts.name, api.address()), &[]);
+}
+
+/// Makes the Node object, or brings its status up to date.
+async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
+    let now = seconds();
+    match api.create("/api/v1/nodes", &facts.object(&now)).await {
+        Err(error) if error.is_conflict() => {}
+        made => return made.map(drop),
+    }
+    let path = format!("/api/v1/nodes/{}", facts.name);
+    let mut node = api.get(&path).await?;
+    node["status"] = facts.status(&node["status"], &now);
+    unversioned(&mut node);
+    api.put(&format!("{path}/status"), &node).await.map(drop)
+}
+
+/// Renews the node's lease again and again, and its status now and then.
+pub(super) async fn heartbeat(api: Api, facts: Facts, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut said = tokio::time::Instant::now();
+    let mut lost = false;
+    loop {
+        ticks.tick().await;
+        let renewed = tokio::time::timeout(every.max(Duration::from_secs(5)), renew(&api, &facts.name, every)).await;
+        let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
+        match renewed {
+            Ok(()) => {
+                // Whoever was silent may have been given up.
+                if lost || said.elapsed() >= AGAIN {
+                    said = tokio::time::Instant::now();
+                    if let Err(error) = written(&api, &facts).await {
+                        log::failed("write the node's status", &error);
+                    }
+                }
+                lost = false;
+            }
+            Err(error) if !lost => {
+                lost = true;
+                log::failed("renew the node's lease", &error);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+
+async fn renew(api: &Api, name: &str, every: Duration) -> Result<(), Refused> {
+    let lease = lease(name, every, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+    match api.put(&format!("{LEASES}/{name}"), &lease).await {
+        Err(error) if error.is_missing() => api.create(LEASES, &lease).await.map(drop),
+        renewed => renewed.map(drop),
+    }
+}
+
+fn lease(name: &str, every: Duration, now: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": { "name": name, "namespace": "kube-node-lease" },
+        "spec": { "holderIdentity": name, "leaseDurationSeconds": every.as_secs().saturating_mul(4), "renewTime": now },
+    })
+}
+
+/// Now, as objects have it.
+pub(super) fn seconds() -> String {
+    api::meta::Time::now().to_string()
+}
+
+/// Whoever writes a part that only they write needs no version.
+pub(super) fn unversioned(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("resourceVersion");
+        metadata.shift_remove("managedFields");
+    }
+}

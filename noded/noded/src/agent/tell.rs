@@ -1,0 +1,83 @@
+//! What the API is told of pods: their status, and events. Nobody waits for it; the newest status counts.
+
+use std::time::Duration;
+
+use api::kinds::pod::Pod;
+use api::kinds::pod::status::PodStatus;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::api::Api;
+use super::register::{seconds, unversioned};
+use crate::host::log;
+
+/// Where the statuses of one pod go.
+#[derive(Debug)]
+pub(super) struct Told(watch::Sender<Option<Value>>);
+
+impl Told {
+    /// The pod has this status from now on.
+    pub(super) fn status(&self, raw: &Value, status: &PodStatus) {
+        let mut object = raw.clone();
+        object["status"] = serde_json::to_value(status).unwrap_or_default();
+        unversioned(&mut object);
+        self.0.send_replace(Some(object));
+    }
+}
+
+/// Writes statuses one after another, until whoever says them is gone and the last one is written.
+pub(super) fn start(api: &Api) -> Told {
+    let (sender, mut receiver) = watch::channel(None::<Value>);
+    let api = api.clone();
+    tokio::spawn(async move {
+        while receiver.changed().await.is_ok() {
+            let mut pause = Duration::from_millis(100);
+            loop {
+                let Some(object) = receiver.borrow_and_update().clone() else { break };
+                match write(&api, &object).await {
+                    Ok(()) => break,
+                    Err(error) if error.is_missing() || error.is_conflict() => break,
+                    Err(error) => {
+                        log::failed(&format!("write the status of pod {}", object["metadata"]["name"]), &error);
+                        tokio::select! {
+                            () = tokio::time::sleep(pause) => {}
+                            changed = receiver.changed() => if changed.is_err() { return },
+                        }
+                        pause = (pause * 2).min(Duration::from_secs(10));
+                    }
+                }
+            }
+        }
+    });
+    Told(sender)
+}
+
+async fn write(api: &Api, object: &Value) -> Result<(), super::api::Refused> {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let path = format!("/api/v1/namespaces/{}/pods/{}/status", text("namespace"), text("name"));
+    api.put(&path, object).await.map(drop)
+}
+
+/// Writes an event about a pod.
+pub(super) fn event(api: &Api, node: &str, pod: &Pod, kind: &str, reason: &str, message: &str) {
+    let (now, metadata) = (seconds(), &pod.metadata);
+    let event = json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "generateName": format!("{}.", metadata.name), "namespace": metadata.namespace },
+        "involvedObject": { "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
+        "reason": reason,
+        "message": message.chars().take(1000).collect::<String>(),
+        "type": kind,
+        "count": 1,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "source": { "component": "noded", "host": node },
+    });
+    let (api, path) = (api.clone(), format!("/api/v1/namespaces/{}/events", metadata.namespace));
+    tokio::spawn(async move {
+        if let Err(error) = api.create(&path, &event).await {
+            log::failed("write an event", &error);
+        }
+    });
+}

@@ -1,0 +1,235 @@
+//! A container as the engine is to make it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use api::kinds::pod::Pod;
+use api::kinds::pod::container::{Container, ResourceRequirements, SecurityContext, VolumeMount};
+use api::quantity::Quantity;
+use cri::security_profile::ProfileType;
+use cri::{
+    Capability, ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerResources,
+    LinuxContainerSecurityContext, Mount, MountPropagation, NamespaceOption, SecurityProfile, SupplementalGroupsPolicy,
+};
+
+use super::environment::expanded;
+use super::{facts, pid, qos};
+
+/// What containers do not see of the host, and what they see but cannot change: the lists that Kubernetes has.
+const MASKED: [&str; 11] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// A period of the processor's time, in microseconds.
+const PERIOD: i64 = 100_000;
+
+/// The container's configuration. `volumes` are the paths of the pod's volumes on this host, by name.
+pub(in super::super) fn config(
+    pod: &Pod,
+    spec: &Container,
+    attempt: u32,
+    environment: &[(String, String)],
+    volumes: &BTreeMap<String, PathBuf>,
+) -> Result<ContainerConfig, String> {
+    let words = |words: &[String]| words.iter().map(|word| expanded(word, environment)).collect();
+    let labels = [
+        ("io.kubernetes.container.name", &spec.name),
+        ("io.kubernetes.pod.name", &pod.metadata.name),
+        ("io.kubernetes.pod.namespace", &pod.metadata.namespace),
+        ("io.kubernetes.pod.uid", &pod.metadata.uid),
+    ];
+    Ok(ContainerConfig {
+        metadata: Some(ContainerMetadata { name: spec.name.clone(), attempt }),
+        image: Some(ImageSpec { image: spec.image.clone(), user_specified_image: spec.image.clone(), ..ImageSpec::default() }),
+        command: words(&spec.command),
+        args: words(&spec.args),
+        working_dir: spec.working_dir.clone(),
+        envs: environment.iter().map(|(key, value)| KeyValue { key: key.clone(), value: value.clone().into_bytes() }).collect(),
+        mounts: spec.volume_mounts.iter().map(|mount| self::mount(mount, volumes, environment)).collect::<Result<_, _>>()?,
+        labels: labels.map(|(key, value)| (key.to_owned(), value.clone())).into(),
+        log_path: format!("{}/{attempt}.log", spec.name),
+        stdin: spec.stdin,
+        stdin_once: spec.stdin_once,
+        tty: spec.tty,
+        stop_signal: stop_signal(spec)?,
+        linux: Some(LinuxContainerConfig {
+            resources: Some(resources(pod, &spec.resources.clone().unwrap_or_default())),
+            security_context: Some(security(pod, &spec.security_context.clone().unwrap_or_default())?),
+        }),
+        ..ContainerConfig::default()
+    })
+}
+
+fn stop_signal(spec: &Container) -> Result<i32, String> {
+    let name = spec.lifecycle.as_ref().map_or("", |lifecycle| &lifecycle.stop_signal);
+    let known =
+        if name.is_empty() { Some(cri::Signal::RuntimeDefault) } else { cri::Signal::from_str_name(&format!("SIGNAL_{name}")) };
+    known.map(i32::from).ok_or_else(|| format!("lifecycle.stopSignal: {name:.40?} is no signal"))
+}
+
+fn mount(mount: &VolumeMount, volumes: &BTreeMap<String, PathBuf>, environment: &[(String, String)]) -> Result<Mount, String> {
+    let path = volumes.get(&mount.name).ok_or_else(|| format!("volumeMounts: there is no volume {:?}", mount.name))?;
+    if !mount.sub_path.is_empty() || !expanded(&mount.sub_path_expr, environment).is_empty() {
+        return Err(format!("volumeMounts: {}: subPath is not supported on this node", mount.mount_path));
+    }
+    let propagation = match mount.mount_propagation.as_str() {
+        "HostToContainer" => MountPropagation::PropagationHostToContainer,
+        "Bidirectional" => MountPropagation::PropagationBidirectional,
+        _ => MountPropagation::PropagationPrivate,
+    };
+    let recursive = matches!(mount.recursive_read_only.as_str(), "Enabled" | "IfPossible") && mount.read_only;
+    Ok(Mount {
+        container_path: mount.mount_path.clone(),
+        host_path: path.display().to_string(),
+        readonly: mount.read_only,
+        recursive_read_only: recursive,
+        propagation: propagation.into(),
+        ..Mount::default()
+    })
+}
+
+/// Limits, and weights from requests.
+fn resources(pod: &Pod, of: &ResourceRequirements) -> LinuxContainerResources {
+    let request = |name: &str| of.requests.get(name).or_else(|| of.limits.get(name));
+    // 1024 shares a processor, at least 2.
+    let shares = |milli: i64| (milli.saturating_mul(1024) / 1000).clamp(2, 262_144);
+    let quota = |milli: i64| (milli.saturating_mul(PERIOD) / 1000).max(1000);
+    let limit = of.limits.get("cpu").map(Quantity::milli).filter(|milli| *milli > 0);
+    LinuxContainerResources {
+        cpu_shares: shares(request("cpu").map_or(0, Quantity::milli)),
+        cpu_period: if limit.is_some() { PERIOD } else { 0 },
+        cpu_quota: limit.map_or(0, quota),
+        memory_limit_in_bytes: of.limits.get("memory").map_or(0, Quantity::value),
+        oom_score_adj: oom_score_adj(qos(pod), request("memory").map_or(0, Quantity::value), facts::memory()),
+        ..LinuxContainerResources::default()
+    }
+}
+
+/// Who is killed first when memory is out: who has asked for least of it.
+fn oom_score_adj(class: &str, request: i64, total: i64) -> i64 {
+    match class {
+        "Guaranteed" => -997,
+        "BestEffort" => 1000,
+        _ => (1000 - 1000i64.saturating_mul(request) / total.max(1)).clamp(3, 999),
+    }
+}
+
+fn security(pod: &Pod, own: &SecurityContext) -> Result<LinuxContainerSecurityContext, String> {
+    let shared = pod.spec.security_context.clone().unwrap_or_default();
+    let privileged = own.privileged == Some(true);
+    let user = own.run_as_user.or(shared.run_as_user);
+    let group = own.run_as_group.or(shared.run_as_group);
+    if own.run_as_non_root.or(shared.run_as_non_root) == Some(true) && user == Some(0) {
+        return Err("container has runAsNonRoot and would run as root".to_owned());
+    }
+    if group.is_some() && user.is_none() {
+        return Err("runAsGroup: it needs runAsUser on this node".to_owned());
+    }
+    if own.se_linux_options.is_some() || shared.se_linux_options.is_some() {
+        return Err("seLinuxOptions: they are not supported on this node".to_owned());
+    }
+    let number = |value: i64| Int64Value { value };
+    let open = privileged || own.proc_mount == "Unmasked";
+    let paths = |paths: &[&str]| if open { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() };
+    let profile = |kind: &str, name: &str| {
+        let profile_type = match kind {
+            "Unconfined" => ProfileType::Unconfined,
+            "Localhost" => ProfileType::Localhost,
+            _ => ProfileType::RuntimeDefault,
+        };
+        SecurityProfile { profile_type: profile_type.into(), localhost_ref: name.to_owned() }
+    };
+    // A filter of system calls is there unless it is asked away.
+    let seccomp = own.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref());
+    let seccomp = seccomp.map_or_else(
+        || profile("RuntimeDefault", ""),
+        |of| profile(&of.kind, &std::path::Path::new("/var/lib/kubelet/seccomp").join(&of.localhost_profile).display().to_string()),
+    );
+    let apparmor = own.app_armor_profile.as_ref().or(shared.app_armor_profile.as_ref());
+    let capabilities = own.capabilities.clone().unwrap_or_default();
+    let groups = shared.supplemental_groups.iter().copied().chain(shared.fs_group);
+    let policy = match shared.supplemental_groups_policy.as_str() {
+        "Strict" => SupplementalGroupsPolicy::Strict,
+        _ => SupplementalGroupsPolicy::Merge,
+    };
+    Ok(LinuxContainerSecurityContext {
+        capabilities: Some(Capability {
+            add_capabilities: capabilities.add,
+            drop_capabilities: capabilities.drop,
+            add_ambient_capabilities: Vec::new(),
+        }),
+        privileged,
+        namespace_options: Some(NamespaceOption { pid: pid(pod).into(), ..NamespaceOption::default() }),
+        run_as_user: user.map(number),
+        run_as_group: group.map(number),
+        readonly_rootfs: own.read_only_root_filesystem == Some(true),
+        supplemental_groups: groups.collect(),
+        supplemental_groups_policy: policy.into(),
+        no_new_privs: own.allow_privilege_escalation == Some(false),
+        masked_paths: paths(&MASKED),
+        readonly_paths: paths(&READONLY),
+        seccomp: Some(seccomp),
+        apparmor: apparmor.map(|of| profile(&of.kind, &of.localhost_profile)),
+        ..LinuxContainerSecurityContext::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(container: serde_json::Value) -> Result<ContainerConfig, String> {
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [container]}})).unwrap();
+        let volumes = BTreeMap::from([("v".to_owned(), PathBuf::from("/disk/v"))]);
+        config(&pod, &pod.spec.containers[0], 2, &[("A".to_owned(), "1".to_owned())], &volumes)
+    }
+
+    #[test]
+    fn a_container_is_what_its_spec_says() {
+        let config = of(json!({"name": "a", "image": "i", "args": ["$(A)"],
+            "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "250m"}},
+            "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": true}]}))
+        .unwrap();
+        assert_eq!((config.args, config.log_path.as_str()), (vec!["1".to_owned()], "a/2.log"));
+        assert_eq!((config.mounts[0].host_path.as_str(), config.mounts[0].readonly), ("/disk/v", true));
+        let linux = config.linux.unwrap();
+        let resources = linux.resources.unwrap();
+        assert_eq!((resources.cpu_shares, resources.cpu_quota, resources.memory_limit_in_bytes), (256, 50_000, 64 << 20));
+        let security = linux.security_context.unwrap();
+        assert_eq!(security.seccomp.unwrap().profile_type, i32::from(ProfileType::RuntimeDefault));
+        assert!(
+            security.masked_paths.contains(&"/proc/kcore".to_owned()) && security.readonly_paths.contains(&"/proc/sys".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let error = |container| of(container).unwrap_err();
+        assert!(error(json!({"name": "a", "volumeMounts": [{"name": "no", "mountPath": "/v"}]})).contains("no volume \"no\""));
+        assert!(
+            error(json!({"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}]})).contains("subPath")
+        );
+        assert!(error(json!({"name": "a", "securityContext": {"runAsNonRoot": true, "runAsUser": 0}})).contains("runAsNonRoot"));
+    }
+
+    #[test]
+    fn who_asks_for_least_memory_is_killed_first() {
+        assert_eq!(oom_score_adj("Guaranteed", 0, 100), -997);
+        assert_eq!(oom_score_adj("BestEffort", 0, 100), 1000);
+        assert_eq!((oom_score_adj("Burstable", 25, 100), oom_score_adj("Burstable", 100, 100)), (750, 3));
+    }
+}

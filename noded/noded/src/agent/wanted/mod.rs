@@ -1,0 +1,231 @@
+//! From a pod of the API to what CRI calls take: the agent asks its own node as a kubelet would.
+
+pub(super) mod container;
+pub(super) mod environment;
+pub(super) mod facts;
+
+use std::path::{Path, PathBuf};
+
+use api::kinds::pod::Pod;
+use api::kinds::pod::container::ResourceRequirements;
+use cri::{
+    DnsConfig, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PortMapping, Protocol,
+};
+
+use crate::config::CgroupDriver;
+
+/// The label by which an agent finds its pods again: the node's name.
+pub(super) const NODE: &str = "dev.rctr.node";
+
+/// What of this node is in every configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) node: String,
+    /// The node's address.
+    pub(super) host: String,
+    pub(super) cgroup: String,
+    pub(super) driver: CgroupDriver,
+    pub(super) logs: PathBuf,
+    /// Folders of pods' files: on disk, and in memory.
+    pub(super) disk: PathBuf,
+    pub(super) memory: PathBuf,
+}
+
+/// How a pod's memory is protected.
+pub(super) fn qos(pod: &Pod) -> &'static str {
+    let spec = &pod.spec;
+    let all = spec.containers.iter().chain(&spec.init_containers);
+    let resources: Vec<ResourceRequirements> = all.map(|container| container.resources.clone().unwrap_or_default()).collect();
+    if resources.iter().all(|of| of.requests.is_empty() && of.limits.is_empty()) {
+        return "BestEffort";
+    }
+    let guaranteed = |of: &ResourceRequirements| {
+        ["cpu", "memory"].iter().all(|name| match (of.limits.get(*name), of.requests.get(*name)) {
+            (Some(limit), Some(request)) => limit.same(request),
+            (Some(_), None) => true,
+            _ => false,
+        })
+    };
+    if resources.iter().all(guaranteed) { "Guaranteed" } else { "Burstable" }
+}
+
+/// The cgroup of a pod, below that of its class.
+fn cgroup(pod: &Pod, place: &Place) -> String {
+    cgroup_of(qos(pod), &pod.metadata.uid, place)
+}
+
+/// All cgroups that a pod may have had.
+pub(super) fn cgroups(uid: &str, place: &Place) -> [String; 3] {
+    ["Guaranteed", "Burstable", "BestEffort"].map(|class| cgroup_of(class, uid, place))
+}
+
+fn cgroup_of(class: &str, uid: &str, place: &Place) -> String {
+    let class = class.to_lowercase();
+    match place.driver {
+        CgroupDriver::Cgroupfs if class == "guaranteed" => format!("{}/pod{uid}", place.cgroup),
+        CgroupDriver::Cgroupfs => format!("{}/{class}/pod{uid}", place.cgroup),
+        CgroupDriver::Systemd => {
+            let (base, uid) = (place.cgroup.trim_start_matches('/'), uid.replace('-', "_"));
+            let class = if class == "guaranteed" { String::new() } else { format!("-{class}") };
+            format!("{base}{class}-pod{uid}.slice")
+        }
+    }
+}
+
+/// The folder of a pod's logs, as the kubelet names it.
+pub(super) fn logs(pod: &Pod, logs: &Path) -> PathBuf {
+    let metadata = &pod.metadata;
+    logs.join(format!("{}_{}_{}", metadata.namespace, metadata.name, metadata.uid))
+}
+
+/// The pod as the engine is to make it.
+pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place) -> Result<PodSandboxConfig, String> {
+    let (metadata, spec) = (&pod.metadata, &pod.spec);
+    let security = spec.security_context.clone().unwrap_or_default();
+    if spec.host_users == Some(false) {
+        return Err("hostUsers: false: user namespaces are not supported on this node".to_owned());
+    }
+    if !spec.host_aliases.is_empty() {
+        return Err("hostAliases: they are not supported on this node".to_owned());
+    }
+    let mode = |host: bool| if host { NamespaceMode::Node } else { NamespaceMode::Pod };
+    let options = NamespaceOption {
+        network: mode(spec.host_network).into(),
+        ipc: mode(spec.host_ipc).into(),
+        pid: pid(pod).into(),
+        ..NamespaceOption::default()
+    };
+    let containers = || spec.containers.iter().chain(&spec.init_containers);
+    let privileged =
+        containers().any(|container| container.security_context.as_ref().is_some_and(|of| of.privileged == Some(true)));
+    let labels = [
+        ("io.kubernetes.pod.name", &metadata.name),
+        ("io.kubernetes.pod.namespace", &metadata.namespace),
+        ("io.kubernetes.pod.uid", &metadata.uid),
+        (NODE, &place.node),
+    ];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.clone()));
+    let hostname = if spec.hostname.is_empty() { &metadata.name } else { &spec.hostname };
+    let ports = containers().flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
+    Ok(PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: metadata.name.clone(),
+            uid: metadata.uid.clone(),
+            namespace: metadata.namespace.clone(),
+            attempt,
+        }),
+        // A name in the kernel has 63 bytes.
+        hostname: if spec.host_network {
+            String::new()
+        } else {
+            hostname.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
+        },
+        log_directory: logs(pod, &place.logs).display().to_string(),
+        dns_config: dns(pod)?,
+        port_mappings: ports
+            .map(|port| PortMapping {
+                protocol: match port.protocol.as_str() {
+                    "UDP" => Protocol::Udp.into(),
+                    "SCTP" => Protocol::Sctp.into(),
+                    _ => Protocol::Tcp.into(),
+                },
+                container_port: port.container_port,
+                host_port: port.host_port,
+                host_ip: port.host_ip.clone(),
+            })
+            .collect(),
+        labels: metadata.labels.clone().into_iter().chain(labels).collect(),
+        annotations: metadata.annotations.clone(),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: cgroup(pod, place),
+            security_context: Some(LinuxSandboxSecurityContext {
+                namespace_options: Some(options),
+                privileged,
+                ..LinuxSandboxSecurityContext::default()
+            }),
+            sysctls: security.sysctls.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
+            ..LinuxPodSandboxConfig::default()
+        }),
+    })
+}
+
+/// Whose processes the containers see.
+fn pid(pod: &Pod) -> NamespaceMode {
+    match (pod.spec.host_pid, pod.spec.share_process_namespace) {
+        (true, _) => NamespaceMode::Node,
+        (_, Some(true)) => NamespaceMode::Pod,
+        _ => NamespaceMode::Container,
+    }
+}
+
+/// Names are resolved as on the host, unless the pod has resolvers of its own.
+fn dns(pod: &Pod) -> Result<Option<DnsConfig>, String> {
+    let own = pod.spec.dns_config.clone().unwrap_or_default();
+    if pod.spec.dns_policy != "None" {
+        let more = !own.nameservers.is_empty() || !own.searches.is_empty() || !own.options.is_empty();
+        return match more {
+            true => Err(format!("dnsConfig: with dnsPolicy {} it is not supported on this node", pod.spec.dns_policy)),
+            false => Ok(None),
+        };
+    }
+    let option = |option: &api::kinds::pod::PodDnsConfigOption| match &option.value {
+        Some(value) => format!("{}:{value}", option.name),
+        None => option.name.clone(),
+    };
+    Ok(Some(DnsConfig { servers: own.nameservers, searches: own.searches, options: own.options.iter().map(option).collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(super) fn place() -> Place {
+        Place {
+            node: "n".to_owned(),
+            host: "192.0.2.1".to_owned(),
+            cgroup: "/kubepods".to_owned(),
+            driver: CgroupDriver::Cgroupfs,
+            logs: "/var/log/pods".into(),
+            disk: "/disk".into(),
+            memory: "/memory".into(),
+        }
+    }
+
+    fn pod(resources: serde_json::Value) -> Pod {
+        let containers = json!([{"name": "a", "resources": resources}]);
+        serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "d", "uid": "u-1"}, "spec": {"containers": containers}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn classes_follow_from_requests_and_limits() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        for (resources, class) in [
+            (json!({}), "BestEffort"),
+            (json!({"limits": both}), "Guaranteed"),
+            (json!({"limits": both, "requests": {"cpu": "1000m", "memory": "1024Mi"}}), "Guaranteed"),
+            (json!({"limits": both, "requests": {"cpu": "500m"}}), "Burstable"),
+            (json!({"requests": both}), "Burstable"),
+            (json!({"limits": {"cpu": "1"}}), "Burstable"),
+        ] {
+            assert_eq!(qos(&pod(resources.clone())), class, "{resources}");
+        }
+    }
+
+    #[test]
+    fn pods_have_a_place_in_the_tree() {
+        let config = |place: &Place, pod: &Pod| sandbox(pod, 0, place).unwrap();
+        let burstable = pod(json!({"requests": {"cpu": "1"}}));
+        let linux = config(&place(), &burstable).linux.unwrap();
+        assert_eq!(linux.cgroup_parent, "/kubepods/burstable/podu-1");
+        let systemd = Place { driver: CgroupDriver::Systemd, ..place() };
+        assert_eq!(config(&systemd, &burstable).linux.unwrap().cgroup_parent, "kubepods-burstable-podu_1.slice");
+        assert_eq!(config(&place(), &burstable).log_directory, "/var/log/pods/d_p_u-1");
+        assert_eq!(config(&place(), &burstable).labels[NODE], "n");
+    }
+}

@@ -1,0 +1,305 @@
+//! One pod, from its first sight to its end: look, decide, act, tell.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::kinds::pod::Pod;
+use api::kinds::pod::container::Container;
+use api::kinds::pod::status::PodStatus;
+use cri::{ContainerState, ContainerStatus};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::actual::{Action, Actual, Health, LONGEST, Memory, Nanos, Problem, SECOND, SHORTEST, Sandbox, name_of};
+use super::effects::{self, Case, Done, Failure, Shared};
+use super::next::{STUCK, next};
+use super::probe::{self, Finding, Target};
+use super::tell::{self, Told};
+use super::{status, wanted};
+use crate::cri::local;
+use crate::node::Node;
+
+/// A pod as the API has it.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) raw: Value,
+    pub(super) pod: Arc<Pod>,
+}
+
+/// What a worker hears.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    /// The pod as it is desired; none when the API does not know it.
+    pub(super) desired: watch::Sender<Option<Arc<Object>>>,
+    /// Something has happened to one of its containers.
+    pub(super) poke: mpsc::UnboundedSender<()>,
+}
+
+/// Starts a worker for a pod, and for what the engine has of it already, newest first.
+pub(super) fn start(shared: &Arc<Shared>, uid: &str, object: Option<Arc<Object>>, sandboxes: Vec<String>) -> Line {
+    let (desired, receiver) = watch::channel(object);
+    let (poke, pokes) = mpsc::unbounded_channel();
+    let worker = Worker::new(Arc::clone(shared), uid.to_owned(), receiver, sandboxes);
+    tokio::spawn(worker.run(pokes));
+    Line { desired, poke }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    uid: String,
+    desired: watch::Receiver<Option<Arc<Object>>>,
+    sandboxes: Vec<String>,
+    memory: Memory,
+    doing: Vec<Action>,
+    /// Tasks that probe, by container.
+    probes: HashMap<String, JoinHandle<()>>,
+    told: Told,
+    /// What was told last.
+    said: PodStatus,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.probes.values().for_each(JoinHandle::abort);
+    }
+}
+
+type Results = (Action, Result<Done, Failure>);
+
+impl Worker {
+    fn new(shared: Arc<Shared>, uid: String, desired: watch::Receiver<Option<Arc<Object>>>, sandboxes: Vec<String>) -> Worker {
+        let object = desired.borrow().clone();
+        let said = object.as_ref().map(|object| object.pod.status.clone()).unwrap_or_default();
+        let mut memory = Memory { accepted: engine::now(), ..Memory::default() };
+        if let Some(start) = said.start_time {
+            memory.accepted = u64::try_from(start.0.as_nanosecond()).unwrap_or(memory.accepted);
+        }
+        for old in said.container_statuses.iter().chain(&said.init_container_statuses) {
+            // Its containers may be gone, but they were there.
+            if !old.container_id.is_empty() {
+                memory.attempts.insert(old.name.clone(), u32::try_from(old.restart_count).unwrap_or(0) + 1);
+            }
+            let id = old.container_id.trim_start_matches("rctr://").to_owned();
+            memory.health.insert(id, Health { started: old.started == Some(true), ready: old.ready, failed: None });
+        }
+        let told = tell::start(&shared.api);
+        Worker { shared, uid, desired, sandboxes, memory, doing: Vec::new(), probes: HashMap::new(), told, said }
+    }
+
+    async fn run(mut self, mut pokes: mpsc::UnboundedReceiver<()>) {
+        let (results, mut done) = mpsc::unbounded_channel::<Results>();
+        let (found, mut findings) = mpsc::unbounded_channel();
+        loop {
+            let object = self.desired.borrow_and_update().clone();
+            let pod = object.as_ref().map(|object| Arc::clone(&object.pod));
+            let actual = self.look().await;
+            let now = engine::now();
+            let next = next(pod.as_deref(), &actual, now);
+            if let Some(object) = &object {
+                self.probe(&object.pod, &actual, &found);
+                self.tell(object, &actual, now);
+            }
+            for action in next.actions {
+                self.doing.push(action.clone());
+                let (shared, case) = (Arc::clone(&self.shared), Case::new(&self.uid, pod.clone(), &actual));
+                let results = results.clone();
+                tokio::spawn(async move {
+                    let result = effects::act(&shared, &case, &action).await;
+                    let _ = results.send((action, result));
+                });
+            }
+            let wait = next.wake.map_or(LONGEST, |wake| wake.saturating_sub(now)).min(LONGEST);
+            tokio::select! {
+                changed = self.desired.changed() => if changed.is_err() { return },
+                _ = pokes.recv() => while pokes.try_recv().is_ok() {},
+                Some((action, result)) = done.recv() => {
+                    if self.note(action, result) {
+                        return;
+                    }
+                    while let Ok((action, result)) = done.try_recv() {
+                        if self.note(action, result) {
+                            return;
+                        }
+                    }
+                }
+                Some((id, finding)) = findings.recv() => self.found(id, finding),
+                () = tokio::time::sleep(Duration::from_nanos(wait + SECOND / 1000)) => {}
+            }
+        }
+    }
+
+    /// What is there.
+    async fn look(&mut self) -> Actual {
+        let (node, ids) = (Arc::clone(&self.shared.node), self.sandboxes.clone());
+        let looked = tokio::task::spawn_blocking(move || ids.iter().filter_map(|id| see(&node, id)).collect::<Vec<_>>()).await;
+        let looked = looked.unwrap_or_default();
+        self.sandboxes = looked.iter().map(|(sandbox, _)| sandbox.id.clone()).collect();
+        let (sandboxes, containers): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
+        let containers: Vec<ContainerStatus> = containers.into_iter().flatten().collect();
+        for container in &containers {
+            let attempt = container.metadata.as_ref().map_or(0, |metadata| metadata.attempt) + 1;
+            let known = self.memory.attempts.entry(name_of(container).to_owned()).or_insert(attempt);
+            *known = (*known).max(attempt);
+        }
+        Actual { sandboxes, containers, doing: self.doing.clone(), memory: self.memory.clone() }
+    }
+
+    /// Probes what runs, and nothing else.
+    fn probe(&mut self, pod: &Pod, actual: &Actual, found: &mpsc::UnboundedSender<(String, Finding)>) {
+        let runs = |id: &str| actual.running().any(|seen| seen.id == id);
+        self.probes.retain(|id, task| {
+            let runs = runs(id);
+            if !runs {
+                task.abort();
+            }
+            runs
+        });
+        self.memory.health.retain(|id, _| actual.containers.iter().any(|seen| seen.id == *id));
+        let ip = actual.sandbox().and_then(|sandbox| sandbox.ips.first().cloned());
+        let ip = if pod.spec.host_network { self.shared.place.host.clone() } else { ip.unwrap_or_default() };
+        let specs = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+        for spec in specs.filter(|spec| probe::has_any(spec)) {
+            let Some(seen) = actual.newest(&spec.name).filter(|seen| seen.state() == ContainerState::ContainerRunning) else {
+                continue;
+            };
+            if self.probes.contains_key(&seen.id) {
+                continue;
+            }
+            let target =
+                Target { node: Arc::clone(&self.shared.node), id: seen.id.clone(), spec: Container::clone(spec), ip: ip.clone() };
+            self.probes.insert(seen.id.clone(), tokio::spawn(probe::run(target, found.clone())));
+        }
+    }
+
+    fn found(&mut self, id: String, finding: Finding) {
+        let health = self.memory.health.entry(id).or_default();
+        let event = match finding {
+            Finding::Started => {
+                health.started = true;
+                return;
+            }
+            Finding::Ready(ready) => {
+                health.ready = ready;
+                return;
+            }
+            Finding::Failed(why, grace) => {
+                (health.failed, health.ready) = (Some((engine::now(), grace)), false);
+                why
+            }
+        };
+        self.event("Warning", "Unhealthy", &event);
+    }
+
+    /// Tells the API what is new.
+    fn tell(&mut self, object: &Object, actual: &Actual, now: Nanos) {
+        let new = status::status(&object.pod, &self.before(&object.pod), actual, &self.shared.place.host, now);
+        // What is being made now is more in a moment.
+        if new == self.said && object.pod.status == self.said
+            || status::is_in_the_making(actual) && !self.said.phase.is_empty() && self.said.start_time.is_some()
+        {
+            return;
+        }
+        if new != self.said {
+            self.said = new.clone();
+            self.told.status(&object.raw, &new);
+        }
+    }
+
+    /// What was said, with what others have said meanwhile.
+    fn before(&self, pod: &Pod) -> PodStatus {
+        let mut before = self.said.clone();
+        for condition in &pod.status.conditions {
+            if !before.conditions.iter().any(|known| known.kind == condition.kind) {
+                before.conditions.push(condition.clone());
+            }
+        }
+        before.nominated_node_name.clone_from(&pod.status.nominated_node_name);
+        before
+    }
+
+    fn event(&self, kind: &str, reason: &str, message: &str) {
+        if let Some(object) = &*self.desired.borrow() {
+            tell::event(&self.shared.api, &self.shared.place.node, &object.pod, kind, reason, message);
+        }
+    }
+
+    /// Remembers what came of an action. Answers whether nothing is left of the pod.
+    fn note(&mut self, action: Action, result: Result<Done, Failure>) -> bool {
+        self.doing.retain(|doing| *doing != action);
+        let now = engine::now();
+        if let Err((reason, message)) = &result {
+            self.event("Warning", event_of(reason), message);
+        }
+        match (&action, result) {
+            (Action::Forget, Ok(_)) => return true,
+            (Action::Volumes, Ok(Done::Volumes(until))) => {
+                self.memory.volumes = Some(until);
+                self.memory.problem = None;
+            }
+            // What is there already stays as it is for now.
+            (Action::Volumes, Err(_)) if self.memory.volumes.is_some() => self.memory.volumes = Some(now + 10 * SECOND),
+            (Action::Sandbox { .. }, Ok(Done::Sandbox(id))) => {
+                self.sandboxes.insert(0, id);
+                self.memory.problem = None;
+            }
+            (Action::Volumes | Action::Sandbox { .. }, Err((reason, message))) => self.trouble(reason, message, now),
+            (Action::Pull { container, attempt }, result) => {
+                let before = self.memory.images.get(container).and_then(|(_, result)| result.as_ref().err());
+                let result = result.map(drop);
+                let result = result.map_err(|(reason, message)| Problem::again(before, reason, message, SHORTEST, now));
+                self.memory.images.insert(container.clone(), (*attempt, result));
+            }
+            (Action::Start { container, pause, .. }, result) => {
+                if let Some(pause) = pause {
+                    self.memory.pauses.insert(container.clone(), *pause);
+                }
+                match result {
+                    Ok(_) => drop(self.memory.problems.remove(container)),
+                    Err((reason, message)) => {
+                        let problem = Problem::again(self.memory.problems.get(container), reason, message, SHORTEST, now);
+                        self.memory.problems.insert(container.clone(), problem);
+                    }
+                }
+            }
+            (_, Err((_, message))) => self.trouble(STUCK, message, now),
+            (_, Ok(_)) => {}
+        }
+        false
+    }
+
+    fn trouble(&mut self, reason: &str, message: String, now: Nanos) {
+        self.memory.problem = Some(Problem::again(self.memory.problem.as_ref(), reason, message, SECOND, now));
+    }
+}
+
+/// Events have words of their own for what containers say in their state.
+fn event_of(reason: &str) -> &str {
+    match reason {
+        "FailedMount" | "FailedCreatePodSandBox" | "FailedKillPod" => reason,
+        "PostStartHookError" => "FailedPostStartHook",
+        "InvalidImageName" => "InspectFailed",
+        _ => "Failed",
+    }
+}
+
+/// A pod in the engine with its containers; none if it is gone.
+fn see(node: &Node, id: &str) -> Option<(Sandbox, Vec<ContainerStatus>)> {
+    let pod = node.engine().pod(id).ok()?;
+    let containers = local::containers(node, &pod).unwrap_or_default();
+    let ips = pod.network.iter().flat_map(|network| &network.networks).flat_map(|end| end.addresses());
+    let ips = ips.map(|ip| ip.to_string()).collect();
+    Some((Sandbox { id: pod.record.id, attempt: pod.record.request.attempt, ready: pod.ready, ips }, containers))
+}
+
+/// The pods of this agent that the engine has, by uid, newest first.
+pub(super) fn known(node: &Node, name: &str) -> HashMap<String, Vec<String>> {
+    let mut known: HashMap<String, Vec<String>> = HashMap::new();
+    for pod in node.engine().pods().unwrap_or_default() {
+        if pod.record.request.labels.get(wanted::NODE).is_some_and(|node| node == name) {
+            known.entry(pod.record.request.uid.clone()).or_default().push(pod.record.id);
+        }
+    }
+    known
+}

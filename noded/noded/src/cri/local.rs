@@ -1,0 +1,83 @@
+//! The same calls for the agent in this process, which is this node's kubelet.
+
+use std::sync::Arc;
+
+use cri::{ContainerConfig, ContainerStatus, PodSandboxConfig};
+use engine::Pod;
+use tonic::Status;
+
+use super::{Answer, image, runtime};
+use crate::node::Node;
+
+/// Makes a pod, or finds it.
+pub(crate) async fn run_pod(node: &Arc<Node>, config: PodSandboxConfig, handler: &str) -> Answer<String> {
+    let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.to_owned() };
+    Ok(runtime::pod::run(node, request).await?.pod_sandbox_id)
+}
+
+/// Kills what runs in a pod, and gives its addresses back.
+pub(crate) async fn stop_pod(node: &Arc<Node>, id: &str) -> Answer<()> {
+    let request = cri::StopPodSandboxRequest { pod_sandbox_id: id.to_owned() };
+    blocking(node, move |node| runtime::pod::stop(node, request)).await.map(drop)
+}
+
+/// Removes a pod with its containers.
+pub(crate) async fn remove_pod(node: &Arc<Node>, id: &str) -> Answer<()> {
+    let request = cri::RemovePodSandboxRequest { pod_sandbox_id: id.to_owned() };
+    blocking(node, move |node| runtime::pod::remove(node, request)).await.map(drop)
+}
+
+/// Makes a container, or finds it; answers its id.
+pub(crate) async fn create(node: &Arc<Node>, pod: &str, config: ContainerConfig) -> Answer<String> {
+    let request = cri::CreateContainerRequest { pod_sandbox_id: pod.to_owned(), config: Some(config), sandbox_config: None };
+    Ok(runtime::container::create(node, request).await?.container_id)
+}
+
+/// Runs the program of a container.
+pub(crate) async fn start(node: &Arc<Node>, id: &str) -> Answer<()> {
+    let request = cri::StartContainerRequest { container_id: id.to_owned() };
+    blocking(node, move |node| runtime::container::start(node, request)).await.map(drop)
+}
+
+/// Sends the stop signal, and SIGKILL after so many seconds.
+pub(crate) async fn stop(node: &Arc<Node>, id: &str, timeout: i64) -> Answer<()> {
+    let request = cri::StopContainerRequest { container_id: id.to_owned(), timeout };
+    blocking(node, move |node| runtime::container::stop(node, request)).await.map(drop)
+}
+
+/// Removes a container.
+pub(crate) async fn remove(node: &Arc<Node>, id: &str) -> Answer<()> {
+    let request = cri::RemoveContainerRequest { container_id: id.to_owned() };
+    blocking(node, move |node| runtime::container::remove(node, request)).await.map(drop)
+}
+
+/// Runs a program in a container; its exit code and what it has said.
+pub(crate) async fn exec(node: &Arc<Node>, id: &str, cmd: Vec<String>, timeout: i64) -> Answer<cri::ExecSyncResponse> {
+    let request = cri::ExecSyncRequest { container_id: id.to_owned(), cmd, timeout };
+    blocking(node, move |node| runtime::exec::sync(node, request)).await
+}
+
+/// The image of this name, if it is here.
+pub(crate) async fn image(node: &Arc<Node>, name: &str) -> Answer<Option<cri::Image>> {
+    let image = Some(cri::ImageSpec { image: name.to_owned(), ..cri::ImageSpec::default() });
+    let request = cri::ImageStatusRequest { image, verbose: false };
+    Ok(blocking(node, move |node| image::status(node, request)).await?.image)
+}
+
+/// Brings an image here.
+pub(crate) async fn pull(node: &Arc<Node>, name: &str, auth: Option<cri::AuthConfig>) -> Answer<()> {
+    let image = Some(cri::ImageSpec { image: name.to_owned(), ..cri::ImageSpec::default() });
+    image::pull(node, cri::PullImageRequest { image, auth, sandbox_config: None }).await.map(drop)
+}
+
+/// The containers of a pod, newest first.
+pub(crate) fn containers(node: &Node, pod: &Pod) -> Answer<Vec<ContainerStatus>> {
+    let members = runtime::container::of_pod(node, &pod.record.id)?;
+    Ok(members.iter().map(runtime::container::view::status).collect())
+}
+
+async fn blocking<T: Send + 'static>(node: &Arc<Node>, call: impl FnOnce(&Node) -> Answer<T> + Send + 'static) -> Answer<T> {
+    let node = Arc::clone(node);
+    let work = tokio::task::spawn_blocking(move || call(&node));
+    work.await.unwrap_or_else(|_| Err(Status::internal("the call failed in itself")))
+}
