@@ -88,7 +88,10 @@ fn is_account(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Option<Result<(String, Option<String>, String), String>> {
+    /// Address, reference and folder, or what is wrong; nothing for what is no repository.
+    type Parsed = Option<Result<(String, Option<String>, String), String>>;
+
+    fn parsed(text: &str) -> Parsed {
         Repository::parse(text).map(|read| read.map(|own| (own.remote, own.reference, own.folder)))
     }
 
