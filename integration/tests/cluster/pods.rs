@@ -38,7 +38,7 @@ fn a_pod_runs_and_goes() {
     assert_eq!(c.get(&["pod", "web"], "{.status.conditions[?(@.type=='Ready')].status}"), "True");
     assert_eq!(c.get(&["pod", "web"], "{.status.qosClass}"), "BestEffort");
     c.kubectl(&["delete", "pod", "web"]).ok();
-    c.kubectl(&["get", "pods", "-o", "name"]).ok().is("");
+    assert_eq!(c.kubectl(&["get", "pods", "-o", "name"]).ok().text(), "");
     c.nothing_left();
 }
 
