@@ -60,6 +60,14 @@ busybox() {
 	}
 }
 
+# What containerd makes networks of pods with. They are on no PATH.
+cni_plugins() {
+	[[ -x /usr/lib/cni/bridge || -x /opt/cni/bin/bridge ]] || {
+		say "apt-get install containernetworking-plugins"
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends containernetworking-plugins iptables >/dev/null
+	}
+}
+
 # A registry that is not ours.
 peer_registry() { install docker-registry=docker-registry setpriv=util-linux; }
 

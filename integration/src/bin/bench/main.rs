@@ -1,7 +1,7 @@
 //! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
 //!
 //! ```text
-//! bench run|pull|build|density|oci --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! bench run|pull|build|density|oci|cri --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
 //! ```
 //!
 //! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
@@ -11,6 +11,7 @@
 
 mod build;
 mod contender;
+mod cri;
 mod daemon;
 mod density;
 mod measure;
@@ -41,7 +42,7 @@ struct Args {
 impl Args {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let bench = words.next().context("bench run|pull|build|density|oci")?;
+        let bench = words.next().context("bench run|pull|build|density|oci|cri")?;
         let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -82,7 +83,8 @@ fn main() -> Result<()> {
         "pull" => &pull::PEERS,
         "build" => &["docker", "podman", "buildah"],
         "density" => &["docker", "podman"],
-        other => bail!("{other}: there is run, pull, build, density and oci"),
+        "cri" => &cri::PEERS,
+        other => bail!("{other}: there is run, pull, build, density, oci and cri"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
     let mut peers = ground.peers(known, args.peers.as_deref());
@@ -97,6 +99,7 @@ fn main() -> Result<()> {
             present(&ground, &mut peers)?;
             density::rows(if args.quick { 20 } else { 200 }, args.runs(5), &ground, &peers)?
         }
+        "cri" => cri::rows(&args, &registry, &peers)?,
         _ => pull::rows(&args, &ground, &registry, storage.path(), &peers)?,
     };
     report::print(&args.bench, &rows);
