@@ -20,6 +20,16 @@ impl Told {
     pub(super) fn status(&self, raw: &Value, status: &PodStatus) {
         let mut object = raw.clone();
         object["status"] = serde_json::to_value(status).unwrap_or_default();
+        for list in ["containerStatuses", "initContainerStatuses"] {
+            for one in object["status"][list].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+                // Zeros are said, too: programs that look for these fields expect them.
+                for (field, zero) in
+                    [("ready", json!(false)), ("restartCount", json!(0)), ("image", json!("")), ("imageID", json!(""))]
+                {
+                    one.entry(field).or_insert(zero);
+                }
+            }
+        }
         unversioned(&mut object);
         self.0.send_replace(Some(object));
     }
