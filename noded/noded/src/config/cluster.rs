@@ -109,8 +109,8 @@ impl Control {
         let own = if ip.is_unspecified() { own.map(|ip| ip.to_string()) } else { Some(ip.to_string()) };
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = self.names.iter().cloned().chain(own).chain([host]).collect();
-        let mut settings = control::objects::Settings::default();
-        settings.service_range = (self.service_cidr.network(), self.service_cidr.prefix_len());
+        let service_range = (self.service_cidr.network(), self.service_cidr.prefix_len());
+        let settings = control::objects::Settings { service_range, ..Default::default() };
         Ok(control::Config {
             folder: self.folder.clone(),
             listen: self.listen,

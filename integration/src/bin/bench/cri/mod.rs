@@ -94,7 +94,7 @@ fn lives(what: &str, count: usize, runs: usize, servers: &[Server]) -> Result<Ve
 }
 
 /// Pods by the name of who has them. Who cannot do it is left out, but for ours.
-fn running<'a>(count: usize, servers: &'a [Server]) -> Result<Vec<(&'a Server, Vec<Pod>)>> {
+fn running(count: usize, servers: &[Server]) -> Result<Vec<(&Server, Vec<Pod>)>> {
     let mut running = Vec::new();
     for server in servers {
         match tidily(server, || server.grow(count, CROWD)) {

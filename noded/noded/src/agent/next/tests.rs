@@ -66,7 +66,7 @@ fn images_come_before_containers() {
     let mut actual = ready(Vec::new());
     actual.memory.images.clear();
     let pull = Action::Pull { container: "a".to_owned(), attempt: 0 };
-    assert_eq!(next(Some(&plain("Always")), &actual, NOW).actions, [pull.clone()]);
+    assert_eq!(next(Some(&plain("Always")), &actual, NOW).actions, std::slice::from_ref(&pull));
     let problem = Problem::again(None, "ErrImagePull", String::new(), 10 * SECOND, NOW);
     actual.memory.images.insert("a".to_owned(), (0, Err(problem)));
     let waits = next(Some(&plain("Always")), &actual, NOW + 2 * SECOND);
