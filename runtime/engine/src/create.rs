@@ -8,6 +8,7 @@ use std::path::Path;
 
 use images::Image;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use sys::Call;
 
 use crate::ahead::Ahead;
@@ -177,7 +178,14 @@ pub(crate) fn in_charge(folder: &Path) -> bool {
 /// Makes a folder and locks it. Between the two steps [`sweep`] may take it for abandoned; then it is made again.
 pub(crate) fn claimed(path: &Path) -> sys::Result<File> {
     loop {
-        folder(path)?;
+        match folder(path) {
+            // It was there, and then a sweeper had removed it. A file in its place stays an error.
+            Err(error) if error.errno() == Errno::EXIST && path.symlink_metadata().is_ok_and(|there| !there.is_dir()) => {
+                return Err(error);
+            }
+            Err(error) if error.errno() == Errno::EXIST => {}
+            made => made?,
+        }
         match File::open(path) {
             Ok(dir) if dir.try_lock().is_ok() && path.exists() => return Ok(dir),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).call(|| format!("open({path:?})")),
@@ -207,4 +215,30 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_sweeper_does_not_disturb_who_claims() {
+        let all = tempfile::tempdir().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let _ = sweep(all.path());
+                    }
+                });
+            }
+            let claims = |number: usize| claimed(&all.path().join(format!(".new-{number}"))).map(drop);
+            let claimed: Vec<_> = (0..5000).map(claims).filter_map(Result::err).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(claimed.is_empty(), "{} of them, such as {}", claimed.len(), claimed[0]);
+        });
+    }
 }
