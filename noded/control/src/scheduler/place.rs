@@ -6,7 +6,7 @@ use api::kinds::pod::Pod;
 
 use super::demand::{Amounts, Port, collide, ports, requests};
 use super::node::{liking, refusal};
-use super::snapshot::{Place, Snapshot};
+use super::snapshot::{Place, Snapshot, owner};
 use super::terms::PodRules;
 
 /// What becomes of a pending pod.
@@ -40,11 +40,10 @@ pub fn schedule(snapshot: &mut Snapshot, pods: &[(String, Pod)]) -> Vec<(String,
 
 /// Pods of which the same is true: needs, labels, controller.
 fn class_of(pod: &Pod) -> String {
-    let owner = pod.metadata.owner_references.iter().find(|o| o.controller == Some(true)).map_or("", |o| &o.uid);
     let spec = &pod.spec;
     serde_json::to_string(&(
         &pod.metadata.namespace,
-        owner,
+        owner(pod),
         &pod.metadata.labels,
         &spec.node_selector,
         &spec.affinity,
@@ -65,7 +64,7 @@ struct Class {
     nodes: Vec<(usize, i64)>,
     /// Why the others cannot.
     refusals: BTreeMap<String, usize>,
-    /// Pods of this class on each node.
+    /// Pods of this class on each node, or of the same controller before.
     own: HashMap<usize, i64>,
     /// Scores as they were when they were put in: one that has changed is put in again.
     heap: BinaryHeap<(i64, std::cmp::Reverse<usize>)>,
@@ -79,7 +78,7 @@ impl Class {
             rules: PodRules::of(pod),
             nodes: Vec::new(),
             refusals: BTreeMap::new(),
-            own: HashMap::new(),
+            own: snapshot.of_owner(owner(pod)),
             heap: BinaryHeap::new(),
         };
         for (at, place) in snapshot.places.iter().enumerate() {
@@ -158,7 +157,7 @@ impl Class {
         taken.then(|| "node(s) didn't have free ports for the requested pod ports".into())
     }
 
-    /// How good a node is: much of it free, evenly, and few of the same class there.
+    /// How good a node is: much of it free, evenly, and few of the same controller there.
     fn score(&self, place: &Place, at: usize, liked: i64) -> i64 {
         // pods that ask for nothing count as something, or they would all go to one node
         let (cpu, memory) = (self.needs.cpu.max(100), self.needs.memory.max(200 << 20));

@@ -23,6 +23,8 @@ struct Placed {
     node: String,
     namespace: String,
     labels: BTreeMap<String, String>,
+    /// The uid of its controller, if it has one.
+    owner: String,
     amounts: Amounts,
     ports: Vec<Port>,
     apart: Vec<Term>,
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub(super) places: Vec<Place>,
     by_name: HashMap<String, usize>,
     pods: HashMap<String, Placed>,
+    /// Pods of a controller by the name of their node.
+    owners: HashMap<String, HashMap<String, i64>>,
     /// Pods by place, for every term that was ever asked for.
     counters: Vec<Counter>,
     /// Rules of placed pods that keep others away, by place.
@@ -84,6 +88,7 @@ impl Snapshot {
             node: pod.spec.node_name.clone(),
             namespace: pod.metadata.namespace.clone(),
             labels: pod.metadata.labels.clone(),
+            owner: owner(pod).to_owned(),
             amounts: requests(&pod.spec),
             ports: ports(&pod.spec),
             apart: rules.apart,
@@ -108,6 +113,14 @@ impl Snapshot {
         } else {
             place.ports.retain(|p| !pod.ports.contains(p));
         }
+        if !pod.owner.is_empty() {
+            let own = self.owners.entry(pod.owner.clone()).or_default();
+            *own.entry(pod.node.clone()).or_default() += sign;
+            own.retain(|_, count| *count > 0);
+            if own.is_empty() {
+                self.owners.remove(&pod.owner);
+            }
+        }
         let labels = &place.node.metadata.labels;
         for counter in self.counters.iter_mut().filter(|c| c.term.takes(&pod.namespace, &pod.labels)) {
             add(counter, labels, sign);
@@ -125,6 +138,7 @@ impl Snapshot {
     fn recount(&mut self) {
         self.counters.clear();
         self.guards.clear();
+        self.owners.clear();
         for place in &mut self.places {
             place.used = Amounts::default();
             place.ports.clear();
@@ -132,6 +146,12 @@ impl Snapshot {
         let pods = std::mem::take(&mut self.pods);
         pods.values().for_each(|p| self.count(p, 1));
         self.pods = pods;
+    }
+
+    /// How many pods of a controller are on each node, by its place here.
+    pub(super) fn of_owner(&self, owner: &str) -> HashMap<usize, i64> {
+        let own = self.owners.get(owner).into_iter().flatten();
+        own.filter_map(|(node, count)| Some((*self.by_name.get(node)?, *count))).collect()
     }
 
     /// How many pods of a term are in each place; kept from now on.
@@ -161,6 +181,11 @@ impl Snapshot {
         }
         self.guards.retain(|g| !g.places.is_empty());
     }
+}
+
+/// The uid of a pod's controller; empty without one.
+pub(super) fn owner(pod: &Pod) -> &str {
+    pod.metadata.owner_references.iter().find(|o| o.controller == Some(true)).map_or("", |o| &o.uid)
 }
 
 fn add(counter: &mut Counter, labels: &BTreeMap<String, String>, sign: i64) {

@@ -46,6 +46,27 @@ fn pods_are_spread_and_stop_where_no_room_is() {
     assert_eq!(places(&mut snapshot, &[pod("q", "500m", json!({}))]).len(), 1);
 }
 
+/// Those that were there before count, too.
+#[test]
+fn pods_of_one_controller_are_spread_from_one_time_to_the_next() {
+    let owned = |name: &str| {
+        let (key, mut pod) = pod(name, "1m", json!({}));
+        let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "r", "controller": true}]);
+        pod.metadata.owner_references = serde_json::from_value(owner).unwrap();
+        (key, pod)
+    };
+    let mut snapshot = cluster(vec![node("a1", "4", json!({}))]);
+    assert_eq!(places(&mut snapshot, &[owned("p0"), owned("p1"), owned("p2")]), ["a1", "a1", "a1"]);
+    snapshot.set_node(node("b1", "4", json!({})));
+    snapshot.set_node(node("c1", "4", json!({})));
+    let mut next = places(&mut snapshot, &[owned("p3"), owned("p4"), owned("p5"), owned("p6")]);
+    next.sort();
+    assert_eq!(next, ["b1", "b1", "c1", "c1"]);
+    snapshot.remove_node("c1");
+    assert!(snapshot.remove_pod("core/pods/d/p0") && snapshot.remove_pod("core/pods/d/p1"));
+    assert_eq!(places(&mut snapshot, &[owned("p7")]), ["a1"]);
+}
+
 #[test]
 fn reasons_are_counted() {
     assert_eq!(places(&mut cluster(vec![]), &[pod("p", "1", json!({}))]), ["no nodes available to schedule pods"]);
