@@ -387,7 +387,9 @@ impl Drop for Env {
         }));
         drop(quiet);
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
-        let _ = Command::new("nft").args(["delete", "table", "ip", &self.bridge]).stderr(Stdio::null()).status();
+        for table in [self.bridge.clone(), format!("{}-services", self.bridge)] {
+            let _ = Command::new("nft").args(["delete", "table", "ip", &table]).stderr(Stdio::null()).status();
+        }
         leaks::remove_cgroup(&self.cgroup());
         leaks::unmount(&[self.run(), self.folder.path()]);
     }

@@ -18,6 +18,8 @@ pub(crate) enum Verb {
     NodeKubeconfig(NodeKubeconfigArgs),
     /// Check the configuration, and say nothing if it is right
     Config(Args),
+    /// Take out of the kernel what this node has put there for its cluster; its pods stay
+    Leave(Args),
     /// Serve the Kubernetes API, place pods and keep them running, until SIGTERM
     ControlPlane(crate::control_plane::Args),
 }

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
         cli::Verb::NodeKubeconfig(args) => agent::plane::node_kubeconfig(&args),
         cli::Verb::Config(args) => run::check(&args),
+        cli::Verb::Leave(args) => run::leave(&args),
         cli::Verb::ControlPlane(args) => control_plane::run(args),
     };
     match done {

@@ -35,6 +35,13 @@ pub(crate) fn check(args: &Args) -> Result<()> {
     Config::load(args.config.as_deref())?.registries().map(drop)
 }
 
+/// Takes this node out of the kernel's tables. Not while it runs: it would put itself there again.
+pub(crate) fn leave(args: &Args) -> Result<()> {
+    let config = Config::load(args.config.as_deref())?;
+    let _lock = listen::only_one(&config.run)?;
+    agent::services::leave(&config.bridge)
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: &RunArgs, passed: Vec<OwnedFd>) -> Result<()> {
     let config = Config::load(args.common.config.as_deref())?;

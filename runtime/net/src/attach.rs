@@ -41,12 +41,14 @@ pub struct Wish<'a> {
     /// Names that mean its addresses within the network; the first is told to who asks for an address's name. None in a network without
     /// names.
     pub names: &'a [String],
+    /// What it sends may be led back to it, as by a service whose only endpoint it is; a published port does so anyway.
+    pub reaches_itself: bool,
 }
 
 impl<'a> Wish<'a> {
     /// `eth0`, with everything as it comes.
     pub fn plain(network: &'a Network) -> Self {
-        Wish { network, interface: "eth0", ip: None, ip6: None, mac: None, names: &[] }
+        Wish { network, interface: "eth0", ip: None, ip6: None, mac: None, names: &[], reaches_itself: false }
     }
 }
 
@@ -261,7 +263,7 @@ impl Place {
             mac: *mac,
             addresses: [IpNet::V4(*address)].into_iter().chain(address6.map(IpNet::V6)).collect(),
             gateways: gateways.into_iter().flatten().filter(|_| first).collect(),
-            hairpin,
+            hairpin: hairpin || wish.reaches_itself,
             isolated: !wish.network.policy.neighbours,
         };
         match &wish.network.macvlan {

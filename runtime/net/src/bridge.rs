@@ -49,6 +49,18 @@ pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Res
     Err(failed(NetlinkError::new(sys::Error::new("RTM_GETLINK", Errno::AGAIN))))
 }
 
+/// Makes the bridge of `network` and its table before a container needs them: for what listens on its address.
+///
+/// # Errors
+/// The kernel refuses, or something else has the bridge's name.
+pub fn make(network: &Network) -> Result<()> {
+    network.check()?;
+    let failed = |source| Error::Netlink { what: format!("make bridge {}", network.bridge), source };
+    let socket = Socket::route().map_err(failed)?;
+    let fresh = nft::ensure(&nft::open(&network.table)?, network)?;
+    ensure(&socket, network, fresh).map(drop)
+}
+
 /// Another caller having done it is as good.
 fn done_before(outcome: std::result::Result<(), NetlinkError>) -> std::result::Result<(), NetlinkError> {
     match outcome {

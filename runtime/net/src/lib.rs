@@ -23,7 +23,8 @@
 //! | `lease`, `names` | addresses, and names for them within a network |
 //! | `port` | published ports and the sockets that reserve them |
 //! | `nft` | the nf_tables table and its maps |
-//! | `conntrack` | forgetting flows that began before a port was published |
+//! | `conntrack` | forgetting flows that began before a port was published, or that lead to what is gone |
+//! | [`services`] | one address for many endpoints, on a node of a cluster |
 //! | `netlink` | messages, sockets, errors |
 
 mod attach;
@@ -40,11 +41,13 @@ mod network;
 mod nft;
 mod port;
 mod sandbox;
+pub mod services;
 
 #[cfg(test)]
 mod tests;
 
 pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, recover, remove};
+pub use bridge::make;
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;

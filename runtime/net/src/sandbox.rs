@@ -123,7 +123,7 @@ pub(crate) struct Side<'a> {
     pub(crate) addresses: Vec<IpNet>,
     /// The ways out, if it has them.
     pub(crate) gateways: Vec<IpAddr>,
-    /// Some of the container's ports are published.
+    /// What it sends may be led back to it.
     pub(crate) hairpin: bool,
     /// It is kept from its neighbours.
     pub(crate) isolated: bool,

@@ -5,7 +5,7 @@
 //!                                         look (engine) ─▶ next() ─▶ effects (the node's own CRI calls) ─▶ look …
 //!                                                     └──▶ status() ─▶ tell ──▶ API
 //! monitors ──events──▶ mod.rs ──poke──┘      probe.rs ──findings──┘
-//! register.rs: Node and Lease
+//! register.rs: Node and Lease          services/: where addresses of services lead
 //! ```
 //!
 //! | file | what |
@@ -27,6 +27,7 @@ mod next;
 pub(crate) mod plane;
 mod probe;
 mod register;
+pub(crate) mod services;
 mod status;
 mod tell;
 mod volumes;
@@ -103,7 +104,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let heartbeat = config.agent.heartbeat();
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
-        tokio::join!(register::heartbeat(api, facts, heartbeat), serve(shared));
+        tokio::join!(register::heartbeat(api, facts, heartbeat), services::run(Arc::clone(&shared)), serve(shared));
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

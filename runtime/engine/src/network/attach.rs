@@ -132,7 +132,7 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn wish(&'a self, network: &'a net::Network) -> net::Wish<'a> {
         let Endpoint { ip, ip6, mac, .. } = *self.end;
-        net::Wish { network, interface: &self.interface, ip, ip6, mac, names: &self.names }
+        net::Wish { network, interface: &self.interface, ip, ip6, mac, names: &self.names, reaches_itself: false }
     }
 }
 

@@ -36,6 +36,18 @@ impl crate::Engine {
     }
 }
 
+impl crate::Engine {
+    /// The default network, with its bridge there: that of pods.
+    ///
+    /// # Errors
+    /// It cannot be chosen or made.
+    pub fn pod_network(&self) -> Result<net::Network, Error> {
+        let network = default(&self.config)?;
+        net::make(&network).map_err(Error::Network)?;
+        Ok(network)
+    }
+}
+
 fn default_file(config: &Config) -> std::path::PathBuf {
     config.networks().join(format!("{}.json", config.bridge))
 }

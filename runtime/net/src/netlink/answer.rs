@@ -9,6 +9,8 @@ use super::{HEADER, align};
 pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
     pub(crate) flags: u16,
+    /// Whom it is for; in what is told to everybody, who has caused it.
+    pub(crate) port: u32,
     /// The family's header and the attributes.
     pub(crate) body: &'a [u8],
 }
@@ -19,7 +21,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
         let header = bytes.get(..HEADER)?;
         let length = number(&header[..4])? as usize;
         let body = bytes.get(HEADER..length)?;
-        let message = Message { kind: short(&header[4..6])?, flags: short(&header[6..8])?, body };
+        let message = Message { kind: short(&header[4..6])?, flags: short(&header[6..8])?, port: number(&header[12..])?, body };
         bytes = bytes.get(align(length)..).unwrap_or_default();
         Some(message)
     })

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::set_socket_send_buffer_size_force;
-use rustix::net::{RecvFlags, SendFlags, netlink, recv, send};
+use rustix::net::{RecvFlags, SendFlags, bind, getsockname, netlink, recv, send};
 use sys::Call;
 
 use super::{Batch, DONE, ERROR, Message, NetlinkError, messages};
@@ -34,6 +35,14 @@ impl Socket {
     /// A socket for nf_tables of the calling thread's namespace.
     pub(crate) fn netfilter() -> Result<Self> {
         sys::netlink::socket(Some(netlink::NETFILTER)).map(Socket).map_err(NetlinkError::new)
+    }
+
+    /// The number by which the kernel knows it.
+    pub(crate) fn port(&self) -> Result<u32> {
+        // It gets one by this, or has one since it has sent something.
+        let _ = bind(&self.0, &SocketAddrNetlink::new(0, 0));
+        let address = getsockname(&self.0).and_then(SocketAddrNetlink::try_from);
+        address.map(|address| address.pid()).map_err(|errno| NetlinkError::new(sys::Error::new("getsockname(netlink)", errno)))
     }
 
     /// The bare descriptor.

@@ -6,16 +6,16 @@ use super::{Family, Table};
 use crate::netlink::{APPEND, Batch, CREATE};
 
 /// `NFT_REG_1`, the register everything is compared in; 16 bytes.
-const REG: u32 = 1;
+pub(crate) const REG: u32 = 1;
 /// `NFT_REG_1` as its first word, then `NFT_REG32_01` … `NFT_REG32_05`: the second to sixth.
-const WORD: [u32; 6] = [1, 9, 10, 11, 12, 13];
+pub(crate) const WORD: [u32; 6] = [1, 9, 10, 11, 12, 13];
 
 const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
 
 /// Conditions and statements of our rules. Constants come from `linux/netfilter/nf_tables.h`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Expr<'a> {
+pub(crate) enum Expr<'a> {
     /// `iifname NAME`, or `iifname != NAME`.
     In(&'a str, bool),
     /// `oifname NAME`, or `oifname != NAME`.
@@ -62,7 +62,7 @@ pub(super) fn rule(batch: &mut Batch, label: &'static str, table: Table<'_>, cha
 }
 
 impl Expr<'_> {
-    pub(super) fn write(self, m: &mut Batch, family: Family) -> &mut Batch {
+    pub(crate) fn write(self, m: &mut Batch, family: Family) -> &mut Batch {
         match self {
             Expr::In(name, is) => interface(m, 6, name, is),
             Expr::Out(name, is) => interface(m, 7, name, is),
@@ -109,17 +109,17 @@ impl Expr<'_> {
     }
 }
 
-fn expr<'a>(m: &'a mut Batch, name: &str, data: impl FnOnce(&mut Batch) -> &mut Batch) -> &'a mut Batch {
+pub(crate) fn expr<'a>(m: &'a mut Batch, name: &str, data: impl FnOnce(&mut Batch) -> &mut Batch) -> &'a mut Batch {
     m.nest(1, |m| m.text(1, name).nest(2, data))
 }
 
 /// `meta`: NFT_META_IIFNAME 6, NFT_META_OIFNAME 7, NFT_META_L4PROTO 16.
-fn load(m: &mut Batch, key: u32, register: u32) -> &mut Batch {
+pub(crate) fn load(m: &mut Batch, key: u32, register: u32) -> &mut Batch {
     expr(m, "meta", |m| m.be(1, register).be(2, key))
 }
 
 /// `payload`: base 1 is the network header, 2 the transport header.
-fn payload(m: &mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &mut Batch {
+pub(crate) fn payload(m: &mut Batch, register: u32, base: u32, offset: u32, length: u32) -> &mut Batch {
     expr(m, "payload", |m| m.be(1, register).be(2, base).be(3, offset).be(4, length))
 }
 
@@ -129,11 +129,11 @@ fn set(m: &mut Batch, offset: u32, port: u16, checksum: u32) -> &mut Batch {
     expr(m, "payload", |m| m.be(5, REG).be(2, 2).be(3, offset).be(4, 2).be(6, 1).be(7, checksum).be(8, 0))
 }
 
-fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {
+pub(crate) fn compare<'a>(m: &'a mut Batch, equal: bool, value: &[u8]) -> &'a mut Batch {
     expr(m, "cmp", |m| m.be(1, REG).be(2, u32::from(!equal)).nest(3, |m| m.attr(1, value)))
 }
 
-fn mask<'a>(m: &'a mut Batch, mask: &[u8]) -> &'a mut Batch {
+pub(crate) fn mask<'a>(m: &'a mut Batch, mask: &[u8]) -> &'a mut Batch {
     let (length, zero) = (mask.len() as u32, &[0; 16][..mask.len()]);
     expr(m, "bitwise", |m| m.be(1, REG).be(2, REG).be(3, length).nest(4, |m| m.attr(1, mask)).nest(5, |m| m.attr(1, zero)))
 }

@@ -11,7 +11,7 @@
 //! Ports are elements of two maps, not rules: publishing adds an element, whatever else is published, and the kernel refuses a second
 //! element for one port. [`table`] is the table as data, [`ports`] its elements, [`expr`] how a rule is spelled.
 
-mod expr;
+pub(crate) mod expr;
 mod foreign;
 mod ports;
 mod redirect;
@@ -23,6 +23,7 @@ use rustix::io::Errno;
 
 use crate::netlink::{Batch, Message, NetlinkError, Socket, find};
 
+pub(crate) use expr::Expr;
 pub(crate) use foreign::{admit, forget};
 pub(crate) use ports::{Published, add, elements, remove, remove_all};
 pub(crate) use redirect::redirect;
@@ -41,7 +42,7 @@ impl Family {
     }
 
     /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Family::V4 => 2,
             Family::V6 => 10,
@@ -49,7 +50,7 @@ impl Family {
     }
 
     /// `struct nfgenmsg`.
-    fn header(self) -> [u8; 4] {
+    pub(crate) fn header(self) -> [u8; 4] {
         [self.number(), 0, 0, 0]
     }
 
@@ -92,18 +93,18 @@ pub(crate) struct Table<'a> {
 
 /// `NFNL_SUBSYS_NFTABLES` in the upper half of a message kind.
 const NFTABLES: u16 = 10 << 8;
-const NEWTABLE: u16 = NFTABLES;
+pub(crate) const NEWTABLE: u16 = NFTABLES;
 const GETTABLE: u16 = NFTABLES | 1;
-const DELTABLE: u16 = NFTABLES | 2;
-const NEWCHAIN: u16 = NFTABLES | 3;
+pub(crate) const DELTABLE: u16 = NFTABLES | 2;
+pub(crate) const NEWCHAIN: u16 = NFTABLES | 3;
 const GETCHAIN: u16 = NFTABLES | 4;
-const NEWRULE: u16 = NFTABLES | 6;
+pub(crate) const NEWRULE: u16 = NFTABLES | 6;
 const GETRULE: u16 = NFTABLES | 7;
 const DELRULE: u16 = NFTABLES | 8;
-const NEWSET: u16 = NFTABLES | 9;
-const NEWSETELEM: u16 = NFTABLES | 12;
-const GETSETELEM: u16 = NFTABLES | 13;
-const DELSETELEM: u16 = NFTABLES | 14;
+pub(crate) const NEWSET: u16 = NFTABLES | 9;
+pub(crate) const NEWSETELEM: u16 = NFTABLES | 12;
+pub(crate) const GETSETELEM: u16 = NFTABLES | 13;
+pub(crate) const DELSETELEM: u16 = NFTABLES | 14;
 const GETGEN: u16 = NFTABLES | 16;
 
 /// The map of ports published on any address.
@@ -113,7 +114,7 @@ const ONE: &str = "published_on";
 
 /// A batch: all of its messages take effect, or none. With a generation, only if the ruleset is still that one
 /// (`NFNL_BATCH_GENID`; `ERESTART` otherwise).
-fn batch(generation: Option<u32>, body: impl FnOnce(&mut Batch)) -> Batch {
+pub(crate) fn batch(generation: Option<u32>, body: impl FnOnce(&mut Batch)) -> Batch {
     let mut batch = Batch::new();
     // struct nfgenmsg: AF_UNSPEC, version 0, resource id = subsystem in network order.
     batch.message("NFNL_MSG_BATCH_BEGIN", 16, 0, &[0, 0, 0, 10], |m| match generation {

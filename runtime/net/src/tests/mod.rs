@@ -7,6 +7,7 @@ mod names;
 mod networks;
 mod publish;
 mod reach;
+mod services;
 mod table;
 mod undo;
 mod world;
