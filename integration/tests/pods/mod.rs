@@ -1,5 +1,5 @@
 //! Pods, by the engine's own verbs and seen from inside: what the node daemon stands on.
-#![allow(clippy::result_large_err)] // the errors of the engine are as they are
+#![allow(clippy::result_large_err, reason = "closures return the engine's errors as they are")]
 
 mod base;
 mod broken;

@@ -3,9 +3,11 @@
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 
 use container::cgroup::{Hierarchies, Housing};
+use launch::Sealed;
 use rustix::process::Pid;
 use sys::Call;
 use sys::spawn::Home;
@@ -20,10 +22,11 @@ use crate::{Engine, Error, names};
 #[derive(Debug)]
 pub struct Ahead {
     pub(crate) id: String,
-    thread: JoinHandle<Begun>,
+    begun: Receiver<Begun>,
+    thread: JoinHandle<()>,
 }
 
-/// What is there when the thread has ended.
+/// What the thread has made.
 pub(crate) struct Begun {
     /// The socket of a monitor that waits for its first message, and its number.
     pub(crate) monitor: Result<(OwnedFd, Pid), Error>,
@@ -44,28 +47,40 @@ impl Engine {
 impl Ahead {
     pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode) -> Result<Ahead, Error> {
         let (config, named, network) = (config.clone(), id.clone(), network.clone());
-        let work = move || Begun { monitor: spawn(&config, &named), network: Network::alone(&config, &network) };
+        let (sender, begun) = channel();
+        let work = move || {
+            let (monitor, mount) =
+                spawn(&config, &named).map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
+            let _ = sender.send(Begun { monitor, network: Network::alone(&config, &network) });
+            // Takes its time, for which nobody waits.
+            drop(mount);
+        };
         let thread = Builder::new().name("ahead".to_owned()).spawn(work);
         let thread = thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
-        Ok(Ahead { id, thread })
+        Ok(Ahead { id, begun, thread })
     }
 
+    /// Waits for what the thread makes, not for its end.
     pub(crate) fn finish(self) -> Begun {
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.begun.recv().unwrap_or_else(|_| match self.thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("it sends before it ends"),
+        })
     }
 }
 
 /// Starts the monitor, which waits for its first message on the socket whose other end is returned. It is executed from a descriptor
-/// that nobody can write to, so that a container that gets hold of it cannot change the program on the host (CVE-2019-5736).
-fn spawn(config: &Config, id: &str) -> Result<(OwnedFd, Pid), Error> {
+/// that nobody can write to, so that a container that gets hold of it cannot change the program on the host (CVE-2019-5736). Returned, too,
+/// is the mount that this took.
+fn spawn(config: &Config, id: &str) -> Result<((OwnedFd, Pid), Option<OwnedFd>), Error> {
     let what = || format!("start {}", config.monitor.display());
     let (server, client) = sys::socket::pair().during(|| "make the monitor's socket")?;
-    let program = launch::seal(&config.monitor).during(what)?;
+    let Sealed { program, mount } = launch::seal(&config.monitor).during(what)?;
     let args = [c"rctr-monitor".to_owned(), CString::new(id).unwrap_or_default()];
     // The unit of systemd that this command belongs to may end before the container does. Where there is no other cgroup for the monitor, it
     // stays in that one.
     let housing = Hierarchies::detect().and_then(|hierarchies| Housing::open(&hierarchies, &config.monitors()));
     let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
     let pid = sys::spawn::spawn(program, &args, server, home).during(what)?;
-    Ok((client, pid))
+    Ok(((client, pid), mount))
 }

@@ -73,7 +73,7 @@ pub use failure::{Failure, Kind, Parts, Stage};
 pub use gate::{Gate, start};
 pub use ground::{Ground, loopback};
 pub use plan::*;
-pub use sealed::seal;
+pub use sealed::{Sealed, seal};
 pub use status::*;
 pub use steps::copy::tree as copy_tree;
 pub use steps::target::PROC_FILES;

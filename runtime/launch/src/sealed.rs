@@ -14,32 +14,43 @@ use sys::{Call, Error, Result};
 /// The second layer that an overlay without an upper one needs. Only the program's own folder above it is looked at.
 const OTHER_LAYER: &str = "/dev";
 
-/// An executable descriptor of `program` that cannot be written to: the file as a lower-only overlay shows it, whose superblock
+/// A program to execute that nobody can write to.
+#[derive(Debug)]
+pub struct Sealed {
+    /// To be executed.
+    pub program: OwnedFd,
+    /// The mount that it was opened in. The program does without it, but the kernel takes a mount away only after each processor has
+    /// passed a quiet moment (synchronize_rcu_expedited), milliseconds on a busy machine: to be closed when nobody waits.
+    pub mount: Option<OwnedFd>,
+}
+
+/// `program` as something that cannot be written to: the file as a lower-only overlay shows it, whose superblock
 /// is read-only for good (a read-only bind mount is not: CAP_SYS_ADMIN may clear the flag), or else a sealed copy in memory.
 ///
 /// The overlay costs no copy, and all processes that run the program share its page cache.
 ///
 /// # Errors
 /// Those of opening the program; those of the copy where overlay is not to be had.
-pub fn seal(program: &Path) -> Result<OwnedFd> {
+pub fn seal(program: &Path) -> Result<Sealed> {
     let folder = program.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = program.file_name().ok_or_else(|| Error::new(format!("open({program:?})"), Errno::ISDIR))?;
     let folder = sys::fs::open_dir(folder)?;
     through_overlay(folder.as_fd(), name).or_else(|_| copied(folder.as_fd(), name))
 }
 
-/// The file `name` of `folder` in an overlay of its own. The mount is detached and lives as long as the descriptor.
-fn through_overlay(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
+/// The file `name` of `folder` in an overlay of its own.
+fn through_overlay(folder: BorrowedFd<'_>, name: &OsStr) -> Result<Sealed> {
     // By descriptor: a path could hold the separators of the option, and change under us.
     let layers = format!("/proc/self/fd/{}:{OTHER_LAYER}", folder.as_raw_fd());
     let overlay = Filesystem::open("overlay")?;
     overlay.set("source", "rctr-sealed")?.set("lowerdir", layers)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-    open(overlay.mount(attributes)?.as_fd(), name)
+    let mount = overlay.mount(attributes)?;
+    Ok(Sealed { program: open(mount.as_fd(), name)?, mount: Some(mount) })
 }
 
 /// A sealed copy of the file in memory (memfd_create(2)).
-fn copied(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
+fn copied(folder: BorrowedFd<'_>, name: &OsStr) -> Result<Sealed> {
     let file = open(folder, name)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Since Linux 6.3 a memfd that will be executed should say so; before, the flag is unknown.
@@ -57,7 +68,8 @@ fn copied(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
     fcntl_add_seals(&copy, seals).call(|| "fcntl(F_ADD_SEALS)")?;
     // What somebody has open for writing cannot be executed (ETXTBSY), seals or not.
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
-    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?}, O_RDONLY)"))
+    let program = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    Ok(Sealed { program: program.call(|| format!("open({path:?}, O_RDONLY)"))?, mount: None })
 }
 
 fn open(folder: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {

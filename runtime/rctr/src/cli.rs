@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
@@ -48,7 +49,7 @@ pub(crate) struct Global {
 }
 
 /// Only the arguments of the verb that is called are defined, unless help is asked for: all of them take as long as a tenth of a
-/// container's start.
+/// container's start. (So it is with the verbs below another one: what is deferred here does not reach them.)
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Verb {
@@ -137,12 +138,21 @@ impl Cli {
     /// # Errors
     /// It asks for help, or makes no sense.
     pub(crate) fn read(args: &[OsString]) -> std::result::Result<Cli, clap::Error> {
-        let mut command = Cli::command();
+        // Never dropped: it holds some hundred definitions, and the process is about to do its work and end.
+        let command = Box::leak(Box::new(Cli::command()));
         if args.len() < 2 || args.iter().any(|arg| ["help", "--help", "-h"].iter().any(|help| arg == help)) {
             // The list of verbs needs what is deferred: a line of each.
             command.build();
         }
-        Cli::from_arg_matches(&command.try_get_matches_from_mut(args)?).map_err(|error| error.format(&mut command))
+        let matches = command.try_get_matches_from_mut(args).or_else(|error| match error.kind() {
+            // So does that of a verb that has verbs of its own, when none of them is given.
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                command.build();
+                command.try_get_matches_from_mut(args)
+            }
+            _ => Err(error),
+        })?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(command))
     }
 
     /// Runs the verb and returns the exit code.
@@ -224,6 +234,22 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_is_defined_before_its_verb_is_called() {
+        fn defined(command: &clap::Command) -> Vec<String> {
+            let arguments =
+                |verb: &clap::Command| verb.get_arguments().map(|arg| format!("{} {arg}", verb.get_name())).collect::<Vec<_>>();
+            command.get_subcommands().flat_map(|verb| [arguments(verb), defined(verb)].concat()).collect()
+        }
+        assert_eq!(defined(&Cli::command()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_verb_alone_lists_the_verbs_below_it() {
+        let listed = Cli::read(&["rctr", "image"].map(Into::into)).unwrap_err().to_string();
+        assert!(listed.contains("Pull an image from its registry"), "{listed}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The default profile on the real kernel, in a thread of its own: a filter cannot be taken off again, but it binds only
 //! the thread that loads it and what that thread starts.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "why a test is skipped")]
 
 use std::process::Command;
 use std::thread;

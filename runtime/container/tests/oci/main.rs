@@ -2,7 +2,7 @@
 //! this project promises are left out then, and those of which is known what runc does instead. Words choose checks by name.
 //! `SYSTEMD=1` lets systemd make all cgroups. Needs root.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)] // a test harness talks, and its probe ends
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit, reason = "a test harness talks, and its probe ends")]
 #![allow(unreachable_pub)]
 
 mod attacks;

@@ -90,11 +90,11 @@ fn of_thread(kinds: &[(bool, u64, &str)], runtime: &Path) -> sys::Result<()> {
 fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd, Error> {
     let what = || "make namespaces with users of their own";
     let (server, client) = sys::socket::pair().during(what)?;
-    let program = launch::seal(&config.monitor).during(what)?;
+    let sealed = launch::seal(&config.monitor).during(what)?;
     let range = |range: &IdRange| format!("{}:{}:{}", range.inside, range.outside, range.size);
     let args = ["rctr-monitor".to_owned(), "--users".to_owned(), range(&users.uids), range(&users.gids)];
     let args = args.map(|arg| CString::new(arg).unwrap_or_default());
-    let pid = sys::spawn::spawn(program, &args, server, Home::default()).during(what)?;
+    let pid = sys::spawn::spawn(sealed.program, &args, server, Home::default()).during(what)?;
     let received = sys::socket::receive_whole(&client, 4096);
     let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
     let (why, made) = received.during(what)?;

@@ -1,7 +1,7 @@
 //! Containers started by this crate alone, looked at from inside by a copy of this very program. Every check runs in a process of its
 //! own, forked while there is one thread. Needs root.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a test harness talks
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test harness talks")]
 #![allow(unreachable_pub)]
 
 mod attacks;

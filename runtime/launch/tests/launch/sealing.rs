@@ -44,7 +44,7 @@ fn run(program: &OwnedFd) -> i32 {
 }
 
 fn a_sealed_program_cannot_be_written() {
-    let sealed = seal(&exe()).unwrap();
+    let sealed = seal(&exe()).unwrap().program;
     assert!(is_overlay(&sealed), "this kernel has overlay, but it was not used");
     assert_eq!(reopen(&sealed), Errno::ROFS);
     // Root may clear the flag of a mount, but not of this superblock.
@@ -54,7 +54,7 @@ fn a_sealed_program_cannot_be_written() {
 }
 
 fn a_sealed_program_runs() {
-    assert_eq!(run(&seal(&exe()).unwrap()), 9);
+    assert_eq!(run(&seal(&exe()).unwrap().program), 9);
     assert_eq!(seal(Path::new("/nonsuch/program")).unwrap_err().errno(), Errno::NOENT);
     assert_eq!(seal(Path::new("/usr/bin/nonsuch")).unwrap_err().errno(), Errno::NOENT);
     assert_eq!(seal(Path::new("/")).unwrap_err().errno(), Errno::ISDIR);
@@ -67,7 +67,7 @@ fn without_overlay_it_is_copied() {
     let scratch = Scratch(folder);
     let program = scratch.0.join("program");
     std::fs::copy(exe(), &program).unwrap();
-    let sealed = seal(&program).unwrap();
+    let sealed = seal(&program).unwrap().program;
     assert!(!is_overlay(&sealed));
     let again = rustix::fs::open(format!("/proc/self/fd/{}", sealed.as_raw_fd()), OFlags::WRONLY, Mode::empty()).unwrap();
     assert_eq!(rustix::io::write(&again, b"x").unwrap_err(), Errno::PERM);

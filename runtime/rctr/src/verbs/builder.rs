@@ -11,6 +11,7 @@ use crate::output::amount;
 
 /// Work with builds and what they remember
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Builder {
     Build(Box<build::Args>),
     Prune(Prune),

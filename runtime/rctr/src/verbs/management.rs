@@ -11,6 +11,7 @@ use crate::cli::Verb;
 
 /// Work with images
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Image {
     #[command(visible_alias = "list")]
     Ls(images::Args),
@@ -60,6 +61,7 @@ impl From<Image> for Verb {
 
 /// Work with containers
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Container {
     Run(Box<run::Args>),
     Create(Box<create::Args>),

@@ -10,6 +10,7 @@ use crate::output::progress;
 
 /// Make and push lists of images for several platforms
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Manifest {
     Create(Create),
     Annotate(Annotate),

@@ -15,6 +15,7 @@ use crate::exit;
 
 /// Serve images to others
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Registry {
     Serve(Args),
 }

@@ -1,6 +1,6 @@
 //! Containers from the command line to the kernel, and what must not go wrong there. Need root.
 
-#![allow(clippy::print_stderr)] // why a test is skipped
+#![allow(clippy::print_stderr, reason = "why a test is skipped")]
 #![allow(unreachable_pub)]
 
 mod events;

@@ -56,12 +56,12 @@ pub(crate) fn seal_self() -> Result<()> {
         return Ok(());
     }
     let itself = std::env::current_exe().doing(|| "find this program")?;
-    let program = seal(&itself).doing(|| "seal this program")?;
+    let sealed = seal(&itself).doing(|| "seal this program")?;
     let string = |bytes: Vec<u8>| CString::new(bytes).doing(|| "seal this program");
     let args = std::env::args_os().map(|arg| string(arg.into_vec())).collect::<Result<Vec<_>>>()?;
     let mut env = vec![string(format!("{MARK}=1").into_bytes())?];
     env.extend(environment()?);
-    match Exec::new(args, env).exec_fd(&program).doing(|| "execute the sealed program")? {}
+    match Exec::new(args, env).exec_fd(&sealed.program).doing(|| "execute the sealed program")? {}
 }
 
 /// The environment of the caller, for a program that it wants to run.

@@ -1,6 +1,6 @@
 //! Programs as tables, and what the kernel makes of them.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "why a test is skipped")]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

@@ -17,6 +17,7 @@ use crate::context::Context;
 
 /// Work with networks
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Network {
     Create(create::Args),
     #[command(visible_alias = "list")]

@@ -15,6 +15,7 @@ use crate::output::template;
 
 /// Work with secrets: bytes that containers get, and that no record of them has
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Create(create::Args),
     #[command(visible_alias = "list")]

@@ -10,6 +10,7 @@ use crate::context::Context;
 
 /// See how much there is, and remove what nobody needs
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum System {
     Df(df::Args),
     Prune(prune::Args),

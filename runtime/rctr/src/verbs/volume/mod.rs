@@ -17,6 +17,7 @@ use crate::output::amount::rfc3339;
 
 /// Work with volumes
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Create(create::Args),
     #[command(visible_alias = "list")]
