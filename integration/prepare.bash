@@ -1,7 +1,8 @@
 # Sourced by the programs beside it: says what it does, installs what is missing, finds cargo.
 # Debian or Ubuntu, as root.
 
-say() { printf '== %s\n' "$*"; }
+# with the time of day where it matters how long what takes
+say() { if [[ ${STAGES:-} ]]; then printf '== %(%T)T %s\n' -1 "$*"; else printf '== %s\n' "$*"; fi; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 # The text between the first line and the first line of code.
