@@ -40,11 +40,12 @@ impl Cluster {
         let env = Env::new();
         // Names with dashes are levels of systemd's slices.
         let cgroup = format!("/kubepods_{}", env.bridge().replace('-', "_"));
+        let port = free_port();
         let text = format!(
             "root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n\
              [cri]\nsocket = {:?}\n[images]\nregistries = [{:?}]\nlogins = []\n\
              [agent]\nname = {NODE:?}\ncgroup = {cgroup:?}\nlogs = {:?}\n\
-             [control]\nfolder = {:?}\nlisten = \"127.0.0.1:{}\"\n",
+             [control]\nfolder = {:?}\nlisten = \"127.0.0.1:{port}\"\npod_cidr = \"{}\"\n",
             env.root(),
             env.run(),
             env.bridge(),
@@ -53,7 +54,8 @@ impl Cluster {
             env.path("registries.conf"),
             env.path("logs"),
             env.path("control"),
-            free_port(),
+            // Several clusters of this host have their pods' addresses apart.
+            format_args!("10.{}.{}.0/24", 128 + (port >> 8) % 112, port & 255),
         );
         fs::write(env.path("noded.toml"), text).expect("noded.toml");
         let mut cluster = Cluster { env, noded: None, cgroup };

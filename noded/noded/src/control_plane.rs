@@ -31,6 +31,12 @@ pub(crate) struct Args {
     /// Addresses of services
     #[arg(long, value_name = "ADDRESS/BITS", default_value = "10.96.0.0/16", value_parser = range)]
     service_range: (Ipv4Addr, u8),
+    /// Addresses of pods; each node gets a part
+    #[arg(long, value_name = "ADDRESS/BITS", default_value = "10.244.0.0/16", value_parser = range)]
+    pod_range: (Ipv4Addr, u8),
+    /// The prefix of a node's part
+    #[arg(long, value_name = "BITS", default_value_t = 24, value_parser = clap::value_parser!(u8).range(9..=30))]
+    node_prefix: u8,
     /// Ports of nodes that lead to services
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767", value_parser = ports)]
     node_ports: (u16, u16),
@@ -58,8 +64,17 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     parsed.filter(|(first, last)| *first > 0 && first <= last).ok_or_else(|| "not two ports, such as 30000-32767".into())
 }
 
+/// Refuses parts of a range of pods that are no parts of it, or that nobody can use.
+pub(crate) fn node_prefix(all: u8, part: u8) -> Result<(), String> {
+    if part < all || !(9..=30).contains(&part) {
+        return Err(format!("{part} is not from {} to 30, so that the range of all pods has room for a node's", all.max(9)));
+    }
+    Ok(())
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: Args) -> Result<()> {
+    node_prefix(args.pod_range.1, args.node_prefix).map_err(anyhow::Error::msg).context("--node-prefix")?;
     let tokens = match &args.token_file {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
         None => String::new(),
@@ -69,7 +84,12 @@ pub(crate) fn run(args: Args) -> Result<()> {
         listen: args.listen,
         names: args.names,
         tokens,
-        settings: Settings { service_range: args.service_range, node_ports: args.node_ports },
+        settings: Settings {
+            service_range: args.service_range,
+            node_ports: args.node_ports,
+            pod_range: args.pod_range,
+            node_prefix: args.node_prefix,
+        },
         times: Times {
             node_silence: std::time::Duration::from_secs(args.node_silence),
             eviction: std::time::Duration::from_secs(args.eviction),

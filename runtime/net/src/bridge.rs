@@ -62,7 +62,7 @@ pub fn make(network: &Network) -> Result<()> {
 }
 
 /// Another caller having done it is as good.
-fn done_before(outcome: std::result::Result<(), NetlinkError>) -> std::result::Result<(), NetlinkError> {
+pub(crate) fn done_before(outcome: std::result::Result<(), NetlinkError>) -> std::result::Result<(), NetlinkError> {
     match outcome {
         Err(error) if error.errno() == Errno::EXIST => Ok(()),
         other => other,

@@ -109,6 +109,16 @@ pub enum Error {
         /// What can be done.
         instead: String,
     },
+    /// The network cannot get other addresses while containers have some of it.
+    #[error("containers have {leased} addresses of {subnet}, so that the bridge cannot have {wanted}: remove them first")]
+    Taken {
+        /// The network's addresses.
+        subnet: Ipv4Net,
+        /// Those that it should have.
+        wanted: Ipv4Net,
+        /// How many are leased.
+        leased: usize,
+    },
     /// A subnet without room for a container.
     #[error("network {0} is too small: /{max} is the smallest that works", max = .0.max_prefix_len() - 2)]
     TooSmall(IpNet),

@@ -22,6 +22,7 @@
 //! | [`dns`] | a resolver for each container |
 //! | `lease`, `names` | addresses, and names for them within a network |
 //! | `port` | published ports and the sockets that reserve them |
+//! | [`mesh`] | the ways to the pods of other hosts of a cluster |
 //! | `nft` | the nf_tables table and its maps |
 //! | `conntrack` | forgetting flows that began before a port was published, or that lead to what is gone |
 //! | [`services`] | one address for many endpoints, on a node of a cluster |
@@ -35,6 +36,7 @@ pub mod dns;
 mod error;
 mod join;
 mod lease;
+pub mod mesh;
 mod names;
 mod netlink;
 mod network;
@@ -54,6 +56,7 @@ pub use lease::leases;
 pub use names::{Entry, rename};
 pub use netlink::NetlinkError;
 pub use network::{
-    Macvlan, Network, Policy, V6, choose_default, default_network, free_subnet, interface_name, private_v6, route_within,
+    Chosen, Macvlan, Network, Policy, V6, choose_default, default_network, free_subnet, interface_name, private_v6,
+    replace_default, route_within,
 };
 pub use port::{Port, Protocol};

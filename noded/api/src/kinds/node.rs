@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::pod::placement::Taint;
 use super::{Kind, printed};
+use crate::errors::{FieldError, FieldErrors};
 use crate::meta::{ObjectMeta, Time};
 use crate::quantity::Quantity;
 use crate::schema::types;
@@ -144,6 +145,7 @@ pub static NODE: Kind = Kind {
     selectable: &["spec.unschedulable"],
     has_status: true,
     defaults,
+    validate_update,
     ..Kind::new("Node", "nodes", "node", Node::TABLE)
 };
 
@@ -151,6 +153,17 @@ fn defaults(node: &mut Value) {
     let status = &mut node["status"];
     if status.get("allocatable").is_none() && status.get("capacity").is_some() {
         status["allocatable"] = status["capacity"].clone();
+    }
+}
+
+/// Other nodes have routes to a node's pods: their addresses stay.
+fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors) {
+    let ranges = |node: &Value| node["spec"]["podCIDRs"].as_array().filter(|list| !list.is_empty()).cloned();
+    if let Some(old) = ranges(old)
+        && ranges(new) != Some(old)
+    {
+        let why = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(FieldError::forbidden("spec.podCIDRs", why));
     }
 }
 

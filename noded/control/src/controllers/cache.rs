@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::garbage::Known;
 use super::pods::controller;
+use super::ranges;
 use crate::store::Entry;
 
 /// One object to look at: which controller, namespace, name (for garbage: the uid).
@@ -31,6 +32,8 @@ pub(super) enum Work {
     Service(String, String),
     Namespace(String),
     Node(String),
+    /// Which node has which addresses for its pods: of all at once, for no two may get the same.
+    Ranges,
     Garbage(String),
 }
 
@@ -192,6 +195,10 @@ impl Cache {
                 self.nodes.remove(&name);
                 self.heard.remove(&name);
             }
+        }
+        if self.nodes.get(&name).is_none_or(|n| n.spec.pod_cidr.is_empty() || !n.metadata.annotations.contains_key(ranges::CLUSTER))
+        {
+            self.dirty.insert(Work::Ranges);
         }
         self.dirty.insert(Work::Node(name));
         self.dirty.extend(self.daemons.keys().map(|(namespace, name)| Work::DaemonSet(namespace.clone(), name.clone())));

@@ -19,6 +19,7 @@ pub mod job;
 pub mod namespace;
 pub mod nodes;
 mod pods;
+pub mod ranges;
 pub mod replicaset;
 mod run;
 

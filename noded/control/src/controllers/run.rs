@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::action::Action;
 use super::cache::{Cache, Work, kinds};
 use super::nodes::Heard;
-use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, replicaset};
+use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset};
 use crate::objects::{Context, DeleteOptions, Objects, Part, prefix};
 use crate::store::Watch;
 
@@ -141,6 +141,10 @@ impl Loop {
                 let pods: Vec<_> = cache.pods.values().filter(|p| p.spec.node_name == *name).collect();
                 nodes::next(node, &pods, self.heard(name), &self.times, now)
             }),
+            Work::Ranges => {
+                let (cluster, prefix) = self.objects.pod_range();
+                ranges::next(cache.nodes.values(), cluster, prefix)
+            }
             Work::Garbage(uid) => cache.known.get(uid).map_or_else(Vec::new, |object| {
                 let dependents: Vec<_> =
                     cache.dependents.get(uid).into_iter().flatten().filter_map(|d| cache.known.get(d)).collect();

@@ -42,11 +42,20 @@ pub struct Settings {
     pub service_range: (std::net::Ipv4Addr, u8),
     /// Services get their node ports from here: first and last.
     pub node_ports: (u16, u16),
+    /// Nodes get the addresses of their pods from here, unless they bring some.
+    pub pod_range: (std::net::Ipv4Addr, u8),
+    /// The prefix of what one node gets.
+    pub node_prefix: u8,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { service_range: ([10, 96, 0, 0].into(), 16), node_ports: (30000, 32767) }
+        Self {
+            service_range: ([10, 96, 0, 0].into(), 16),
+            node_ports: (30000, 32767),
+            pod_range: ([10, 244, 0, 0].into(), 16),
+            node_prefix: 24,
+        }
     }
 }
 
@@ -70,6 +79,11 @@ impl Objects {
     /// Where services get their addresses from.
     pub fn service_range(&self) -> (std::net::Ipv4Addr, u8) {
         self.settings.service_range
+    }
+
+    /// Where nodes get the addresses of their pods from, and the prefix of what one gets.
+    pub fn pod_range(&self) -> ((std::net::Ipv4Addr, u8), u8) {
+        (self.settings.pod_range, self.settings.node_prefix)
     }
 
     /// The store itself, for lists and watches.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::network::State;
+
 /// What a node tells of itself.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
@@ -15,6 +17,8 @@ pub(super) struct Facts {
     pub(super) pods: u32,
     /// Addresses of its pods, if they are fixed.
     pub(super) pod_cidr: Option<String>,
+    /// How the pod network is.
+    pub(super) network: State,
     processors: usize,
     /// KiB.
     memory: u64,
@@ -28,7 +32,7 @@ impl Facts {
         let text = read_to_string("/proc/meminfo").unwrap_or_default();
         let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
         let disk = rustix::fs::statvfs(root).map_or(0, |fs| fs.f_blocks * fs.f_frsize);
-        Facts { name, address, pods, pod_cidr, processors, memory: total.unwrap_or(0), disk }
+        Facts { name, address, pods, pod_cidr, network: State::Waiting, processors, memory: total.unwrap_or(0), disk }
     }
 
     /// The Node object to begin with.
@@ -75,10 +79,23 @@ impl Facts {
                 condition("MemoryPressure", "False", "NodeHasSufficientMemory", "node has sufficient memory available"),
                 condition("DiskPressure", "False", "NodeHasNoDiskPressure", "node has no disk pressure"),
                 condition("PIDPressure", "False", "NodeHasSufficientPID", "node has sufficient PID available"),
+                self.reached(condition),
                 condition("Ready", "True", "NodeReady", "the node agent takes pods"),
             ],
             "nodeInfo": info(),
         })
+    }
+}
+
+impl Facts {
+    /// Whether pods of other nodes reach those of this one.
+    fn reached(&self, condition: impl Fn(&str, &str, &str, &str) -> Value) -> Value {
+        let (status, reason, message) = match &self.network {
+            State::Right => ("False", "RoutesCreated", "the ways to the pods of other nodes are there"),
+            State::Waiting => ("True", "NoPodCIDR", "the node waits for the addresses of its pods"),
+            State::Broken(why) => ("True", "NoRoutes", why.as_str()),
+        };
+        condition("NetworkUnavailable", status, reason, message)
     }
 }
 
@@ -120,10 +137,10 @@ mod tests {
         let first = facts.status(&Value::Null, "2026-01-01T00:00:00Z");
         assert_eq!(first["capacity"]["pods"], "7");
         let mut second = first.clone();
-        second["conditions"][3]["status"] = "Unknown".into();
+        second["conditions"][4]["status"] = "Unknown".into();
         let third = facts.status(&second, "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
-        assert_eq!(third["conditions"][3]["lastTransitionTime"], "2026-01-01T00:01:00Z");
+        assert_eq!(third["conditions"][4]["lastTransitionTime"], "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastHeartbeatTime"], "2026-01-01T00:01:00Z");
     }
 }

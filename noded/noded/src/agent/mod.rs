@@ -6,6 +6,7 @@
 //!                                                     └──▶ status() ─▶ tell ──▶ API
 //! monitors ──events──▶ mod.rs ──poke──┘      probe.rs ──findings──┘
 //! register.rs: Node and Lease          services/: where addresses of services lead
+//!                                      network/: the ways to other nodes' pods
 //! ```
 //!
 //! | file | what |
@@ -23,6 +24,7 @@ mod effects;
 mod fetch;
 mod host;
 mod kubeconfig;
+mod network;
 mod next;
 pub(crate) mod plane;
 mod probe;
@@ -102,9 +104,17 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     };
     let shared = Arc::new(Shared { node: Arc::clone(node), api: api.clone(), place });
     let heartbeat = config.agent.heartbeat();
+    let network = network::Network::new(node, &api, &shared.place.node, address);
+    let (state, mut ready) = (network.state(), network.state());
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
-        tokio::join!(register::heartbeat(api, facts, heartbeat), services::run(Arc::clone(&shared)), serve(shared));
+        let pods = async {
+            // A pod's address is one of the node's: without those none can run.
+            if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
+                serve(Arc::clone(&shared)).await;
+            }
+        };
+        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), services::run(Arc::clone(&shared)), pods);
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

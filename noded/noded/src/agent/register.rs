@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::api::{Api, Refused};
 use super::host::Facts;
+use super::network::State;
 use crate::host::log::{self, Level, say};
 
 /// How often the status is written again when nothing has changed.
@@ -38,7 +40,7 @@ async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
 }
 
 /// Renews the node's lease again and again, and its status now and then.
-pub(super) async fn heartbeat(api: Api, facts: Facts, every: Duration) {
+pub(super) async fn heartbeat(api: Api, mut facts: Facts, mut network: watch::Receiver<State>, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut said = tokio::time::Instant::now();
@@ -49,8 +51,12 @@ pub(super) async fn heartbeat(api: Api, facts: Facts, every: Duration) {
         let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
         match renewed {
             Ok(()) => {
+                let changed = network.has_changed().unwrap_or(false);
+                if changed {
+                    facts.network = network.borrow_and_update().clone();
+                }
                 // Whoever was silent may have been given up.
-                if lost || said.elapsed() >= AGAIN {
+                if lost || changed || said.elapsed() >= AGAIN {
                     said = tokio::time::Instant::now();
                     if let Err(error) = written(&api, &facts).await {
                         log::failed("write the node's status", &error);

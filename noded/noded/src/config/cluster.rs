@@ -71,6 +71,8 @@ pub(crate) struct Control {
     pub(crate) names: Vec<String>,
     pub(crate) tokens: PathBuf,
     pub(crate) service_cidr: Ipv4Net,
+    pub(crate) pod_cidr: Ipv4Net,
+    pub(crate) node_prefix: u8,
     pub(crate) node_silence: u64,
     pub(crate) eviction: u64,
 }
@@ -84,6 +86,8 @@ impl Default for Control {
             names: Vec::new(),
             tokens: PathBuf::new(),
             service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16),
+            pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
+            node_prefix: 24,
             node_silence: times.node_silence.as_secs(),
             eviction: times.eviction.as_secs(),
         }
@@ -95,6 +99,12 @@ impl Control {
         ensure!(self.folder.is_absolute(), "control.folder: {:?} is not an absolute path", self.folder);
         let usable = (8..=28).contains(&self.service_cidr.prefix_len());
         ensure!(usable, "control.service_cidr: {}: its prefix is not from 8 to 28", self.service_cidr);
+        let (pods, services) = (self.pod_cidr, self.service_cidr);
+        let apart = !pods.contains(&services.network()) && !services.contains(&pods.network());
+        ensure!(apart, "control.pod_cidr: {pods} overlaps the addresses of services, {services}");
+        crate::control_plane::node_prefix(pods.prefix_len(), self.node_prefix)
+            .map_err(anyhow::Error::msg)
+            .context("control.node_prefix")?;
         Ok(())
     }
 
@@ -110,7 +120,9 @@ impl Control {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = self.names.iter().cloned().chain(own).chain([host]).collect();
         let service_range = (self.service_cidr.network(), self.service_cidr.prefix_len());
-        let settings = control::objects::Settings { service_range, ..Default::default() };
+        let pod_range = (self.pod_cidr.network(), self.pod_cidr.prefix_len());
+        let node_prefix = self.node_prefix;
+        let settings = control::objects::Settings { service_range, pod_range, node_prefix, ..Default::default() };
         Ok(control::Config {
             folder: self.folder.clone(),
             listen: self.listen,

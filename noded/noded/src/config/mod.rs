@@ -1,6 +1,7 @@
 //! `/etc/noded/noded.toml`. The shipped file has every key with its default, which a test compares.
 
 mod cluster;
+mod network;
 mod registry;
 
 use std::io::ErrorKind;
@@ -12,6 +13,7 @@ use engine::Ipv4Net;
 use serde::Deserialize;
 
 pub(crate) use cluster::{Agent, Control, node_name};
+pub(crate) use network::Network;
 pub(crate) use registry::Registry;
 
 /// Where it is when nothing else is said.
@@ -31,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) streaming: Streaming,
     pub(crate) images: Images,
     pub(crate) agent: Agent,
+    pub(crate) network: Network,
     pub(crate) control: Control,
     pub(crate) log: Log,
     pub(crate) registry: Vec<Registry>,
@@ -93,6 +96,7 @@ impl Default for Config {
             streaming: Streaming::default(),
             images: Images::default(),
             agent: Agent::default(),
+            network: Network::default(),
             control: Control::default(),
             log: Log::default(),
             registry: Vec::new(),
@@ -174,6 +178,7 @@ impl Config {
         }
         self.pod_cidr()?;
         self.agent.check()?;
+        self.network.check()?;
         self.control.check()?;
         // Nobody but its token protects a stream.
         let listen = self.streaming.listen;
@@ -231,6 +236,7 @@ impl Config {
             ("[cri]", self.cri != new.cri),
             ("[streaming]", self.streaming != new.streaming),
             ("[agent]", self.agent != new.agent),
+            ("[network]", self.network != new.network),
             ("[control]", self.control != new.control),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -9,11 +9,12 @@ fn the_shipped_file_has_all_defaults() {
     // Every key of it counts: without the file's line the test above would still pass, so each has to be there.
     let table: toml::Table = SHIPPED.parse().unwrap();
     let keys = |table: &toml::Table| table.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri streaming images agent control log");
+    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri streaming images agent network control log");
     let section = |name: &str| keys(table[name].as_table().unwrap());
     assert_eq!(section("cri"), "socket group cgroup_driver handlers pod_cidr");
     assert_eq!(section("streaming"), "listen");
     assert_eq!(section("images"), "registries certificates logins patience pinned");
+    assert_eq!(section("network"), "mode vni port");
     assert_eq!(section("log"), "level");
 }
 
@@ -43,6 +44,10 @@ fn what_is_wrong_is_named() {
         ("[cri]\nhandlers = ['a b']", "cri.handlers: \"a b\""),
         ("[streaming]\nlisten = '0.0.0.0:10010'", "streaming.listen: 0.0.0.0:10010: only an address of the loopback"),
         ("[images]\npinned = ['A!']", "images.pinned: \"A!\""),
+        ("[network]\nmode = 'x'", "unknown variant `x`"),
+        ("[network]\nvni = 0", "network.vni: 0 is not from 1"),
+        ("[control]\npod_cidr = '10.96.0.0/12'", "control.pod_cidr: 10.96.0.0/12 overlaps the addresses of services"),
+        ("[control]\nnode_prefix = 15", "control.node_prefix: 15 is not from 16 to 30"),
         ("[log]\nlevel = 'loud'", "unknown variant `loud`"),
         ("[[registry]]\nlocation = 'https://a'", "a location is host[:port][/path]"),
     ] {

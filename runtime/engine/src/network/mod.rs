@@ -34,6 +34,16 @@ impl crate::Engine {
     pub fn choose_subnet(&self, subnet: crate::Ipv4Net) -> Result<crate::Ipv4Net, Error> {
         net::choose_default(subnet, &default_file(&self.config)).map_err(Error::Network)
     }
+
+    /// Makes the default network what a cluster wants it to be, and answers it. What was chosen before gives way, unless containers have
+    /// addresses in it.
+    ///
+    /// # Errors
+    /// They have, or the network's file or bridge cannot be changed.
+    pub fn settle_network(&self, wanted: &net::Chosen) -> Result<net::Network, Error> {
+        let state = self.config.run.join("net").join(&self.config.bridge);
+        net::replace_default(&self.config.bridge, wanted, &default_file(&self.config), &state).map_err(Error::Network)
+    }
 }
 
 impl crate::Engine {

@@ -11,6 +11,7 @@
 mod answer;
 mod batch;
 mod error;
+pub(crate) mod mesh;
 pub(crate) mod route;
 mod socket;
 
@@ -25,6 +26,8 @@ pub(crate) const REQUEST: u16 = 0x1;
 pub(crate) const ACK: u16 = 0x4;
 /// `NLM_F_DUMP`: answer with all objects.
 pub(crate) const DUMP: u16 = 0x300;
+/// `NLM_F_REPLACE`: instead of the one that is there.
+pub(crate) const REPLACE: u16 = 0x100;
 /// `NLM_F_EXCL`: fail with `EEXIST` if it is there.
 pub(crate) const EXCL: u16 = 0x200;
 /// `NLM_F_CREATE`: make it.

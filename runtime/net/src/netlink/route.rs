@@ -6,34 +6,34 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{Batch, CREATE, DUMP, EXCL, Message, Socket, address, find, number, text};
 
-const NEWLINK: u16 = 16;
+pub(super) const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const NEWADDR: u16 = 20;
 const GETADDR: u16 = 22;
-const NEWROUTE: u16 = 24;
-const GETROUTE: u16 = 26;
+pub(super) const NEWROUTE: u16 = 24;
+pub(super) const GETROUTE: u16 = 26;
 
-const AF_INET: u8 = 2;
+pub(super) const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 /// `IFA_F_NODAD`: nobody else can have an address that is leased, so it can be used at once.
 const NODAD: u8 = 2;
 const UP: u32 = 1;
 const LOWER_UP: u32 = 1 << 16;
 
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 /// `RTEXT_FILTER_SKIP_STATS`.
 const SKIP_STATS: u32 = 8;
-const INFO_KIND: u16 = 1;
-const INFO_DATA: u16 = 2;
+pub(super) const INFO_KIND: u16 = 1;
+pub(super) const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const VETH_PEER: u16 = 1;
@@ -55,7 +55,7 @@ pub(crate) struct Link {
 }
 
 /// `struct ifinfomsg`: index, flags and the flags that change.
-fn ifinfo(index: u32, up: bool) -> [u8; 16] {
+pub(super) fn ifinfo(index: u32, up: bool) -> [u8; 16] {
     let mut header = [0; 16];
     header[4..8].copy_from_slice(&index.to_ne_bytes());
     let flags = if up { UP } else { 0 };
@@ -67,6 +67,11 @@ fn ifinfo(index: u32, up: bool) -> [u8; 16] {
 /// Brings a link up.
 pub(crate) fn up(batch: &mut Batch, label: &'static str, index: u32) {
     batch.message(label, NEWLINK, 0, &ifinfo(index, true), |m| m);
+}
+
+/// Sets how long a packet may be.
+pub(crate) fn set_mtu(batch: &mut Batch, index: u32, mtu: u32) {
+    batch.message("RTM_NEWLINK mtu", NEWLINK, 0, &ifinfo(index, false), |m| m.number(IFLA_MTU, mtu));
 }
 
 /// Makes a bridge, down, with a hardware address of its own: it would take that of a port otherwise, and change with it.

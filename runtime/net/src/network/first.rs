@@ -11,13 +11,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{Network, choose, interface_name};
 use crate::error::{Error, Result};
+use crate::lease;
 use crate::netlink::route;
 use crate::netlink::{NetlinkError, Socket};
 
 /// What the network's file holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Config {
-    subnet: Ipv4Net,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The addresses of its containers.
+    pub subnet: Ipv4Net,
+    /// Those of all pods of a cluster that this host is a node of; see [`Network::cluster`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Ipv4Net>,
+    /// Bytes of a packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
+impl Chosen {
+    /// A subnet, and nothing that is not usual.
+    pub fn plain(subnet: Ipv4Net) -> Chosen {
+        Chosen { subnet: subnet.trunc(), cluster: None, mtu: None }
+    }
 }
 
 /// The network on `bridge`: as `config_file` says, or chosen now and remembered there. `state` is its folder of volatile state. The
@@ -29,9 +44,14 @@ pub fn default_network(bridge: &str, config_file: &Path, state: &Path) -> Result
     interface_name(bridge)?;
     let config = match read(config_file)? {
         Some(config) => config,
-        None => remember(config_file, &Config { subnet: adopt(bridge, config_file)? })?,
+        None => remember(config_file, &Chosen::plain(adopt(bridge, config_file)?))?,
     };
-    let network = Network::new(bridge, config.subnet, state);
+    network(bridge, &config, state)
+}
+
+fn network(bridge: &str, config: &Chosen, state: &Path) -> Result<Network> {
+    let mut network = Network::new(bridge, config.subnet, state);
+    (network.cluster, network.mtu) = (config.cluster, config.mtu);
     network.check()?;
     Ok(network)
 }
@@ -40,12 +60,39 @@ pub fn default_network(bridge: &str, config_file: &Path, state: &Path) -> Result
 pub fn choose_default(subnet: Ipv4Net, config_file: &Path) -> Result<Ipv4Net> {
     let config = match read(config_file)? {
         Some(config) => config,
-        None => remember(config_file, &Config { subnet: subnet.trunc() })?,
+        None => remember(config_file, &Chosen::plain(subnet))?,
     };
     Ok(config.subnet)
 }
 
-fn read(file: &Path) -> Result<Option<Config>> {
+/// Makes the network on `bridge` what a cluster wants it to be, whatever was chosen before. A bridge with other addresses goes, unless
+/// containers have some of them.
+///
+/// # Errors
+/// [`Error::Taken`]; the file or the bridge cannot be changed.
+pub fn replace_default(bridge: &str, wanted: &Chosen, config_file: &Path, state: &Path) -> Result<Network> {
+    interface_name(bridge)?;
+    let new = network(bridge, wanted, state)?;
+    let found = match read(config_file)? {
+        Some(found) => found,
+        None => remember(config_file, wanted)?,
+    };
+    if found == *wanted {
+        return Ok(new);
+    }
+    if found.subnet != wanted.subnet {
+        let old = network(bridge, &found, state)?;
+        let leased = lease::leases(&old)?.len();
+        if leased > 0 {
+            return Err(Error::Taken { subnet: found.subnet, wanted: wanted.subnet, leased });
+        }
+        crate::remove(&old)?;
+    }
+    overwrite(config_file, wanted).map_err(|source| Error::Config { path: config_file.to_owned(), source })?;
+    Ok(new)
+}
+
+fn read(file: &Path) -> Result<Option<Chosen>> {
     let config = |source| Error::Config { path: file.to_owned(), source };
     match fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| config(error.into())),
@@ -55,10 +102,8 @@ fn read(file: &Path) -> Result<Option<Config>> {
 }
 
 /// Writes the file unless another has; returns what is in it then.
-fn remember(file: &Path, config: &Config) -> Result<Config> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let suffix = format!("{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let temporary = file.with_extension(suffix);
+fn remember(file: &Path, config: &Chosen) -> Result<Chosen> {
+    let temporary = beside(file);
     let linked = write(&temporary, config).and_then(|()| match fs::hard_link(&temporary, file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
@@ -69,7 +114,23 @@ fn remember(file: &Path, config: &Config) -> Result<Config> {
     read(file)?.ok_or_else(|| config(io::ErrorKind::NotFound.into()))
 }
 
-fn write(file: &Path, config: &Config) -> io::Result<()> {
+/// Writes the file whatever is in it.
+fn overwrite(file: &Path, config: &Chosen) -> io::Result<()> {
+    let temporary = beside(file);
+    let renamed = write(&temporary, config).and_then(|()| fs::rename(&temporary, file));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+/// A name that nobody else takes.
+fn beside(file: &Path) -> std::path::PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    file.with_extension(format!("{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn write(file: &Path, config: &Chosen) -> io::Result<()> {
     let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let mut opened: File = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -110,7 +171,7 @@ mod tests {
                 .map(|n| {
                     let file = &file;
                     let subnet = format!("10.{n}.0.0/16").parse().unwrap();
-                    scope.spawn(move || remember(file, &Config { subnet }).unwrap().subnet)
+                    scope.spawn(move || remember(file, &Chosen::plain(subnet)).unwrap().subnet)
                 })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::error::{Error, Result};
 
 pub use choose::{free_subnet, private_v6, route_within};
-pub use first::{choose_default, default_network};
+pub use first::{Chosen, choose_default, default_network, replace_default};
 
 /// A network of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Network {
     pub mtu: Option<u32>,
     /// What may pass.
     pub policy: Policy,
+    /// The pods of all nodes of a cluster have addresses in here: they reach this network's containers, and are reached, without another
+    /// address than their own.
+    pub cluster: Option<Ipv4Net>,
     /// Not a bridge of this host: its containers are neighbours of the hosts on a link.
     pub macvlan: Option<Macvlan>,
     /// Folder for address leases and names. On tmpfs, so that a reboot forgets them.
@@ -91,6 +94,7 @@ impl Network {
             reserved: Vec::new(),
             mtu: None,
             policy: Policy::default(),
+            cluster: None,
             macvlan: None,
             state: state.to_owned(),
             table: bridge.to_owned(),

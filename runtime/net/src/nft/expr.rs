@@ -22,6 +22,8 @@ pub(crate) enum Expr<'a> {
     Out(&'a str, bool),
     /// `ip saddr NET`, or `ip6 saddr NET`.
     Source(IpNet),
+    /// `ip saddr @SET`.
+    SourceIn(&'a str),
     /// `ip daddr NET`, or `ip daddr != NET`; the same for `ip6`.
     Destination(IpNet, bool),
     /// `ct state …`: any of these bits.
@@ -67,6 +69,10 @@ impl Expr<'_> {
             Expr::In(name, is) => interface(m, 6, name, is),
             Expr::Out(name, is) => interface(m, 7, name, is),
             Expr::Source(net) => in_net(m, family.source(), net, true),
+            Expr::SourceIn(set) => {
+                payload(m, REG, 1, family.source(), family.length());
+                expr(m, "lookup", |m| m.text(1, set).be(2, REG))
+            }
             Expr::Destination(net, is) => in_net(m, family.destination(), net, is),
             Expr::State(bits) => conntrack(m, 0, bits),
             Expr::Status(bits) => conntrack(m, 2, bits),

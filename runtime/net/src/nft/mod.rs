@@ -13,6 +13,7 @@
 
 pub(crate) mod expr;
 mod foreign;
+pub(crate) mod members;
 mod ports;
 mod redirect;
 mod table;
@@ -111,6 +112,8 @@ const GETGEN: u16 = NFTABLES | 16;
 const ANY: &str = "published";
 /// The map of ports published on one address.
 const ONE: &str = "published_on";
+/// The set of addresses of a cluster's nodes, where the network is part of one.
+const MEMBERS: &str = "nodes";
 
 /// A batch: all of its messages take effect, or none. With a generation, only if the ruleset is still that one
 /// (`NFNL_BATCH_GENID`; `ERESTART` otherwise).

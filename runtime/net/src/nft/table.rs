@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use rustix::io::Errno;
 
 use super::expr::{Expr, rule};
-use super::{ANY, DELTABLE, Family, GETTABLE, NEWCHAIN, NEWSET, NEWTABLE, ONE, Table, batch};
+use super::{ANY, DELTABLE, Family, GETTABLE, MEMBERS, NEWCHAIN, NEWSET, NEWTABLE, ONE, Table, batch, members};
 use crate::error::{Error, Result};
 use crate::netlink::{Batch, CREATE, EXCL, Message, NetlinkError, Socket, find, text};
 use crate::network::{Network, Policy};
@@ -79,6 +79,9 @@ fn comment(network: &Network, subnet: IpNet) -> String {
             comment.push_str(word);
         }
     }
+    if let (Some(cluster), IpNet::V4(_)) = (network.cluster, subnet) {
+        comment.push_str(&format!(" within {cluster}"));
+    }
     comment
 }
 
@@ -143,6 +146,9 @@ fn create(table: Table<'_>, network: &Network, subnet: IpNet, comment: &str, old
             m.text(1, table.name).be(2, 0).attr(6, &data)
         });
         maps(b, table);
+        if cluster(network, subnet).is_some() {
+            members::set(b, table);
+        }
         chains(b, table);
         rules(b, table, network, subnet);
     })
@@ -176,6 +182,11 @@ fn chains(b: &mut Batch, table: Table<'_>) {
     }
 }
 
+/// The cluster's addresses, for the table of IPv4.
+fn cluster(network: &Network, subnet: IpNet) -> Option<IpNet> {
+    network.cluster.filter(|_| subnet.addr().is_ipv4()).map(IpNet::V4)
+}
+
 fn rules(b: &mut Batch, table: Table<'_>, network: &Network, subnet: IpNet) {
     use Expr::*;
     let bridge = network.bridge.as_str();
@@ -192,6 +203,12 @@ fn rules(b: &mut Batch, table: Table<'_>, network: &Network, subnet: IpNet) {
     }
     rule(b, "rule: established", table, "forward", &[Out(bridge, true), State(ESTABLISHED), Accept]);
     rule(b, "rule: published", table, "forward", &[Out(bridge, true), Status(DNAT), Accept]);
+    let cluster = cluster(network, subnet);
+    if let Some(pods) = cluster {
+        // Nodes come with an address of their own when they pass on what was sent to a service.
+        rule(b, "rule: pods of the cluster", table, "forward", &[Out(bridge, true), Source(pods), Accept]);
+        rule(b, "rule: nodes of the cluster", table, "forward", &[Out(bridge, true), SourceIn(MEMBERS), Accept]);
+    }
     if network.policy.neighbours {
         rule(b, "rule: direct access", table, "forward", &[Out(bridge, true), In(bridge, false), Drop]);
     } else {
@@ -211,7 +228,7 @@ fn rules(b: &mut Batch, table: Table<'_>, network: &Network, subnet: IpNet) {
     rule(b, "rule: hairpin", table, "postrouting", &[Out(bridge, true), Source(subnet), Status(DNAT), Masquerade]);
     if network.policy.masquerade && !network.policy.internal {
         // The destination is looked at, too: a bridge that is gone leaves its table, and its subnet may be another bridge's now.
-        let outside = &[Out(bridge, false), Source(subnet), Destination(subnet, false), Masquerade];
+        let outside = &[Out(bridge, false), Source(subnet), Destination(cluster.unwrap_or(subnet), false), Masquerade];
         rule(b, "rule: outside", table, "postrouting", outside);
     }
 }

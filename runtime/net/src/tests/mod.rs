@@ -3,6 +3,7 @@
 mod attack;
 mod first;
 mod foreign;
+mod mesh;
 mod names;
 mod networks;
 mod publish;
