@@ -19,6 +19,7 @@
 //! | [`fake`] | a registry in this process, with faults |
 //! | [`http`] | the little HTTP that all of them need |
 //! | [`env`] | one test's own `rctr`: root, state, bridge |
+//! | [`lab`] | a cluster of nodes in namespaces, over links that can be cut |
 //! | [`output`] | what a command answered, with assertions |
 //! | [`terminal`] | a pty in front of a command |
 //! | [`leaks`] | what is left on the host |
@@ -31,6 +32,7 @@ pub mod debian;
 pub mod env;
 pub mod fake;
 pub mod http;
+pub mod lab;
 pub mod layer;
 pub mod leaks;
 pub mod oci;

@@ -1,9 +1,10 @@
-//! A cluster of one host: `noded run --all-in-one`, asked by a real kubectl.
+//! A cluster of one host, `noded run --all-in-one`, and clusters of several nodes in namespaces (`nodes`), asked by a real kubectl.
 //!
 //! Each test has its own state, bridge, cgroup and port. `NODED` is another noded.
 
 mod base;
 mod deployments;
+mod nodes;
 mod pods;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS, nodes::TESTS];

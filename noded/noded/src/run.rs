@@ -39,7 +39,8 @@ pub(crate) fn check(args: &Args) -> Result<()> {
 pub(crate) fn leave(args: &Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
     let _lock = listen::only_one(&config.run)?;
-    agent::services::leave(&config.bridge)
+    agent::services::leave(&config.bridge)?;
+    agent::network::leave(&config)
 }
 
 /// Serves until SIGTERM or SIGINT.

@@ -24,7 +24,7 @@ mod effects;
 mod fetch;
 mod host;
 mod kubeconfig;
-mod network;
+pub(crate) mod network;
 mod next;
 pub(crate) mod plane;
 mod probe;
@@ -111,10 +111,10 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         let pods = async {
             // A pod's address is one of the node's: without those none can run.
             if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
-                serve(Arc::clone(&shared)).await;
+                tokio::join!(services::run(Arc::clone(&shared)), serve(shared));
             }
         };
-        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), services::run(Arc::clone(&shared)), pods);
+        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), pods);
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

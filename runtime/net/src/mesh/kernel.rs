@@ -25,17 +25,12 @@ pub fn packet(own: Ipv4Addr, mode: Mode) -> Result<u32> {
     Ok(link.saturating_sub(if mode == Mode::Routes { 0 } else { OVERHEAD }).max(576))
 }
 
-/// Makes the bridge and the tables of `network` before there is a container: routes name its address.
-///
-/// # Errors
-/// As [`crate::attach`].
-pub fn prepare(network: &Network) -> Result<()> {
-    network.check()?;
-    let socket = Socket::route().map_err(failed("make the bridge"))?;
-    let fresh = nft::ensure(&nft::open(&network.table)?, network)?;
-    let link = bridge::ensure(&socket, network, fresh)?;
-    match network.mtu {
-        Some(mtu) if mtu != link.mtu => {
+/// Makes the bridge before there is a container, for routes name its address.
+fn prepare(socket: &Socket, network: &Network) -> Result<()> {
+    bridge::make(network)?;
+    let link = route::get_link(socket, &network.bridge).map_err(failed("look at the bridge"))?;
+    match (link, network.mtu) {
+        (Some(link), Some(mtu)) if mtu != link.mtu => {
             let mut batch = Batch::new();
             route::set_mtu(&mut batch, link.index, mtu);
             socket.transact(batch.acknowledge()).map_err(failed("set the bridge's MTU"))
@@ -49,8 +44,8 @@ pub fn prepare(network: &Network) -> Result<()> {
 /// # Errors
 /// The kernel refuses; what was done stays, and the next call goes on from there.
 pub fn apply(network: &Network, settings: &Settings, me: &Me, peers: &[Peer]) -> Result<Outcome> {
-    prepare(network)?;
     let socket = Socket::route().map_err(failed("reach other nodes"))?;
+    prepare(&socket, network)?;
     let segments = route::addresses(&socket).map_err(failed("look at this host's addresses"))?;
     let (wanted, left) = plan(settings.mode, me, peers, &segments);
     let device = device(&socket, settings, me, !wanted.forwarding.is_empty())?;
@@ -61,6 +56,27 @@ pub fn apply(network: &Network, settings: &Settings, me: &Me, peers: &[Peer]) ->
     }
     let changed = members(network, &wanted, &actual)?;
     Ok(Outcome { changes: steps.len() + changed, left })
+}
+
+/// Removes all ways to other hosts: this one is no member any more. `table` is that of its network.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn leave(table: &str, settings: &Settings) -> Result<()> {
+    let socket = Socket::route().map_err(failed("leave other nodes"))?;
+    let mut batch = Batch::new();
+    let hops = mesh::hops(&socket).map_err(failed("look at the ways to other nodes"))?;
+    hops.iter().for_each(|hop| mesh::drop_route(&mut batch, hop.to));
+    let device = route::get_link(&socket, &settings.device).map_err(failed("look at the VXLAN device"))?;
+    if let Some(device) = device.filter(|link| link.kind == "vxlan") {
+        route::delete(&mut batch, device.index);
+    }
+    if batch.count() > 0 {
+        socket.transact(batch.acknowledge()).map_err(failed("remove the ways to other nodes"))?;
+    }
+    let netfilter = nft::open(table)?;
+    let members: Vec<Ipv4Addr> = nft::members::list(&netfilter, table).map_err(failed("look at the nodes"))?.into_iter().collect();
+    nft::members::change(&netfilter, table, &members, &[]).map_err(failed("forget the nodes"))
 }
 
 fn failed(what: &'static str) -> impl FnOnce(NetlinkError) -> Error {

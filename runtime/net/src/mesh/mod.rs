@@ -18,7 +18,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-pub use kernel::{apply, packet, prepare};
+pub use kernel::{apply, leave, packet};
 pub use plan::{Plan, Way, plan};
 
 /// What a VXLAN device's header takes from a packet, over IPv4.

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipnet::Ipv4Net;
 
 use super::world::{HOST, NEIGHBOUR, SILENCE, World, chain, host, inside, listen, talk};
-use crate::mesh::{Me, Mode, Peer, Settings, apply, packet};
+use crate::mesh::{Me, Mode, Peer, Settings, apply, leave, packet};
 use crate::netlink::{Socket, mesh, route};
 use crate::{Attached, Chosen, Network, Wish, attach, replace_default};
 
@@ -45,7 +45,10 @@ impl Side {
     }
 
     fn leave(&self, mode: Mode) {
-        apply(&self.network, &Self::settings(mode), &self.me, &[]).unwrap();
+        match mode {
+            Mode::Auto => leave(&self.network.table, &Self::settings(mode)).unwrap(),
+            _ => drop(apply(&self.network, &Self::settings(mode), &self.me, &[]).unwrap()),
+        }
         assert_eq!(mesh::hops(&Socket::route().unwrap()).unwrap(), []);
         assert_eq!(route::get_link(&Socket::route().unwrap(), "rctr1-vx").unwrap(), None);
     }

@@ -164,6 +164,11 @@ fn make(node: &Node, address: IpAddr, own: Own, peers: &[seen::Peer]) -> anyhow:
     Ok(left)
 }
 
+/// `noded leave`: the ways to other nodes go.
+pub(crate) fn leave(config: &config::Config) -> anyhow::Result<()> {
+    Ok(mesh(config).map_or(Ok(()), |settings| net::mesh::leave(&config.bridge, &settings))?)
+}
+
 fn mesh(config: &config::Config) -> Option<net::mesh::Settings> {
     config.network.mesh(&config.bridge)
 }
