@@ -7,6 +7,7 @@ mod asking;
 mod containers;
 mod daemon;
 mod images;
+mod lists;
 mod node;
 mod pods;
 mod restarts;
@@ -14,5 +15,13 @@ mod socket;
 mod streams;
 mod watching;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] =
-    &[daemon::TESTS, images::TESTS, pods::TESTS, containers::TESTS, streams::TESTS, watching::TESTS, restarts::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
+    daemon::TESTS,
+    images::TESTS,
+    pods::TESTS,
+    containers::TESTS,
+    lists::TESTS,
+    streams::TESTS,
+    watching::TESTS,
+    restarts::TESTS,
+];

@@ -7,8 +7,8 @@
 //! systemd ─socket, signals───▶ host/ listen · notify · log
 //! ```
 //!
-//! It holds no truth: what it answers is read from the engine's folders, and containers live on without it. What it has in memory are
-//! calls that are being done, so that the same call twice at once is one.
+//! It holds no truth: what it answers is in the engine's folders, and containers live on without it. What it has in memory are calls that
+//! are being done, so that the same call twice at once is one, and what it has read: `engine::Mirror` knows when that has changed.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is the edge that prints")]
 

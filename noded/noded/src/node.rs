@@ -10,6 +10,7 @@ use streaming::Jobs;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::cri::{self, Mirror};
 use crate::events::Events;
 use crate::once::Once;
 use crate::samples::Samples;
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     calls: watch::Sender<usize>,
     /// Streams that wait for their clients.
     pub(crate) jobs: Arc<Jobs>,
+    /// Pods and containers, as they are in the engine's folders.
+    pub(crate) mirror: Mirror,
     /// Who is told of what happens.
     pub(crate) events: Events,
     /// How fast processor time was used.
@@ -61,6 +64,7 @@ impl Node {
             containers: Once::default(),
             calls: watch::Sender::new(0),
             jobs: Arc::new(Jobs::new(base)),
+            mirror: cri::mirror(),
             events: Events::default(),
             samples: Samples::default(),
         })

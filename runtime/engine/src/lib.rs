@@ -52,6 +52,7 @@ mod layers;
 mod lognotes;
 mod logs;
 mod measure;
+mod mirror;
 mod mounts;
 mod names;
 mod network;
@@ -95,6 +96,7 @@ pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, Differ
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};
+pub use mirror::Mirror;
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use pod::{POD_INIT, Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};

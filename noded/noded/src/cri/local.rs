@@ -72,8 +72,7 @@ pub(crate) async fn pull(node: &Arc<Node>, name: &str, auth: Option<cri::AuthCon
 
 /// The containers of a pod, newest first.
 pub(crate) fn containers(node: &Node, pod: &Pod) -> Answer<Vec<ContainerStatus>> {
-    let members = runtime::container::of_pod(node, &pod.record.id)?;
-    Ok(members.iter().map(runtime::container::view::status).collect())
+    runtime::container::statuses(node, &pod.record.id)
 }
 
 async fn blocking<T: Send + 'static>(node: &Arc<Node>, call: impl FnOnce(&Node) -> Answer<T> + Send + 'static) -> Answer<T> {

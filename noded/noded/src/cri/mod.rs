@@ -12,7 +12,7 @@ mod runtime;
 mod status;
 mod stream;
 
-pub(crate) use runtime::stdin_once;
+pub(crate) use runtime::{Mirror, mirror, stdin_once};
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -41,7 +41,7 @@ impl Engine {
 }
 
 /// The pod `id`, or `None` when there is none.
-pub(super) fn load(config: &Config, id: &str) -> Result<Option<Pod>, Error> {
+pub(crate) fn load(config: &Config, id: &str) -> Result<Option<Pod>, Error> {
     let Some(record) = state::read::<PodRecord>(&config.pod(id).join(RECORD))? else { return Ok(None) };
     let stopped = config.pod(id).join(STOPPED).exists();
     let network: Option<Option<NetworkState>> = if stopped { None } else { state::read(&config.pod_runtime(id).join(NETWORK))? };
@@ -49,7 +49,7 @@ pub(super) fn load(config: &Config, id: &str) -> Result<Option<Pod>, Error> {
 }
 
 /// The ids of all pods.
-pub(super) fn all(config: &Config) -> Result<Vec<String>, Error> {
+pub(crate) fn all(config: &Config) -> Result<Vec<String>, Error> {
     let folder = config.pods();
     let listing = match fs::read_dir(&folder) {
         // No pod was ever made.

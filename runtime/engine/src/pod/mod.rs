@@ -43,6 +43,7 @@ pub use pids::POD_INIT;
 pub use record::{Pod, PodRecord};
 pub use request::{PodDns, PodMember, PodNetwork, PodRequest, PodSharing};
 
+pub(crate) use find::{all, load};
 pub(crate) use member::{forget, pinned, still_ready, within};
 pub(crate) use run::plain;
 
@@ -61,7 +62,7 @@ const MEMBERS: &str = "members";
 
 impl Config {
     /// The folder of all pods.
-    fn pods(&self) -> PathBuf {
+    pub(crate) fn pods(&self) -> PathBuf {
         self.root.join("pods")
     }
 

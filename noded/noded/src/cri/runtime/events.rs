@@ -57,12 +57,11 @@ fn view(node: &Node, happened: &Happened) -> Option<Answer<ContainerEventRespons
         Some(pod) => Some(pod::view::status(pod)),
         None => pod::maybe(node, &pod_id).ok().flatten().as_ref().map(pod::view::status),
     };
-    let containers = container::of_pod(node, &pod_id).unwrap_or_default();
     Some(Ok(ContainerEventResponse {
         container_id: happened.id.clone(),
         container_event_type: ContainerEventType::into(happened.kind),
         created_at: i64::try_from(happened.nanos).unwrap_or(i64::MAX),
         pod_sandbox_status: found,
-        containers_statuses: containers.iter().map(container::view::status).collect(),
+        containers_statuses: container::statuses(node, &pod_id).unwrap_or_default(),
     }))
 }

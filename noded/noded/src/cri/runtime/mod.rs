@@ -19,6 +19,14 @@ use super::{Answer, Calls, told};
 /// Bytes of each output that ExecSync keeps; what comes after is read and dropped (CVE-2022-1708).
 pub(super) const OUTPUT: usize = 16 << 20;
 
+/// Pods and containers as calls answer them.
+pub(crate) type Mirror = engine::Mirror<pod::Seen, container::Member>;
+
+/// One that has read nothing yet.
+pub(crate) fn mirror() -> Mirror {
+    Mirror::new(pod::Seen::new, container::Member::of)
+}
+
 /// Whether the input of a container ends with that of the first client that is attached to it.
 pub(crate) fn stdin_once(container: &engine::Container) -> bool {
     container.record.pod.as_ref().is_some_and(|member| kept::Kept::of(container, member).config.stdin_once)

@@ -26,7 +26,7 @@ pub(in crate::cri) fn all(node: &Node, request: StreamContainersRequest) -> Answ
             None => Vec::new(),
         },
     };
-    Ok(members.iter().map(view::item).filter(|container| passes(&filter, container)).collect())
+    Ok(members.iter().map(|member| view::item(member)).filter(|container| passes(&filter, container)).collect())
 }
 
 fn passes(filter: &ContainerFilter, container: &Container) -> bool {

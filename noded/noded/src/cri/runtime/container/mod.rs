@@ -9,7 +9,7 @@ mod signal;
 mod start;
 mod status;
 mod update;
-pub(in crate::cri) mod view;
+mod view;
 
 pub(in crate::cri) use create::create;
 pub(in crate::cri) use end::{remove, stop};
@@ -19,7 +19,11 @@ pub(in crate::cri) use start::start;
 pub(super) use status::status;
 pub(super) use update::update;
 
-use engine::{Container, Error};
+use std::sync::Arc;
+
+use cri::ContainerStatus;
+use engine::{Container, Error, PodMember};
+use serde_json::Value;
 use tonic::Status;
 
 use super::kept::Kept;
@@ -28,7 +32,7 @@ use crate::node::Node;
 
 /// A container of a pod.
 #[derive(Debug)]
-pub(in crate::cri) struct Member {
+pub(crate) struct Member {
     pub(super) container: Container,
     /// The pod's id.
     pub(super) pod: String,
@@ -37,10 +41,12 @@ pub(in crate::cri) struct Member {
 
 impl Member {
     /// `None` for a container that is in no pod.
-    fn of(container: Container) -> Option<Member> {
+    pub(in crate::cri::runtime) fn of(mut container: Container) -> Option<Member> {
         // What holds the processes of a pod is the engine's.
         let member = container.record.pod.clone().filter(|member| member.name != engine::POD_INIT)?;
         let kept = Kept::of(&container, &member);
+        // In memory once is enough.
+        container.record.pod = Some(PodMember { extra: Value::Null, ..member.clone() });
         Some(Member { container, pod: member.pod, kept })
     }
 
@@ -68,13 +74,16 @@ pub(super) fn maybe(node: &Node, id: &str) -> Answer<Option<Member>> {
 }
 
 /// The containers of a pod.
-pub(in crate::cri) fn of_pod(node: &Node, pod: &str) -> Answer<Vec<Member>> {
-    let containers = node.engine().containers_of(pod).map_err(|error| code::of(&error))?;
-    Ok(containers.into_iter().filter_map(Member::of).collect())
+pub(in crate::cri) fn of_pod(node: &Node, pod: &str) -> Answer<Vec<Arc<Member>>> {
+    node.mirror.containers_of(node.engine(), pod).map_err(|error| code::of(&error))
+}
+
+/// All about each of them.
+pub(in crate::cri) fn statuses(node: &Node, pod: &str) -> Answer<Vec<ContainerStatus>> {
+    Ok(of_pod(node, pod)?.iter().map(|member| view::status(member)).collect())
 }
 
 /// All containers of all pods, newest first.
-pub(super) fn every(node: &Node) -> Answer<Vec<Member>> {
-    let containers = node.engine().containers().map_err(|error| code::of(&error))?;
-    Ok(containers.into_iter().filter_map(Member::of).collect())
+pub(super) fn every(node: &Node) -> Answer<Vec<Arc<Member>>> {
+    node.mirror.containers(node.engine()).map_err(|error| code::of(&error))
 }

@@ -2,9 +2,9 @@
 
 use cri::{ListPodSandboxRequest, ListPodSandboxResponse, PodSandbox, PodSandboxFilter, StreamPodSandboxesRequest};
 
-use super::view;
+use super::every;
 use crate::cri::runtime::filter::selected;
-use crate::cri::{Answer, check, status as code};
+use crate::cri::{Answer, check};
 use crate::node::Node;
 
 pub(in crate::cri) fn list(node: &Node, request: ListPodSandboxRequest) -> Answer<ListPodSandboxResponse> {
@@ -18,8 +18,7 @@ pub(in crate::cri) fn all(node: &Node, request: StreamPodSandboxesRequest) -> An
     if let Some(state) = &filter.state {
         check::one_of::<cri::PodSandboxState>("filter.state", state.state)?;
     }
-    let pods = node.engine().pods().map_err(|error| code::of(&error))?;
-    Ok(pods.iter().map(view::item).filter(|pod| passes(&filter, pod)).collect())
+    Ok(every(node)?.iter().map(|pod| &pod.item).filter(|pod| passes(&filter, pod)).cloned().collect())
 }
 
 fn passes(filter: &PodSandboxFilter, pod: &PodSandbox) -> bool {

@@ -12,10 +12,31 @@ pub(super) use list::{all, list};
 pub(in crate::cri) use run::run;
 pub(super) use status::{status, update};
 
+use std::sync::Arc;
+
+use cri::PodSandbox;
 use engine::{Error, Pod};
 
 use crate::cri::{Answer, check as say, status as code};
 use crate::node::Node;
+
+/// A pod, and how lists show it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(super) pod: Pod,
+    item: PodSandbox,
+}
+
+impl Seen {
+    pub(super) fn new(pod: Pod) -> Seen {
+        Seen { item: view::item(&pod), pod }
+    }
+}
+
+/// All pods, newest first.
+pub(super) fn every(node: &Node) -> Answer<Vec<Arc<Seen>>> {
+    node.mirror.pods(node.engine()).map_err(|error| code::of(&error))
+}
 
 /// The pod of an id or the beginning of one.
 pub(super) fn find(node: &Node, id: &str) -> Answer<Pod> {

@@ -15,11 +15,11 @@ use crate::node::Node;
 pub(in crate::cri) fn status(node: &Node, request: PodSandboxStatusRequest) -> Answer<PodSandboxStatusResponse> {
     let timestamp = i64::try_from(engine::now()).unwrap_or(i64::MAX);
     let pod = find(node, &request.pod_sandbox_id)?;
-    let containers = container::of_pod(node, &pod.record.id)?;
+    let containers_statuses = container::statuses(node, &pod.record.id)?;
     Ok(PodSandboxStatusResponse {
         status: Some(view::status(&pod)),
         info: if request.verbose { info(&pod) } else { BTreeMap::new() },
-        containers_statuses: containers.iter().map(container::view::status).collect(),
+        containers_statuses,
         timestamp,
     })
 }

@@ -36,8 +36,8 @@ pub(in crate::cri::runtime) fn metrics(node: &Node, _: ListPodSandboxMetricsRequ
 
 /// Of all pods that are ready, with their running containers.
 pub(in crate::cri::runtime) fn all_metrics(node: &Node, _: StreamPodSandboxMetricsRequest) -> Answer<Vec<PodSandboxMetrics>> {
-    let pods = node.engine().pods().map_err(|error| code::of(&error))?;
-    pods.iter().filter(|pod| pod.ready).map(|pod| of_pod(node, pod)).collect()
+    let pods = super::pod::every(node)?;
+    pods.iter().map(|seen| &seen.pod).filter(|pod| pod.ready).map(|pod| of_pod(node, pod)).collect()
 }
 
 fn of_pod(node: &Node, pod: &Pod) -> Answer<PodSandboxMetrics> {

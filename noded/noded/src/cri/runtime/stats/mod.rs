@@ -73,8 +73,8 @@ pub(super) fn pods(node: &Node, request: ListPodSandboxStatsRequest) -> Answer<L
 /// Of pods that are ready and pass the filter.
 pub(super) fn all_pods(node: &Node, request: StreamPodSandboxStatsRequest) -> Answer<Vec<PodSandboxStats>> {
     let filter = request.filter.unwrap_or_default();
-    let pods = node.engine().pods().map_err(|error| code::of(&error))?;
-    let wanted = pods.iter().filter(|pod| {
+    let pods = pod::every(node)?;
+    let wanted = pods.iter().map(|seen| &seen.pod).filter(|pod| {
         let id = &pod.record.id;
         pod.ready && id.starts_with(&filter.id) && selected(&filter.label_selector, &pod.record.request.labels)
     });
