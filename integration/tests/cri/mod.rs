@@ -10,6 +10,7 @@ mod images;
 mod lists;
 mod node;
 mod pods;
+mod ports;
 mod restarts;
 mod socket;
 mod streams;
@@ -21,6 +22,7 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     pods::TESTS,
     containers::TESTS,
     lists::TESTS,
+    ports::TESTS,
     streams::TESTS,
     watching::TESTS,
     restarts::TESTS,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::cri::{self, Mirror};
 use crate::events::Events;
+use crate::host::log;
 use crate::once::Once;
 use crate::samples::Samples;
 
@@ -55,6 +56,9 @@ impl Node {
         if let Some(wanted) = config.pod_cidr()? {
             let counts = engine.choose_subnet(wanted)?;
             ensure!(counts == wanted, "cri.pod_cidr: pods have addresses in {counts} already: remove them and the bridge first");
+        }
+        for taken in engine.hold_ports()? {
+            log::failed("hold the port of a pod", &taken);
         }
         Ok(Node {
             engine,

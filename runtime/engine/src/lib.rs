@@ -119,6 +119,7 @@ pub struct Engine {
     config: Config,
     images: images::Store,
     children: children::Children,
+    held: pod::Held,
 }
 
 impl Engine {
@@ -136,7 +137,7 @@ impl Engine {
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
         let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage).sharing(config.layers());
-        Ok(Engine { config, images, children: children::Children::default() })
+        Ok(Engine { config, images, children: children::Children::default(), held: pod::Held::default() })
     }
 
     /// Where things are.

@@ -59,4 +59,4 @@ pub use network::{
     Chosen, Macvlan, Network, Policy, V6, choose_default, default_network, free_subnet, interface_name, private_v6,
     replace_default, route_within,
 };
-pub use port::{Port, Protocol};
+pub use port::{Port, Protocol, hold};

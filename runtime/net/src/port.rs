@@ -161,6 +161,19 @@ impl Reserved {
     }
 }
 
+/// Reserves again what is published already, such as after the death of whoever held its sockets. Each port is tried: others keep theirs
+/// if one cannot be had.
+pub fn hold(ports: &[Port]) -> (Vec<OwnedFd>, Vec<Error>) {
+    let (mut held, mut failed) = (Vec::new(), Vec::new());
+    for port in ports {
+        match Reserved::bind(port).and_then(|reserved| reserved.listen().map(|()| reserved)) {
+            Ok(reserved) => held.extend(reserved.socket),
+            Err(error) => failed.push(error),
+        }
+    }
+    (held, failed)
+}
+
 impl Port {
     fn failed(&self, call: &str, errno: Errno) -> Error {
         let (protocol, ip, port) = (self.protocol, self.address(), self.host_port);

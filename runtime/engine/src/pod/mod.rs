@@ -32,6 +32,7 @@ mod inside;
 mod member;
 mod namespaces;
 mod pids;
+mod ports;
 mod record;
 mod remove;
 mod request;
@@ -45,6 +46,7 @@ pub use request::{PodDns, PodMember, PodNetwork, PodRequest, PodSharing};
 
 pub(crate) use find::{all, load};
 pub(crate) use member::{forget, pinned, still_ready, within};
+pub(crate) use ports::Held;
 pub(crate) use run::plain;
 
 #[cfg(doc)]

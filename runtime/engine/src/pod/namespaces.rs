@@ -30,8 +30,9 @@ const PINS: [&str; 5] = ["net", "ipc", "uts", "user", "shm"];
 /// Bytes of shared memory, as Docker and Kubernetes have them.
 const SHM_SIZE: u64 = 64 << 20;
 
-/// Makes and pins the namespaces of a pod, with its network, in a thread that ends with that. After a failure some may be pinned: see [`unmake`].
-pub(super) fn make(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<NetworkState>, Error> {
+/// Makes and pins the namespaces of a pod, with its network, in a thread that ends with that; with a network of its own come the sockets that
+/// reserve its ports. After a failure some may be pinned: see [`unmake`].
+pub(super) fn make(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<(NetworkState, Vec<OwnedFd>)>, Error> {
     let made = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("pod".to_owned());
         let thread = thread.spawn_scoped(scope, || apart(config, record, hostname));
@@ -40,7 +41,7 @@ pub(super) fn make(config: &Config, record: &PodRecord, hostname: &str) -> Resul
     made.call(|| "clone3(CLONE_THREAD)").during(|| "make the namespaces of a pod")?
 }
 
-fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<NetworkState>, Error> {
+fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<(NetworkState, Vec<OwnedFd>)>, Error> {
     let (runtime, request) = (config.pod_runtime(&record.id), &record.request);
     let what = || "make the namespaces of a pod";
     let (own_network, own_ipc) = (record.has_network(), request.ipc == PodSharing::Pod);
@@ -110,9 +111,14 @@ fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd,
     Ok(net)
 }
 
-/// Connects the pod to the default network, and lets this thread enter it. The sockets that have reserved its ports go: from here on the
-/// packet rules alone keep other containers and pods from them, as is the case with the port mapping of Kubernetes everywhere.
-fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &[Port], at: &Path) -> Result<NetworkState, Error> {
+/// Connects the pod to the default network, and lets this thread enter it. Answers the sockets that reserve its ports, too.
+fn network(
+    config: &Config,
+    record: &PodRecord,
+    netns: Option<OwnedFd>,
+    ports: &[Port],
+    at: &Path,
+) -> Result<(NetworkState, Vec<OwnedFd>), Error> {
     let network = crate::network::default(config)?;
     let on = |port: &Port| Port { host_ip: port.host_ip.or(config.publish_on), ..*port };
     let ports: Vec<_> = ports.iter().map(on).collect();
@@ -123,8 +129,7 @@ fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &
     let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
     let state = NetworkState { networks, ports: attached.ports.clone() };
     // From here on what is pinned says that there is something to undo.
-    drop(attached.keep());
-    Ok(state)
+    Ok((state, attached.keep().reserved))
 }
 
 /// Keeps a namespace at `path` (namespaces(7)).

@@ -59,9 +59,10 @@ impl Engine {
         // Before anything else: it says that something may be left.
         folder(&runtime).during(|| format!("make the folder {}", runtime.display()))?;
         let hostname = hostname(record);
-        let network = namespaces::make(config, record, &hostname)?;
+        let (network, ports) = namespaces::make(config, record, &hostname)?.unzip();
         files::write(config, record, &hostname, network.as_ref())?;
         ready(&runtime, &network)?;
+        self.held.keep(&record.id, ports.unwrap_or_default());
         self.note("pod", "start", actor(record));
         Ok(Pod { record: record.clone(), ready: true, network })
     }

@@ -30,6 +30,7 @@ impl Engine {
             File::create(&mark).call(|| format!("open({mark:?}, O_CREAT)")).during(|| format!("stop pod {}", &id[..12]))?;
         }
         if !config.pod_runtime(&id).exists() {
+            self.held.release(&id);
             return Ok(());
         }
         // Whoever comes from here on finds the mark.
@@ -40,6 +41,7 @@ impl Engine {
             lock => {
                 let _lock = lock?;
                 namespaces::unmake(config, &id, own_network(config, &id))?;
+                self.held.release(&id);
                 if let Ok(Some(record)) = state::read::<PodRecord>(&config.pod(&id).join(RECORD)) {
                     self.note("pod", "stop", actor(&record));
                 }
