@@ -9,7 +9,7 @@ use serde_json::json;
 use super::actual::{Action, Actual, Nanos, SECOND};
 use super::api::Api;
 use super::wanted::{self, Place, container, environment, environment::Sources};
-use super::{fetch, probe, volumes};
+use super::{fetch, probe, services, volumes};
 use crate::cri::local;
 use crate::node::Node;
 
@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) node: Arc<Node>,
     pub(super) api: Api,
     pub(super) place: Place,
+    /// What services there are.
+    pub(super) known: Arc<services::Known>,
 }
 
 /// Why something did not work: one word, and a sentence.
@@ -63,7 +65,9 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
     match (action, &case.pod) {
         (Action::Volumes, Some(pod)) => return make_volumes(shared, case, pod).await,
         (Action::Sandbox { attempt }, Some(pod)) => {
-            let config = wanted::sandbox(pod, *attempt, &shared.place).map_err(|why| ("FailedCreatePodSandBox", why))?;
+            let made = services::resolvers(node).map_err(|error| format!("find the resolvers: {error}"));
+            let config = made.and_then(|resolvers| wanted::sandbox(pod, *attempt, &shared.place, &resolvers));
+            let config = config.map_err(|why| ("FailedCreatePodSandBox", why))?;
             let handler = pod.spec.runtime_class_name.as_str();
             let id = local::run_pod(node, config, handler).await.map_err(failed("FailedCreatePodSandBox"))?;
             return Ok(Done::Sandbox(id));
@@ -161,7 +165,8 @@ async fn start(shared: &Shared, case: &Case, pod: &Pod, spec: &Container, attemp
     if from_api {
         sources = fetch::sources(&shared.api, pod).await.map_err(|error| wrong(error.to_string()))?;
     }
-    let variables = environment::environment(pod, spec, &sources, &case.ips, &shared.place).map_err(wrong)?;
+    let links = services::links(&shared.known, pod).await;
+    let variables = environment::environment(pod, spec, &sources, &case.ips, &shared.place, links).map_err(wrong)?;
     let config = container::config(pod, spec, attempt, &variables, &volumes::paths(pod, &shared.place)).map_err(wrong)?;
     not_root(shared, pod, spec).await?;
     let said = |word| move |status: tonic::Status| (word, status.message().to_owned());

@@ -5,7 +5,7 @@
 //!                                         look (engine) ─▶ next() ─▶ effects (the node's own CRI calls) ─▶ look …
 //!                                                     └──▶ status() ─▶ tell ──▶ API
 //! monitors ──events──▶ mod.rs ──poke──┘      probe.rs ──findings──┘
-//! register.rs: Node and Lease          services/: where addresses of services lead
+//! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
 //! ```
 //!
@@ -102,7 +102,8 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         disk: config.root.join("volumes-of-pods"),
         memory: config.run.join("volumes-of-pods"),
     };
-    let shared = Arc::new(Shared { node: Arc::clone(node), api: api.clone(), place });
+    let known = Arc::default();
+    let shared = Arc::new(Shared { node: Arc::clone(node), api: api.clone(), place, known });
     let heartbeat = config.agent.heartbeat();
     let network = network::Network::new(node, &api, &shared.place.node, address);
     let (state, mut ready) = (network.state(), network.state());

@@ -47,6 +47,14 @@ impl crate::Engine {
 }
 
 impl crate::Engine {
+    /// The address of the default network's bridge, whether it is there or not.
+    ///
+    /// # Errors
+    /// The network cannot be chosen.
+    pub fn pod_gateway(&self) -> Result<std::net::Ipv4Addr, Error> {
+        default(&self.config).map(|network| network.gateway)
+    }
+
     /// The default network, with its bridge there: that of pods.
     ///
     /// # Errors

@@ -1,9 +1,7 @@
-//! What becomes of a message from the container.
+//! What becomes of a message from a container, or from a pod.
 
-use std::net::IpAddr;
-
-use super::message::{self, A, AAAA, ANY, Code, IN, PTR, Query, Record, Refusal};
-use super::{Config, zone};
+use super::message::{self, ANY, CNAME, Code, IN, PTR, Query, Record, Refusal};
+use super::{Config, KEEP, Names, Said, zone};
 
 /// What to do about a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,12 +10,35 @@ pub(super) enum Outcome {
     Answer(Vec<u8>),
     /// Ask somebody else.
     Forward(Query),
+    /// Ask somebody else for the name that this one stands for.
+    Alias(Alias),
     /// Nothing.
     Ignore,
 }
 
+/// A name that stands for another one, which others know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Alias {
+    /// What the client sent.
+    asked: (Vec<u8>, Query),
+    target: Vec<u8>,
+    /// What to ask others.
+    pub(super) message: Vec<u8>,
+    pub(super) query: Query,
+}
+
+impl Alias {
+    /// What to tell the client when `reply` is what others say.
+    pub(super) fn answer(&self, reply: &[u8], limit: usize) -> Vec<u8> {
+        let (code, found) = message::of_alias(reply, &self.query);
+        let alias = Record::new(CNAME, self.target.clone()).kept(KEEP);
+        let records: Vec<Record> = [alias].into_iter().chain(found.into_iter().map(|record| record.about(&self.target))).collect();
+        message::answer(&self.asked.0, &self.asked.1, code, &records, limit)
+    }
+}
+
 /// Decides. `limit` is that of the transport: none for TCP. `turn` says whose address comes first where several have a name.
-pub(super) fn outcome(config: &Config, message: &[u8], stream: bool, turn: usize) -> Outcome {
+pub(super) fn outcome(config: &Config, names: Option<&dyn Names>, message: &[u8], stream: bool, turn: usize) -> Outcome {
     let query = match message::query(message) {
         Ok(query) => query,
         Err(Refusal::Silent) => return Outcome::Ignore,
@@ -25,12 +46,64 @@ pub(super) fn outcome(config: &Config, message: &[u8], stream: bool, turn: usize
     };
     let limit = if stream { usize::from(u16::MAX) } else { query.limit() };
     let say = |code, records: &[Record]| Outcome::Answer(message::answer(message, &query, code, records, limit));
+    let known = names.filter(|_| query.class == IN || query.class == ANY);
+    if let Some(outcome) = known.and_then(|names| of_names(config, names, message, &query, limit, turn)) {
+        return outcome;
+    }
     match records(config, &query, turn) {
         Some(records) => say(Code::Fine, &records),
         None if config.forward => Outcome::Forward(query),
         // Nobody knows more than we do: an internal network is the whole world.
         None => say(Code::NoName, &[]),
     }
+}
+
+/// What others than networks know; `None` when they do not know the name.
+fn of_names(config: &Config, names: &dyn Names, message: &[u8], query: &Query, limit: usize, turn: usize) -> Option<Outcome> {
+    /// Names that stand for names that stand for names.
+    const DEPTH: usize = 8;
+    let say = |code, records: &[Record]| {
+        let none = records.iter().all(|record| record.kind == CNAME && query.kind != CNAME);
+        let authority = none.then(|| Record::authority(names.zone(), KEEP)).flatten();
+        Some(Outcome::Answer(message::full_answer(message, query, code, (records, authority.as_slice()), limit)))
+    };
+    let (mut name, mut aliases) = (query.name.clone(), Vec::<Record>::new());
+    for _ in 0..DEPTH {
+        let owner = aliases.last().map(|alias| alias.data.clone());
+        match names.say(&name, query.kind) {
+            Some(Said::Records(mut records)) => {
+                if !records.is_empty() {
+                    let turn = turn % records.len();
+                    records.rotate_left(turn);
+                }
+                let records = records.into_iter().map(|record| Record { owner: owner.clone(), ..record.kept(KEEP) });
+                aliases.extend(records);
+                return say(Code::Fine, &aliases);
+            }
+            Some(Said::NoName) => return say(Code::NoName, &aliases),
+            Some(Said::Alias(target)) => {
+                let alias = Record::name(CNAME, &target)?.kept(KEEP);
+                aliases.push(Record { owner, ..alias });
+                name = target.to_ascii_lowercase();
+            }
+            None if aliases.is_empty() => return None,
+            None if query.kind == CNAME || !config.forward => return say(Code::Fine, &aliases),
+            None => {
+                let (sent, read) = message::instead(message, query, &name)?;
+                let target = aliases.pop()?.data;
+                return Some(Outcome::Alias(Alias {
+                    asked: (message.to_vec(), query.clone()),
+                    target,
+                    message: sent,
+                    query: read,
+                }));
+            }
+        }
+        if query.kind == CNAME {
+            return say(Code::Fine, &aliases);
+        }
+    }
+    say(Code::Failed, &[])
 }
 
 /// What the container's networks say; `None` when they do not know the name.
@@ -41,7 +114,7 @@ fn records(config: &Config, query: &Query, turn: usize) -> Option<Vec<Record>> {
     if query.kind == PTR || query.kind == ANY {
         let name = zone::reversed(&query.name).and_then(|address| zone::name(&config.zones, address));
         if let Some(data) = name.and_then(|name| message::encoded(&name)) {
-            return Some(vec![Record { kind: PTR, data }]);
+            return Some(vec![Record::new(PTR, data)]);
         }
     }
     let mut addresses = zone::addresses(&config.zones, &query.name);
@@ -52,18 +125,14 @@ fn records(config: &Config, query: &Query, turn: usize) -> Option<Vec<Record>> {
     let turn = turn % addresses.len();
     addresses.rotate_left(turn);
     // A name that has no address of that kind is there all the same: another server must not be asked for it.
-    Some(addresses.into_iter().map(record).filter(|record| query.kind == ANY || query.kind == record.kind).collect())
-}
-
-fn record(address: IpAddr) -> Record {
-    match address {
-        IpAddr::V4(address) => Record { kind: A, data: address.octets().to_vec() },
-        IpAddr::V6(address) => Record { kind: AAAA, data: address.octets().to_vec() },
-    }
+    Some(addresses.into_iter().map(Record::address).filter(|record| query.kind == ANY || query.kind == record.kind).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
+    use super::message::{A, AAAA};
     use super::*;
     use crate::dns::Zone;
     use crate::dns::message::tests::ask;
@@ -79,7 +148,7 @@ mod tests {
 
     /// The answer's code, and the last byte of each of its records.
     fn told(config: &Config, name: &str, kind: u16, turn: usize) -> (u8, Vec<u8>) {
-        match outcome(config, &ask(name, kind, None), true, turn) {
+        match outcome(config, None, &ask(name, kind, None), true, turn) {
             Outcome::Answer(bytes) => {
                 let question = message::HEADER + name.len() + 2 + 4;
                 let count = usize::from(bytes[7]);
@@ -123,8 +192,8 @@ mod tests {
             }
         }
         config.forward = true;
-        assert!(matches!(outcome(&config, &ask("nobody", A, None), false, 0), Outcome::Forward(_)));
-        assert!(matches!(outcome(&config, &ask("db", AAAA, None), false, 0), Outcome::Answer(_)));
-        assert_eq!(outcome(&config, &[0; 3], false, 0), Outcome::Ignore);
+        assert!(matches!(outcome(&config, None, &ask("nobody", A, None), false, 0), Outcome::Forward(_)));
+        assert!(matches!(outcome(&config, None, &ask("db", AAAA, None), false, 0), Outcome::Answer(_)));
+        assert_eq!(outcome(&config, None, &[0; 3], false, 0), Outcome::Ignore);
     }
 }

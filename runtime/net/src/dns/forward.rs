@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use super::answer::Alias;
 use super::message::{self, Code, Query};
 
 /// How long one server may take.
@@ -20,6 +21,8 @@ pub(super) const SERVED: u16 = 53;
 pub(super) struct Question {
     message: Vec<u8>,
     query: Query,
+    /// What the client asked for stands for it.
+    alias: Option<Alias>,
     client: SocketAddr,
     socket: UdpSocket,
     sent: u16,
@@ -46,7 +49,23 @@ impl Question {
     pub(super) fn ask(message: &[u8], query: Query, client: SocketAddr, servers: &[IpAddr], now: Instant) -> Option<Question> {
         let mut left = servers.to_vec();
         let (socket, sent) = next(message, &mut left)?;
-        Some(Question { message: message.to_vec(), query, client, socket, sent, left, due: now + PATIENCE, done: false })
+        Some(Question {
+            message: message.to_vec(),
+            query,
+            alias: None,
+            client,
+            socket,
+            sent,
+            left,
+            due: now + PATIENCE,
+            done: false,
+        })
+    }
+
+    /// The same for a name that the client's stands for.
+    pub(super) fn ask_alias(alias: Alias, client: SocketAddr, servers: &[IpAddr], now: Instant) -> Option<Question> {
+        let question = Question::ask(&alias.message, alias.query.clone(), client, servers, now)?;
+        Some(Question { alias: Some(alias), ..question })
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
@@ -81,7 +100,7 @@ impl Question {
             return self.late(now);
         }
         self.done = true;
-        Some(answer)
+        Some(self.told(answer, limit))
     }
 
     /// Asks the next server; when there is none, the client hears that nobody answers.
@@ -93,9 +112,15 @@ impl Question {
             }
             None => {
                 self.done = true;
-                Some(message::answer(&self.message, &self.query, Code::Failed, &[], self.query.limit()))
+                let limit = self.query.limit();
+                Some(self.told(message::answer(&self.message, &self.query, Code::Failed, &[], limit), limit))
             }
         }
+    }
+
+    /// What was answered, as the client asked.
+    fn told(&self, answer: Vec<u8>, limit: usize) -> Vec<u8> {
+        self.alias.as_ref().map(|alias| alias.answer(&answer, limit)).unwrap_or(answer)
     }
 }
 

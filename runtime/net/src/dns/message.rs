@@ -1,15 +1,25 @@
 //! Messages as bytes. A container writes queries, strangers write answers: every length is looked at, nothing is followed twice.
 
+use std::net::IpAddr;
+
 /// `A`.
-pub(crate) const A: u16 = 1;
+pub const A: u16 = 1;
+/// `CNAME`.
+pub const CNAME: u16 = 5;
+/// `SOA`.
+const SOA: u16 = 6;
 /// `PTR`.
-pub(crate) const PTR: u16 = 12;
+pub const PTR: u16 = 12;
+/// `TXT`.
+pub const TXT: u16 = 16;
 /// `AAAA`.
-pub(crate) const AAAA: u16 = 28;
+pub const AAAA: u16 = 28;
+/// `SRV` (RFC 2782).
+pub const SRV: u16 = 33;
 /// `OPT` (RFC 6891).
 const OPT: u16 = 41;
 /// `*`.
-pub(crate) const ANY: u16 = 255;
+pub const ANY: u16 = 255;
 /// `IN`.
 pub(crate) const IN: u16 = 1;
 
@@ -135,35 +145,162 @@ fn edns(message: &[u8], end: usize) -> Option<u16> {
 pub struct Record {
     pub(crate) kind: u16,
     pub(crate) data: Vec<u8>,
+    /// Seconds for which it may be kept.
+    pub(crate) keep: u32,
+    /// Whom it is about; the name that was asked for when there is none.
+    pub(crate) owner: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// About the name that was asked for, and not to be kept.
+    pub(crate) fn new(kind: u16, data: Vec<u8>) -> Record {
+        Record { kind, data, keep: 0, owner: None }
+    }
+
+    /// `A` or `AAAA`.
+    pub fn address(address: IpAddr) -> Record {
+        match address {
+            IpAddr::V4(address) => Record::new(A, address.octets().to_vec()),
+            IpAddr::V6(address) => Record::new(AAAA, address.octets().to_vec()),
+        }
+    }
+
+    /// `CNAME` or `PTR`; none if it is no name.
+    pub fn name(kind: u16, name: &str) -> Option<Record> {
+        encoded(name).map(|data| Record::new(kind, data))
+    }
+
+    /// `SRV` without preferences.
+    pub fn service(port: u16, target: &str) -> Option<Record> {
+        let [high, low] = port.to_be_bytes();
+        encoded(target).map(|name| Record::new(SRV, [&[0, 0, 0, 100, high, low], name.as_slice()].concat()))
+    }
+
+    /// `TXT`, of up to 255 bytes.
+    pub fn text(text: &str) -> Record {
+        let text = &text.as_bytes()[..text.len().min(255)];
+        Record::new(TXT, [&[text.len() as u8], text].concat())
+    }
+
+    /// To be kept for so many seconds.
+    #[must_use]
+    pub fn kept(self, seconds: u32) -> Record {
+        Record { keep: seconds, ..self }
+    }
+
+    /// About another name.
+    pub(crate) fn about(self, owner: &[u8]) -> Record {
+        Record { owner: Some(owner.to_vec()), ..self }
+    }
+
+    /// Who answers for a zone: what has no record there has none for so many seconds (RFC 2308).
+    pub(crate) fn authority(zone: &str, seconds: u32) -> Option<Record> {
+        let (owner, server, person) =
+            (encoded(zone)?, encoded(&format!("ns.dns.{zone}"))?, encoded(&format!("hostmaster.{zone}"))?);
+        let numbers = [1_u32, 7200, 1800, 86_400, seconds].map(u32::to_be_bytes).concat();
+        Some(Record::new(SOA, [server, person, numbers].concat()).kept(seconds).about(&owner))
+    }
 }
 
 /// An answer to `query`, which is in `message`. Records that do not fit are left out, and the client is told to ask by TCP.
 pub(crate) fn answer(message: &[u8], query: &Query, code: Code, records: &[Record], limit: usize) -> Vec<u8> {
+    full_answer(message, query, code, (records, &[]), limit)
+}
+
+/// The same with who answers for the zone.
+pub(crate) fn full_answer(
+    message: &[u8],
+    query: &Query,
+    code: Code,
+    (records, authority): (&[Record], &[Record]),
+    limit: usize,
+) -> Vec<u8> {
     let mut bytes = begin(message, code);
     bytes.extend_from_slice(query.question(message));
     let tail = if query.edns.is_some() { 11 } else { 0 };
-    let mut count = 0_u16;
-    for record in records {
-        if bytes.len() + 12 + record.data.len() + tail > limit {
-            bytes[2] |= 2;
-            break;
-        }
-        // The name is that of the question; no time to live, for a container may be gone in a moment.
-        bytes.extend_from_slice(&[0xc0, HEADER as u8]);
-        for word in [record.kind, IN, 0, 0, record.data.len() as u16] {
-            bytes.extend_from_slice(&word.to_be_bytes());
-        }
-        bytes.extend_from_slice(&record.data);
-        count += 1;
+    let count = append(&mut bytes, records, limit.saturating_sub(tail));
+    // Without it the answer is as good.
+    let fits = usize::from(count) == records.len() && append(&mut bytes, authority, limit.saturating_sub(tail)) > 0;
+    if usize::from(count) < records.len() {
+        bytes[2] |= 2;
     }
     bytes[4..6].copy_from_slice(&1_u16.to_be_bytes());
     bytes[6..8].copy_from_slice(&count.to_be_bytes());
+    bytes[8..10].copy_from_slice(&u16::from(fits).to_be_bytes());
     if query.edns.is_some() {
         bytes[10..12].copy_from_slice(&1_u16.to_be_bytes());
         let [high, low] = (MOST as u16).to_be_bytes();
         bytes.extend_from_slice(&[0, 0, OPT as u8, high, low, 0, 0, 0, 0, 0, 0]);
     }
     bytes
+}
+
+/// Writes records as long as they fit; how many.
+fn append(bytes: &mut Vec<u8>, records: &[Record], limit: usize) -> u16 {
+    let mut count = 0;
+    for record in records {
+        // The name is that of the question, which can be pointed to.
+        let owner = record.owner.as_deref().unwrap_or(&[0xc0, HEADER as u8]);
+        if bytes.len() + owner.len() + 10 + record.data.len() > limit {
+            break;
+        }
+        bytes.extend_from_slice(owner);
+        let [a, b] = [(record.keep >> 16) as u16, record.keep as u16];
+        for word in [record.kind, IN, a, b, record.data.len() as u16] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        bytes.extend_from_slice(&record.data);
+        count += 1;
+    }
+    count
+}
+
+/// A query for another name, with the client's wishes: what it sent, and that read.
+pub(crate) fn instead(message: &[u8], query: &Query, name: &str) -> Option<(Vec<u8>, Query)> {
+    let mut bytes = message.get(..HEADER)?.to_vec();
+    bytes.extend_from_slice(&encoded(name)?);
+    bytes.extend_from_slice(&query.kind.to_be_bytes());
+    bytes.extend_from_slice(&query.class.to_be_bytes());
+    bytes.extend_from_slice(message.get(query.end..)?);
+    let read = self::query(&bytes).ok()?;
+    Some((bytes, read))
+}
+
+/// What another server said of the name that `alias` stands for: the code, and records that say the kind that was asked for. Those that have
+/// names in them are left out, for the names may point to elsewhere in the message.
+pub(crate) fn of_alias(reply: &[u8], query: &Query) -> (Code, Vec<Record>) {
+    let code = match reply.get(3).map_or(2, |byte| byte & 15) {
+        0 => Code::Fine,
+        3 => Code::NoName,
+        _ => Code::Failed,
+    };
+    let (mut at, mut records) = (query.end, Vec::new());
+    for _ in 0..short(reply, 6).unwrap_or(0) {
+        let Some(record) = skip(reply, at).and_then(|fixed| {
+            let (kind, length) = (short(reply, fixed)?, usize::from(short(reply, fixed + 8)?));
+            let keep = u32::from_be_bytes(reply.get(fixed + 4..fixed + 8)?.try_into().ok()?);
+            at = fixed + 10 + length;
+            Some(Record::new(kind, reply.get(fixed + 10..at)?.to_vec()).kept(keep))
+        }) else {
+            break;
+        };
+        if record.kind == query.kind && matches!(record.kind, A | AAAA | TXT) {
+            records.push(record);
+        }
+    }
+    (code, records)
+}
+
+/// Where the name at `at` ends.
+fn skip(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match usize::from(*message.get(at)?) {
+            0 => return Some(at + 1),
+            length @ 1..64 => at += 1 + length,
+            192.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
 }
 
 /// An answer to what is no query: its header alone.
@@ -265,7 +402,7 @@ pub(crate) mod tests {
     fn answers_fit_and_say_when_they_are_cut() {
         let message = ask("web", A, None);
         let read = query(&message).unwrap();
-        let records: Vec<_> = (0..100).map(|n| Record { kind: A, data: vec![10, 0, 0, n] }).collect();
+        let records: Vec<_> = (0..100).map(|n| Record::new(A, vec![10, 0, 0, n])).collect();
         let udp = answer(&message, &read, Code::Fine, &records, read.limit());
         assert!(udp.len() <= 512 && udp[2] & 2 != 0 && udp[7] == 30, "{} {}", udp.len(), udp[7]);
         let tcp = answer(&message, &read, Code::Fine, &records, 65535);
@@ -318,7 +455,7 @@ pub(crate) mod tests {
             match query(&bytes) {
                 Ok(read) => {
                     assert!(read.name.len() <= 255 && read.end <= bytes.len());
-                    let reply = answer(&bytes, &read, Code::Fine, &[Record { kind: A, data: vec![1; 4] }], read.limit());
+                    let reply = answer(&bytes, &read, Code::Fine, &[Record::new(A, vec![1; 4])], read.limit());
                     assert!(reply.len() <= read.limit() && reply[2] & 0x80 != 0);
                     let _ = passed_on(&bytes, &reply, &read, 0, 512);
                 }

@@ -24,11 +24,13 @@
 //! | `answer` | what becomes of a query: a pure function |
 //! | `servers` | whom to ask, as the host's file says now |
 //! | `sockets` | the container's side |
+//! | `node` | the side of a cluster's node, whose pods share one resolver: it knows more [`Names`] |
 //! | `server`, `forward`, `stream` | the loop's part: datagrams, questions on their way, connections |
 
 mod answer;
 mod forward;
 pub mod message;
+mod node;
 pub mod server;
 mod servers;
 mod sockets;
@@ -40,9 +42,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use message::Record;
+pub use node::{open as open_node, serve};
 pub use server::{Resolver, Token};
 pub use sockets::Sockets;
 pub(crate) use sockets::open;
+pub use zone::reversed;
 
 /// Where a container asks.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
@@ -61,6 +66,29 @@ pub struct Config {
     pub servers: Vec<IpAddr>,
     /// The host's resolver configuration.
     pub resolv_conf: PathBuf,
+}
+
+/// Seconds for which what [`Names`] say may be kept.
+pub(crate) const KEEP: u32 = 5;
+
+/// Names that no network has: those of a cluster.
+pub trait Names: std::fmt::Debug + Send + Sync {
+    /// The zone in which all names are known that exist.
+    fn zone(&self) -> &str;
+
+    /// What is known of a name (in lower case, without a dot at its end) and a kind of record; `None` for names that others know.
+    fn say(&self, name: &str, kind: u16) -> Option<Said>;
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// All records of the kind; none for a name that exists and has none.
+    Records(Vec<Record>),
+    /// There is no such name.
+    NoName,
+    /// It stands for another one, which is asked for in its place.
+    Alias(String),
 }
 
 /// A network whose containers have names.

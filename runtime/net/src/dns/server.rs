@@ -1,23 +1,27 @@
 //! The resolver as a part of somebody's loop: what it waits for, and what it does then. Nothing here ever blocks.
 //!
-//! What a client can make it keep: [`QUESTIONS`] queries on their way, [`STREAMS`] connections with one query each.
+//! What a client can make it keep: [`QUESTIONS`] queries on their way, [`STREAMS`] connections with one query each. One that has many clients
+//! has more of them, of which each client has its part.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::Config;
-use super::answer::{self, Outcome};
+use super::answer::{self, Alias, Outcome};
 use super::forward::Question;
 use super::message::{self, Code, Query};
 use super::servers::Servers;
 use super::stream::Stream;
+use super::{Config, Names};
 
 /// Queries on their way to another server. More are refused until one is answered.
 const QUESTIONS: usize = 64;
 /// Connections. More wait in the kernel.
 const STREAMS: usize = 8;
+/// How much more for a node, whose pods ask.
+const PODS: usize = 8;
 /// Datagrams dealt with before others in the loop have their turn.
 const BURST: usize = 32;
 
@@ -25,6 +29,9 @@ const BURST: usize = 32;
 #[derive(Debug)]
 pub struct Resolver {
     config: Config,
+    names: Option<Arc<dyn Names>>,
+    /// How many times what one client has.
+    room: usize,
     datagrams: UdpSocket,
     connections: TcpListener,
     servers: Servers,
@@ -53,6 +60,8 @@ impl Resolver {
     pub fn new(datagrams: OwnedFd, connections: OwnedFd, config: Config) -> Self {
         Resolver {
             config,
+            names: None,
+            room: 1,
             datagrams: datagrams.into(),
             connections: connections.into(),
             servers: Servers::default(),
@@ -60,6 +69,11 @@ impl Resolver {
             streams: Vec::new(),
             turn: 0,
         }
+    }
+
+    /// The same for the pods of a node, which know these names, too.
+    pub fn of_node(datagrams: OwnedFd, connections: OwnedFd, config: Config, names: Arc<dyn Names>) -> Self {
+        Resolver { names: Some(names), room: PODS, ..Resolver::new(datagrams, connections, config) }
     }
 
     /// Knows this from now on.
@@ -75,7 +89,7 @@ impl Resolver {
     /// Shows `add` all that is to be waited for; `true` is for writing.
     pub fn watch<'a>(&'a self, mut add: impl FnMut(Token, BorrowedFd<'a>, bool)) {
         add(Token::Datagrams, self.datagrams.as_fd(), false);
-        if self.streams.len() < STREAMS {
+        if self.streams.len() < STREAMS * self.room {
             add(Token::Connections, self.connections.as_fd(), false);
         }
         for (at, question) in self.questions.iter().enumerate() {
@@ -103,7 +117,7 @@ impl Resolver {
             }
             Token::Stream(at) => {
                 if let Some(stream) = self.streams.get_mut(at) {
-                    stream.ready(&self.config, &mut self.servers, &mut self.turn, now);
+                    stream.ready((&self.config, self.names.as_deref()), &mut self.servers, &mut self.turn, now);
                 }
             }
             Token::Upstream(at) => {
@@ -153,18 +167,26 @@ impl Resolver {
                 Err(_) => return,
             };
             self.turn = self.turn.wrapping_add(1);
-            match answer::outcome(&self.config, &buffer[..length], false, self.turn) {
+            match answer::outcome(&self.config, self.names.as_deref(), &buffer[..length], false, self.turn) {
                 Outcome::Answer(answer) => drop(self.datagrams.send_to(&answer, client)),
-                Outcome::Forward(query) => self.ask(&buffer[..length], query, client, now),
+                Outcome::Forward(query) => self.ask(&buffer[..length], query, None, client, now),
+                Outcome::Alias(alias) => self.ask(&buffer[..length], alias.query.clone(), Some(alias), client, now),
                 Outcome::Ignore => {}
             }
         }
     }
 
-    fn ask(&mut self, message: &[u8], query: Query, client: SocketAddr, now: Instant) {
+    fn ask(&mut self, message: &[u8], query: Query, alias: Option<Alias>, client: SocketAddr, now: Instant) {
         let failed = message::answer(message, &query, Code::Failed, &[], query.limit());
-        let room = self.questions.iter().filter(|question| !question.done()).count() < QUESTIONS;
-        let question = room.then(|| Question::ask(message, query, client, self.servers.now(&self.config), now)).flatten();
+        let waiting = || self.questions.iter().filter(|question| !question.done());
+        let own = waiting().filter(|question| question.client().ip() == client.ip()).count();
+        let room = own < QUESTIONS && waiting().count() < QUESTIONS * self.room;
+        let servers = self.servers.now(&self.config);
+        let question = room.then(|| match alias {
+            Some(alias) => Question::ask_alias(alias, client, servers, now),
+            None => Question::ask(message, query, client, servers, now),
+        });
+        let question = question.flatten();
         match question {
             Some(question) => self.questions.push(question),
             None => drop(self.datagrams.send_to(&failed, client)),
@@ -172,11 +194,13 @@ impl Resolver {
     }
 
     fn connections(&mut self, now: Instant) {
-        while self.streams.len() < STREAMS
-            && let Ok((socket, _)) = self.connections.accept()
+        while self.streams.len() < STREAMS * self.room
+            && let Ok((socket, peer)) = self.connections.accept()
         {
-            if socket.set_nonblocking(true).is_ok() {
-                self.streams.push(Stream::new(socket, now));
+            let same = self.streams.iter().filter(|stream| stream.of(peer.ip())).count();
+            // The others' turn comes even if one takes all that it can get.
+            if same < STREAMS && socket.set_nonblocking(true).is_ok() {
+                self.streams.push(Stream::new(socket, peer.ip(), now));
             }
         }
     }

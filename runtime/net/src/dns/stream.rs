@@ -8,20 +8,23 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
-use super::Config;
-use super::answer::{self, Outcome};
+use super::answer::{self, Alias, Outcome};
 use super::forward::{SERVED, random_id, renumbered};
 use super::message::{self, Code, Query};
 use super::servers::Servers;
+use super::{Config, Names};
 
 /// How long a client may be silent, or a server take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest query.
 const LONGEST: usize = 1500;
+/// Its length is a `u16`.
+const LONGEST_ANSWER: usize = u16::MAX as usize;
 
 #[derive(Debug)]
 pub(super) struct Stream {
     client: TcpStream,
+    peer: IpAddr,
     input: Vec<u8>,
     /// What is being written to the client.
     output: Vec<u8>,
@@ -35,6 +38,7 @@ pub(super) struct Stream {
 struct Upstream {
     message: Vec<u8>,
     query: Query,
+    alias: Option<Alias>,
     socket: TcpStream,
     sent: u16,
     /// What is being written to the server.
@@ -44,8 +48,13 @@ struct Upstream {
 }
 
 impl Stream {
-    pub(super) fn new(client: TcpStream, now: Instant) -> Self {
-        Stream { client, input: Vec::new(), output: Vec::new(), upstream: None, due: now + PATIENCE, done: false }
+    pub(super) fn new(client: TcpStream, peer: IpAddr, now: Instant) -> Self {
+        Stream { client, peer, input: Vec::new(), output: Vec::new(), upstream: None, due: now + PATIENCE, done: false }
+    }
+
+    /// Whether it is a connection of this client.
+    pub(super) fn of(&self, peer: IpAddr) -> bool {
+        self.peer == peer
     }
 
     pub(super) fn client(&self) -> (BorrowedFd<'_>, bool) {
@@ -65,7 +74,13 @@ impl Stream {
     }
 
     /// The client has written, or takes more, or is gone.
-    pub(super) fn ready(&mut self, config: &Config, servers: &mut Servers, turn: &mut usize, now: Instant) {
+    pub(super) fn ready(
+        &mut self,
+        (config, names): (&Config, Option<&dyn Names>),
+        servers: &mut Servers,
+        turn: &mut usize,
+        now: Instant,
+    ) {
         if !self.output.is_empty() {
             return self.flush();
         }
@@ -77,29 +92,38 @@ impl Stream {
                 self.input.extend_from_slice(&buffer[..length]);
                 // A client that writes on while it is answered has its next queries wait here, and not without end.
                 self.done = self.input.len() > 4 * LONGEST;
-                self.next(config, servers, turn);
+                self.next((config, names), servers, turn);
             }
             Err(error) => self.done = !unready(&error),
         }
     }
 
     /// Deals with the next whole query, if there is one and none before it is on its way.
-    fn next(&mut self, config: &Config, servers: &mut Servers, turn: &mut usize) {
+    fn next(&mut self, (config, names): (&Config, Option<&dyn Names>), servers: &mut Servers, turn: &mut usize) {
         while self.output.is_empty() && self.upstream.is_none() && !self.done {
             let Some(message) = take(&mut self.input) else { return };
             *turn = turn.wrapping_add(1);
-            match answer::outcome(config, &message, true, *turn) {
+            match answer::outcome(config, names, &message, true, *turn) {
                 Outcome::Answer(answer) => self.say(&answer),
-                Outcome::Forward(query) => {
-                    let mut left = servers.now(config).to_vec();
-                    match open(&mut left, &message) {
-                        Some((socket, sent, output)) => {
-                            self.upstream = Some(Upstream { message, query, socket, sent, output, input: Vec::new(), left });
-                        }
-                        None => self.say(&message::answer(&message, &query, Code::Failed, &[], usize::from(u16::MAX))),
-                    }
+                Outcome::Forward(query) => self.pass_on(message, query, None, servers.now(config).to_vec()),
+                Outcome::Alias(alias) => {
+                    let servers = servers.now(config).to_vec();
+                    self.pass_on(alias.message.clone(), alias.query.clone(), Some(alias), servers);
                 }
                 Outcome::Ignore => self.done = true,
+            }
+        }
+    }
+
+    /// Asks the first server that can be asked.
+    fn pass_on(&mut self, message: Vec<u8>, query: Query, alias: Option<Alias>, mut left: Vec<IpAddr>) {
+        match open(&mut left, &message) {
+            Some((socket, sent, output)) => {
+                self.upstream = Some(Upstream { message, query, alias, socket, sent, output, input: Vec::new(), left });
+            }
+            None => {
+                let failed = message::answer(&message, &query, Code::Failed, &[], LONGEST_ANSWER);
+                self.say(&told(alias.as_ref(), failed));
             }
         }
     }
@@ -128,7 +152,8 @@ impl Stream {
                     (upstream.socket, upstream.sent, upstream.output) = (socket, sent, output);
                     upstream.input.clear();
                 } else {
-                    let failed = message::answer(&upstream.message, &upstream.query, Code::Failed, &[], usize::from(u16::MAX));
+                    let failed = message::answer(&upstream.message, &upstream.query, Code::Failed, &[], LONGEST_ANSWER);
+                    let failed = told(upstream.alias.as_ref(), failed);
                     self.upstream = None;
                     self.say(&failed);
                 }
@@ -152,10 +177,14 @@ impl Upstream {
             Err(error) => return Err(error),
         }
         let Some(reply) = take(&mut self.input) else { return Ok(None) };
-        let limit = usize::from(u16::MAX);
-        let answer = message::passed_on(&reply, &self.message, &self.query, self.sent, limit);
-        answer.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let answer = message::passed_on(&reply, &self.message, &self.query, self.sent, LONGEST_ANSWER);
+        answer.map(|answer| Some(told(self.alias.as_ref(), answer))).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
+}
+
+/// What was answered, as the client asked.
+fn told(alias: Option<&Alias>, answer: Vec<u8>) -> Vec<u8> {
+    alias.map(|alias| alias.answer(&answer, LONGEST_ANSWER)).unwrap_or(answer)
 }
 
 /// Begins to connect to the first server that can be tried. Answers what to write once it is connected, too.

@@ -39,7 +39,7 @@ pub(super) fn name(zones: &[Zone], address: IpAddr) -> Option<String> {
 }
 
 /// The address in a name below `in-addr.arpa` or `ip6.arpa` (RFC 1035, 3.5; RFC 3596, 2.5).
-pub(super) fn reversed(name: &str) -> Option<IpAddr> {
+pub fn reversed(name: &str) -> Option<IpAddr> {
     if let Some(rest) = name.strip_suffix(".in-addr.arpa") {
         let mut octets = [0; 4];
         let mut parts = rest.split('.');

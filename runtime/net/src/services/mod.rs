@@ -19,6 +19,9 @@
 //! host (the bridge's own table does that). What comes from outside, or from the host itself, keeps it when the endpoint is a pod of this
 //! node, whose answers come back this way; else it gets the host's.
 //!
+//! What is sent to port 53 of the bridge's address goes to the node's resolver, which has another port ([`crate::dns`]): each packet by itself,
+//! without conntrack, where two questions of one socket would race for their translation.
+//!
 //! The table is one node's: several nodes on one host have tables of their own, and only see packets of their own bridge, of the host, and
 //! those for ports and addresses that the world uses.
 //!
@@ -111,10 +114,9 @@ pub struct Place {
     pub bridge: String,
     /// Their addresses.
     pub subnet: Ipv4Net,
+    /// The bridge's own address, where they ask for names.
+    pub gateway: Ipv4Addr,
 }
-
-/// No addresses: for whoever removes a table.
-pub const NOWHERE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32);
 
 /// The table of services.
 #[derive(Debug)]
@@ -193,16 +195,6 @@ impl Services {
         Ok(applied)
     }
 
-    /// Removes the table, if it is there.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn remove(mut self) -> Result<()> {
-        self.now = None;
-        let request = nft::batch(None, |b| table::drop(b, self.table()));
-        self.socket.transact(&request).map_err(|source| self.failed(source))
-    }
-
     /// Ends UDP flows that lead where their front does not lead any more: of some fronts, or of all. A client that keeps sending from one
     /// port would never be sent anywhere else.
     fn forget_flows(&self, wanted: &RuleSet, of: Option<&BTreeSet<Front>>) -> Result<()> {
@@ -235,6 +227,19 @@ impl Services {
     }
 
     fn failed(&self, source: NetlinkError) -> Error {
-        Error::Netlink { what: format!("write the nf_tables table \"ip {}\"", self.place.table), source }
+        failed(&self.place.table, source)
     }
+}
+
+fn failed(table: &str, source: NetlinkError) -> Error {
+    Error::Netlink { what: format!("write the nf_tables table \"ip {table}\""), source }
+}
+
+/// Removes a table of services, if it is there.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn remove(table: &str) -> Result<()> {
+    let request = nft::batch(None, |b| table::drop(b, Table { family: Family::V4, name: table }));
+    nft::open(table)?.transact(&request).map_err(|source| failed(table, source))
 }

@@ -114,6 +114,8 @@ pub(super) enum Step<'a> {
     Remember(Door, u32),
     /// `dnat to` the endpoint.
     Dnat,
+    /// `notrack`.
+    Untracked,
 }
 
 /// Appends a rule.
@@ -180,6 +182,7 @@ impl Step<'_> {
                 // NFT_DYNSET_OP_UPDATE 1: a client that comes again is remembered anew, and keeps its endpoint.
                 expr(m, "dynset", |m| m.text(1, CLIENTS).be(3, 1).be(4, REG).be(5, FOUND).attr(6, &milliseconds.to_be_bytes()))
             }
+            Step::Untracked => expr(m, "notrack", |m| m),
             Step::Dnat => {
                 expr(m, "nat", |m| m.be(1, 1).be(2, u32::from(table.family.number())).be(3, FOUND_WORDS[0]).be(5, FOUND_WORDS[1]))
             }

@@ -6,13 +6,23 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::Place;
 use super::steps::{ADDRESSES, CLIENTS, DISCARD, Door, ENDPOINTS, EXTERNAL, MARK, NODES, REFUSE, SERVICES, Step, Way, rule};
+use crate::dns;
 use crate::netlink::{Batch, CREATE, EXCL};
 use crate::nft::{DELTABLE, Expr, NEWCHAIN, NEWSET, NEWTABLE, Table};
 
 const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 
-/// The base chains: name, hook, priority. Services come before published ports.
-const CHAINS: [(&str, u32, i32); 3] = [("prerouting", 0, -105), ("output", 3, -105), ("postrouting", 4, 95)];
+/// The base chains: name, type, hook, priority. Services come before published ports, names before conntrack.
+const CHAINS: [(&str, &str, u32, i32); 5] = [
+    ("prerouting", "nat", 0, -105),
+    ("output", "nat", 3, -105),
+    ("postrouting", "nat", 4, 95),
+    ("names-in", "filter", 0, -300),
+    ("names-out", "filter", 3, -300),
+];
+
+/// Where pods ask for names.
+const ASKED: u16 = 53;
 
 /// Clients that are remembered at once, at most; further ones are spread each time.
 const MOST_CLIENTS: u32 = 65_536;
@@ -58,15 +68,16 @@ pub(super) fn create(b: &mut Batch, table: Table<'_>, place: &Place) {
     set(b, table, (4, ENDPOINTS), MAP, &to_front, endpoint);
     set(b, table, (5, ADDRESSES), 0, &[ADDRESS], None);
     set(b, table, (6, CLIENTS), MAP | TIMEOUT | EVAL, &from_client, endpoint);
-    for (name, hook, priority) in CHAINS {
+    for (name, kind, hook, priority) in CHAINS {
         b.message("NFT_MSG_NEWCHAIN", NEWCHAIN, CREATE | EXCL, &header, |m| {
-            m.text(1, table.name).text(3, name).nest(4, |m| m.be(1, hook).be(2, priority as u32)).be(5, 1).text(7, "nat")
+            m.text(1, table.name).text(3, name).nest(4, |m| m.be(1, hook).be(2, priority as u32)).be(5, 1).text(7, kind)
         });
     }
     for name in [REFUSE, DISCARD] {
         b.message("NFT_MSG_NEWCHAIN", NEWCHAIN, CREATE | EXCL, &header, |m| m.text(1, table.name).text(3, name));
     }
     rules(b, table, place);
+    names(b, table, place);
 }
 
 /// A set or map: its number and name, flags, types of its key, type and length of its data.
@@ -105,6 +116,26 @@ fn rules(b: &mut Batch, table: Table<'_>, place: &Place) {
     let elsewhere = [Plain(Expr::Out(&place.bridge, false)), Plain(Expr::Out("lo", false)), NotFrom(place.subnet)];
     let marked = [&[Marked(MARK)], &elsewhere[..], &[Plain(Expr::Masquerade)]].concat();
     rule(b, "rule: masquerade", table, "postrouting", &marked);
+}
+
+/// To the node's resolver, and back.
+fn names(b: &mut Batch, table: Table<'_>, place: &Place) {
+    use Step::*;
+    let (to, from) = (Expr::Destination(only(place), true), Expr::Source(only(place)));
+    // Where the checksum is: UDP 6, TCP 16.
+    for (protocol, checksum) in [(17, 6), (6, 16)] {
+        let is = Plain(Expr::Protocol(protocol));
+        let question = [is, Plain(to), Plain(Expr::ToPort(ASKED)), Untracked, Plain(Expr::SetToPort(dns::PORT, checksum))];
+        let from_pods = [&[Plain(Expr::In(&place.bridge, true))], &question[..]].concat();
+        rule(b, "rule: questions of pods", table, "names-in", &from_pods);
+        rule(b, "rule: questions of this host", table, "names-out", &question);
+        let answer = [is, Plain(from), Plain(Expr::FromPort(dns::PORT)), Untracked, Plain(Expr::SetFromPort(ASKED, checksum))];
+        rule(b, "rule: answers", table, "names-out", &answer);
+    }
+}
+
+fn only(place: &Place) -> IpNet {
+    IpNet::new_assert(place.gateway.into(), 32)
 }
 
 /// A chain that leads to one of so many endpoints.

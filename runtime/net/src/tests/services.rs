@@ -14,7 +14,12 @@ const SERVICE: Front = Front::Cluster(ADDRESS, Protocol::Tcp, 80);
 const NODE: Front = Front::Node(Protocol::Tcp, 30080);
 
 fn open(world: &World) -> Services {
-    let place = Place { table: "rctr0-services".into(), bridge: "rctr0".into(), subnet: world.network.subnet };
+    let place = Place {
+        table: "rctr0-services".into(),
+        bridge: "rctr0".into(),
+        subnet: world.network.subnet,
+        gateway: world.network.gateway,
+    };
     Services::open(place).unwrap()
 }
 
@@ -100,7 +105,7 @@ fn every_client_gets_every_endpoint() {
         let two = services.apply(rules(&[(SERVICE, to(&[&pods[0], &pods[2]])), (NODE, three.clone()), (external, three)])).unwrap();
         assert_eq!(two.elements, 5);
         assert_eq!(all(Some(&pods[0].netns), (ADDRESS, 80)), [0, 2].into());
-        services.remove().unwrap();
+        crate::services::remove("rctr0-services").unwrap();
         refused(None, (HOST, 30080));
     });
 }
@@ -193,8 +198,7 @@ fn a_flush_is_heard_and_mended() {
         services.apply(wanted.clone()).unwrap();
         let own = services.port().unwrap();
         assert!(!watch.changed(own), "only we have changed it");
-        let other = open(world);
-        other.remove().unwrap();
+        crate::services::remove("rctr0-services").unwrap();
         assert!(watch.changed(own));
         services.distrust();
         services.apply(wanted.clone()).unwrap();

@@ -42,15 +42,16 @@ fn text(value: &[u8]) -> Option<String> {
     std::str::from_utf8(value).ok().filter(|text| !text.contains('\0')).map(str::to_owned)
 }
 
-/// The variables of a container in order, each once. The last one of a name counts.
+/// The variables of a container in order, each once. The last one of a name counts; `links` are those that tell of services.
 pub(in super::super) fn environment(
     pod: &Pod,
     container: &Container,
     sources: &Sources,
     ips: &[String],
     place: &Place,
+    links: Vec<(String, String)>,
 ) -> Result<Vec<(String, String)>, String> {
-    let mut all = Vec::new();
+    let mut all = links;
     for from in &container.env_from {
         let (secret, reference) = match (&from.config_map_ref, &from.secret_ref) {
             (Some(reference), _) => (false, reference),
@@ -145,20 +146,29 @@ mod tests {
         .unwrap();
         let keys = |value: &str| Keys::from([("K".to_owned(), value.as_bytes().to_vec())]);
         let sources = Sources { config_maps: [("c".to_owned(), keys("1"))].into(), secrets: [("s".to_owned(), keys("2"))].into() };
-        environment(&pod, &pod.spec.containers[0], &sources, &[], &place())
+        environment(
+            &pod,
+            &pod.spec.containers[0],
+            &sources,
+            &[],
+            &place(),
+            vec![("K_SERVICE_HOST".to_owned(), "10.96.0.2".to_owned())],
+        )
     }
 
     #[test]
     fn variables_come_from_everywhere() {
         let env = json!([
             {"name": "A", "value": "x$(P_K)$$(A)$(NO)$"},
+            {"name": "E", "value": "$(K_SERVICE_HOST)"},
             {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "K"}}},
             {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "no", "key": "K", "optional": true}}},
             {"name": "D", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "B", "value": "$(D)"},
         ]);
         let pairs = of(env, json!([{"prefix": "P_", "configMapRef": {"name": "c"}}])).unwrap();
-        let expected = [("P_K", "1"), ("A", "x1$(A)$(NO)$"), ("D", "p"), ("B", "p")];
+        let service = ("K_SERVICE_HOST", "10.96.0.2");
+        let expected = [service, ("P_K", "1"), ("A", "x1$(A)$(NO)$"), ("E", "10.96.0.2"), ("D", "p"), ("B", "p")];
         assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 

@@ -1,6 +1,7 @@
 //! From a pod of the API to what CRI calls take: the agent asks its own node as a kubelet would.
 
 pub(super) mod container;
+pub(super) mod dns;
 pub(super) mod environment;
 pub(super) mod facts;
 
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use api::kinds::pod::Pod;
 use api::kinds::pod::container::ResourceRequirements;
 use cri::{
-    DnsConfig, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata, PortMapping, Protocol,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
+    PortMapping, Protocol,
 };
 
 use crate::config::CgroupDriver;
@@ -80,7 +81,7 @@ pub(super) fn logs(pod: &Pod, logs: &Path) -> PathBuf {
 }
 
 /// The pod as the engine is to make it.
-pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place) -> Result<PodSandboxConfig, String> {
+pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place, resolvers: &dns::Resolvers) -> Result<PodSandboxConfig, String> {
     let (metadata, spec) = (&pod.metadata, &pod.spec);
     let security = spec.security_context.clone().unwrap_or_default();
     if spec.host_users == Some(false) {
@@ -122,7 +123,7 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place) -> Result<PodSandb
             hostname.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
         },
         log_directory: logs(pod, &place.logs).display().to_string(),
-        dns_config: dns(pod)?,
+        dns_config: dns::dns(pod, resolvers),
         port_mappings: ports
             .map(|port| PortMapping {
                 protocol: match port.protocol.as_str() {
@@ -157,23 +158,6 @@ fn pid(pod: &Pod) -> NamespaceMode {
         (_, Some(true)) => NamespaceMode::Pod,
         _ => NamespaceMode::Container,
     }
-}
-
-/// Names are resolved as on the host, unless the pod has resolvers of its own.
-fn dns(pod: &Pod) -> Result<Option<DnsConfig>, String> {
-    let own = pod.spec.dns_config.clone().unwrap_or_default();
-    if pod.spec.dns_policy != "None" {
-        let more = !own.nameservers.is_empty() || !own.searches.is_empty() || !own.options.is_empty();
-        return match more {
-            true => Err(format!("dnsConfig: with dnsPolicy {} it is not supported on this node", pod.spec.dns_policy)),
-            false => Ok(None),
-        };
-    }
-    let option = |option: &api::kinds::pod::PodDnsConfigOption| match &option.value {
-        Some(value) => format!("{}:{value}", option.name),
-        None => option.name.clone(),
-    };
-    Ok(Some(DnsConfig { servers: own.nameservers, searches: own.searches, options: own.options.iter().map(option).collect() }))
 }
 
 #[cfg(test)]
@@ -219,7 +203,7 @@ mod tests {
 
     #[test]
     fn pods_have_a_place_in_the_tree() {
-        let config = |place: &Place, pod: &Pod| sandbox(pod, 0, place).unwrap();
+        let config = |place: &Place, pod: &Pod| sandbox(pod, 0, place, &dns::Resolvers::default()).unwrap();
         let burstable = pod(json!({"requests": {"cpu": "1"}}));
         let linux = config(&place(), &burstable).linux.unwrap();
         assert_eq!(linux.cgroup_parent, "/kubepods/burstable/podu-1");
