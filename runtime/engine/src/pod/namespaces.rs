@@ -122,7 +122,8 @@ fn network(
     let network = crate::network::default(config)?;
     let on = |port: &Port| Port { host_ip: port.host_ip.or(config.publish_on), ..*port };
     let ports: Vec<_> = ports.iter().map(on).collect();
-    let attached = net::attach_to(netns, &[net::Wish::plain(&network)], &record.id, &ports).map_err(Error::Network)?;
+    let attached = net::attach_to(netns, &[net::Wish { reaches_itself: true, ..net::Wish::plain(&network) }], &record.id, &ports)
+        .map_err(Error::Network)?;
     let what = || "pin the network of a pod";
     pin(&attached.netns, at).during(what)?;
     setns(&attached.netns, kind::NET as i32).during(what)?;
