@@ -51,7 +51,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};
 pub use image::{Image, Layer};
 pub use list::{Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list};
-pub use make::{LayerOptions, NewImage, NewLayer, Upper, archive, pack, unpack};
+pub use make::{LayerOptions, NewImage, NewLayer, Owners, Upper, archive, pack, unpack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
 pub use pull::{Event, Progress, PullOptions, Pulled, pull};

@@ -42,6 +42,7 @@ mod secrets;
 mod security;
 mod store;
 mod tree;
+mod userns;
 mod users;
 mod volumes;
 
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         inspect::TESTS,
         ps::TESTS,
         users::TESTS,
+        userns::TESTS,
         volumes::TESTS,
         named_volumes::TESTS,
         mounts::TESTS,

@@ -10,6 +10,7 @@ use std::thread::{Builder, ScopedJoinHandle, scope};
 use flate2::{Compression, GzBuilder};
 use sys::Call;
 
+use super::owners::Owners;
 use super::walk::{self, Failed, Reading};
 use crate::Digest;
 use crate::error::{Doing, Error, Result};
@@ -24,10 +25,12 @@ use crate::unpack::{self, Destination, escape};
 const MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 /// How to make a layer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerOptions {
     /// No file in the layer is newer: seconds since 1970 (`SOURCE_DATE_EPOCH`).
     pub newest: Option<i64>,
+    /// Whose files they are.
+    pub owners: Owners,
 }
 
 /// A layer that was made, and is kept in the store as long as this lives, or as something there names it.
@@ -71,7 +74,7 @@ impl Store {
         let making = self.making()?;
         let folder = sys::fs::open_dir(upper).doing(|| "make a layer")?;
         let destination = making.destination()?;
-        make(making, &folder, Reading { newest: options.newest, layer: true, clean: false }, Some(destination))
+        make(making, &folder, reading(options, false), Some(destination))
     }
 }
 
@@ -90,8 +93,12 @@ impl Upper {
         let folder = sys::fs::open_dir(&path).doing(|| "make a layer")?;
         let images = self.making.store().makes_images()?;
         let destination = if images { Some(self.making.destination()?) } else { None };
-        make(self.making, &folder, Reading { newest: options.newest, layer: true, clean: !images }, destination)
+        make(self.making, &folder, reading(options, !images), destination)
     }
+}
+
+fn reading(options: &LayerOptions, clean: bool) -> Reading {
+    Reading { newest: options.newest, layer: true, clean, owners: options.owners.clone() }
 }
 
 /// Reads `folder` once: into the digests, the kept blob, and `destination`, unless the folder itself becomes the layer.

@@ -20,6 +20,7 @@ mod extract;
 mod header;
 mod image;
 mod layer;
+mod owners;
 mod walk;
 
 #[cfg(test)]
@@ -36,14 +37,16 @@ use crate::unpack::path::show;
 pub use extract::{archive, unpack};
 pub use image::NewImage;
 pub use layer::{LayerOptions, NewLayer, Upper};
+pub use owners::Owners;
 
-/// Writes the whole folder `root`, such as a mounted root file system, to `out` as a tar archive: what `export` does.
+/// Writes the whole folder `root`, such as a mounted root file system, to `out` as a tar archive: what `export` does. `owners` says whose the
+/// files are there.
 ///
 /// # Errors
 /// [`Error::WriteArchive`]: `out` takes no more; [`Error::Store`] names a file that cannot be read.
-pub fn pack(root: BorrowedFd<'_>, out: &mut dyn Write) -> Result<()> {
+pub fn pack(root: BorrowedFd<'_>, owners: Owners, out: &mut dyn Write) -> Result<()> {
     let mut out = io::BufWriter::with_capacity(256 << 10, out);
-    walk::pack(root, Reading::default(), &mut out).map_err(|failed| match failed {
+    walk::pack(root, Reading { owners, ..Reading::default() }, &mut out).map_err(|failed| match failed {
         Failed::Write(error) => Error::WriteArchive(error),
         Failed::Call(path, source) => Error::Store { what: format!("pack {}", show(&path)), source },
     })?;

@@ -143,7 +143,7 @@ fn the_same_again_is_the_same(driver: Driver) {
     // A file that is newer than it may be gets the time that is allowed, in the archive and in the layer.
     let upper = store.upper().unwrap();
     small(&upper.folder().join("upper"));
-    let clamped = upper.into_layer(&LayerOptions { newest: Some(1000) }).unwrap().unwrap();
+    let clamped = upper.into_layer(&LayerOptions { newest: Some(1000), ..LayerOptions::default() }).unwrap().unwrap();
     assert_ne!(clamped.layer.digest, first.layer.digest);
     let tree = store.lower_of(&clamped.layer.digest).unwrap();
     assert_eq!(fs::metadata(tree.path().join("a")).unwrap().mtime(), 1000);
@@ -217,7 +217,7 @@ fn a_folder_is_packed_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".wh.x"), "kept").unwrap();
     let mut out = Vec::new();
-    pack(std::os::fd::AsFd::as_fd(&fs::File::open(folder.path()).unwrap()), &mut out).unwrap();
+    pack(std::os::fd::AsFd::as_fd(&fs::File::open(folder.path()).unwrap()), Owners::default(), &mut out).unwrap();
     let mut archive = tar::Archive::new(&out[..]);
     let names: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
     assert!(names.contains(&".wh.x".to_owned()), "{names:?}");

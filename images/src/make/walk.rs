@@ -13,6 +13,7 @@ use sys::Call;
 use tar::EntryType;
 
 use super::header::{Member, pad};
+use super::owners::Owners;
 use crate::unpack::path::show;
 use crate::unpack::{is_wanted_xattr, os};
 
@@ -24,7 +25,7 @@ const XATTRS: usize = 64 << 10;
 const PATH: usize = 4095;
 
 /// How to read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     /// No file is newer than that: seconds since 1970.
     pub(super) newest: Option<i64>,
@@ -33,6 +34,8 @@ pub(super) struct Reading {
     /// The folder becomes a layer as it is: what does not belong into one is taken away, and times are set as in the archive if
     /// `newest` changes them.
     pub(super) clean: bool,
+    /// Whose files they are.
+    pub(super) owners: Owners,
 }
 
 /// What was read.
@@ -113,13 +116,20 @@ struct Walk<'a, W> {
 }
 
 impl<W: Write> Walk<'_, W> {
+    /// A file as the archive has it.
+    fn member<'p>(&self, path: &'p [u8], stat: &Stat) -> Member<'p> {
+        let (uid, gid) = self.reading.owners.of(stat.st_uid, stat.st_gid);
+        Member { uid, gid, ..Member::of(path, stat, self.time(stat)) }
+    }
+
     /// The root is a member only where it is not what everybody makes by default.
     fn root_folder(&mut self) -> Result<(), Broken> {
         let root = open_below(self.root, b"", OFlags::DIRECTORY)?;
         let stat = fstat(&root).call(|| "fstat()")?;
         let xattrs = self.xattrs(root.as_fd())?.0;
-        if (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid) != (0o755, 0, 0) || !xattrs.is_empty() {
-            Member { xattrs: &xattrs, ..Member::of(b".", &stat, self.time(&stat)) }.write(self.out)?;
+        let member = self.member(b".", &stat);
+        if (member.mode, member.uid, member.gid) != (0o755, 0, 0) || !xattrs.is_empty() {
+            Member { xattrs: &xattrs, ..member }.write(self.out)?;
         }
         self.settle(&root, &stat)?;
         Ok(())
@@ -177,7 +187,7 @@ impl<W: Write> Walk<'_, W> {
         let open = open_below(parent, name, OFlags::DIRECTORY)?;
         let stat = fstat(&open).call(|| "fstat()")?;
         let (xattrs, opaque) = self.xattrs(open.as_fd())?;
-        Member { xattrs: &xattrs, ..Member::of(path, &stat, self.time(&stat)) }.write(self.out)?;
+        Member { xattrs: &xattrs, ..self.member(path, &stat) }.write(self.out)?;
         if opaque {
             self.counted.entries += 1;
             Member::mark(&[path, b"/.wh..wh..opq"].concat()).write(self.out)?;
@@ -191,7 +201,7 @@ impl<W: Write> Walk<'_, W> {
         }
         let open = open_below(folder, name, OFlags::empty())?;
         let (xattrs, _) = self.xattrs(open.as_fd())?;
-        let member = Member { xattrs: &xattrs, ..Member::of(path, stat, self.time(stat)) };
+        let member = Member { xattrs: &xattrs, ..self.member(path, stat) };
         let size = member.size;
         member.write(self.out)?;
         self.bytes(&open, size)?;
@@ -209,7 +219,7 @@ impl<W: Write> Walk<'_, W> {
             self.links.insert(key, path.to_vec());
             return Ok(false);
         };
-        Member { kind: EntryType::Link, link: first, size: 0, ..Member::of(path, stat, self.time(stat)) }.write(self.out)?;
+        Member { kind: EntryType::Link, link: first, size: 0, ..self.member(path, stat) }.write(self.out)?;
         Ok(true)
     }
 
@@ -249,7 +259,7 @@ impl<W: Write> Walk<'_, W> {
             xattrs.push((key.to_vec(), self.value[..length].to_vec()));
         }
         xattrs.sort();
-        Member { link: &link, xattrs: &xattrs, ..Member::of(path, stat, self.time(stat)) }.write(self.out)?;
+        Member { link: &link, xattrs: &xattrs, ..self.member(path, stat) }.write(self.out)?;
         if self.is_too_new(stat) {
             let time = Timespec { tv_sec: self.time(stat), tv_nsec: 0 };
             let times = Timestamps { last_access: time, last_modification: time };
@@ -281,7 +291,9 @@ impl<W: Write> Walk<'_, W> {
                 }
             } else if is_packed(key) {
                 let length = fgetxattr(file, key, &mut self.value[..]).call(|| format!("fgetxattr({})", show(key)))?;
-                xattrs.push((key.to_vec(), self.value[..length].to_vec()));
+                let value = &self.value[..length];
+                let value = if key == b"security.capability" { self.reading.owners.capability(value) } else { value.to_vec() };
+                xattrs.push((key.to_vec(), value));
             }
         }
         xattrs.sort();

@@ -10,7 +10,7 @@ integration::tests![root_is_nobody_on_the_host, mounts_are_mapped_if_asked_for, 
 
 fn mapped(name: &str) -> PodRequest {
     let range = |outside| IdRange { inside: 0, outside, size: 65536 };
-    PodRequest { users: Some(UserMap { uids: range(300_000), gids: range(400_000) }), ..request(name) }
+    PodRequest { users: Some(UserMap { uids: vec![range(300_000)], gids: vec![range(400_000)] }), ..request(name) }
 }
 
 fn root_is_nobody_on_the_host() {
@@ -71,10 +71,11 @@ fn mounts_are_mapped_if_asked_for() {
 fn users_that_cannot_be_are_refused() {
     let t = Pods::new();
     let range = |inside, outside, size| IdRange { inside, outside, size };
-    let users = |uids| PodRequest { users: Some(UserMap { uids, gids: range(0, 400_000, 65536) }), ..request("refused") };
+    let users =
+        |uids| PodRequest { users: Some(UserMap { uids: vec![uids], gids: vec![range(0, 400_000, 65536)] }), ..request("refused") };
     for (wanted, part) in [
         (users(range(5, 300_000, 65536)), "begins with 0"),
-        (users(range(0, u32::MAX - 5, 65536)), "largest id"),
+        (users(range(0, u32::MAX - 5, 65536)), "is no range of ids"),
         (PodRequest { network: PodNetwork::Host, ..mapped("refused") }, "network"),
         (PodRequest { ipc: PodSharing::Host, ..mapped("refused") }, "shared memory"),
     ] {
@@ -82,8 +83,10 @@ fn users_that_cannot_be_are_refused() {
         assert!(chain(&error).contains(part), "{}", chain(&error));
     }
     // One that the image has and the pod has not.
-    let small =
-        PodRequest { users: Some(UserMap { uids: range(0, 300_000, 500), gids: range(0, 400_000, 500) }), ..request("small") };
+    let small = PodRequest {
+        users: Some(UserMap { uids: vec![range(0, 300_000, 500)], gids: vec![range(0, 400_000, 500)] }),
+        ..request("small")
+    };
     let pod = t.engine.run_pod(&small).unwrap_or_else(|error| panic!("{}", chain(&error)));
     let a = t.create(&pod, "a", |request| (request.user, request.cmd) = (Some("1000".to_owned()), words("true"))).unwrap();
     let error = t.engine.start(&a, &engine::StartOptions::default()).unwrap_err();

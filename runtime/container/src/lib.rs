@@ -44,7 +44,7 @@ pub mod seccomp;
 mod shared;
 
 pub use compile::{
-    Compiled, IdMap, IdRange, MountParts, Source, Users, compile, compile_process, mount_options, mount_parts, sysctls,
+    Compiled, IdMap, IdRange, MountParts, Source, Users, check_ids, compile, compile_process, mount_options, mount_parts, sysctls,
 };
 pub use error::Error;
 pub use host::Host;

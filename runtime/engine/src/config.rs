@@ -96,6 +96,11 @@ impl Config {
         self.root.join("secrets")
     }
 
+    /// The folder of ids of the host that containers have taken.
+    pub(crate) fn users(&self) -> PathBuf {
+        self.root.join("users")
+    }
+
     /// The file that all events are appended to.
     pub(crate) fn events(&self) -> PathBuf {
         self.run.join(monitor::EVENTS)

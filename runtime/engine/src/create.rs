@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, lognotes, mounts, names, network, overlay, pod, secret, state, volume};
+use crate::{Engine, Error, lognotes, mounts, names, network, overlay, owners, pod, secret, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -73,9 +73,18 @@ impl Engine {
             lognotes::tag(template, &record)?;
         }
         network::check(&self.config, &record)?;
+        let taken = owners::take(self, request, image, &record.id)?;
+        if let Some(taken) = &taken {
+            mounts::map_volumes(self, &mut record.mounts)?;
+            record.namespaces.users = Some(taken.users.clone());
+        }
         within.note(&self.config, &record.id)?;
         let folder = Folder::make(&self.config, &record, || mounts::take_volumes(self, &record));
-        let folder = folder.inspect_err(|_| pod::forget(&self.config, record.pod.as_ref(), &record.id))?;
+        let folder = folder.inspect_err(|_| {
+            pod::forget(&self.config, record.pod.as_ref(), &record.id);
+            owners::forget(&self.config, &record);
+        })?;
+        taken.map(owners::Taken::settled);
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
@@ -125,6 +134,7 @@ impl Folder {
         volume::release(config, record);
         let _ = volume::release_own(config, record);
         pod::forget(config, record.pod.as_ref(), &record.id);
+        owners::forget(config, record);
         error
     }
 

@@ -38,9 +38,6 @@ impl Engine {
     pub(crate) fn joined(&self, record: &Record) -> Result<Joined, Error> {
         let mut joined = Joined::default();
         pod::still_ready(&self.config, record)?;
-        if let (Some(_), Some(member)) = (&record.namespaces.users, &record.pod) {
-            joined.user = Some(self.pinned(&member.pod, "user")?);
-        }
         if let Sharing::Pod(pod) = &record.namespaces.uts {
             joined.uts = Some(self.pinned(pod, "uts")?);
         }

@@ -19,6 +19,7 @@
 //! volumes/NAME/    files that outlive containers                                              volume/
 //! pods/ID/         namespaces that containers share, without a process                     pod/
 //! secrets/NAME     what no record has                                                         secret/
+//! users/ID         the host's ids that a container has for its own users             owners/
 //! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
 //! base/            the lowest layer of every container: empty mount points
 //! RUN/containers/ID/  monitor.sock network.json: exists while something of a start may be left
@@ -57,6 +58,7 @@ mod mounts;
 mod names;
 mod network;
 mod overlay;
+mod owners;
 mod pause;
 mod pod;
 mod prepare;

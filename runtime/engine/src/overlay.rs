@@ -7,7 +7,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use images::{Lower, RootFolder};
-use launch::IdRange;
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -38,19 +37,19 @@ pub(crate) fn mount_mapped(lower: &[Lower], folder: &Path, volatile: bool, users
     if volatile {
         forget_unsynced(folder).during(what)?;
     }
-    let mapped = || -> sys::Result<OwnedFd> {
-        let overlay = Filesystem::open("overlay")?;
-        overlay.set("source", "overlay")?;
-        // Until the file system is made: what is attached nowhere goes with its descriptor.
-        let lower = lower.iter().map(|layer| map(&layer.path(), users)).collect::<sys::Result<Vec<_>>>()?;
-        lower.iter().try_for_each(|layer| overlay.set_fd("lowerdir+", layer).map(drop))?;
-        overlay.set("upperdir", folder.join("upper"))?.set("workdir", folder.join("work"))?;
-        if volatile {
-            overlay.flag("volatile")?;
-        }
-        overlay.mount(MountAttrFlags::empty())
-    };
-    mapped().during(what)
+    let upper = Upper { folder, volatile };
+    mapped(lower, Some(&upper), users).during(what)
+}
+
+/// [`mount_read_only`] for the user namespace `users`.
+pub(crate) fn mount_mapped_read_only(lower: &[Lower], users: &OwnedFd) -> Result<OwnedFd, Error> {
+    mapped(lower, None, users).during(|| "mount an image's files for users of its own")
+}
+
+fn mapped(lower: &[Lower], upper: Option<&Upper<'_>>, users: &OwnedFd) -> sys::Result<OwnedFd> {
+    // Until the file system is made: what is attached nowhere goes with its descriptor.
+    let lower = lower.iter().map(|layer| map(&layer.path(), users)).collect::<sys::Result<Vec<_>>>()?;
+    with("overlay", upper, |overlay| lower.iter().try_for_each(|layer| overlay.set_fd("lowerdir+", layer).map(drop)))
 }
 
 /// A folder, or what is mounted there, with mapped ids, attached nowhere.
@@ -147,11 +146,11 @@ pub(crate) fn like_root(upper: &Path, root: Option<RootFolder>) -> sys::Result<(
     rustix::fs::chmod(upper, Mode::from_raw_mode(mode)).call(|| format!("chmod({upper:?})"))
 }
 
-/// The root folder of an image, as root of a user namespace that begins with these ids has it.
+/// The root folder of an image, as these users have it; root's, if its owner is not among them.
 pub(crate) fn owned_by(root: Option<RootFolder>, users: &UserMap) -> RootFolder {
     let RootFolder { mode, uid, gid } = root.unwrap_or(RootFolder { mode: 0o755, uid: 0, gid: 0 });
-    let outside = |id: u32, range: &IdRange| range.outside + if id < range.size { id } else { 0 };
-    RootFolder { mode, uid: outside(uid, &users.uids), gid: outside(gid, &users.gids) }
+    let (uid, gid) = users.outside(uid, gid).or_else(|| users.outside(0, 0)).unwrap_or((0, 0));
+    RootFolder { mode, uid, gid }
 }
 
 /// Layers as one value, in which `:` and `\` are escaped.

@@ -18,7 +18,7 @@ use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, events, lognotes, mounts, overlay, runtime, secret, used, volume};
+use crate::{Engine, Error, Record, events, lognotes, mounts, overlay, owners, runtime, secret, used, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -40,10 +40,13 @@ impl Engine {
         options: &StartOptions,
         ahead: Ahead,
     ) -> Result<(OwnedFd, Prepared), Error> {
+        let owners::Of { user, net } = self.owners(record)?;
         let (attached, local) = std::thread::scope(|scope| {
-            let bridge = matches!(record.network, NetworkMode::Bridge | NetworkMode::Container(_));
-            let network = bridge.then(|| scope.spawn(|| Network::attach(&self.config, record)));
-            let local = self.local(record);
+            // One that belongs to users of its own cannot be made ahead of them.
+            let own = matches!(record.network, NetworkMode::Bridge | NetworkMode::Container(_))
+                || net.is_some() && record.network == NetworkMode::None;
+            let network = own.then(|| scope.spawn(|| Network::attach(&self.config, record, net)));
+            let local = self.local(record, user.as_ref());
             (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
         let Begun { monitor, network } = ahead.finish();
@@ -69,6 +72,7 @@ impl Engine {
         }
         let (netns, cgroup_path) = (network.namespace(), self.config.cgroup_of(record));
         let mut joined = self.joined(record)?;
+        joined.user = user;
         let facts = spec::Facts {
             identity: &identity,
             netns,
@@ -80,7 +84,7 @@ impl Engine {
         };
         let spec = spec::with_devices(record, spec::spec(record, facts)?)?;
         let spec = secret::shown(self, record, runtime, spec)?;
-        let mut trees = mounts::open(self, record, &identity)?;
+        let mut trees = mounts::open(self, record, &identity, joined.user.as_ref())?;
         trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
@@ -93,13 +97,10 @@ impl Engine {
     }
 
     /// The root file system of a container that does not run, attached nowhere.
-    pub(crate) fn rootfs(&self, record: &Record) -> Result<OwnedFd, Error> {
+    /// `users` is its user namespace, if it has one.
+    pub(crate) fn rootfs(&self, record: &Record, users: Option<&OwnedFd>) -> Result<OwnedFd, Error> {
         let folder = record.writable(&self.config);
-        let users = match (&record.namespaces.users, &record.pod) {
-            (Some(_), Some(member)) => Some(self.pinned(&member.pod, "user")?),
-            _ => None,
-        };
-        let mount = |lower: &[_]| match &users {
+        let mount = |lower: &[_]| match users {
             Some(users) => overlay::mount_mapped(lower, &folder, record.remove, users),
             None => overlay::mount(lower, &folder, record.remove),
         };
@@ -107,9 +108,9 @@ impl Engine {
     }
 
     /// What needs no network.
-    fn local(&self, record: &Record) -> Result<Local, Error> {
+    fn local(&self, record: &Record, users: Option<&OwnedFd>) -> Result<Local, Error> {
         let host = container::Host::gather().map_err(Error::Container)?;
-        let rootfs = self.rootfs(record)?;
+        let rootfs = self.rootfs(record, users)?;
         let identity = user::identify(&rootfs, &record.user, &record.tuning)?;
         let resources = spec::resources(record)?;
         if record.tuning.cgroup_parent.is_some() {
@@ -158,6 +159,7 @@ impl Engine {
         if record.remove {
             cleanup.discard.push(config.container(&record.id));
             cleanup.unlink.push(config.names().join(&record.name));
+            cleanup.unlink.extend(owners::note(config, record));
             volume::undo(config, record, &mut cleanup);
         }
         let log_file = match &record.tuning.log {

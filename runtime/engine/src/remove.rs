@@ -10,7 +10,7 @@ use sys::fs::open_dir;
 use crate::create::{Folder, in_charge, sweep, take_charge};
 use crate::error::During;
 use crate::wait::open_process;
-use crate::{Engine, Error, names, pod, recover, state, volume};
+use crate::{Engine, Error, names, owners, pod, recover, state, volume};
 
 impl Engine {
     /// Removes a container. With `force` a running one is killed first, and one whose record is damaged or incomplete is removed too; with
@@ -85,6 +85,7 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
     }
     if let Some(record) = &record {
         pod::forget(config, record.pod.as_ref(), id);
+        owners::forget(config, record);
         names::release(config, &record.name, id);
         engine.told(record, "destroy", &[]);
         volume::release(config, record);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use sys::Call;
@@ -79,7 +80,10 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
     let host_resolver = fs::read_to_string(&config.resolv_conf).unwrap_or_default();
     let write = |name: &str, text: String| {
         let path = folder.join(name);
+        let owner = record.namespaces.users.as_ref().and_then(|users| users.outside(0, 0));
+        let given = |()| owner.map_or(Ok(()), |(uid, gid)| chown(&path, Some(uid), Some(gid)));
         fs::write(&path, text)
+            .and_then(given)
             .call(|| format!("write({path:?})"))
             .during(|| format!("make /etc/{name} of container {}", record.name))
     };

@@ -73,6 +73,11 @@ impl Engine {
         Ok(mount)
     }
 
+    /// [`Engine::files_of`] for the user namespace `users`.
+    pub(crate) fn mapped_files_of(&self, layers: &[Digest], users: &OwnedFd) -> Result<OwnedFd, Error> {
+        self.stacked(layers, &self.config.base().join("proc"), |lower| overlay::mount_mapped_read_only(lower, users))
+    }
+
     /// The files of an image, read-only, as a detached mount whose source is called `source`.
     pub(crate) fn files_of(&self, layers: &[Digest], source: &str) -> Result<OwnedFd, Error> {
         // One layer alone is no overlay: below it comes an empty folder.

@@ -180,6 +180,14 @@ pub fn isolated() -> Result<OwnedFd> {
     sandbox::alone()
 }
 
+/// [`isolated`] of a namespace that is there, and has no interface but loopback.
+///
+/// # Errors
+/// It cannot be entered.
+pub fn isolated_in(netns: OwnedFd) -> Result<OwnedFd> {
+    sandbox::alone_in(netns)
+}
+
 /// What does not need the namespace.
 struct Prepared {
     claims: Claims,

@@ -41,13 +41,20 @@ pub(crate) fn make(v6: bool, names: bool) -> Result<Sandbox> {
 /// Enters the namespace of a running container, which has no resolver yet or keeps the one it has. The calling thread stays in it, so it
 /// must be one made for this.
 pub(crate) fn enter(netns: OwnedFd, v6: bool, resolver: bool) -> Result<Sandbox> {
+    let mut sandbox = join(netns)?;
+    addresses_of_its_own(v6)?;
+    if resolver {
+        sandbox.resolver = Some(dns::open(&sandbox.socket)?);
+    }
+    Ok(sandbox)
+}
+
+fn join(netns: OwnedFd) -> Result<Sandbox> {
     const NEWNET: i32 = 0x4000_0000;
     let failed = |source| Error::System { what: "enter the network namespace".into(), source };
     sys::ns::setns(&netns, NEWNET).map_err(failed)?;
-    addresses_of_its_own(v6)?;
     let socket = Socket::route().map_err(|source| Error::Netlink { what: "enter the network namespace".into(), source })?;
-    let resolver = if resolver { Some(dns::open(&socket)?) } else { None };
-    Ok(Sandbox { netns, socket, resolver })
+    Ok(Sandbox { netns, socket, resolver: None })
 }
 
 /// Interfaces made from now on have no IPv6 address of their own accord where the network is IPv4 (`::1` on lo stays), and take no route
@@ -63,7 +70,15 @@ fn addresses_of_its_own(v6: bool) -> Result<()> {
 
 /// Makes a namespace with a loopback interface that is up, and no way out. The calling thread ends up in it.
 pub(crate) fn alone() -> Result<OwnedFd> {
-    let sandbox = namespace()?;
+    with_loopback(namespace()?)
+}
+
+/// The same with a namespace that is there. The calling thread ends up in it.
+pub(crate) fn alone_in(netns: OwnedFd) -> Result<OwnedFd> {
+    with_loopback(join(netns)?)
+}
+
+fn with_loopback(sandbox: Sandbox) -> Result<OwnedFd> {
     let mut batch = Batch::new();
     route::up(&mut batch, "RTM_NEWLINK lo up", LOOPBACK);
     let up = sandbox.socket.transact(batch.acknowledge());

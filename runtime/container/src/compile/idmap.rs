@@ -119,6 +119,14 @@ pub(super) fn ranges(mappings: &[LinuxIdMapping]) -> Result<Vec<IdRange>, String
     checked(mappings.iter().map(range).collect())
 }
 
+/// Refuses ranges that a user namespace cannot have.
+///
+/// # Errors
+/// The kernel would refuse them, too, without a word on why.
+pub fn check_ids(ranges: &[IdRange]) -> Result<(), String> {
+    checked(ranges.to_vec()).map(drop)
+}
+
 /// What the kernel would refuse without a word on why.
 fn checked(ranges: Vec<IdRange>) -> Result<Vec<IdRange>, String> {
     if ranges.is_empty() {

@@ -16,7 +16,7 @@ mod scheduling;
 mod sysctl;
 mod users;
 
-pub use idmap::{IdMap, Users};
+pub use idmap::{IdMap, Users, check_ids};
 pub(crate) use landlock::ANNOTATION as LANDLOCK;
 pub use launch::IdRange;
 pub(crate) use namespaces::name as namespace_name;

@@ -393,7 +393,7 @@ impl Copied {
 
 /// How layers of this build are made.
 pub(super) fn layer_options(epoch: Option<i64>) -> LayerOptions {
-    LayerOptions { newest: epoch }
+    LayerOptions { newest: epoch, ..LayerOptions::default() }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ impl Built {
     /// `out` takes no more; a file cannot be read.
     pub fn write_tar(&self, engine: &Engine, out: &mut dyn Write) -> Result<(), BuildFailed> {
         let work = Work::on(engine, self.state())?;
-        images::pack(work.root(), out).map_err(BuildError::from)?;
+        images::pack(work.root(), images::Owners::default(), out).map_err(BuildError::from)?;
         Ok(())
     }
 

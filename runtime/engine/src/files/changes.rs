@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use sys::Call;
 
 use crate::error::During;
+use crate::request::UserMap;
 use crate::{Engine, Error, overlay};
 
 /// Folders below each other: each is open meanwhile.
@@ -55,15 +56,23 @@ impl Engine {
         let image = self.stacked(&record.image.layers, &self.config.base(), mount)?;
         let image = openat(&image, ".", FOLDER, Mode::empty()).call(|| "openat(image)").during(during)?;
         let mut found = Vec::new();
-        folder(&upper, Some(&image), Path::new("/"), 0, &mut found).during(during)?;
+        let users = record.namespaces.users.as_ref();
+        folder(&upper, Some(&image), users, Path::new("/"), 0, &mut found).during(during)?;
         Ok(found)
     }
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Compares a folder of the container with that of the image in its place, if it has one there.
-fn folder(upper: &OwnedFd, image: Option<&OwnedFd>, path: &Path, depth: u32, found: &mut Vec<Difference>) -> sys::Result<()> {
+/// Compares a folder of the container, which may have its own `users`, with that of the image in its place, if it has one there.
+fn folder(
+    upper: &OwnedFd,
+    image: Option<&OwnedFd>,
+    users: Option<&UserMap>,
+    path: &Path,
+    depth: u32,
+    found: &mut Vec<Difference>,
+) -> sys::Result<()> {
     if depth == MAX_DEPTH {
         return Err(sys::Error::new(format!("more than {MAX_DEPTH} folders below each other"), Errno::NAMETOOLONG));
     }
@@ -92,9 +101,9 @@ fn folder(upper: &OwnedFd, image: Option<&OwnedFd>, path: &Path, depth: u32, fou
             (Some(image), true) => Some(below(image)?),
             _ => None,
         };
-        folder(&below(upper)?, inner.as_ref(), &path, depth + 1, found)?;
+        folder(&below(upper)?, inner.as_ref(), users, &path, depth + 1, found)?;
         // It is there only because something in it was opened for writing.
-        if found.len() == at + 1 && inner.is_some() && old.is_some_and(|old| same(&old, &new)) {
+        if found.len() == at + 1 && inner.is_some() && old.is_some_and(|old| same(&old, &new, users)) {
             found.pop();
         }
     }
@@ -123,7 +132,9 @@ fn is_opaque(folder: &OwnedFd) -> bool {
     fgetxattr(folder, "trusted.overlay.opaque", &mut value) == Ok(1) && value[0] == b'y'
 }
 
-fn same(old: &Stat, new: &Stat) -> bool {
-    let attributes = |stat: &Stat| (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime, stat.st_mtime_nsec);
-    attributes(old) == attributes(new)
+fn same(old: &Stat, new: &Stat, users: Option<&UserMap>) -> bool {
+    let attributes = |stat: &Stat| (stat.st_mode, stat.st_mtime, stat.st_mtime_nsec);
+    let stored = |stat: &Stat| (stat.st_uid, stat.st_gid);
+    let owner = users.map_or(stored(new), |users| users.inside(new.st_uid, new.st_gid));
+    attributes(old) == attributes(new) && stored(old) == owner
 }

@@ -5,7 +5,7 @@ use launch::Status;
 use serde_json::{Map, Value, json};
 
 use crate::create::{Folder, in_charge, take_charge};
-use crate::request::MountSource;
+use crate::request::{MountSource, UserMap};
 use crate::{Engine, Error, Record, recover, signals, state};
 
 /// How to commit.
@@ -69,7 +69,9 @@ impl Engine {
         config.insert("config".to_owned(), run.into());
         config.insert("created".to_owned(), json!(request.created));
         config.insert("author".to_owned(), json!(request.author));
-        let new = self.images.layer_of(&record.writable(&self.config).join("upper"), &LayerOptions::default())?;
+        let owners = record.namespaces.users.as_ref().map(UserMap::owners).unwrap_or_default();
+        let options = LayerOptions { owners, ..LayerOptions::default() };
+        let new = self.images.layer_of(&record.writable(&self.config).join("upper"), &options)?;
         let entry = json!({
             "created": request.created, "created_by": record.args().join(" "), "author": request.author, "comment": request.message,
             "empty_layer": new.is_none(),

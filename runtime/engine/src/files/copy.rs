@@ -10,6 +10,7 @@ use super::root::Root;
 use super::walk::Walk;
 use super::write::{Owner, Way, Write};
 use crate::error::During;
+use crate::request::UserMap;
 use crate::{Engine, Error};
 
 /// How to copy.
@@ -53,12 +54,12 @@ impl Engine {
             CopyFrom::Host(path) => {
                 let typed = Typed::new(path);
                 let source = place::source(Side::Host, &typed, options.follow).during(|| format!("copy {path}"))?;
-                self.send(&source, to, options, false)
+                self.send(&source, to, options, None)
             }
             CopyFrom::Container(container, path) => self.with_root(container, |root| {
                 let typed = inside(path);
                 let source = place::source(Side::Container(&root.folder), &typed, options.follow);
-                self.send(&source.during(|| format!("copy {container}:{path}"))?, to, options, true)
+                self.send(&source.during(|| format!("copy {container}:{path}"))?, to, options, Some(root))
             }),
             CopyFrom::Archive(input) => match to {
                 CopyTo::Container(container, path) => self.with_root(container, |root| unpack(input, root, path, options)),
@@ -67,9 +68,11 @@ impl Engine {
         }
     }
 
-    fn send(&self, source: &Source, to: CopyTo<'_>, options: CopyOptions, foreign: bool) -> Result<u64, Error> {
+    /// `of` is the container that the source is in, if it is in one.
+    fn send(&self, source: &Source, to: CopyTo<'_>, options: CopyOptions, of: Option<&Root>) -> Result<u64, Error> {
+        let users = of.and_then(|root| root.users.as_ref());
         match to {
-            CopyTo::Archive(out) => walk(source, source.name.as_deref().map(PathBuf::from), &mut Packed::new(out)),
+            CopyTo::Archive(out) => walk(source, users, source.name.as_deref().map(PathBuf::from), &mut Packed::new(out)),
             CopyTo::Host(path) => {
                 let what = || format!("copy to {path}");
                 let target = place::target(Side::Host, &Typed::new(path), source).during(what)?;
@@ -77,16 +80,16 @@ impl Engine {
                 let owner = if options.archive { Owner::Same } else { Owner::Other(own.0, own.1) };
                 let Target { folder, name } = target;
                 // What a container has made of a device is not what the host's device of this number is for.
-                let devices = options.archive || !foreign;
-                let mut sink = Write::new(folder, Way::Straight, owner, devices).during(what)?;
-                walk(source, name.map(PathBuf::from), &mut sink)
+                let devices = options.archive || of.is_none();
+                let mut sink = Write::new(folder, Way::Straight, owner, devices, None).during(what)?;
+                walk(source, users, name.map(PathBuf::from), &mut sink)
             }
             CopyTo::Container(container, path) => self.with_root(container, |root| {
                 let what = || format!("copy to {container}:{path}");
                 let target = place::target(Side::Container(&root.folder), &inside(path), source).during(what)?;
                 let owner = owner(root, options)?;
-                let mut sink = Write::new(target.folder, Way::Straight, owner, true).during(what)?;
-                walk(source, target.name.map(PathBuf::from), &mut sink)
+                let mut sink = Write::new(target.folder, Way::Straight, owner, true, root.users.clone()).during(what)?;
+                walk(source, users, target.name.map(PathBuf::from), &mut sink)
             }),
         }
     }
@@ -100,14 +103,18 @@ fn inside(path: &str) -> Typed {
 
 fn owner(root: &Root, options: CopyOptions) -> Result<Owner, Error> {
     match options.archive && !root.user.is_empty() {
-        true => root.owner().map(|(uid, gid)| Owner::Other(uid, gid)),
+        true => {
+            let (uid, gid) = root.owner()?;
+            let stored = root.users.as_ref().map_or(Ok((uid, gid)), |users| users.must(uid, gid))?;
+            Ok(Owner::Other(stored.0, stored.1))
+        }
         false => Ok(Owner::Same),
     }
 }
 
 /// Sends a source as `name`, or what is in it.
-fn walk(source: &Source, name: Option<PathBuf>, sink: &mut dyn Sink) -> Result<u64, Error> {
-    let mut walk = Walk::new(sink);
+fn walk(source: &Source, users: Option<&UserMap>, name: Option<PathBuf>, sink: &mut dyn Sink) -> Result<u64, Error> {
+    let mut walk = Walk::new(sink, users);
     walk.send(&source.file, &name.unwrap_or_default())?;
     let bytes = walk.bytes;
     sink.finish()?;
@@ -120,7 +127,8 @@ fn unpack(input: &mut dyn Read, root: &Root, path: &str, options: CopyOptions) -
     let side = Side::Container(&root.folder);
     let folder = side.open(&typed.path, rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY).during(what)?;
     let top = side.open(Path::new("/"), rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY).during(what)?;
-    let mut sink = Write::new(folder, Way::Inside(top, typed.path), owner(root, options)?, true).during(what)?;
+    let (way, owner) = (Way::Inside(top, typed.path), owner(root, options)?);
+    let mut sink = Write::new(folder, way, owner, true, root.users.clone()).during(what)?;
     let bytes = archive::send(input, &mut sink)?;
     sink.finish()?;
     Ok(bytes)

@@ -9,6 +9,7 @@ use sys::Call;
 
 use crate::create::{Folder, in_charge, take_charge};
 use crate::error::During;
+use crate::request::UserMap;
 use crate::wait::open_process;
 use crate::{Container, Engine, Error, Record, recover, state};
 
@@ -17,8 +18,9 @@ impl Engine {
     /// read.
     pub fn export(&self, given: &str, out: &mut dyn Write) -> Result<(), Error> {
         let container = self.container(given)?;
+        let owners = || container.record.namespaces.users.as_ref().map(UserMap::owners).unwrap_or_default();
         if let Some(rootfs) = of_running(&container)? {
-            return Ok(images::pack(rootfs.as_fd(), out)?);
+            return Ok(images::pack(rootfs.as_fd(), owners(), out)?);
         }
         let id = &container.record.id;
         let lock = Folder::lock(&self.config, id)?;
@@ -28,12 +30,13 @@ impl Engine {
         let container = state::load(&self.config, id)?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?;
         if let Some(rootfs) = of_running(&container)? {
             drop(lock);
-            return Ok(images::pack(rootfs.as_fd(), out)?);
+            return Ok(images::pack(rootfs.as_fd(), owners(), out)?);
         }
         let _charge = take_charge(&lock)?;
         let record: &Record = &container.record;
         recover::leftovers(&self.config, id, Some(record))?;
-        Ok(images::pack(self.rootfs(record)?.as_fd(), out)?)
+        let users = self.owners(record)?.user;
+        Ok(images::pack(self.rootfs(record, users.as_ref())?.as_fd(), owners(), out)?)
     }
 }
 

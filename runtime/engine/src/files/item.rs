@@ -15,6 +15,7 @@ pub(super) struct Item {
     pub(super) kind: Kind,
     /// Permissions with setuid, setgid and sticky bits.
     pub(super) mode: u32,
+    /// Its owner, as the container has it that it is from or goes to.
     pub(super) uid: u32,
     pub(super) gid: u32,
     /// Seconds since 1970 and nanoseconds.

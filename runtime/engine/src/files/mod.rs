@@ -10,6 +10,7 @@
 //! as root, and below that everything is one name in an open folder: nothing that is exchanged leads outside (CVE-2018-15664,
 //! CVE-2026-42306). No program and no library of the container is ever used (CVE-2019-14271, CVE-2026-41567).
 
+mod acting;
 mod archive;
 mod changes;
 mod commit;

@@ -10,9 +10,10 @@ use sys::Call;
 use sys::fs::open_in_root;
 use sys::mount::{Attr, mount_setattr};
 
+use super::acting::Acting;
 use crate::create::{Folder, in_charge, take_charge};
 use crate::error::During;
-use crate::request::Tuning;
+use crate::request::{Tuning, UserMap};
 use crate::spec::user;
 use crate::wait::open_process;
 use crate::{Container, Engine, Error, Record, mounts, names, recover, state};
@@ -22,9 +23,15 @@ pub(super) struct Root {
     pub(super) folder: OwnedFd,
     /// `user[:group]` of its processes.
     pub(super) user: String,
+    /// Its own users, if it has some.
+    pub(super) users: Option<UserMap>,
 }
 
 impl Root {
+    fn new(folder: OwnedFd, record: &Record) -> Root {
+        Root { folder, user: record.user.clone(), users: record.namespaces.users.clone() }
+    }
+
     /// User and group of its processes.
     pub(super) fn owner(&self) -> Result<(u32, u32), Error> {
         let identity = user::identify(&self.folder, &self.user, &Tuning::default())?;
@@ -40,7 +47,7 @@ impl Engine {
         if container.is_running()
             && let Some(folder) = of_process(&container)?
         {
-            return work(&Root { folder, user: container.record.user });
+            return work(&Root::new(folder, &container.record));
         }
         let id = &container.record.id;
         let lock = Folder::lock(&self.config, id)?;
@@ -50,13 +57,13 @@ impl Engine {
         let container = state::load(&self.config, id)?.ok_or_else(|| Error::NoSuchContainer(names::short(&container.record)))?;
         if let (true, Some(folder)) = (container.is_running(), of_process(&container)?) {
             drop(lock);
-            return work(&Root { folder, user: container.record.user });
+            return work(&Root::new(folder, &container.record));
         }
         let _charge = take_charge(&lock)?;
         recover::leftovers(&self.config, id, Some(&container.record))?;
         let record = &container.record;
         // A mount namespace of a thread's own: it and what is mounted in it end with the thread, even if the process is killed.
-        let apart = || work(&Root { folder: self.assemble(record)?, user: record.user.clone() });
+        let apart = || work(&Root::new(self.assemble(record)?, record));
         match std::thread::scope(|scope| scope.spawn(apart).join()) {
             Ok(done) => done,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -67,11 +74,14 @@ impl Engine {
     fn assemble(&self, record: &Record) -> Result<OwnedFd, Error> {
         let during = || format!("mount the files of container {}", record.name);
         let place = self.config.container(&record.id).join("log");
-        let rootfs = self.rootfs(record)?;
+        let users = self.owners(record)?.user;
+        let rootfs = self.rootfs(record, users.as_ref())?;
         apart().during(during)?;
         move_mount(&rootfs, "", CWD, &place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call(|| "move_mount()").during(during)?;
         let root = sys::fs::open_dir(&place).during(during)?;
-        let mut trees = mounts::open_for_others(self, record)?;
+        let mut trees = mounts::open_for_others(self, record, users.as_ref())?;
+        // What is made to be mounted on is the container's root's.
+        let _acting = record.namespaces.users.as_ref().map(Acting::root_of).transpose().during(during)?;
         trees.sort_by_key(|(mount, _)| mount.target.components().count());
         for (mount, tree) in trees {
             let is_folder = is_folder(&tree).during(during)?;

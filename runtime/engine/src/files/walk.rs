@@ -16,6 +16,7 @@ use sys::Call;
 use super::item::{Item, Kind, Sink};
 use crate::Error;
 use crate::error::During;
+use crate::request::UserMap;
 
 /// Folders below each other: each is open meanwhile.
 const MAX_DEPTH: u32 = 200;
@@ -23,6 +24,8 @@ const MAX_DEPTH: u32 = 200;
 /// A walk through a tree.
 pub(super) struct Walk<'a> {
     sink: &'a mut dyn Sink,
+    /// The users of the container that the tree is of, if it has its own.
+    users: Option<&'a UserMap>,
     /// The first path of each file that has several.
     links: HashMap<(u64, u64), PathBuf>,
     /// Bytes of all files.
@@ -30,8 +33,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(sink: &'a mut dyn Sink) -> Self {
-        Walk { sink, links: HashMap::new(), bytes: 0 }
+    pub(super) fn new(sink: &'a mut dyn Sink, users: Option<&'a UserMap>) -> Self {
+        Walk { sink, users, links: HashMap::new(), bytes: 0 }
+    }
+
+    fn item(&self, path: PathBuf, kind: Kind, stat: &Stat) -> Item {
+        let (uid, gid) = self.users.map_or((stat.st_uid, stat.st_gid), |users| users.inside(stat.st_uid, stat.st_gid));
+        Item { uid, gid, ..Item::new(path, kind, stat) }
     }
 
     /// Sends `file`, of which nothing but its place is opened, as `path`, and what is below it.
@@ -52,12 +60,12 @@ impl<'a> Walk<'a> {
             // Nobody listens at a copy.
             _ => return Ok(()),
         };
-        self.sink.add(&Item::new(path, kind, &stat), &mut io::empty())
+        self.sink.add(&self.item(path, kind, &stat), &mut io::empty())
     }
 
     fn folder(&mut self, file: &OwnedFd, path: PathBuf, stat: &Stat, depth: u32) -> Result<(), Error> {
         let during = || format!("copy {}", path.display());
-        self.sink.add(&Item::new(path.clone(), Kind::Folder, stat), &mut io::empty())?;
+        self.sink.add(&self.item(path.clone(), Kind::Folder, stat), &mut io::empty())?;
         if depth == MAX_DEPTH {
             let deep = sys::Error::new(format!("more than {MAX_DEPTH} folders below each other"), Errno::NAMETOOLONG);
             return Err(deep).during(during);
@@ -83,12 +91,12 @@ impl<'a> Walk<'a> {
         if stat.st_nlink > 1 {
             let key = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.links.get(&key) {
-                return self.sink.add(&Item::new(path, Kind::Same(first.clone()), stat), &mut io::empty());
+                return self.sink.add(&self.item(path, Kind::Same(first.clone()), stat), &mut io::empty());
             }
             self.links.insert(key, path.clone());
         }
         let open = again(file.as_fd(), OFlags::NONBLOCK).during(during)?;
-        let mut item = Item::new(path.clone(), Kind::File(stat.st_size as u64), stat);
+        let mut item = self.item(path.clone(), Kind::File(stat.st_size as u64), stat);
         let mut value = [0; 64];
         if let Ok(length) = fgetxattr(&open, "security.capability", &mut value) {
             item.capability = Some(value[..length].to_vec());

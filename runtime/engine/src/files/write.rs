@@ -12,10 +12,12 @@ use rustix::io::Errno;
 use sys::Call;
 use sys::fs::open_in_root;
 
+use super::acting::Acting;
 use super::item::{Item, Kind, Sink, broken};
 use super::walk::os;
 use crate::Error;
 use crate::error::During;
+use crate::request::UserMap;
 
 /// Whom copies belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,9 @@ pub(super) struct Write {
     owner: Owner,
     /// Devices are made, too.
     devices: bool,
+    /// The users of the container that the tree is of, if it has its own.
+    users: Option<UserMap>,
+    _acting: Option<Acting>,
     /// Times of folders, which change with what is made in them.
     times: Vec<(PathBuf, (i64, u32))>,
     /// The folder of the last item.
@@ -56,9 +61,10 @@ impl Write {
     ///
     /// # Errors
     /// It is in a file system of the kernel, where a file of a container's name could be a setting of the host.
-    pub(super) fn new(folder: OwnedFd, way: Way, owner: Owner, devices: bool) -> sys::Result<Self> {
+    pub(super) fn new(folder: OwnedFd, way: Way, owner: Owner, devices: bool, users: Option<UserMap>) -> sys::Result<Self> {
         check(&folder)?;
-        Ok(Write { folder, way, owner, devices, times: Vec::new(), last: None })
+        let _acting = users.as_ref().map(Acting::root_of).transpose()?.flatten();
+        Ok(Write { _acting, folder, way, owner, devices, users, times: Vec::new(), last: None })
     }
 
     /// The folder of `path`, made if it is missing.
@@ -161,7 +167,9 @@ impl Sink for Write {
             let why = "this path does not lead to a place inside".to_owned();
             return Err(Error::Invalid { what: format!("copy {}", item.path.display()), why });
         }
-        self.write(item, bytes).during(|| format!("copy {}", item.path.display()))
+        let stored = self.users.as_ref().map(|users| users.must(item.uid, item.gid)).transpose()?;
+        let stored = stored.map(|(uid, gid)| Item { uid, gid, ..item.clone() });
+        self.write(stored.as_ref().unwrap_or(item), bytes).during(|| format!("copy {}", item.path.display()))
     }
 
     fn finish(&mut self) -> Result<(), Error> {

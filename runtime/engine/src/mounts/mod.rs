@@ -10,4 +10,4 @@ mod open;
 mod resolve;
 
 pub(crate) use open::{open, open_for_others, stand_in, take_volumes};
-pub(crate) use resolve::resolve;
+pub(crate) use resolve::{map_volumes, resolve};

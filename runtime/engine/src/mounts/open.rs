@@ -23,11 +23,17 @@ pub(crate) fn stand_in(at: usize) -> PathBuf {
     PathBuf::from(format!("/.rctr-mounts/{at}"))
 }
 
-/// Opens all mounts of `record` that are no paths of the host, by what stands for them, and makes sure that the others are there.
+/// Opens all mounts of `record` that are no paths of the host, by what stands for them, and makes sure that the others are there. `users` is its
+/// user namespace, if it has one.
 ///
 /// # Errors
 /// Each names the mount's place and what is missing.
-pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Result<BTreeMap<PathBuf, OwnedFd>, Error> {
+pub(crate) fn open(
+    engine: &Engine,
+    record: &Record,
+    identity: &Identity,
+    users: Option<&OwnedFd>,
+) -> Result<BTreeMap<PathBuf, OwnedFd>, Error> {
     let mut trees = BTreeMap::new();
     for (at, mount) in record.mounts.iter().enumerate() {
         let tree = match &mount.source {
@@ -35,10 +41,13 @@ pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Res
                 host(mount, path, *create)?;
                 None
             }
-            source => given(engine, source)?,
+            source => given(engine, source, users)?,
         };
         if mount.chown {
-            give(mount, tree.as_ref(), identity)?;
+            // As it is stored: what is shown mapped is stored as the container has it.
+            let outside = record.namespaces.users.as_ref().filter(|_| mount.idmap.is_none());
+            let owner = outside.map_or(Ok((identity.uid, identity.gid)), |users| users.must(identity.uid, identity.gid))?;
+            give(mount, tree.as_ref(), owner)?;
         }
         trees.extend(tree.map(|tree| (stand_in(at), tree)));
     }
@@ -46,7 +55,11 @@ pub(crate) fn open(engine: &Engine, record: &Record, identity: &Identity) -> Res
 }
 
 /// All mounts of `record` but memory, for whoever looks into a container that does not run. What is missing on the host is left out.
-pub(crate) fn open_for_others<'a>(engine: &Engine, record: &'a Record) -> Result<Vec<(&'a Mount, OwnedFd)>, Error> {
+pub(crate) fn open_for_others<'a>(
+    engine: &Engine,
+    record: &'a Record,
+    users: Option<&OwnedFd>,
+) -> Result<Vec<(&'a Mount, OwnedFd)>, Error> {
     let mut trees = Vec::new();
     for mount in &record.mounts {
         let tree = match &mount.source {
@@ -59,15 +72,19 @@ pub(crate) fn open_for_others<'a>(engine: &Engine, record: &'a Record) -> Result
                 }
             }
             MountSource::Tmpfs { .. } => None,
-            source => given(engine, source)?,
+            source => given(engine, source, users)?,
         };
+        if let (Some(tree), Some(users), Some("")) = (&tree, users, mount.idmap.as_deref()) {
+            let what = || format!("map the users of what is mounted on {}", mount.target.display());
+            sys::mount::idmap(tree, users, false).during(what)?;
+        }
         trees.extend(tree.map(|tree| (mount, tree)));
     }
     Ok(trees)
 }
 
 /// The tree of a mount that is no path of the host.
-fn given(engine: &Engine, source: &MountSource) -> Result<Option<OwnedFd>, Error> {
+fn given(engine: &Engine, source: &MountSource, users: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
     match source {
         MountSource::Volume { name, subpath, .. } => {
             let known = engine.volume(name)?;
@@ -75,7 +92,10 @@ fn given(engine: &Engine, source: &MountSource) -> Result<Option<OwnedFd>, Error
             below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath))).map(Some)
         }
         MountSource::Image { name, subpath, layers, .. } => {
-            let tree = engine.files_of(layers, "overlay")?;
+            let tree = match users {
+                Some(users) => engine.mapped_files_of(layers, users)?,
+                None => engine.files_of(layers, "overlay")?,
+            };
             below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath))).map(Some)
         }
         MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Ok(None),
@@ -131,7 +151,7 @@ fn propagates(path: &Path, wanted: &[&str]) -> sys::Result<bool> {
 }
 
 /// Gives all files of a mount to the container's user.
-fn give(mount: &Mount, tree: Option<&OwnedFd>, identity: &Identity) -> Result<(), Error> {
+fn give(mount: &Mount, tree: Option<&OwnedFd>, (uid, gid): (u32, u32)) -> Result<(), Error> {
     let what = || format!("give what is mounted on {} to the container's user", mount.target.display());
     let opened;
     let top = match (&mount.source, tree) {
@@ -148,7 +168,7 @@ fn give(mount: &Mount, tree: Option<&OwnedFd>, identity: &Identity) -> Result<()
         }
         _ => return Ok(()),
     };
-    chown::give(top, identity.uid, identity.gid).during(what)
+    chown::give(top, uid, gid).during(what)
 }
 
 /// Gives a new container its volumes, and new volumes what the image has in their place.

@@ -39,6 +39,26 @@ pub(crate) fn resolve(engine: &Engine, request: &CreateRequest, image: &Image) -
     Ok(all)
 }
 
+/// Volumes belong to whom they do in containers with the host's users, so that containers share them whoever theirs are. What is kept
+/// elsewhere is left as it is: not every file system shows ids as others.
+///
+/// # Errors
+/// A volume cannot be looked at.
+pub(crate) fn map_volumes(engine: &Engine, mounts: &mut [Mount]) -> Result<(), Error> {
+    for mount in mounts.iter_mut().filter(|mount| mount.idmap.is_none()) {
+        let MountSource::Volume { name, spec, .. } = &mount.source else { continue };
+        let own = match engine.volume(name) {
+            Ok(there) => there.record.options.is_empty(),
+            Err(Error::NoSuchVolume(_)) => spec.options.is_empty(),
+            Err(error) => return Err(error),
+        };
+        if own {
+            mount.idmap = Some(String::new());
+        }
+    }
+    Ok(())
+}
+
 fn invalid(mount: &Mount, why: impl Into<String>) -> Error {
     Error::Invalid { what: format!("mount on {}", mount.target.display()), why: why.into() }
 }

@@ -43,15 +43,19 @@ impl Network {
         }
     }
 
-    /// Makes one that depends on the container, too.
-    pub(crate) fn attach(config: &Config, record: &Record) -> Result<Network, Error> {
+    /// Makes one that depends on the container, too. `netns` is the namespace, if that is there: the thread ends up in it.
+    pub(crate) fn attach(config: &Config, record: &Record, netns: Option<OwnedFd>) -> Result<Network, Error> {
+        let netns = match (&record.network, netns) {
+            (NetworkMode::None, Some(netns)) => return net::isolated_in(netns).map(Network::Alone).map_err(Error::Network),
+            (_, netns) => netns,
+        };
         if let NetworkMode::Container(other) = &record.network {
             return shared(config, other).map(Network::Shared);
         }
         if record.networks.is_empty() {
             let network = super::default(config)?;
-            let attached =
-                net::attach(&[net::Wish::plain(&network)], &record.id, &published(config, record)).map_err(Error::Network)?;
+            let attached = net::attach_to(netns, &[net::Wish::plain(&network)], &record.id, &published(config, record))
+                .map_err(Error::Network)?;
             let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
             let state = NetworkState { networks, ports: attached.ports.clone() };
             return Ok(Network::Bridge { attached, state, names: net::dns::Config::default() });
@@ -60,7 +64,7 @@ impl Network {
         let plans = plan(record, &held, &[])?;
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
         let ports = ports(config, record, &held)?;
-        let attached = net::attach(&wishes, &record.id, &ports).map_err(Error::Network)?;
+        let attached = net::attach_to(netns, &wishes, &record.id, &ports).map_err(Error::Network)?;
         let ends = attached.ends.iter().zip(&plans).zip(&held);
         let new = |((end, plan), held): ((&net::End, &Plan<'_>), &Held)| {
             EndpointState::new(&plan.end.network, &plan.names, end).of(&held.record)

@@ -1,26 +1,23 @@
 //! The namespaces of a pod, pinned by bind mounts: they stay without a process in them.
 
-use std::ffi::CString;
 use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use launch::IdRange;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
-use rustix::process::{WaitOptions, waitpid};
 use sys::Call;
 use sys::mount::Filesystem;
 use sys::ns::{kind, setns, unshare};
-use sys::spawn::Home;
 
 use super::record::PodRecord;
 use super::request::{PodNetwork, PodSharing};
 use crate::config::Config;
 use crate::error::During;
 use crate::network::NetworkState;
+use crate::owners::{self, Own};
 use crate::request::{Port, UserMap};
 use crate::{EndpointState, Error, spec};
 
@@ -87,23 +84,10 @@ fn of_thread(kinds: &[(bool, u64, &str)], runtime: &Path) -> sys::Result<()> {
 }
 
 /// Namespaces that belong to users of the pod's own. This thread, still the host's root, enters them, but for that of the network, which is
-/// returned. The kernel makes them for a process without threads only, and that is the program of monitors.
+/// returned.
 fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd, Error> {
     let what = || "make namespaces with users of their own";
-    let (server, client) = sys::socket::pair().during(what)?;
-    let sealed = launch::seal(&config.monitor).during(what)?;
-    let range = |range: &IdRange| format!("{}:{}:{}", range.inside, range.outside, range.size);
-    let args = ["rctr-monitor".to_owned(), "--users".to_owned(), range(&users.uids), range(&users.gids)];
-    let args = args.map(|arg| CString::new(arg).unwrap_or_default());
-    let pid = sys::spawn::spawn(sealed.program, &args, server, Home::default()).during(what)?;
-    let received = sys::socket::receive_whole(&client, 4096);
-    let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
-    let (why, made) = received.during(what)?;
-    let Ok([user, ipc, uts, net]) = <[OwnedFd; 4]>::try_from(made) else {
-        let why =
-            if why.is_empty() { "the helper ended without a word".into() } else { String::from_utf8_lossy(&why).into_owned() };
-        return Err(Error::Invalid { what: what().to_owned(), why });
-    };
+    let Own { user, ipc, uts, net } = owners::make(config, users)?;
     pin(user, &runtime.join("user")).during(what)?;
     for (namespace, flag, name) in [(ipc, kind::IPC, "ipc"), (uts, kind::UTS, "uts")] {
         pin(&namespace, &runtime.join(name)).and_then(|()| setns(&namespace, flag as i32)).during(what)?;
@@ -146,8 +130,8 @@ fn shared_memory(path: &Path, users: Option<&UserMap>) -> sys::Result<()> {
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let memory = Filesystem::open("tmpfs")?;
     memory.set("source", "shm")?.set("mode", "1777")?.set("size", SHM_SIZE.to_string())?;
-    if let Some(UserMap { uids, gids }) = users {
-        memory.set("uid", uids.outside.to_string())?.set("gid", gids.outside.to_string())?;
+    if let Some((uid, gid)) = users.and_then(|users| users.outside(0, 0)) {
+        memory.set("uid", uid.to_string())?.set("gid", gid.to_string())?;
     }
     mount(&memory.mount(flags)?, path)
 }
@@ -209,15 +193,10 @@ pub(super) fn check(record: &PodRecord) -> Result<(), Error> {
 }
 
 /// Root is among them, and none is beyond the largest id.
-fn check_users(UserMap { uids, gids }: &UserMap) -> Result<(), Error> {
-    for (what, range) in [("users", uids), ("groups", gids)] {
-        let fits = range.size > 0 && range.outside.checked_add(range.size - 1).is_some_and(|last| last < u32::MAX);
-        if range.inside != 0 || !fits {
-            let range = format!("{what} {} from {}, {} of them", range.inside, range.outside, range.size);
-            return Err(Error::Invalid { what: range, why: "a range begins with 0 and ends before the largest id".to_owned() });
-        }
-    }
-    Ok(())
+fn check_users(users: &UserMap) -> Result<(), Error> {
+    users.check()?;
+    let root = users.outside(0, 0).map(drop);
+    root.ok_or_else(|| Error::Invalid { what: "users".to_owned(), why: "a pod's begin with 0".to_owned() })
 }
 
 #[cfg(test)]
@@ -229,7 +208,7 @@ mod tests {
     #[test]
     fn users_begin_with_root() {
         let range = |inside, outside, size| IdRange { inside, outside, size };
-        let check = |uids| check_users(&UserMap { uids, gids: range(0, 1, 1) });
+        let check = |uids| check_users(&UserMap { uids: vec![uids], gids: vec![range(0, 1, 1)] });
         assert!(check(range(0, 100_000, 65536)).is_ok() && check(range(0, u32::MAX - 1, 1)).is_ok());
         for bad in [range(1, 100_000, 65536), range(0, 100_000, 0), range(0, u32::MAX, 1), range(0, u32::MAX - 5, 65536)] {
             assert!(check(bad).is_err(), "{bad:?}");

@@ -37,17 +37,49 @@ pub struct Namespaces {
     pub uts: Sharing,
     /// The view of cgroups.
     pub cgroup: Sharing,
-    /// The users of the pod that it is in, where that has some of its own.
+    /// Users of its own, or of the pod that it is in. A request says so in [`crate::CreateRequest::users`].
     pub users: Option<UserMap>,
 }
 
-/// Who is who in a user namespace: one range of users and one of groups.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Who is who in a user namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserMap {
     /// Users.
-    pub uids: IdRange,
+    pub uids: Vec<IdRange>,
     /// Groups.
-    pub gids: IdRange,
+    pub gids: Vec<IdRange>,
+}
+
+/// Whose users a container is to have (user_namespaces(7)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Users {
+    /// The host's.
+    #[default]
+    Host,
+    /// Its own, who are these on the host.
+    Map(UserMap),
+    /// Its own, who are nobody else's on the host.
+    Auto(AutoUsers),
+}
+
+/// Users that are to be chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AutoUsers {
+    /// How many; as many as the image's files name when there is no number.
+    pub size: Option<u32>,
+    /// Some that are not to be chosen.
+    pub fixed: UserMap,
+    /// What they are taken from.
+    pub pool: UserPool,
+}
+
+/// Ids of the host that containers may be given, in ranges: the first one and how many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserPool {
+    /// Users.
+    pub uids: Vec<(u32, u32)>,
+    /// Groups.
+    pub gids: Vec<(u32, u32)>,
 }
 
 /// Settings of a container's processes and its kernel view.

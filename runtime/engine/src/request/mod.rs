@@ -15,7 +15,9 @@ use monitor::Policy;
 
 pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
-pub use isolation::{Device, DeviceRule, GroupPolicy, LogConfig, Namespaces, Sharing, Tuning, Ulimit, UserMap};
+pub use isolation::{
+    AutoUsers, Device, DeviceRule, GroupPolicy, LogConfig, Namespaces, Sharing, Tuning, Ulimit, UserMap, UserPool, Users,
+};
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
@@ -83,6 +85,8 @@ pub struct CreateRequest {
     pub health: HealthRequest,
     /// What it shares with others.
     pub namespaces: Namespaces,
+    /// Whose users it has; one in a pod has the pod's.
+    pub users: Users,
     /// What is set for it.
     pub tuning: Tuning,
     /// The pod that it is in. Its network, its host name, its shared memory and the place of its cgroup are the pod's then, and what is asked

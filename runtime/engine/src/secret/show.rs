@@ -31,7 +31,8 @@ pub(crate) fn shown(engine: &Engine, record: &Record, runtime: &Path, mut spec: 
         let during = || format!("show the secret {}", secret.name);
         create::folder(&folder).during(during)?;
         let path = folder.join(at.to_string());
-        put(&path, &bytes(engine, secret)?, (*uid, *gid), *mode).call(|| format!("write({path:?})")).during(during)?;
+        let owner = record.namespaces.users.as_ref().map_or(Ok((*uid, *gid)), |users| users.must(*uid, *gid))?;
+        put(&path, &bytes(engine, secret)?, owner, *mode).call(|| format!("write({path:?})")).during(during)?;
         let mut mount = Mount::default();
         let options = ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"];
         mount.set_destination(target.clone()).set_typ(Some("bind".to_owned())).set_source(Some(path));

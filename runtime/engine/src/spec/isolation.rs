@@ -6,7 +6,7 @@ use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
 
 use super::{filter, mounts};
 use crate::joined::Joined;
-use crate::request::{CreateRequest, NetworkMode, Security, Sharing, Ulimit};
+use crate::request::{CreateRequest, NetworkMode, Security, Sharing, Ulimit, Users};
 use crate::{Error, Record};
 
 /// Refuses what makes no sense whatever the image and the host are.
@@ -18,6 +18,14 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     }
     if tuning.init && request.mounts.iter().any(|mount| mount.target == Path::new("/dev")) {
         return invalid("--init", "it is mounted in /dev, which must be the container's own");
+    }
+    if request.users != Users::Host {
+        for (flag, sharing) in [("--pid", &namespaces.pid), ("--ipc", &namespaces.ipc)] {
+            // What belongs to such a namespace, its procfs or its message queues, can be mounted only by the users that it belongs to.
+            if matches!(sharing, Sharing::Container(_)) || flag == "--pid" && *sharing == Sharing::Host {
+                return invalid(flag, "a container with users of its own has processes and shared memory of its own, too");
+            }
+        }
     }
     let network = matches!(request.network, NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Pod(_));
     if let Some(key) = tuning.sysctls.keys().find(|key| network && key.starts_with("net.")) {

@@ -72,10 +72,12 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
     let mut linux = Linux::default();
     linux.set_namespaces(Some(isolation::namespaces(record, facts.netns, facts.joined)));
     if let Some(users) = &record.namespaces.users {
-        let mapping = |range: &launch::IdRange| {
+        let mapping = |ranges: &[launch::IdRange]| {
             // The type has no setters; its builder fails only for values left out.
-            let mapping = LinuxIdMappingBuilder::default().container_id(range.inside).host_id(range.outside).size(range.size);
-            mapping.build().ok().map(|mapping| vec![mapping])
+            let mapping = |range: &launch::IdRange| {
+                LinuxIdMappingBuilder::default().container_id(range.inside).host_id(range.outside).size(range.size).build().ok()
+            };
+            ranges.iter().map(mapping).collect::<Option<Vec<_>>>()
         };
         linux.set_uid_mappings(mapping(&users.uids)).set_gid_mappings(mapping(&users.gids));
     }

@@ -29,6 +29,11 @@ pub(super) fn mounts(record: &Record, files: &Path, init: &Path) -> Vec<Mount> {
     let security = &record.security;
     let mut all = kernel(security.privileged, record.shm_size.unwrap_or(SHM_SIZE));
     shared_memory(record, files, &mut all);
+    if record.namespaces.users.is_some() && matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
+        // A new one shows the network, and is made only for users that it belongs to.
+        all.retain(|mount| mount.destination() != Path::new("/sys"));
+        all.push(mount("bind", Path::new("/sys"), "/sys", &["bind", "rprivate", "nosuid", "noexec", "nodev", "ro"]));
+    }
     if record.tuning.init {
         all.push(mount("bind", init, INIT, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
     }
@@ -139,8 +144,14 @@ pub(crate) const NETWORK_SYSCTLS: [(&str, &str); 2] =
 /// on top.
 pub(super) fn sysctls(record: &Record) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
+    let users = record.namespaces.users.as_ref();
     if matches!(record.network, NetworkMode::Bridge | NetworkMode::None) {
         all.extend(NETWORK_SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    if let (Some(users), Some(groups)) = (users, all.get_mut("net.ipv4.ping_group_range")) {
+        // All groups that there are.
+        let root = users.gids.iter().find(|range| range.inside == 0);
+        *groups = format!("0 {}", root.map_or(0, |range| (range.size - 1).min(i32::MAX as u32)));
     }
     all.extend(record.tuning.sysctls.clone());
     all

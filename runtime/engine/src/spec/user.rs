@@ -38,6 +38,18 @@ pub(crate) fn identify(root: impl AsFd, user: &str, tuning: &Tuning) -> Result<I
     Ok(identity)
 }
 
+/// How many ids, from 0 on, hold all that the files of users below `root` name, and `user`, who runs there. Ids beyond those of system
+/// users are no reason to take so many, and neither is nobody, who is nobody outside as well: what is not mapped is shown as nobody.
+pub(crate) fn room(root: impl AsFd, user: &str) -> u32 {
+    const SYSTEM: u32 = 65535;
+    let (passwd, group) = (text(&root, "etc/passwd"), text(&root, "etc/group"));
+    let users = users(&passwd).map(|user| (user.name, user.uid)).chain(users(&passwd).map(|user| (user.name, user.gid)));
+    let named = users.chain(groups(&group).map(|(name, gid, _)| (name, gid)));
+    let usual = named.filter(|(name, id)| *id < SYSTEM && !matches!(*name, "nobody" | "nogroup")).map(|(_, id)| id);
+    let own = user.split(':').filter_map(|part| number(part)?.ok());
+    usual.chain(own).max().map_or(0, |last| last + 1)
+}
+
 /// A file of the image, or nothing when it has none, or when it is no plain file or too large. What is not plain is not even opened: a
 /// FIFO would be waited for, and the mere opening of a device does things to the host (of a watchdog: restarts it).
 fn text(root: impl AsFd, path: &str) -> String {

@@ -11,6 +11,7 @@ mod port;
 mod prune;
 mod secret;
 mod size;
+mod users;
 
 pub(crate) use device::{Wanted, device, gpus};
 pub(crate) use env::{environment, label};
@@ -23,6 +24,7 @@ pub(crate) use port::{exposed, ports};
 pub(crate) use prune::{PruneFilter, prune_filter};
 pub(crate) use secret::secret;
 pub(crate) use size::{bytes, bytes_or_none, cpus, disk, grace, list, seconds};
+pub(crate) use users::{Wish, id_map, pool, users};
 
 /// A signal by name or number.
 pub(crate) fn signal(text: &str) -> Result<i32, String> {

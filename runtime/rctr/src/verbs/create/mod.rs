@@ -9,6 +9,7 @@ pub(crate) mod names;
 mod network;
 mod process;
 mod security;
+mod users;
 
 use std::fs;
 use std::io::Write;
@@ -60,6 +61,8 @@ pub(crate) struct CreateArgs {
     pub(crate) life: life::Args,
     #[command(flatten)]
     pub(crate) isolation: isolation::Args,
+    #[command(flatten)]
+    pub(crate) users: users::Args,
     /// When to pull the image
     #[arg(long, value_enum, default_value_t)]
     pull: pull::When,
@@ -147,6 +150,7 @@ fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     args.limits.apply(&mut request);
     args.life.apply(&mut request);
     args.isolation.apply(&mut request)?;
+    args.users.apply(&mut request)?;
     args.security.apply(&mut request)?;
     Ok(request)
 }

@@ -1,6 +1,6 @@
 //! The parts of Docker's `HostConfig` that are about limits, namespaces, security and logs.
 
-use engine::{DiskLimit, DiskLimitKind, LogConfig, Record, Resources, Security, Sharing};
+use engine::{DiskLimit, DiskLimitKind, IdRange, LogConfig, Record, Resources, Security, Sharing, UserMap};
 use serde_json::{Value, json};
 
 /// Namespaces, and what is set for the container alone.
@@ -28,7 +28,8 @@ pub(super) fn isolation(record: &Record) -> Value {
         "UTSMode": mode(&namespaces.uts, ""),
         "CgroupnsMode": mode(&namespaces.cgroup, "private"),
         "CgroupParent": tuning.cgroup_parent.clone().unwrap_or_default(),
-        "UsernsMode": "",
+        "UsernsMode": namespaces.users.as_ref().map_or("", |_| "private"),
+        "IDMappings": namespaces.users.as_ref().map(id_maps),
         "Init": tuning.init,
         "GroupAdd": tuning.groups,
         "OomScoreAdj": tuning.oom_score_adj.unwrap_or(0),
@@ -39,6 +40,13 @@ pub(super) fn isolation(record: &Record) -> Value {
         "Devices": devices.collect::<Vec<_>>(),
         "DeviceCgroupRules": rules.collect::<Vec<_>>(),
     })
+}
+
+/// Users of its own, as Podman shows them.
+fn id_maps(users: &UserMap) -> Value {
+    let line = |IdRange { inside, outside, size }: &IdRange| format!("{inside}:{outside}:{size}");
+    let lines = |ranges: &[IdRange]| ranges.iter().map(line).collect::<Vec<_>>();
+    json!({ "UidMap": lines(&users.uids), "GidMap": lines(&users.gids) })
 }
 
 /// Devices by name, as Docker shows them.

@@ -76,7 +76,7 @@ fn users_are_one_range_from_root_on() {
     use NamespaceMode::{Container, Node, Pod, Target};
     assert_eq!(users(Node, &[]).unwrap(), None);
     let range = IdRange { inside: 0, outside: 65_536, size: 65_536 };
-    assert_eq!(users(Pod, &[(0, 65_536, 65_536)]).unwrap(), Some(UserMap { uids: range, gids: range }));
+    assert_eq!(users(Pod, &[(0, 65_536, 65_536)]).unwrap(), Some(UserMap { uids: vec![range], gids: vec![range] }));
     for (mode, ranges) in [
         (Container, &[(0, 1, 1)][..]),
         (Target, &[(0, 1, 1)]),
