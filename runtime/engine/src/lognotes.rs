@@ -1,7 +1,17 @@
 //! What is noted with each record of a container's log: `--log-opt tag`, `labels` and `env`, as Docker has them.
 
 use crate::request::LogConfig;
-use crate::{Error, Record};
+use crate::{Engine, Error, Record};
+
+impl Engine {
+    /// What is noted with each record of a container's log, as `--log-opt` says.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchContainer`].
+    pub fn log_notes(&self, given: &str) -> Result<Vec<(String, String)>, Error> {
+        attributes(&self.container(given)?.record)
+    }
+}
 
 /// The attributes of `json-file`.
 pub(crate) fn attributes(record: &Record) -> Result<Vec<(String, String)>, Error> {

@@ -12,7 +12,7 @@ const DEPTH: u32 = 200;
 impl Engine {
     /// Bytes of the files that a container has made or changed.
     pub fn written_size(&self, record: &Record) -> u64 {
-        of(&self.config.container(&record.id).join("upper"))
+        of(&record.writable(&self.config).join("upper"))
     }
 }
 

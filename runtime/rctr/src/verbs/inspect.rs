@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Look only for one kind
     #[arg(long = "type", value_name = "TYPE", value_parser = ["container", "image", "network", "volume"])]
     kind: Option<String>,
+    /// Also say how much a container has written, and how much its files are
+    #[arg(short, long)]
+    size: bool,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
@@ -33,6 +36,9 @@ pub(crate) struct One {
     /// A Go template, such as '{{.Id}}'
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Also say how much a container has written, and how much its files are
+    #[arg(short, long)]
+    size: bool,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
@@ -41,7 +47,7 @@ pub(crate) struct One {
 impl One {
     /// Looks only for this kind.
     pub(crate) fn of(self, kind: &str) -> Args {
-        Args { format: self.format, kind: Some(kind.to_owned()), names: self.names }
+        Args { format: self.format, kind: Some(kind.to_owned()), size: self.size, names: self.names }
     }
 }
 
@@ -50,7 +56,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let (mut code, mut found) = (0, Vec::new());
     for name in &args.names {
-        match look(&engine, name, args.kind.as_deref()) {
+        match look(&engine, name, args.kind.as_deref(), args.size) {
             Ok(value) => found.push(value),
             Err(error) => code = exit::report(&error),
         }
@@ -71,7 +77,7 @@ pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
     images::Digest::sha256(format!("{container}/{network}").as_bytes()).hex().to_owned()
 }
 
-fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
+fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool) -> Result<Value> {
     if kind == Some("network") {
         return Ok(super::network::inspect::shape(&engine.network(name)?, &engine.containers()?));
     }
@@ -80,7 +86,14 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>) -> Result<Value> {
     }
     if kind != Some("image") {
         match engine.container(name) {
-            Ok(found) => return Ok(container::shape(engine, &found)),
+            Ok(found) => {
+                let mut shape = container::shape(engine, &found);
+                if size {
+                    let (written, image) = super::ps::sizes(engine, &found);
+                    (shape["SizeRw"], shape["SizeRootFs"]) = (written.into(), image.saturating_add(written).into());
+                }
+                return Ok(shape);
+            }
             Err(Error::NoSuchContainer(_)) if kind.is_none() => {}
             Err(error) => return Err(error.into()),
         }

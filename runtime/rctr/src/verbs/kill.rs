@@ -1,7 +1,9 @@
 //! `rctr kill`.
 
 use anyhow::Result;
+use engine::Container;
 
+use super::which::Which;
 use crate::context::Context;
 use crate::exit;
 
@@ -11,13 +13,13 @@ pub(crate) struct Args {
     /// The signal, by name or number
     #[arg(short, long, default_value = "KILL", value_parser = crate::parse::signal)]
     signal: i32,
-    /// Names or ids
-    #[arg(required = true, value_name = "CONTAINER")]
-    containers: Vec<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Signals each container.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    Ok(exit::each(&args.containers, |name| Ok(engine.kill(name, args.signal)?)))
+    let names = args.which.names(&engine, Container::is_running)?;
+    Ok(exit::each(&names, |name| Ok(engine.kill(name, args.signal)?)))
 }

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Show when each line was written
     #[arg(short, long)]
     timestamps: bool,
+    /// Show what --log-opt notes with each line
+    #[arg(long)]
+    details: bool,
     /// Name or id
     container: String,
 }
@@ -48,6 +51,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let options = LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, until: args.until };
     let (mut out, mut err) = (BufWriter::new(std::io::stdout().lock()), BufWriter::new(std::io::stderr().lock()));
+    let details = if args.details { Some(details(&engine.log_notes(&args.container)?)) } else { None };
     let mut middle = false;
     let mut last = Stream::Stdout;
     for line in engine.logs(&args.container, &options)? {
@@ -64,6 +68,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         if args.timestamps && !middle {
             write!(to, "{} ", amount::rfc3339(line.time))?;
         }
+        if let (Some(details), false) = (&details, middle) {
+            write!(to, "{details} ")?;
+        }
         to.write_all(&line.bytes)?;
         if !line.partial {
             to.write_all(b"\n")?;
@@ -76,4 +83,32 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     out.flush()?;
     err.flush()?;
     Ok(0)
+}
+
+/// As Docker writes them: in the form of a query, with commas between them.
+fn details(notes: &[(String, String)]) -> String {
+    let plain = |text: &str| {
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let shown = |byte: u8| match byte {
+            b' ' => "+".to_owned(),
+            byte if fine(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        text.bytes().map(shown).collect::<String>()
+    };
+    let mut all: Vec<_> = notes.iter().map(|(key, value)| format!("{}={}", plain(key), plain(value))).collect();
+    all.sort();
+    all.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_a_query() {
+        let note = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(details(&[note("b", "1 2"), note("a/x", "ä")]), "a%2Fx=%C3%A4,b=1+2");
+        assert_eq!(details(&[]), "");
+    }
 }

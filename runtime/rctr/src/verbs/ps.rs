@@ -1,6 +1,6 @@
 //! `rctr ps`.
 
-mod filter;
+pub(crate) mod filter;
 mod row;
 
 pub(crate) use row::{row, state};
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Print whole ids and commands
     #[arg(long)]
     no_trunc: bool,
-    /// Only those that fit: id, name, label, status, exited, ancestor, publish, network, before, since, health
+    /// Only those that fit: id, name, label, status, exited, ancestor, publish, expose, network, volume, before, since, health
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::parse)]
     filter: Vec<filter::Filter>,
     /// json, a Go template, or "table TEMPLATE"
@@ -88,8 +88,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 
 /// What a container has written, and with that what its image has, as Docker puts it.
 fn size(engine: &engine::Engine, container: &engine::Container) -> String {
-    let record = &container.record;
-    let written = engine.written_size(record);
-    let image: u64 = record.image.layers.iter().filter_map(|layer| engine.images().unpacked_size(layer).ok()).sum();
+    let (written, image) = sizes(engine, container);
     format!("{} (virtual {})", amount::size(written), amount::size(image.saturating_add(written)))
+}
+
+/// Bytes that a container has written, and those that its image has.
+pub(crate) fn sizes(engine: &engine::Engine, container: &engine::Container) -> (u64, u64) {
+    let record = &container.record;
+    let image = record.image.layers.iter().filter_map(|layer| engine.images().unpacked_size(layer).ok()).sum();
+    (engine.written_size(record), image)
 }

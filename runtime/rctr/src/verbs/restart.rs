@@ -3,6 +3,7 @@
 use anyhow::Result;
 use engine::Grace;
 
+use super::which::Which;
 use crate::context::Context;
 use crate::{exit, parse};
 
@@ -15,14 +16,14 @@ pub(crate) struct Args {
     /// The signal that asks; the container's own by default
     #[arg(short, long, value_parser = parse::signal)]
     signal: Option<i32>,
-    /// Names or ids
-    #[arg(required = true, value_name = "CONTAINER")]
-    containers: Vec<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Restarts all containers at once, so that the times of grace do not add up.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let grace = args.time.unwrap_or_default();
-    Ok(exit::at_once(&args.containers, |name| Ok(engine.restart(name, args.signal, grace)?)))
+    let names = args.which.names(&engine, |_| true)?;
+    Ok(exit::at_once(&names, |name| Ok(engine.restart(name, args.signal, grace)?)))
 }

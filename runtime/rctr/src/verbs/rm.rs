@@ -3,6 +3,7 @@
 use anyhow::Result;
 use engine::Error;
 
+use super::which::Which;
 use crate::context::Context;
 use crate::exit;
 
@@ -15,19 +16,23 @@ pub(crate) struct Args {
     /// With the volumes that were their own
     #[arg(short, long)]
     volumes: bool,
-    /// Names or ids
-    #[arg(required = true, value_name = "CONTAINER")]
-    containers: Vec<String>,
+    /// Do not mind those that are not there
+    #[arg(short, long)]
+    ignore: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Removes each container.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    Ok(exit::each(&args.containers, |name| match engine.remove(name, args.force, args.volumes) {
+    let names = args.which.names(&engine, |_| true)?;
+    Ok(exit::each(&names, |name| match engine.remove(name, args.force, args.volumes) {
         Err(error @ Error::NoSuchContainer(_)) if args.force => {
             eprintln!("rctr: {error}");
             Ok(())
         }
+        Err(Error::NoSuchContainer(_)) if args.ignore => Ok(()),
         other => Ok(other?),
     }))
 }

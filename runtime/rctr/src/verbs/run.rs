@@ -1,9 +1,10 @@
 //! `rctr run`.
 
-use std::io;
+use std::path::PathBuf;
+use std::{fs, io};
 
-use anyhow::Result;
-use engine::{Ahead, Attach, Engine, StartOptions};
+use anyhow::{Context as _, Result};
+use engine::{Ahead, Attach, Engine, StartOptions, Status};
 
 use crate::context::Context;
 use crate::detach::{self, Keys};
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Keys that leave a terminal and let the container go on
     #[arg(long, value_name = "KEYS", default_value = detach::DEFAULT, value_parser = detach::keys)]
     detach_keys: Keys,
+    /// Write the number of its first process to a file
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) create: CreateArgs,
 }
@@ -43,6 +47,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let ahead = engine.ahead(&making.request.network)?;
     let record = making.create(|request, image| Ok(engine.create_ahead(&ahead, request, image)?))?;
     let mut session = started(&engine, ahead, &record.id, remove, &options)?;
+    if let Some(file) = &args.pidfile
+        && let Status::Running { pid, .. } = engine.container(&record.id)?.status
+    {
+        fs::write(file, pid.to_string()).with_context(|| format!("write the process to {}", file.display()))?;
+    }
     match signals {
         Some(signals) => session::follow(&mut session, &signals, Listening { input: interactive, tty, keys: args.detach_keys }),
         None => {

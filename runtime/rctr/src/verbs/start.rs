@@ -25,8 +25,11 @@ pub(crate) struct Args {
     /// Keys that leave a terminal and let the container go on
     #[arg(long, value_name = "KEYS", default_value = detach::DEFAULT, value_parser = detach::keys)]
     detach_keys: Keys,
+    /// All that do not run
+    #[arg(long, conflicts_with = "containers")]
+    all: bool,
     /// Names or ids
-    #[arg(required = true, value_name = "CONTAINER")]
+    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
     containers: Vec<String>,
 }
 
@@ -34,15 +37,21 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let size = terminal::size(io::stdout());
+    let mut names = args.containers;
+    if args.all {
+        names = engine.containers()?.into_iter().filter(|one| !one.is_running()).map(|one| one.record.id).collect();
+        // In the order in which they were made.
+        names.reverse();
+    }
     if !(args.attach || args.interactive) {
         let options = StartOptions { attach: None, size };
-        return Ok(exit::each(&args.containers, |name| match engine.start(name, &options) {
+        return Ok(exit::each(&names, |name| match engine.start(name, &options) {
             // As with Docker, starting what runs is done already.
             Ok(_) | Err(Error::Running(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }));
     }
-    let [name] = &args.containers[..] else { bail!("-a and -i take one container, not {}", args.containers.len()) };
+    let [name] = &names[..] else { bail!("-a and -i take one container, not {}", names.len()) };
     let record = engine.container(name)?.record;
     let stdin = args.interactive && record.stdin;
     let signals = Signals::take(args.sig_proxy)?;

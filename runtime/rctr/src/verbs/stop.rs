@@ -1,8 +1,9 @@
 //! `rctr stop`.
 
 use anyhow::Result;
-use engine::Grace;
+use engine::{Container, Error, Grace};
 
+use super::which::Which;
 use crate::context::Context;
 use crate::{exit, parse};
 
@@ -15,14 +16,20 @@ pub(crate) struct Args {
     /// The signal that asks; the container's own by default
     #[arg(short, long, value_parser = crate::parse::signal)]
     signal: Option<i32>,
-    /// Names or ids
-    #[arg(required = true, value_name = "CONTAINER")]
-    containers: Vec<String>,
+    /// Do not mind those that are not there
+    #[arg(short, long)]
+    ignore: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Stops all containers at once, as Docker does: the times of grace do not add up.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let grace = args.time.unwrap_or_default();
-    Ok(exit::at_once(&args.containers, |name| Ok(engine.stop(name, args.signal, grace)?)))
+    let names = args.which.names(&engine, Container::is_running)?;
+    Ok(exit::at_once(&names, |name| match engine.stop(name, args.signal, grace) {
+        Err(Error::NoSuchContainer(_)) if args.ignore => Ok(()),
+        other => Ok(other?),
+    }))
 }

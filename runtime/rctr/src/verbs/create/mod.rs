@@ -42,6 +42,9 @@ pub(crate) struct CreateArgs {
     /// Its name
     #[arg(long)]
     name: Option<String>,
+    /// Remove the container that has this name, whether it runs or not
+    #[arg(long, requires = "name")]
+    replace: bool,
     /// Add a label: KEY=VALUE
     #[arg(short, long, value_name = "KEY[=VALUE]", value_parser = parse::label)]
     label: Vec<(String, String)>,
@@ -98,6 +101,7 @@ pub(crate) struct Making {
 impl Making {
     /// Reads what was asked for, and pulls the image if it must.
     pub(crate) fn new(context: &Context, engine: &Engine, args: CreateArgs) -> Result<Making> {
+        let replaced = args.name.clone().filter(|_| args.replace);
         let id_file = args.cidfile.as_deref().map(claim).transpose()?;
         let image = pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet);
         let mounted = |image| {
@@ -105,7 +109,14 @@ impl Making {
             mounted.try_for_each(|name| pull::present(context, engine, name, args.pull, None, args.quiet).map(drop)).map(|()| image)
         };
         match image.and_then(mounted).and_then(|image| Ok((image, request(engine, args)?))) {
-            Ok((image, request)) => Ok(Making { request, image, id_file }),
+            Ok((image, request)) => {
+                // Once nothing is known to be wrong with the new one.
+                match replaced.map(|name| engine.remove(&name, true, false)) {
+                    Some(Err(error)) if !matches!(error, engine::Error::NoSuchContainer(_)) => return Err(error.into()),
+                    _ => {}
+                }
+                Ok(Making { request, image, id_file })
+            }
             Err(error) => {
                 drop(id_file.map(|(_, path)| fs::remove_file(path)));
                 Err(error)

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Read variables from a file, one per line
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Leave a variable of the image out
+    #[arg(long, value_name = "KEY", value_parser = unset)]
+    unsetenv: Vec<String>,
     /// Working folder
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -41,10 +44,19 @@ impl Args {
         request.stdin = self.interactive;
         request.tty = self.tty;
         request.entrypoint = self.entrypoint.map(|program| if program.is_empty() { Vec::new() } else { vec![program] });
-        request.env = parse::environment(&self.env_file, &self.env, |key| std::env::var(key).ok())?;
+        // What is set here stays.
+        request.env = self.unsetenv;
+        request.env.extend(parse::environment(&self.env_file, &self.env, |key| std::env::var(key).ok())?);
         request.workdir = self.workdir;
         request.user = self.user;
         request.stop_signal = self.stop_signal;
         Ok(())
+    }
+}
+
+fn unset(key: &str) -> Result<String, String> {
+    match key.is_empty() || key.contains('=') {
+        true => Err(format!("{key:?} is no name of a variable")),
+        false => Ok(key.to_owned()),
     }
 }

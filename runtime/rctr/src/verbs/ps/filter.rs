@@ -1,9 +1,10 @@
 //! `--filter KEY=VALUE`: filters of one key are alternatives, those of different keys must all fit; labels must all fit.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Result, bail};
-use engine::{Container, HealthState, Nanos, Status};
+use engine::{Container, HealthState, MountSource, Nanos, Status};
 
 use super::row::{networks, state};
 
@@ -21,8 +22,9 @@ impl Filter {
     }
 }
 
-const KEYS: [&str; 11] = ["id", "name", "label", "status", "exited", "ancestor", "publish", "network", "before", "since", "health"];
-const STATES: [&str; 5] = ["created", "running", "paused", "restarting", "exited"];
+const KEYS: [&str; 13] =
+    ["id", "name", "label", "status", "exited", "ancestor", "publish", "expose", "network", "volume", "before", "since", "health"];
+const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "exited", "removing", "dead"];
 const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 pub(crate) fn parse(text: &str) -> Result<Filter, String> {
@@ -43,7 +45,7 @@ pub(crate) fn parse(text: &str) -> Result<Filter, String> {
 }
 
 /// One test out of all filters.
-pub(super) fn all<'a>(filters: &'a [Filter], everything: &[Container]) -> Result<impl Fn(&Container) -> bool + 'a> {
+pub(crate) fn all<'a>(filters: &'a [Filter], everything: &[Container]) -> Result<impl Fn(&Container) -> bool + 'a> {
     let mut times = BTreeMap::new();
     for filter in filters.iter().filter(|filter| matches!(filter.key.as_str(), "before" | "since")) {
         let named =
@@ -102,6 +104,17 @@ fn fits(filter: &Filter, container: &Container, times: &BTreeMap<String, Nanos>)
             record.ports.iter().any(|own| own.container_port.to_string() == port && own.protocol.to_string() == protocol)
                 || record.ports.iter().any(|own| own.host_port.to_string() == port && own.protocol.to_string() == protocol)
         }
+        "expose" => {
+            let (port, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
+            record.exposed.iter().any(|own| *own == format!("{port}/{protocol}"))
+                || record.ports.iter().any(|own| own.container_port.to_string() == port && own.protocol.to_string() == protocol)
+        }
+        "volume" => record.mounts.iter().any(|mount| {
+            let named = matches!(&mount.source, MountSource::Volume { name, .. } if name == value);
+            named
+                || mount.target == Path::new(value)
+                || matches!(&mount.source, MountSource::Bind { path, .. } if path == Path::new(value))
+        }),
         "network" => networks(container).iter().any(|name| name == value),
         "before" => record.created < time,
         "since" => record.created > time,

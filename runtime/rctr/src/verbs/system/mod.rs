@@ -6,6 +6,7 @@ mod prune;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::{events, info};
 use crate::context::Context;
 
 /// See how much there is, and remove what nobody needs
@@ -14,11 +15,15 @@ use crate::context::Context;
 pub(crate) enum System {
     Df(df::Args),
     Prune(prune::Args),
+    Info(info::Args),
+    Events(events::Args),
 }
 
 pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
     match verb {
         System::Df(args) => df::run(context, &args),
         System::Prune(args) => prune::run(context, &args),
+        System::Info(args) => info::run(context, args),
+        System::Events(args) => events::run(context, args),
     }
 }

@@ -78,7 +78,9 @@ fn users(options: &NamespaceOption) -> Answer<Option<UserMap>> {
     match check::one_of("namespace_options.userns_options.mode", users.mode)? {
         NamespaceMode::Node if users.uids.is_empty() && users.gids.is_empty() => Ok(None),
         NamespaceMode::Node => Err(invalid("namespace_options.userns_options: the host's users have no mappings")),
-        NamespaceMode::Pod => Ok(Some(UserMap { uids: vec![range("uids", &users.uids)?], gids: vec![range("gids", &users.gids)?] })),
+        NamespaceMode::Pod => {
+            Ok(Some(UserMap { uids: vec![range("uids", &users.uids)?], gids: vec![range("gids", &users.gids)?] }))
+        }
         mode => Err(invalid(format_args!("namespace_options.userns_options.mode: {mode:?} is not for user namespaces"))),
     }
 }
