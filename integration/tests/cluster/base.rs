@@ -98,7 +98,8 @@ impl Cluster {
         Running::start(command).finish()
     }
 
-    fn command(&self) -> Command {
+    /// kubectl, before its words.
+    pub(super) fn command(&self) -> Command {
         let mut command = self.env.command("kubectl");
         command.arg("--kubeconfig").arg(self.kubeconfig());
         command

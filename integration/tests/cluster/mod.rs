@@ -6,5 +6,6 @@ mod base;
 mod deployments;
 mod nodes;
 mod pods;
+mod reach;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS, nodes::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS];

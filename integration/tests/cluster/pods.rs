@@ -14,18 +14,18 @@ integration::tests![
     pods_outlive_the_daemon,
 ];
 
-fn pod(name: &str, spec: &Value) -> Value {
+pub(super) fn pod(name: &str, spec: &Value) -> Value {
     let mut spec = spec.clone();
     spec["nodeName"] = NODE.into();
     spec["terminationGracePeriodSeconds"] = 2.into();
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "app": name } }, "spec": spec })
 }
 
-fn script(name: &str, script: &str) -> Value {
+pub(super) fn script(name: &str, script: &str) -> Value {
     json!({ "name": name, "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script] })
 }
 
-fn phase(c: &Cluster, name: &str) -> String {
+pub(super) fn phase(c: &Cluster, name: &str) -> String {
     c.get(&["pod", name], "{.status.phase}")
 }
 

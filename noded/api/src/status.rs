@@ -66,6 +66,11 @@ impl Status {
         Self::new(404, "NotFound", "the server could not find the requested resource")
     }
 
+    /// 404: what it is about is not there.
+    pub fn absent(why: impl Into<String>) -> Self {
+        Self::new(404, "NotFound", why)
+    }
+
     /// 405: the path does not take this method.
     pub fn not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
@@ -159,6 +164,11 @@ impl Status {
     /// 500: our fault.
     pub fn internal(why: impl std::fmt::Display) -> Self {
         Self::new(500, "InternalError", format!("Internal error occurred: {why}"))
+    }
+
+    /// 503: what is needed for it is away.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::new(503, "ServiceUnavailable", why)
     }
 
     /// 504: it took too long.

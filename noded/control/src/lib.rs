@@ -11,6 +11,7 @@
 //! | [`store`] | objects by key, one revision counter, watches; a file that survives kill -9 |
 //! | [`objects`] | names, defaults, rules, owners of fields, deletion in steps |
 //! | [`server`] | the API over HTTPS |
+//! | [`tunnel`] | the connections of nodes: logs, exec, attach, port-forward |
 //! | [`auth`] | who asks, and what they may do |
 //! | [`certs`] | the authority and what it signs |
 //! | [`scheduler`] | where pods run |
@@ -29,6 +30,7 @@ mod random;
 pub mod scheduler;
 pub mod server;
 pub mod store;
+pub mod tunnel;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -126,6 +128,7 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
         tokens: Tokens::new(signer, &config.tokens),
         address: format!("{shown}:{}", address.port()),
         policy: Mutex::default(),
+        nodes: tunnel::Nodes::default(),
     };
     let tasks = vec![
         tokio::spawn(server::run(Arc::new(server), listener, acceptor)),

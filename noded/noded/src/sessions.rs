@@ -23,14 +23,14 @@ const DIALLING: Duration = Duration::from_secs(10);
 
 /// Serves streams until the daemon ends.
 pub(crate) async fn serve(node: Arc<Node>, listener: tokio::net::TcpListener) {
-    let router = streaming::router(Arc::clone(&node.jobs), Arc::new(Sessions(node)));
+    let router = streaming::router(Arc::clone(&node.jobs), Arc::new(Sessions::new(&node)));
     if let Err(error) = axum::serve(listener, router).await {
         log::failed("serve streams", &error);
     }
 }
 
 /// The engine as the streaming server sees it.
-struct Sessions(Arc<Node>);
+pub(crate) struct Sessions(Arc<Node>);
 
 impl Backend for Sessions {
     async fn exec(&self, container: String, command: Vec<String>, tty: bool, io: Io) -> (Outcome, Io) {
@@ -61,6 +61,11 @@ impl Backend for Sessions {
 }
 
 impl Sessions {
+    /// Those of this node.
+    pub(crate) fn new(node: &Arc<Node>) -> Sessions {
+        Sessions(Arc::clone(node))
+    }
+
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Node) -> Result<T> + Send + 'static) -> Result<T> {
         let node = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || work(&node)).await.context("the work ended without a result")?

@@ -17,6 +17,9 @@ use crate::websocket::Channels;
 /// The version over SPDY.
 pub(crate) const PROTOCOL: &str = "portforward.k8s.io";
 
+/// The same in the messages of a WebSocket.
+pub(crate) const CARRIED: &str = "SPDY/3.1+portforward.k8s.io";
+
 /// How long the other half of a pair may take.
 const PAIRING: Duration = Duration::from_secs(30);
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! request ──▶ Jobs: a token that works once ──▶ address                     jobs.rs
+//! or a Job itself, from whoever has checked the client otherwise            server.rs
 //! address ──▶ upgraded connection ──▶ named streams ──▶ Io | pairs          server.rs remote.rs forward.rs
-//!                                     spdy/ · websocket.rs                  ──▶ Backend
+//!                                     spdy/ · websocket.rs · carried.rs                  ──▶ Backend
 //! outcome ◀── Status on the error stream                                    outcome.rs
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! the [`Backend`] does the work, in the node daemon and in the control plane alike.
 #![forbid(unsafe_code)]
 
+mod carried;
 mod forward;
 mod io;
 mod jobs;
@@ -28,7 +30,7 @@ pub use forward::carry;
 pub use io::{Closed, Input, Io, Output, Size, Sizes};
 pub use jobs::{Full, Job, Jobs, Streams};
 pub use outcome::Outcome;
-pub use server::router;
+pub use server::{answer, router};
 
 /// Whoever runs what a client has asked for.
 pub trait Backend: Send + Sync + 'static {

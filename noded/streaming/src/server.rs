@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::remote::{self, Remote};
-use crate::{Backend, Job, Jobs, forward, websocket};
+use crate::{Backend, Job, Jobs, carried, forward, websocket};
 
 /// The header by which SPDY clients and the server agree on a version.
 const VERSION: &str = "x-stream-protocol-version";
@@ -36,19 +36,34 @@ async fn stream<B: Backend>(
     let Some(job) = server.jobs.take(&verb, &token) else {
         return (StatusCode::NOT_FOUND, "no such stream: its address works once, within a minute\n").into_response();
     };
+    upgraded(&server.backend, job, socket.ok(), request)
+}
+
+/// Does `job` on the connection of a request that asks for an upgrade: whoever calls has seen to it that the client may have it.
+pub async fn answer<B: Backend>(backend: &Arc<B>, job: Job, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let socket = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.ok();
+    upgraded(backend, job, socket, Request::from_parts(parts, body))
+}
+
+fn upgraded<B: Backend>(backend: &Arc<B>, job: Job, socket: Option<WebSocketUpgrade>, request: Request) -> Response {
     match socket {
-        Ok(socket) => over_websocket(&server, job, socket),
-        Err(_) => over_spdy(&server, job, request),
+        Some(socket) => over_websocket(backend, job, socket),
+        None => over_spdy(backend, job, request),
     }
 }
 
-fn over_websocket<B: Backend>(server: &Arc<Server<B>>, job: Job, socket: WebSocketUpgrade) -> Response {
+fn over_websocket<B: Backend>(backend: &Arc<B>, job: Job, socket: WebSocketUpgrade) -> Response {
     let socket = socket.max_message_size(websocket::MAX_MESSAGE).max_frame_size(websocket::MAX_MESSAGE);
-    let socket = socket.protocols(websocket::PROTOCOLS);
-    let version = remote::websocket_version(socket.selected_protocol().and_then(|protocol| protocol.to_str().ok()));
-    let backend = Arc::clone(&server.backend);
+    let is_forward = matches!(job, Job::Forward { .. });
+    let carried = is_forward.then_some(forward::CARRIED);
+    let socket = socket.protocols(carried.into_iter().chain(websocket::PROTOCOLS));
+    let protocol = socket.selected_protocol().and_then(|protocol| protocol.to_str().ok());
+    let (version, is_carried) = (remote::websocket_version(protocol), protocol == Some(forward::CARRIED));
+    let backend = Arc::clone(backend);
     socket.on_upgrade(move |socket| async move {
         match job {
+            Job::Forward { pod, .. } if is_carried => forward::over_spdy(carried::bytes(socket), &pod, &backend).await,
             Job::Forward { pod, ports } => forward::over_websocket(socket, &pod, &ports, &backend).await,
             job => {
                 if let Some(remote) = Remote::new(job) {
@@ -59,7 +74,7 @@ fn over_websocket<B: Backend>(server: &Arc<Server<B>>, job: Job, socket: WebSock
     })
 }
 
-fn over_spdy<B: Backend>(server: &Arc<Server<B>>, job: Job, mut request: Request) -> Response {
+fn over_spdy<B: Backend>(backend: &Arc<B>, job: Job, mut request: Request) -> Response {
     let asks = |name, value: &str| {
         let words =
             request.headers().get_all(name).iter().filter_map(|header| header.to_str().ok()).flat_map(|header| header.split(','));
@@ -77,7 +92,7 @@ fn over_spdy<B: Backend>(server: &Arc<Server<B>>, job: Job, mut request: Request
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "this connection cannot be upgraded\n").into_response();
     };
-    let backend = Arc::clone(&server.backend);
+    let backend = Arc::clone(backend);
     tokio::spawn(async move {
         // A client that hangs up before the upgrade has lost its stream.
         let Ok(io) = upgrade.await else { return };

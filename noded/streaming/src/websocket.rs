@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -112,6 +112,11 @@ async fn read_all(mut read: SplitStream<WebSocket>, mut senders: HashMap<u8, mps
     }
 }
 
+/// The end of a connection on which all is well: clients of the Go library take any other one for a failure.
+pub(crate) fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))
+}
+
 async fn write_all(mut write: SplitSink<WebSocket, Message>, mut waiting: mpsc::Receiver<Outgoing>) {
     while let Some(next) = waiting.recv().await {
         let message = match next {
@@ -129,5 +134,5 @@ async fn write_all(mut write: SplitSink<WebSocket, Message>, mut waiting: mpsc::
             return;
         }
     }
-    let _ = write.send(Message::Close(None)).await;
+    let _ = write.send(goodbye()).await;
 }

@@ -82,11 +82,8 @@ impl Engine {
             None => open_dir(self.config.container(&container.record.id)).and_then(log::folder),
         };
         let source = if options.follow { Source::new(self, &container, &open().during(what)?)? } else { None };
-        let mut reader = match elsewhere {
-            Some(path) => {
-                let file = std::fs::File::open(path).call(|| format!("open({path:?})"));
-                file.and_then(|file| Reader::file(file.into())).during(what)?
-            }
+        let mut reader = match elsewhere.and_then(std::path::Path::file_name) {
+            Some(name) => open().and_then(|folder| Reader::named(folder, name)).during(what)?,
             None => open().and_then(Reader::open).during(what)?,
         };
         if let Some(count) = options.tail {
@@ -126,10 +123,32 @@ impl Files {
                 None => match &self.source {
                     None => return Ok(None),
                     // What it wrote before its end may have come after the last look.
-                    Some(source) if source.wait()? => self.source = None,
-                    Some(_) => {}
+                    Some(source) => match source.wait()? {
+                        Waited::More => {}
+                        Waited::Ended => self.source = None,
+                        Waited::Enough => return Ok(None),
+                    },
                 },
             }
+        }
+    }
+}
+
+impl Logs {
+    /// Stops following when `enough` is readable, or its other end is closed.
+    pub fn until(&mut self, enough: OwnedFd) {
+        if let From::Files(files) = &mut self.0
+            && let Some(source) = &mut files.source
+        {
+            source.enough = Some(enough);
+        }
+    }
+
+    /// Whether the next line may be had without waiting.
+    pub fn is_at_hand(&self) -> bool {
+        match &self.0 {
+            From::Files(files) => files.lines.is_at_hand(),
+            From::Journal(_) => false,
         }
     }
 }
@@ -150,6 +169,15 @@ impl Iterator for Logs {
 struct Source {
     changes: OwnedFd,
     end: End,
+    /// Whoever reads has had enough when it is readable.
+    enough: Option<OwnedFd>,
+}
+
+/// Why a wait is over.
+enum Waited {
+    More,
+    Ended,
+    Enough,
 }
 
 /// What is readable when a container has ended.
@@ -185,19 +213,26 @@ impl Source {
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&changes, path.as_str(), events).call(|| "inotify_add_watch(log)").during(|| "follow the log")?;
-        Ok(End::of(engine, container)?.map(|end| Source { changes, end }))
+        Ok(End::of(engine, container)?.map(|end| Source { changes, end, enough: None }))
     }
 
-    /// Waits until there may be more. True when the container has ended.
-    fn wait(&self) -> Result<bool, Error> {
-        let mut fds = [PollFd::new(&self.changes, PollFlags::IN), PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN)];
+    /// Waits until there may be more, or the container has ended.
+    fn wait(&self) -> Result<Waited, Error> {
+        let enough = self.enough.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
+        let own = [PollFd::new(&self.changes, PollFlags::IN), PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN)];
+        let mut fds: Vec<PollFd<'_>> = own.into_iter().chain(enough).collect();
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).call(|| "poll(inotify, monitor)").during(|| "follow the log"),
         }
-        let ended = !fds[1].revents().is_empty();
+        let happened = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+        let waited = match (happened(2), happened(1)) {
+            (true, _) => Waited::Enough,
+            (_, true) => Waited::Ended,
+            _ => Waited::More,
+        };
         let mut seen = [0; 4096];
         while rustix::io::read(&self.changes, &mut seen).is_ok_and(|length| length > 0) {}
-        Ok(ended)
+        Ok(waited)
     }
 }

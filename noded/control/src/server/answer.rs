@@ -1,7 +1,5 @@
 //! Answers.
 
-use std::convert::Infallible;
-
 use api::status::Status;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -11,8 +9,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
-/// The body of an answer: whole, or as it comes.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// The body of an answer: whole, or as it comes. One that breaks off tells the client so.
+pub type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
 /// JSON that is there already.
 pub(super) fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
@@ -21,7 +19,7 @@ pub(super) fn json(code: u16, bytes: impl Into<Bytes>) -> Response<Body> {
 
 /// Any text.
 pub(super) fn typed(code: u16, media: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(bytes.into()).boxed_unsync());
+    let mut response = Response::new(Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     response

@@ -9,6 +9,7 @@ mod body;
 mod documents;
 mod node;
 mod parts;
+mod pods;
 mod read;
 mod review;
 mod route;
@@ -33,9 +34,11 @@ use crate::auth::policy::Policy;
 use crate::auth::{Tokens, User, from_certificate};
 use crate::certs::{Authority, Identity};
 use crate::objects::Objects;
+use crate::tunnel::Nodes;
 
 pub use answer::Body;
 pub(crate) use parts::bound;
+pub use target::Query;
 
 /// Everything that a request needs.
 pub struct Server {
@@ -47,6 +50,8 @@ pub struct Server {
     pub address: String,
     /// The policy, and the revisions of the kinds that it was made from.
     pub(crate) policy: Mutex<([u64; 4], Arc<Policy>)>,
+    /// The nodes that are connected.
+    pub nodes: Nodes,
 }
 
 /// How a server speaks TLS: its own certificate, and clients' certificates of the same authority.
@@ -99,7 +104,7 @@ async fn connection(server: Arc<Server>, stream: tokio_rustls::server::TlsStream
     builder.http1().timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(30));
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1000).keep_alive_interval(std::time::Duration::from_secs(30));
     // what a connection ended with is the client's business
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
 impl Server {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{self, Body};
 use super::body;
 use super::node;
+use super::pods;
 use super::route::Call;
 use super::write;
 use crate::auth::{Claims, ISSUER};
@@ -37,6 +38,8 @@ pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incomin
             Ok(answer::json(200, entry.value.clone()))
         }
         ("ephemeralcontainers", _) => ephemeral(call, verb, body::bytes(request).await?.as_ref()).await,
+        ("log", _) => pods::log(call, request.uri().query().unwrap_or("")).await,
+        ("exec" | "attach" | "portforward", _) => pods::stream(call, request).await,
         _ => Err(Status::no_such_path()),
     }
 }

@@ -10,9 +10,10 @@ use hyper::{Method, Request, Response};
 
 use super::answer::{self, Body};
 use super::target::{self, Query, Target};
-use super::{Server, documents, node, parts, read, review, watch, write};
+use super::{Server, documents, node, parts, pods, read, review, watch, write};
 use crate::auth::User;
 use crate::auth::policy::Action;
+use crate::tunnel;
 
 /// One request about a resource, understood.
 pub(super) struct Call<'a> {
@@ -36,6 +37,9 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
         Err(status) => return answer::status(&status),
     };
     let path = request.uri().path().to_string();
+    if path == tunnel::PATH {
+        return pods::connect(server, &user, request).unwrap_or_else(|status| answer::status(&status));
+    }
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let outcome = match target::parse(&path) {
         Some(target) => {
@@ -165,6 +169,8 @@ pub(super) fn authorize(server: &Server, user: &User, verb: &str, target: &Targe
 fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str, Status> {
     let one = !target.name.is_empty();
     Ok(match *method {
+        // whoever asks for an upgrade wants to do something, whichever the method
+        Method::GET | Method::POST if one && matches!(target.part.as_str(), "exec" | "attach" | "portforward") => "create",
         Method::GET | Method::HEAD if query.flag("watch") && target.part.is_empty() => "watch",
         Method::GET | Method::HEAD if one => "get",
         Method::GET | Method::HEAD => "list",

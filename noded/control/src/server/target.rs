@@ -1,7 +1,5 @@
 //! What a request is about, from its path and query.
 
-use std::collections::HashMap;
-
 use api::kinds::{self, Kind};
 
 /// A resource that a path names.
@@ -51,26 +49,39 @@ pub(super) fn parse(path: &str) -> Option<Target> {
     (!target.resource.is_empty()).then_some(target)
 }
 
-/// The parts of a query, decoded; the last one of a name counts.
+/// The parts of a query, decoded; where one is wanted, the last one of a name counts.
 #[derive(Debug, Default)]
-pub(super) struct Query(HashMap<String, String>);
+pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn parse(query: &str) -> Self {
+    /// Reads what is behind the question mark.
+    pub fn parse(query: &str) -> Self {
         let pairs = query.split('&').filter(|p| !p.is_empty()).map(|p| p.split_once('=').unwrap_or((p, "")));
         Self(pairs.map(|(k, v)| (decoded(&k.replace('+', " ")), decoded(&v.replace('+', " ")))).collect())
     }
 
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+    /// All values of a name.
+    pub fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn flag(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|v| matches!(v.as_str(), "" | "1" | "t" | "true" | "True" | "TRUE"))
+    fn last(&self, name: &str) -> Option<&str> {
+        self.all(name).next_back()
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
-        self.0.get(name)?.parse().ok()
+    /// A value; empty without one.
+    pub fn text(&self, name: &str) -> &str {
+        self.last(name).unwrap_or("")
+    }
+
+    /// Whether a value says yes.
+    pub fn flag(&self, name: &str) -> bool {
+        self.last(name).is_some_and(|v| matches!(v, "" | "1" | "t" | "true" | "True" | "TRUE"))
+    }
+
+    /// A value that is a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.last(name)?.parse().ok()
     }
 }
 

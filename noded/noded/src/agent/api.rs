@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use control::certs::Authority;
-use reqwest::{Client, Method, Response};
+use reqwest::header::{CONNECTION, UPGRADE};
+use reqwest::{Client, Method, Response, StatusCode, Upgraded};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -149,6 +150,22 @@ impl Api {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         request.send().await.map_err(|error| away(&error))
+    }
+
+    /// A connection of its own that becomes another protocol's.
+    pub(super) async fn upgrade(&self, path: &str, protocol: &str) -> Result<Upgraded, Refused> {
+        let mut request = self.client.get(format!("{}{path}", self.base)).header(CONNECTION, "Upgrade").header(UPGRADE, protocol);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let late = |_| Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()));
+        let response = tokio::time::timeout(PATIENCE, request.send()).await.map_err(late)?.map_err(|error| away(&error))?;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let bytes = response.bytes().await.map_err(|error| away(&error))?;
+            return Err(refused(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or_default()));
+        }
+        response.upgrade().await.map_err(|error| away(&error))
     }
 
     /// Begins a watch.

@@ -7,6 +7,7 @@
 //! monitors ──events──▶ mod.rs ──poke──┘      probe.rs ──findings──┘
 //! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
+//!                                      connection/: logs, exec, attach, port-forward for the API server
 //! ```
 //!
 //! | file | what |
@@ -20,6 +21,7 @@
 
 mod actual;
 mod api;
+mod connection;
 mod effects;
 mod fetch;
 mod host;
@@ -109,13 +111,14 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let (state, mut ready) = (network.state(), network.state());
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
+        let reached = connection::run(Arc::clone(&shared));
         let pods = async {
             // A pod's address is one of the node's: without those none can run.
             if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
                 tokio::join!(services::run(Arc::clone(&shared)), serve(shared));
             }
         };
-        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), pods);
+        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), reached, pods);
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

@@ -293,6 +293,13 @@ fn see(node: &Node, id: &str) -> Option<(Sandbox, Vec<ContainerStatus>)> {
     Some((Sandbox { id: pod.record.id, attempt: pod.record.request.attempt, ready: pod.ready, ips }, containers))
 }
 
+/// What the engine has of a pod of this agent, newest first.
+pub(super) fn sandboxes(node: &Node, name: &str, uid: &str) -> Vec<engine::Pod> {
+    let all = node.engine().pods().unwrap_or_default().into_iter();
+    let is_own = |pod: &engine::Pod| pod.record.request.labels.get(wanted::NODE).is_some_and(|node| node == name);
+    all.filter(|pod| pod.record.request.uid == uid && is_own(pod)).collect()
+}
+
 /// The pods of this agent that the engine has, by uid, newest first.
 pub(super) fn known(node: &Node, name: &str) -> HashMap<String, Vec<String>> {
     let mut known: HashMap<String, Vec<String>> = HashMap::new();

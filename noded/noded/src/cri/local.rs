@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cri::{ContainerConfig, ContainerStatus, PodSandboxConfig};
 use engine::Pod;
+use streaming::Job;
 use tonic::Status;
 
 use super::{Answer, image, runtime};
@@ -55,6 +56,22 @@ pub(crate) async fn remove(node: &Arc<Node>, id: &str) -> Answer<()> {
 pub(crate) async fn exec(node: &Arc<Node>, id: &str, cmd: Vec<String>, timeout: i64) -> Answer<cri::ExecSyncResponse> {
     let request = cri::ExecSyncRequest { container_id: id.to_owned(), cmd, timeout };
     blocking(node, move |node| runtime::exec::sync(node, request)).await
+}
+
+/// What is to be done for a program that is run with streams.
+pub(crate) async fn exec_job(node: &Arc<Node>, request: cri::ExecRequest) -> Answer<Job> {
+    blocking(node, move |node| runtime::exec::exec_job(node, request)).await
+}
+
+/// What is to be done for whoever joins a container's streams.
+pub(crate) async fn attach_job(node: &Arc<Node>, request: cri::AttachRequest) -> Answer<Job> {
+    blocking(node, move |node| runtime::exec::attach_job(node, request)).await
+}
+
+/// What is to be done for whoever reaches ports of a pod, which each stream names.
+pub(crate) async fn forward_job(node: &Arc<Node>, pod: String) -> Answer<Job> {
+    let request = cri::PortForwardRequest { pod_sandbox_id: pod, port: Vec::new() };
+    blocking(node, move |node| runtime::exec::forward_job(node, &request)).await
 }
 
 /// The image of this name, if it is here.

@@ -41,6 +41,11 @@ impl Lines {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether the next record may be here without more bytes.
+    pub fn is_at_hand(&self) -> bool {
+        self.buffer[self.at..].contains(&b'\n')
+    }
+
     /// The next whole record; `None` when more bytes are needed.
     #[allow(clippy::should_implement_trait, reason = "an iterator could not lend its buffer")]
     pub fn next(&mut self) -> Option<Line<'_>> {

@@ -1,6 +1,7 @@
 //! The files of a log, oldest to newest, while they may be rotated.
 
 use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, SeekFrom, fstat, openat, seek};
@@ -22,11 +23,19 @@ pub fn folder(container: impl AsFd) -> Result<OwnedFd> {
 /// Reads a log from its oldest byte to its newest and goes on after a rotation.
 #[derive(Debug)]
 pub struct Reader {
-    /// Where newer files come to be.
-    folder: Option<OwnedFd>,
+    newer: Newer,
     /// Oldest first. The first one is being read.
     files: VecDeque<File>,
     buffer: Vec<u8>,
+}
+
+/// Where newer files come to be.
+#[derive(Debug)]
+enum Newer {
+    /// In a folder that the writer rotates.
+    Folder(OwnedFd),
+    /// In a folder, under one name: others rename the file, and the writer makes it anew.
+    Named(OwnedFd, OsString),
 }
 
 /// An open log file keeps its inode number from being used again, so that number names it.
@@ -43,16 +52,17 @@ impl Reader {
     /// Those of open(2). A log without a file is empty.
     pub fn open(folder: OwnedFd) -> Result<Self> {
         let files = files(&folder, None)?;
-        Ok(Reader { folder: Some(folder), files, buffer: Vec::new() })
+        Ok(Reader { newer: Newer::Folder(folder), files, buffer: Vec::new() })
     }
 
-    /// The log in one file, from its beginning. Of others nothing is known.
+    /// The log in the file `name` of a folder, which others rotate: from the beginning of the file that has the name now, and on with the next one
+    /// that gets it. Older files have names that only those others know.
     ///
     /// # Errors
-    /// Those of fstat(2).
-    pub fn file(fd: OwnedFd) -> Result<Self> {
-        let inode = fstat(&fd).call(|| "fstat(log)")?.st_ino;
-        Ok(Reader { folder: None, files: [File { fd, inode }].into(), buffer: Vec::new() })
+    /// Those of open(2). A log without a file is empty.
+    pub fn named(folder: OwnedFd, name: &OsStr) -> Result<Self> {
+        let files = named(&folder, name, None)?;
+        Ok(Reader { newer: Newer::Named(folder, name.to_owned()), files, buffer: Vec::new() })
     }
 
     /// The next bytes; `None` at the end of what is there now. The writer may add more.
@@ -69,8 +79,11 @@ impl Reader {
                 }
             }
             if self.files.len() < 2 {
-                let Some(folder) = &self.folder else { return Ok(None) };
-                let newer = files(folder, self.files.front().map(|file| file.inode))?;
+                let inode = self.files.front().map(|file| file.inode);
+                let newer = match &self.newer {
+                    Newer::Folder(folder) => files(folder, inode)?,
+                    Newer::Named(folder, name) => named(folder, name, inode)?,
+                };
                 if newer.is_empty() {
                     return Ok(None);
                 }
@@ -133,6 +146,16 @@ fn files(folder: &OwnedFd, after: Option<u64>) -> Result<VecDeque<File>> {
     Ok(files)
 }
 
+/// The file of this name, unless it is the one with the number `after`.
+fn named(folder: &OwnedFd, name: &OsStr, after: Option<u64>) -> Result<VecDeque<File>> {
+    let fd = match openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(VecDeque::new()),
+        other => other.call(|| format!("openat({name:?})"))?,
+    };
+    let inode = fstat(&fd).call(|| format!("fstat({name:?})"))?.st_ino;
+    Ok((Some(inode) != after).then_some(File { fd, inode }).into_iter().collect())
+}
+
 fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
     loop {
         match rustix::io::read(file, &mut *buffer) {
@@ -184,6 +207,26 @@ mod tests {
             seen.extend(rest(&mut reader, &mut lines));
         }
         assert_eq!(seen, (0..number).map(|number| format!("{number}\n")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_that_others_rename_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let folder = || OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+        let (mut early, mut lines) = (Reader::named(folder(), "0.log".as_ref()).unwrap(), Lines::default());
+        assert_eq!(rest(&mut early, &mut lines), [""; 0]);
+        let mut seen = Vec::new();
+        for number in 0..3 {
+            let mut writer = Writer::at(&path).unwrap();
+            writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
+            seen.extend(rest(&mut early, &mut lines));
+            std::fs::rename(&path, dir.path().join(format!("0.log.{number}"))).unwrap();
+            writer.write(1, Stream::Stdout, format!("late {number}\n").as_bytes()).unwrap();
+        }
+        assert_eq!(rest(&mut Reader::named(folder(), "0.log".as_ref()).unwrap(), &mut Lines::default()), [""; 0]);
+        seen.extend(rest(&mut early, &mut lines));
+        assert_eq!(seen.concat(), "0\nlate 0\n1\nlate 1\n2\nlate 2\n");
     }
 
     #[test]

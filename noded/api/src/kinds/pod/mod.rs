@@ -234,9 +234,13 @@ pub static POD: Kind = Kind {
     has_status: true,
     has_generation: true,
     subresources: &[
+        Subresource { name: "attach", response: ("", "v1", "PodAttachOptions"), verbs: &["create", "get"] },
         Subresource { name: "binding", response: ("", "v1", "Binding"), verbs: &["create"] },
         Subresource { name: "ephemeralcontainers", response: ("", "v1", "Pod"), verbs: &["get", "patch", "update"] },
         Subresource { name: "eviction", response: ("policy", "v1", "Eviction"), verbs: &["create"] },
+        Subresource { name: "exec", response: ("", "v1", "PodExecOptions"), verbs: &["create", "get"] },
+        Subresource { name: "log", response: ("", "v1", "Pod"), verbs: &["get"] },
+        Subresource { name: "portforward", response: ("", "v1", "PodPortForwardOptions"), verbs: &["create", "get"] },
     ],
     ..Kind::new("Pod", "pods", "pod", Pod::TABLE)
 };

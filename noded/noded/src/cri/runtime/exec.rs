@@ -33,15 +33,25 @@ pub(in crate::cri) fn sync(node: &Node, request: ExecSyncRequest) -> Answer<Exec
 
 /// Where a program is run with streams.
 pub(in crate::cri) fn exec(node: &Node, request: ExecRequest) -> Answer<ExecResponse> {
+    Ok(ExecResponse { url: address(node, exec_job(node, request)?)? })
+}
+
+/// What is to be done for an exec.
+pub(in crate::cri) fn exec_job(node: &Node, request: ExecRequest) -> Answer<Job> {
     let ExecRequest { container_id, cmd, tty, stdin, stdout, stderr } = request;
     let streams = streams(Streams { stdin, stdout, stderr, tty })?;
     let command = command(cmd)?;
     let container = running(node, &container_id)?.id().to_owned();
-    Ok(ExecResponse { url: address(node, Job::Exec { container, command, streams })? })
+    Ok(Job::Exec { container, command, streams })
 }
 
 /// Where a container's own streams are.
 pub(in crate::cri) fn attach(node: &Node, request: AttachRequest) -> Answer<AttachResponse> {
+    Ok(AttachResponse { url: address(node, attach_job(node, request)?)? })
+}
+
+/// What is to be done for an attach.
+pub(in crate::cri) fn attach_job(node: &Node, request: AttachRequest) -> Answer<Job> {
     let AttachRequest { container_id, stdin, tty, stdout, stderr } = request;
     let streams = streams(Streams { stdin, stdout, stderr, tty })?;
     let member = running(node, &container_id)?;
@@ -49,11 +59,16 @@ pub(in crate::cri) fn attach(node: &Node, request: AttachRequest) -> Answer<Atta
         let has = if tty { "has no" } else { "has a" };
         return Err(invalid(format_args!("tty: container {:.12} {has} terminal", member.id())));
     }
-    Ok(AttachResponse { url: address(node, Job::Attach { container: member.id().to_owned(), streams })? })
+    Ok(Job::Attach { container: member.id().to_owned(), streams })
 }
 
 /// Where ports of a pod are.
 pub(in crate::cri) fn forward(node: &Node, request: PortForwardRequest) -> Answer<PortForwardResponse> {
+    Ok(PortForwardResponse { url: address(node, forward_job(node, &request)?)? })
+}
+
+/// What is to be done for a port-forward.
+pub(in crate::cri) fn forward_job(node: &Node, request: &PortForwardRequest) -> Answer<Job> {
     let number = |port: &i32| u16::try_from(*port).ok().filter(|port| *port != 0);
     let ports =
         request.port.iter().map(|port| number(port).ok_or_else(|| invalid(format_args!("port: {port} is not from 1 to 65535"))));
@@ -62,7 +77,7 @@ pub(in crate::cri) fn forward(node: &Node, request: PortForwardRequest) -> Answe
     if !pod.ready {
         return Err(Status::failed_precondition(format!("pod {:.12} is not ready", pod.record.id)));
     }
-    Ok(PortForwardResponse { url: address(node, Job::Forward { pod: pod.record.id, ports })? })
+    Ok(Job::Forward { pod: pod.record.id, ports })
 }
 
 fn address(node: &Node, job: Job) -> Answer<String> {

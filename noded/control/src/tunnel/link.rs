@@ -1,0 +1,113 @@
+//! One node's connection, seen from the API server.
+
+use std::sync::Arc;
+
+use api::status::Status;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::{Read, Write};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::{ALIVE, Nodes, STREAMS, WINDOW};
+
+/// Streams that people hold open; the others are for short questions.
+const HELD: usize = STREAMS as usize - 16;
+
+/// How long a node may take to begin an answer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// One node's connection.
+#[derive(Debug)]
+pub struct Link {
+    node: String,
+    requests: http2::SendRequest<Empty<Bytes>>,
+    held: Arc<Semaphore>,
+    end: Notify,
+}
+
+/// A right to one stream; it is held for as long as the stream lives.
+pub(crate) type Permit = OwnedSemaphorePermit;
+
+impl Link {
+    /// Serves a node's connection once it is upgraded, until it ends or is replaced by a newer one.
+    pub async fn serve(nodes: &Nodes, node: String, upgrade: OnUpgrade) {
+        if let Ok(Ok(io)) = timeout(PATIENCE, upgrade).await {
+            Self::over(nodes, node, io).await;
+        }
+    }
+
+    /// The same over any bytes.
+    pub(super) async fn over(nodes: &Nodes, node: String, io: impl Read + Write + Unpin + Send + 'static) {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).keep_alive_while_idle(true);
+        builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW * STREAMS);
+        let Ok((requests, connection)) = builder.handshake(io).await else { return };
+        let link = Arc::new(Link { node: node.clone(), requests, held: Arc::new(Semaphore::new(HELD)), end: Notify::new() });
+        nodes.enter(&node, &link);
+        tokio::select! {
+            _ = connection => {}
+            () = link.end.notified() => {}
+        }
+        nodes.leave(&node, &link);
+    }
+
+    /// Ends the connection, and all that goes over it.
+    pub(super) fn end(&self) {
+        self.end.notify_one();
+    }
+
+    /// The right to hold a stream open.
+    ///
+    /// # Errors
+    /// 429: too many are open.
+    pub fn permit(&self) -> Result<Permit, Status> {
+        let free = Arc::clone(&self.held).try_acquire_owned();
+        free.map_err(|_| Status::too_many(format!("node {:?} has {HELD} streams open, and takes no more", self.node), 1))
+    }
+
+    /// Asks the node for what is at a path.
+    ///
+    /// # Errors
+    /// 503: the connection is lost. 504: the node says nothing.
+    pub async fn get(&self, path: &str) -> Result<Response<Incoming>, Status> {
+        let uri = format!("http://node{path}");
+        let request = Request::builder().uri(uri).body(Empty::new()).map_err(Status::internal)?;
+        self.send(request).await
+    }
+
+    /// Passes on a request that asks for an upgrade. A node that agrees answers 101.
+    ///
+    /// # Errors
+    /// As [`Link::get`].
+    pub async fn upgrade(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Status> {
+        let connect = Request::builder().method(Method::CONNECT).uri("node:80").body(Empty::new()).map_err(Status::internal)?;
+        let mut opened = self.send(connect).await?;
+        if !opened.status().is_success() {
+            return Err(self.lost());
+        }
+        let io: Upgraded = hyper::upgrade::on(&mut opened).await.map_err(|_| self.lost())?;
+        let (mut requests, connection) = http1::handshake(io).await.map_err(|_| self.lost())?;
+        tokio::spawn(connection.with_upgrades());
+        let answer = timeout(PATIENCE, requests.send_request(request)).await.map_err(|_| self.silent())?;
+        answer.map_err(|_| self.lost())
+    }
+
+    async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Status> {
+        let answer = timeout(PATIENCE, self.requests.clone().send_request(request)).await.map_err(|_| self.silent())?;
+        answer.map_err(|_| self.lost())
+    }
+
+    fn lost(&self) -> Status {
+        Status::unavailable(format!("the connection to node {:?} is lost", self.node))
+    }
+
+    fn silent(&self) -> Status {
+        Status::timeout(format!("node {:?} does not answer", self.node))
+    }
+}

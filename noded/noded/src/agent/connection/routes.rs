@@ -1,0 +1,112 @@
+//! What the API server may ask for. It has checked who may do it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use control::server::Query;
+use control::tunnel::options::{LogOptions, StreamOptions};
+use cri::{AttachRequest, ContainerStatus, ExecRequest};
+use streaming::Job;
+use tonic::{Code, Status};
+
+use super::super::actual::name_of;
+use super::super::worker;
+use super::logs;
+use crate::cri::local;
+use crate::node::Node;
+use crate::sessions::Sessions;
+
+/// Answers questions about the pods of this node.
+pub(super) struct Asked {
+    pub(super) node: Arc<Node>,
+    pub(super) sessions: Arc<Sessions>,
+    /// The node's name.
+    pub(super) name: String,
+}
+
+impl Asked {
+    /// Answers one.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let path = request.uri().path().to_owned();
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let job = match *parts.as_slice() {
+            ["logs", uid, container] => return self.log(uid, container, &query).await.unwrap_or_else(refused),
+            ["exec", uid, container] => self.exec(uid, container, &query).await,
+            ["attach", uid, container] => self.attach(uid, container, &query).await,
+            ["portforward", uid] => self.forward(uid).await,
+            _ => Err(Status::unimplemented(format!("{path}: this node does not know what it is"))),
+        };
+        match job {
+            Ok(job) => streaming::answer(&self.sessions, job, request).await,
+            Err(status) => refused(status),
+        }
+    }
+
+    async fn log(&self, uid: &str, container: &str, query: &Query) -> Result<Response, Status> {
+        let options = LogOptions::read(query, jiff::Timestamp::now()).map_err(|status| Status::invalid_argument(status.message))?;
+        let found = self.containers(uid).await?.into_iter().filter(|found| name_of(found) == container);
+        let found = found.into_iter().nth(usize::from(options.previous)).ok_or_else(|| Status::not_found("it has no log"))?;
+        let stream = logs::stream(&self.node, found.id, options).await?;
+        Ok(Body::from_stream(stream).into_response())
+    }
+
+    async fn exec(&self, uid: &str, container: &str, query: &Query) -> Result<Job, Status> {
+        let StreamOptions { stdin, stdout, stderr, tty, command } = options(query, true)?;
+        let container_id = self.running(uid, container).await?;
+        local::exec_job(&self.node, ExecRequest { container_id, cmd: command, tty, stdin, stdout, stderr }).await
+    }
+
+    async fn attach(&self, uid: &str, container: &str, query: &Query) -> Result<Job, Status> {
+        let StreamOptions { stdin, stdout, stderr, tty, .. } = options(query, false)?;
+        let container_id = self.running(uid, container).await?;
+        local::attach_job(&self.node, AttachRequest { container_id, stdin, tty, stdout, stderr }).await
+    }
+
+    async fn forward(&self, uid: &str) -> Result<Job, Status> {
+        let (node, name, uid) = (Arc::clone(&self.node), self.name.clone(), uid.to_owned());
+        let found = blocking(move || Ok(worker::sandboxes(&node, &name, &uid).into_iter().next())).await?;
+        let pod = found.ok_or_else(|| Status::not_found("the pod is not on this node"))?;
+        local::forward_job(&self.node, pod.record.id).await
+    }
+
+    /// The container of this name that runs, or ran last.
+    async fn running(&self, uid: &str, name: &str) -> Result<String, Status> {
+        let found = self.containers(uid).await?.into_iter().find(|found| name_of(found) == name);
+        found.map(|found| found.id).ok_or_else(|| Status::not_found(format!("container not found ({name:?})")))
+    }
+
+    /// All containers of a pod of this node, newest first.
+    async fn containers(&self, uid: &str) -> Result<Vec<ContainerStatus>, Status> {
+        let (node, name, uid) = (Arc::clone(&self.node), self.name.clone(), uid.to_owned());
+        blocking(move || {
+            let sandboxes = worker::sandboxes(&node, &name, &uid);
+            let containers = sandboxes.iter().map(|pod| local::containers(&node, pod)).collect::<Result<Vec<_>, _>>()?;
+            Ok(containers.into_iter().flatten().collect())
+        })
+        .await
+    }
+}
+
+fn options(query: &Query, exec: bool) -> Result<StreamOptions, Status> {
+    StreamOptions::read(query, exec).map_err(|status| Status::invalid_argument(status.message))
+}
+
+/// Runs what blocks beside the tasks.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Status> + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Status::internal("the call failed in itself")))
+}
+
+fn refused(status: Status) -> Response {
+    let code = match status.code() {
+        Code::InvalidArgument | Code::FailedPrecondition => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (code, status.message().to_owned()).into_response()
+}
