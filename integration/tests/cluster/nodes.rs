@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 integration::tests![pods_of_all_nodes_reach_each_other, nodes_are_lost_and_found, slow_links_are_no_lost_nodes];
 
 /// A web server that says who asks, and asks others when it is told to.
-const WEB: &str = "mkdir -p /w/cgi-bin; echo up >/w/index.html; \
-    printf '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n' >/w/cgi-bin/who; \
-    printf '#!/bin/sh\\necho; wget -T 5 -q -O- http://$QUERY_STRING:8080/cgi-bin/who\\n' >/w/cgi-bin/ask; \
-    chmod +x /w/cgi-bin/*; httpd -p 8080 -h /w; trap 'exit 0' TERM; while :; do sleep 0.1; done";
+const WEB: &str = r#"mkdir -p /w/cgi-bin; echo up >/w/index.html
+printf '%s\n' '#!/bin/sh' 'echo; echo $REMOTE_ADDR' >/w/cgi-bin/who
+printf '%s\n' '#!/bin/sh' 'echo; printf "GET /cgi-bin/who HTTP/1.0\r\n\r\n" | nc -w 5 $QUERY_STRING 8080 | tail -n 1' >/w/cgi-bin/ask
+chmod +x /w/cgi-bin/*; httpd -p 8080 -h /w; trap 'exit 0' TERM; while :; do sleep 0.1; done"#;
 
 fn workload(kind: &str, name: &str, replicas: Option<u32>) -> Value {
     let container = json!({ "name": "web", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", WEB],
@@ -54,9 +54,9 @@ fn pods_of_all_nodes_reach_each_other() {
     assert_eq!(ranges.split(' ').collect::<std::collections::BTreeSet<_>>().len(), 3, "{ranges}");
     for from in &pods {
         for to in &pods {
-            lab.soon(&format!("{} answers {}", to.node, from.node), || {
-                ask(&lab, from, &format!("ask?{}", to.address)) == from.address
-            });
+            // The server has IPv6 sockets, too.
+            let whole = format!("[::ffff:{}]", from.address);
+            lab.soon(&format!("{} answers {}", to.node, from.node), || ask(&lab, from, &format!("ask?{}", to.address)) == whole);
         }
     }
     let routes = lab.node("one").routes();
