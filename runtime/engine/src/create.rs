@@ -84,7 +84,9 @@ impl Engine {
             pod::forget(&self.config, record.pod.as_ref(), &record.id);
             owners::forget(&self.config, &record);
         })?;
-        taken.map(owners::Taken::settled);
+        if let Some(taken) = taken {
+            taken.settled();
+        }
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;

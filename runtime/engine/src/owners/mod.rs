@@ -14,4 +14,4 @@ mod namespaces;
 mod take;
 
 pub(crate) use namespaces::{Of, Own, make};
-pub(crate) use take::{Taken, forget, note, take};
+pub(crate) use take::{forget, note, take};
