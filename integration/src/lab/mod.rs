@@ -100,7 +100,6 @@ impl Lab {
     }
 
     /// `kubectl ARGS`, from beside the control plane.
-    #[must_use]
     pub fn kubectl(&self, args: &[&str]) -> Output {
         let mut command = self.kubectl_command();
         command.args(args);

@@ -101,7 +101,6 @@ impl Node {
     }
 
     /// `rctr ARGS` on this node.
-    #[must_use]
     pub fn rctr(&self, args: &[&str]) -> crate::output::Output {
         let mut command = self.inside(&world().rctr);
         command.args(args).env("RCTR_ROOT", self.folder.join("root")).env("RCTR_RUN", &self.run).env("RCTR_BRIDGE", "rctr0");

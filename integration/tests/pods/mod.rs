@@ -1,5 +1,4 @@
 //! Pods, by the engine's own verbs and seen from inside: what the node daemon stands on.
-#![allow(clippy::result_large_err, reason = "closures return the engine's errors as they are")]
 
 mod base;
 mod broken;

@@ -167,7 +167,7 @@ pub enum Error {
     Protocol(#[source] postcard::Error),
     /// Images.
     #[error(transparent)]
-    Image(#[from] images::Error),
+    Image(Box<images::Error>),
     /// The network.
     #[error("network")]
     Network(#[source] net::Error),
@@ -186,6 +186,13 @@ pub enum Error {
         #[source]
         source: sys::Error,
     },
+}
+
+impl From<images::Error> for Error {
+    fn from(error: images::Error) -> Error {
+        // The largest of all by far.
+        Error::Image(Box::new(error))
+    }
 }
 
 /// Says what a system call was for.

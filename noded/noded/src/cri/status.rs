@@ -95,7 +95,7 @@ mod tests {
             (Error::Invalid { what: text(), why: text() }, Code::InvalidArgument),
             (Error::DeadlineExceeded { command: text(), after: std::time::Duration::ZERO }, Code::DeadlineExceeded),
             (Error::MonitorGone(text()), Code::Internal),
-            (Error::Image(images::Error::NotFound { name: text() }), Code::NotFound),
+            (images::Error::NotFound { name: text() }.into(), Code::NotFound),
         ] {
             let status = of(&error);
             assert_eq!(status.code(), expected, "{error}");

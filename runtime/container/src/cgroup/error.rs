@@ -66,11 +66,11 @@ pub enum Error {
         /// Field of the configuration.
         field: &'static str,
         /// What was asked for.
-        asked: String,
+        asked: Box<str>,
         /// The file.
         file: PathBuf,
         /// What was written.
-        value: String,
+        value: Box<str>,
         /// The call that failed.
         #[source]
         source: sys::Error,

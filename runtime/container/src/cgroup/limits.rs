@@ -38,7 +38,7 @@ impl Limit {
             "write" => sys::Error::new(format!("write({:?})", self.value), errno),
             _ => sys::Error::new(format!("{call}({:?}, O_WRONLY)", self.file), errno),
         };
-        Error::Write { field, asked, file: folder.path.join(&self.file), value: self.value.clone(), source }
+        Error::Write { field, asked: asked.into(), file: folder.path.join(&self.file), value: self.value.as_str().into(), source }
     }
 }
 

@@ -202,9 +202,9 @@ fn set(folder: &Path, file: &str, value: &str) -> Result<(), Error> {
     let path = folder.join(file);
     put(&path, value).call(|| format!("write({value:?})")).map_err(|source| Error::Write {
         field: "linux.resources.cpu.cpus",
-        asked: "as its parent".to_owned(),
+        asked: "as its parent".into(),
         file: path.clone(),
-        value: value.to_owned(),
+        value: value.into(),
         source,
     })
 }

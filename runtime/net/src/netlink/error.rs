@@ -11,11 +11,11 @@ use super::{HEADER, align, answer};
 pub struct NetlinkError {
     call: sys::Error,
     /// The kernel's own text (`NLMSGERR_ATTR_MSG`).
-    text: Option<String>,
+    text: Option<Box<str>>,
     /// Number of the message within its batch, from 1.
     pub(crate) sequence: u32,
     /// Where in that message the attribute at fault begins (`NLMSGERR_ATTR_OFFS`).
-    pub(crate) offset: Option<usize>,
+    pub(crate) offset: Option<u32>,
 }
 
 impl NetlinkError {
@@ -40,9 +40,9 @@ impl NetlinkError {
         let rest = body.get(end..).unwrap_or_default();
         Some(NetlinkError {
             call: sys::Error::new(label(sequence), Errno::from_raw_os_error(errno)),
-            text: answer::find(rest, 1).map(|text| answer::text(text).to_owned()),
+            text: answer::find(rest, 1).map(|text| answer::text(text).into()),
             sequence,
-            offset: answer::find(rest, 2).and_then(answer::number).map(|offset| offset as usize),
+            offset: answer::find(rest, 2).and_then(answer::number),
         })
     }
 }

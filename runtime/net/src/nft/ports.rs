@@ -35,7 +35,7 @@ pub(crate) fn add(socket: &Socket, table: &str, ports: &[Published]) -> Result<(
         let port = chunks.iter().find(|(sequence, ..)| *sequence == error.sequence).map(|(_, first, chunk)| {
             // All elements of a map have one length, so the place of the fault tells which one it is.
             let size = element_size(Map::of(&chunk[0]));
-            let index = error.offset.map_or(0, |offset| offset.saturating_sub(*first) / size);
+            let index = error.offset.map_or(0, |offset| (offset as usize).saturating_sub(*first) / size);
             chunk[index.min(chunk.len() - 1)].port
         });
         (error, port)
