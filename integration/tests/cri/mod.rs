@@ -4,6 +4,7 @@
 //! registry; what is about noded itself is then left out. `NODED` is another noded.
 
 mod asking;
+mod cni;
 mod containers;
 mod daemon;
 mod images;
@@ -18,6 +19,7 @@ mod watching;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     daemon::TESTS,
+    cni::TESTS,
     images::TESTS,
     pods::TESTS,
     containers::TESTS,

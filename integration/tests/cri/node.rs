@@ -206,6 +206,7 @@ fn configure(env: &Env, more: &str) {
     // Tables that `more` has are completed, others are added.
     let tables = [
         ("[cri]\n", format!("socket = {:?}\n", env.run().join("noded/cri.sock"))),
+        ("[cni]\n", format!("folder = {:?}\n", env.path("net.d"))),
         ("[images]\n", format!("registries = [{:?}]\nlogins = []\n", env.path("registries.conf"))),
     ];
     let mut more = more.to_owned();

@@ -49,6 +49,13 @@ pub(crate) struct RunArgs {
     pub(crate) all_in_one: bool,
 }
 
+impl RunArgs {
+    /// The node runs the pods of a cluster.
+    pub(crate) fn in_cluster(&self) -> bool {
+        self.all_in_one || self.join.is_some() || self.kubeconfig.is_some()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodeKubeconfigArgs {
     /// Where the control plane keeps its keys

@@ -46,6 +46,7 @@ pub(crate) fn leave(args: &Args) -> Result<()> {
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: &RunArgs, passed: Vec<OwnedFd>) -> Result<()> {
     let config = Config::load(args.common.config.as_deref())?;
+    let config = if args.in_cluster() { config.in_cluster() } else { config };
     ensure!(rustix::process::geteuid().is_root(), "containers need root");
     log::set_level(config.log.level);
     let _lock = listen::only_one(&config.run)?;

@@ -25,6 +25,8 @@ pub struct Config {
     pub own_resolv_conf: PathBuf,
     /// Ports that name no address are published on this one; on any when there is none.
     pub publish_on: Option<IpAddr>,
+    /// Plugins that make the network of pods, where they are configured.
+    pub cni: Option<crate::Cni>,
     /// How layers of images are kept that come from now on.
     pub storage: images::Driver,
 }

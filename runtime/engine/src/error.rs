@@ -171,6 +171,14 @@ pub enum Error {
     /// The network.
     #[error("network")]
     Network(#[source] net::Error),
+    /// A plugin of the network, or the configuration that names it.
+    #[error("{what}: {why}")]
+    Cni {
+        /// Which one, and what it was to do.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The container's configuration.
     #[error("configuration")]
     Container(#[source] container::Error),

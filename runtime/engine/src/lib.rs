@@ -17,7 +17,7 @@
 //! containers/.new-ID  being made: swept when its maker is gone
 //! names/NAME       -> ../containers/ID
 //! volumes/NAME/    files that outlive containers                                              volume/
-//! pods/ID/         namespaces that containers share, without a process                     pod/
+//! pods/ID/         namespaces that containers share, without a process                     pod/ cni/
 //! secrets/NAME     what no record has                                                         secret/
 //! users/ID         the host's ids that a container has for its own users             owners/
 //! networks/        NAME.json (made once) · the subnet of the default bridge                   network/
@@ -39,6 +39,7 @@ mod ahead;
 mod attach;
 pub mod build;
 mod children;
+mod cni;
 mod condition;
 mod config;
 mod create;
@@ -88,6 +89,7 @@ mod wait;
 
 pub use again::Again;
 pub use ahead::Ahead;
+pub use cni::Cni;
 pub use condition::Condition;
 pub use config::Config;
 pub use container::cgroup::{BlkioEntry, Pressure, Stalled, Stats};

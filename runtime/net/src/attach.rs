@@ -188,6 +188,15 @@ pub fn isolated_in(netns: OwnedFd) -> Result<OwnedFd> {
     sandbox::alone_in(netns)
 }
 
+/// [`isolated`], or [`isolated_in`], without moving the calling thread.
+///
+/// # Errors
+/// Theirs.
+pub fn unconnected(netns: Option<OwnedFd>) -> Result<OwnedFd> {
+    let (made, ()) = sandbox::apart(|| netns.map_or_else(sandbox::alone, sandbox::alone_in), || ());
+    made
+}
+
 /// What does not need the namespace.
 struct Prepared {
     claims: Claims,

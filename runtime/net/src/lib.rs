@@ -48,7 +48,7 @@ pub mod services;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, isolated_in, recover, remove};
+pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, isolated_in, recover, remove, unconnected};
 pub use bridge::make;
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};

@@ -50,6 +50,7 @@ impl Context {
             resolv_conf: Config::host_resolvers(),
             own_resolv_conf: PathBuf::from("/etc/resolv.conf"),
             publish_on: settings.publish_on()?,
+            cni: None,
             storage: match global.storage_driver {
                 Some(driver) => driver,
                 None => settings.driver()?,

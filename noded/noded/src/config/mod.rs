@@ -1,6 +1,7 @@
 //! `/etc/noded/noded.toml`. The shipped file has every key with its default, which a test compares.
 
 mod cluster;
+mod cni;
 mod network;
 mod registry;
 
@@ -13,7 +14,8 @@ use engine::Ipv4Net;
 use serde::Deserialize;
 
 pub(crate) use cluster::{Agent, Control, node_name};
-pub(crate) use network::Network;
+pub(crate) use cni::Cni;
+pub(crate) use network::{Mode, Network};
 pub(crate) use registry::Registry;
 
 /// Where it is when nothing else is said.
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) storage: String,
     pub(crate) monitor: PathBuf,
     pub(crate) cri: Cri,
+    pub(crate) cni: Cni,
     pub(crate) streaming: Streaming,
     pub(crate) images: Images,
     pub(crate) agent: Agent,
@@ -93,6 +96,7 @@ impl Default for Config {
             storage: "auto".to_owned(),
             monitor: PathBuf::new(),
             cri: Cri::default(),
+            cni: Cni::default(),
             streaming: Streaming::default(),
             images: Images::default(),
             agent: Agent::default(),
@@ -177,6 +181,7 @@ impl Config {
             ensure!(plain(handler), "cri.handlers: {handler:?}: use letters, digits, '-', '_' and '.'");
         }
         self.pod_cidr()?;
+        self.cni.check()?;
         self.agent.check()?;
         self.network.check()?;
         self.control.check()?;
@@ -196,6 +201,14 @@ impl Config {
         parsed.with_context(|| format!("cri.pod_cidr: {text:?}"))
     }
 
+    /// For a node of a cluster of our own: its pods reach those of other nodes over the bridge, unless another program sees to that.
+    pub(crate) fn in_cluster(mut self) -> Config {
+        if self.network.mode != Mode::Off {
+            self.cni.folder = PathBuf::new();
+        }
+        self
+    }
+
     /// Where the engine keeps things.
     pub(crate) fn engine(&self) -> Result<engine::Config> {
         let own = std::env::current_exe().context("find this program")?;
@@ -212,6 +225,7 @@ impl Config {
             resolv_conf: engine::Config::host_resolvers(),
             own_resolv_conf: "/etc/resolv.conf".into(),
             publish_on: None,
+            cni: self.cni.engine(),
             storage: self.storage.parse().context("storage")?,
         })
     }
@@ -234,6 +248,7 @@ impl Config {
             ("storage", self.storage != new.storage),
             ("monitor", self.monitor != new.monitor),
             ("[cri]", self.cri != new.cri),
+            ("[cni]", self.cni != new.cni),
             ("[streaming]", self.streaming != new.streaming),
             ("[agent]", self.agent != new.agent),
             ("[network]", self.network != new.network),

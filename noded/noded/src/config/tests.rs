@@ -9,9 +9,10 @@ fn the_shipped_file_has_all_defaults() {
     // Every key of it counts: without the file's line the test above would still pass, so each has to be there.
     let table: toml::Table = SHIPPED.parse().unwrap();
     let keys = |table: &toml::Table| table.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri streaming images agent network control log");
+    assert_eq!(keys(&table), "root run bridge cgroup storage monitor cri cni streaming images agent network control log");
     let section = |name: &str| keys(table[name].as_table().unwrap());
     assert_eq!(section("cri"), "socket group cgroup_driver handlers pod_cidr");
+    assert_eq!(section("cni"), "folder programs patience");
     assert_eq!(section("streaming"), "listen");
     assert_eq!(section("images"), "registries certificates logins patience pinned");
     assert_eq!(section("network"), "mode vni port");
@@ -33,6 +34,7 @@ fn what_is_wrong_is_named() {
         ("rot = '/x'", "unknown field `rot`"),
         ("[cri]\nsock = ''", "unknown field `sock`"),
         ("[[registry]]\nlocation = 'a'\nmirrors = []", "unknown field `mirrors`"),
+        ("[cni]\nprograms = ['bin']", "cni.programs: \"bin\""),
         ("root = 'state'", "root: \"state\" is not an absolute path"),
         ("bridge = 'a/b'", "bridge: \"a/b\" is no name of an interface"),
         ("bridge = 'abcdefghijklmnop'", "is no name of an interface"),

@@ -57,7 +57,9 @@ pub struct EndpointState {
 impl EndpointState {
     /// Its addresses, IPv4 first.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        [IpAddr::V4(self.address)].into_iter().chain(self.address6.map(IpAddr::V6)).collect()
+        // Plugins may give one of IPv6 only.
+        let v4 = Some(self.address).filter(|address| !address.is_unspecified()).map(IpAddr::V4);
+        v4.into_iter().chain(self.address6.map(IpAddr::V6)).collect()
     }
 
     /// What `net` has made, in words of ours.

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -12,8 +13,10 @@ use sys::Call;
 use sys::mount::Filesystem;
 use sys::ns::{kind, setns, unshare};
 
+use super::member::pinned;
 use super::record::PodRecord;
 use super::request::{PodNetwork, PodSharing};
+use crate::cni::{self, Cni};
 use crate::config::Config;
 use crate::error::During;
 use crate::network::NetworkState;
@@ -29,16 +32,33 @@ const SHM_SIZE: u64 = 64 << 20;
 
 /// Makes and pins the namespaces of a pod, with its network, in a thread that ends with that; with a network of its own come the sockets that
 /// reserve its ports. After a failure some may be pinned: see [`unmake`].
-pub(super) fn make(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<(NetworkState, Vec<OwnedFd>)>, Error> {
-    let made = std::thread::scope(|scope| {
+pub(super) fn make(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<Connected>, Error> {
+    let plugins = if record.has_network() { cni::chosen(config)? } else { None };
+    let made: std::io::Result<_> = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("pod".to_owned());
-        let thread = thread.spawn_scoped(scope, || apart(config, record, hostname));
-        thread.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let (asks, asked) = channel();
+        let (answers, answered) = channel();
+        let outside = plugins.is_some().then_some(Outside { asks, answered });
+        let thread = thread.spawn_scoped(scope, || apart(config, record, hostname, outside))?;
+        // Plugins are run by this thread, which is in none of the pod's namespaces.
+        if let (Some((cni, list)), Ok(())) = (plugins, asked.recv()) {
+            let _ = answers.send(by_plugins(config, cni, list, record));
+        }
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     made.call(|| "clone3(CLONE_THREAD)").during(|| "make the namespaces of a pod")?
 }
 
-fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<(NetworkState, Vec<OwnedFd>)>, Error> {
+/// What comes of a pod's network: its addresses, and sockets that reserve its ports.
+type Connected = (NetworkState, Vec<OwnedFd>);
+
+/// How the pod's thread has plugins connect what it has pinned.
+struct Outside {
+    asks: Sender<()>,
+    answered: Receiver<Result<Connected, Error>>,
+}
+
+fn apart(config: &Config, record: &PodRecord, hostname: &str, outside: Option<Outside>) -> Result<Option<Connected>, Error> {
     let (runtime, request) = (config.pod_runtime(&record.id), &record.request);
     let what = || "make the namespaces of a pod";
     let (own_network, own_ipc) = (record.has_network(), request.ipc == PodSharing::Pod);
@@ -59,7 +79,10 @@ fn apart(config: &Config, record: &PodRecord, hostname: &str) -> Result<Option<(
     }
     let network = match &request.network {
         PodNetwork::Host => None,
-        PodNetwork::Own { ports } => Some(network(config, record, netns, ports, &runtime.join("net"))?),
+        PodNetwork::Own { ports } => Some(match outside {
+            Some(outside) => network_of_plugins(outside, netns, &runtime.join("net"))?,
+            None => network(config, record, netns, ports, &runtime.join("net"))?,
+        }),
     };
     let usual = if own_network { spec::NETWORK_SYSCTLS.as_slice() } else { &[] };
     let usual = usual.iter().filter(|(key, _)| !request.sysctls.contains_key(*key)).map(|(key, value)| (*key, *value));
@@ -96,16 +119,9 @@ fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd,
 }
 
 /// Connects the pod to the default network, and lets this thread enter it. Answers the sockets that reserve its ports, too.
-fn network(
-    config: &Config,
-    record: &PodRecord,
-    netns: Option<OwnedFd>,
-    ports: &[Port],
-    at: &Path,
-) -> Result<(NetworkState, Vec<OwnedFd>), Error> {
+fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &[Port], at: &Path) -> Result<Connected, Error> {
     let network = crate::network::default(config)?;
-    let on = |port: &Port| Port { host_ip: port.host_ip.or(config.publish_on), ..*port };
-    let ports: Vec<_> = ports.iter().map(on).collect();
+    let ports = published(config, ports);
     let attached = net::attach_to(netns, &[net::Wish { reaches_itself: true, ..net::Wish::plain(&network) }], &record.id, &ports)
         .map_err(Error::Network)?;
     let what = || "pin the network of a pod";
@@ -115,6 +131,39 @@ fn network(
     let state = NetworkState { networks, ports: attached.ports.clone() };
     // From here on what is pinned says that there is something to undo.
     Ok((state, attached.keep().reserved))
+}
+
+/// Ports with the address of the host that they are meant for.
+fn published(config: &Config, ports: &[Port]) -> Vec<Port> {
+    ports.iter().map(|port| Port { host_ip: port.host_ip.or(config.publish_on), ..*port }).collect()
+}
+
+/// Has plugins connect the pod, and lets this thread enter its network.
+fn network_of_plugins(outside: Outside, netns: Option<OwnedFd>, at: &Path) -> Result<Connected, Error> {
+    let netns = net::unconnected(netns).map_err(Error::Network)?;
+    pin(&netns, at).during(|| "pin the network of a pod")?;
+    let gone = || Error::Cni { what: "connect a pod".to_owned(), why: "nobody runs its plugins".to_owned() };
+    outside.asks.send(()).map_err(|_| gone())?;
+    let (state, ports) = outside.answered.recv().map_err(|_| gone())??;
+    setns(&netns, kind::NET as i32).during(|| "enter the network of a pod")?;
+    // Of the thread, whose network is not its process's.
+    let interfaces = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+    cni::check(&state, &interfaces)?;
+    Ok((state, ports))
+}
+
+/// The network of a pod that is pinned, by plugins. Ports that one of them publishes are reserved as those of our own bridge are.
+fn by_plugins(config: &Config, cni: &Cni, list: cni::List, record: &PodRecord) -> Result<Connected, Error> {
+    let ports = match &record.request.network {
+        PodNetwork::Own { ports } if list.maps_ports() => published(config, ports),
+        _ => Vec::new(),
+    };
+    let (sockets, failed) = net::hold(&ports);
+    if let Some(error) = failed.into_iter().next() {
+        return Err(Error::Network(error));
+    }
+    let state = cni::add(config, cni, list, record, &pinned(config, &record.id, "net"))?;
+    Ok((NetworkState { ports, ..state }, sockets))
 }
 
 /// Keeps a namespace at `path` (namespaces(7)).
@@ -142,11 +191,13 @@ fn mount(tree: &OwnedFd, path: &Path) -> sys::Result<()> {
 
 /// Lets go of a pod's addresses, its namespaces and its runtime folder, whatever there is of them. Nothing may run in it any more.
 pub(super) fn unmake(config: &Config, id: &str, own_network: bool) -> Result<(), Error> {
+    // While their namespace is there, and also when a reboot has taken it: plugins have files of their own.
+    let plugins = cni::delete(config, id)?;
     let runtime = config.pod_runtime(id);
     if !runtime.exists() {
         return Ok(());
     }
-    if own_network {
+    if own_network && !plugins {
         net::recover(&crate::network::default(config)?, id).map_err(Error::Network)?;
     }
     let what = || format!("let go of the namespaces of pod {}", &id[..12]);

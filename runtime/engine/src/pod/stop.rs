@@ -29,7 +29,7 @@ impl Engine {
         if !mark.exists() {
             File::create(&mark).call(|| format!("open({mark:?}, O_CREAT)")).during(|| format!("stop pod {}", &id[..12]))?;
         }
-        if !config.pod_runtime(&id).exists() {
+        if !config.pod_runtime(&id).exists() && !crate::cni::has(config, &id) {
             self.held.release(&id);
             return Ok(());
         }

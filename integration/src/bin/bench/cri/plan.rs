@@ -46,7 +46,7 @@ fn noded(ours: &Path, place: &Place, registry: &str) -> Plan {
         (place.folder.join("root"), place.folder.join("registries.conf"), place.run.join("noded/cri.sock"));
     let config = format!(
         "root = {root:?}\nrun = {:?}\nbridge = {:?}\ncgroup = \"/{}\"\n\
-         [cri]\nsocket = {socket:?}\npod_cidr = \"10.240.0.0/20\"\n\
+         [cni]\nfolder = \"\"\n[cri]\nsocket = {socket:?}\npod_cidr = \"10.240.0.0/20\"\n\
          [images]\nregistries = [{registries:?}]\nlogins = []\n",
         place.run, place.bridge, place.cgroup
     );

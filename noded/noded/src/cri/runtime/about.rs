@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::config::{CgroupDriver, Config};
 use crate::cri::{Answer, status as code, status::invalid};
+use crate::host::chain;
 use crate::host::log::{Level, say};
 use crate::node::Node;
 
@@ -24,11 +25,11 @@ pub(super) fn version(_: &Node, _: VersionRequest) -> Answer<VersionResponse> {
     })
 }
 
-/// Status. Without monitors nothing can be started; the network is our own: it is ready when we are.
+/// Status. Without monitors nothing can be started. A network of our own is ready when we are, one by plugins when they are.
 pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusResponse> {
     let config = node.config();
     let info = if request.verbose { info(&config) } else { BTreeMap::new() };
-    let conditions = conditions(&node.engine().config().monitor);
+    let conditions = [runtime(&node.engine().config().monitor), network(node.engine().network_condition())];
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions: conditions.to_vec() }),
         info,
@@ -41,15 +42,26 @@ pub(super) fn status(node: &Node, request: StatusRequest) -> Answer<StatusRespon
     })
 }
 
-fn conditions(monitor: &std::path::Path) -> [RuntimeCondition; 2] {
-    let ready = |kind: &str| RuntimeCondition { r#type: kind.to_owned(), status: true, ..RuntimeCondition::default() };
-    let missing = RuntimeCondition {
-        status: false,
-        reason: "MonitorMissing".to_owned(),
-        message: format!("the program {} is not there", monitor.display()),
-        ..ready("RuntimeReady")
-    };
-    [if monitor.exists() { ready("RuntimeReady") } else { missing }, ready("NetworkReady")]
+fn ready(kind: &str) -> RuntimeCondition {
+    RuntimeCondition { r#type: kind.to_owned(), status: true, ..RuntimeCondition::default() }
+}
+
+fn unready(kind: &str, reason: &str, message: String) -> RuntimeCondition {
+    RuntimeCondition { status: false, reason: reason.to_owned(), message, ..ready(kind) }
+}
+
+fn runtime(monitor: &std::path::Path) -> RuntimeCondition {
+    match monitor.exists() {
+        true => ready("RuntimeReady"),
+        false => unready("RuntimeReady", "MonitorMissing", format!("the program {} is not there", monitor.display())),
+    }
+}
+
+fn network(found: Result<(), engine::Error>) -> RuntimeCondition {
+    match found {
+        Ok(()) => ready("NetworkReady"),
+        Err(error) => unready("NetworkReady", "NetworkPluginNotReady", chain(&error)),
+    }
 }
 
 /// The default handler, which has no name, and those that the configuration names.
@@ -116,9 +128,9 @@ mod tests {
 
     #[test]
     fn without_monitors_nothing_is_ready() {
-        let states = |path: &str| conditions(std::path::Path::new(path)).map(|condition| condition.status);
-        assert_eq!(states("/"), [true, true]);
-        assert_eq!(states("/no/such/program"), [false, true]);
+        assert!(runtime(std::path::Path::new("/")).status);
+        let missing = runtime(std::path::Path::new("/no/such/program"));
+        assert!(!missing.status && missing.message.contains("/no/such/program"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{find, view};
 use crate::cri::Answer;
 use crate::cri::runtime::container;
+use crate::host::chain;
 use crate::node::Node;
 
 /// One pod with its containers, all at one moment.
@@ -18,16 +19,19 @@ pub(in crate::cri) fn status(node: &Node, request: PodSandboxStatusRequest) -> A
     let containers_statuses = container::statuses(node, &pod.record.id)?;
     Ok(PodSandboxStatusResponse {
         status: Some(view::status(&pod)),
-        info: if request.verbose { info(&pod) } else { BTreeMap::new() },
+        info: if request.verbose { info(node, &pod) } else { BTreeMap::new() },
         containers_statuses,
         timestamp,
     })
 }
 
 /// What `crictl inspectp` shows beside that.
-fn info(pod: &Pod) -> BTreeMap<String, String> {
+fn info(node: &Node, pod: &Pod) -> BTreeMap<String, String> {
     let request = &pod.record.request;
-    let shown = json!({ "cgroupParent": request.cgroup_parent, "sysctls": request.sysctls, "network": pod.network });
+    let problem = node.engine().check_pod_network(&pod.record.id).err().map(|error| chain(&error));
+    let shown = json!({
+        "cgroupParent": request.cgroup_parent, "sysctls": request.sysctls, "network": pod.network, "networkProblem": problem,
+    });
     BTreeMap::from([("info".to_owned(), shown.to_string())])
 }
 
