@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Pods of one class (same needs, same controller) are placed together: what depends on the node alone is looked at once for all of them,
-//! and each placement changes the score of one node only. Classes with rules about other pods look at every node for each pod, with
-//! counters by place that are kept while pods come and go.
+//! and each placement changes the score of one node only. That holds for those that keep away from others, too: nobody goes while a batch is
+//! placed. Classes that want to be near others, or spread, look at every node for each pod, with counters by place that are kept while pods
+//! come and go.
 
 mod demand;
 mod node;

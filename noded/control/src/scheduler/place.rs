@@ -7,7 +7,7 @@ use api::kinds::pod::Pod;
 use super::demand::{Amounts, Port, collide, ports, requests};
 use super::node::{liking, refusal};
 use super::snapshot::{Place, Snapshot, owner};
-use super::terms::PodRules;
+use super::terms::{Counter, PodRules};
 
 /// What becomes of a pending pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,31 @@ fn class_of(pod: &Pod) -> String {
     .unwrap_or_default()
 }
 
+/// Who keeps a pod away: its own rules about others, and those of others about it.
+struct Away<'a> {
+    /// Counters of its own terms.
+    own: Vec<usize>,
+    guards: Vec<&'a Counter>,
+}
+
+impl<'a> Away<'a> {
+    fn of(snapshot: &'a Snapshot, own: Vec<usize>, pod: &Pod) -> Self {
+        let takes = |g: &&Counter| g.term.takes(&pod.metadata.namespace, &pod.metadata.labels);
+        Self { own, guards: snapshot.guards.iter().filter(takes).collect() }
+    }
+
+    fn refuses(&self, snapshot: &Snapshot, place: &Place) -> Option<String> {
+        let is_there = |counter: &Counter| {
+            place.node.metadata.labels.get(&counter.term.topology).is_some_and(|value| counter.places.contains_key(value))
+        };
+        if self.own.iter().any(|c| is_there(snapshot.counted(*c))) {
+            return Some("node(s) didn't match pod anti-affinity rules".into());
+        }
+        let guarded = self.guards.iter().any(|guard| is_there(guard));
+        guarded.then(|| "node(s) didn't satisfy existing pods anti-affinity rules".into())
+    }
+}
+
 struct Class {
     needs: Amounts,
     ports: Vec<Port>,
@@ -96,9 +121,8 @@ impl Class {
     }
 
     fn place(&mut self, snapshot: &mut Snapshot, pod: &Pod) -> Decision {
-        // rules of others about this pod count as rules of its own
-        let guarded = snapshot.guards.iter().any(|g| g.term.takes(&pod.metadata.namespace, &pod.metadata.labels));
-        let found = if self.rules.is_empty() && !guarded { self.best(snapshot) } else { self.search(snapshot, pod) };
+        // whoever only wants to keep away from others is not let in later where it is kept out now
+        let found = if self.rules.keep_away_only() { self.best(snapshot, pod) } else { self.search(snapshot, pod) };
         match found {
             Ok(at) => {
                 *self.own.entry(at).or_default() += 1;
@@ -108,12 +132,15 @@ impl Class {
         }
     }
 
-    /// The node with the best score that has room.
-    fn best(&mut self, snapshot: &Snapshot) -> Result<usize, String> {
+    /// The node with the best score that has room, and from which nobody keeps this pod away.
+    fn best(&mut self, snapshot: &mut Snapshot, pod: &Pod) -> Result<usize, String> {
+        let apart: Vec<usize> = self.rules.apart.iter().map(|t| snapshot.counter(t)).collect();
+        let snapshot = &*snapshot;
+        let away = Away::of(snapshot, apart, pod);
         while let Some((score, std::cmp::Reverse(at))) = self.heap.pop() {
             let place = &snapshot.places[at];
-            if self.lacks(place).is_some() {
-                // room is only ever taken while a batch is placed
+            if self.lacks(place).is_some() || away.refuses(snapshot, place).is_some() {
+                // room is only ever taken while a batch is placed, and pods only ever come
                 continue;
             }
             let now = self.score(place, at, self.liked(at));
@@ -125,7 +152,7 @@ impl Class {
             self.heap.push((now, std::cmp::Reverse(at)));
             return Ok(at);
         }
-        Err(self.reasons(snapshot, |_| None))
+        Err(self.reasons(snapshot, |at| away.refuses(snapshot, &snapshot.places[at])))
     }
 
     fn liked(&self, at: usize) -> i64 {
@@ -192,7 +219,7 @@ impl Class {
         let wishes: Vec<usize> = self.rules.wishes.iter().map(|(t, _)| snapshot.counter(t)).collect();
         let snapshot = &*snapshot;
         let (namespace, labels) = (&pod.metadata.namespace, &pod.metadata.labels);
-        let guards: Vec<_> = snapshot.guards.iter().filter(|g| g.term.takes(namespace, labels)).collect();
+        let away = Away::of(snapshot, apart, pod);
         // the least crowded place of each rule, among nodes that can ever fit
         let least: Vec<i64> = spread.iter().zip(&self.rules.spread).map(|(c, rule)| self.least(snapshot, *c, rule.3)).collect();
         let at_place = |counter: usize, place: &Place| {
@@ -209,11 +236,8 @@ impl Class {
             if far {
                 return Some("node(s) didn't match pod affinity rules".into());
             }
-            if apart.iter().any(|c| at_place(*c, place).is_some_and(|n| n > 0)) {
-                return Some("node(s) didn't match pod anti-affinity rules".into());
-            }
-            if guards.iter().any(|g| place.node.metadata.labels.get(&g.term.topology).is_some_and(|v| g.places.contains_key(v))) {
-                return Some("node(s) didn't satisfy existing pods anti-affinity rules".into());
+            if let Some(why) = away.refuses(snapshot, place) {
+                return Some(why);
             }
             let crowded = spread.iter().zip(&self.rules.spread).zip(&least).any(|((c, (term, skew, hard, _)), least)| {
                 let own = i64::from(term.takes(namespace, labels));

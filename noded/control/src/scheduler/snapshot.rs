@@ -115,8 +115,11 @@ impl Snapshot {
         }
         if !pod.owner.is_empty() {
             let own = self.owners.entry(pod.owner.clone()).or_default();
-            *own.entry(pod.node.clone()).or_default() += sign;
-            own.retain(|_, count| *count > 0);
+            let count = own.entry(pod.node.clone()).or_default();
+            *count += sign;
+            if *count <= 0 {
+                own.remove(&pod.node);
+            }
             if own.is_empty() {
                 self.owners.remove(&pod.owner);
             }

@@ -98,7 +98,8 @@ impl PodRules {
         all
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.near.is_empty() && self.apart.is_empty() && self.spread.is_empty() && self.wishes.is_empty()
+    /// Nothing is asked of other pods, but that some are not there.
+    pub(super) fn keep_away_only(&self) -> bool {
+        self.near.is_empty() && self.spread.is_empty() && self.wishes.is_empty()
     }
 }

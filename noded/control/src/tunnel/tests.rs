@@ -19,9 +19,9 @@ async fn node(nodes: &Arc<Nodes>, name: &'static str, word: &'static str) -> Arc
     let before = nodes.link(name).ok();
     let (near, far) = tokio::io::duplex(64 << 10);
     let service = service_fn(move |request: Request<Incoming>| async move {
-        let piece = Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{word}{}", request.uri().path()))));
-        let endless = request.uri().path() == "/endless";
-        let pieces = stream::iter(std::iter::repeat_n(piece, if endless { usize::MAX } else { 1 }));
+        let text = Bytes::from(format!("{word}{}", request.uri().path()));
+        let count = if request.uri().path() == "/endless" { usize::MAX } else { 1 };
+        let pieces = stream::iter(std::iter::repeat_n(text, count).map(|text| Ok::<_, Infallible>(Frame::data(text))));
         Ok::<_, Infallible>(Response::new(StreamBody::new(pieces)))
     });
     tokio::spawn(async move {
