@@ -34,6 +34,11 @@ pub(super) struct Cluster {
 impl Cluster {
     /// A fresh one, whose node is ready.
     pub(super) fn start() -> Cluster {
+        Cluster::start_at("127.0.0.1")
+    }
+
+    /// The same with an API that listens there: pods reach it by a service only where it is not the loopback interface.
+    pub(super) fn start_at(listen: &str) -> Cluster {
         if !kubectl_is_there() {
             integration::skip!("kubectl is not installed");
         }
@@ -45,7 +50,7 @@ impl Cluster {
             "root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n\
              [cri]\nsocket = {:?}\n[images]\nregistries = [{:?}]\nlogins = []\n\
              [agent]\nname = {NODE:?}\ncgroup = {cgroup:?}\nlogs = {:?}\n\
-             [control]\nfolder = {:?}\nlisten = \"127.0.0.1:{port}\"\npod_cidr = \"{}\"\n",
+             [control]\nfolder = {:?}\nlisten = \"{listen}:{port}\"\npod_cidr = \"{}\"\nservice_cidr = \"{}\"\n",
             env.root(),
             env.run(),
             env.bridge(),
@@ -54,8 +59,9 @@ impl Cluster {
             env.path("registries.conf"),
             env.path("logs"),
             env.path("control"),
-            // Several clusters of this host have their pods' addresses apart.
+            // Several clusters of this host have their pods' and services' addresses apart.
             format_args!("10.{}.{}.0/24", 128 + (port >> 8) % 112, port & 255),
+            format_args!("10.{}.{}.0/24", 16 + (port >> 8) % 112, port & 255),
         );
         fs::write(env.path("noded.toml"), text).expect("noded.toml");
         let mut cluster = Cluster { env, noded: None, cgroup };
@@ -89,6 +95,13 @@ impl Cluster {
     /// Kills noded with SIGKILL.
     pub(super) fn kill(&mut self) {
         self.noded.take().expect("a daemon").kill();
+    }
+
+    /// `noded ARGS`, with the configuration of this cluster.
+    pub(super) fn noded(&self, args: &[&str]) -> Output {
+        let mut command = self.env.command(program("noded").unwrap_or_else(|error| panic!("{error:#}")));
+        command.args(args).arg("--config").arg(self.env.path("noded.toml"));
+        Running::start(command).finish()
     }
 
     /// `kubectl ARGS`.

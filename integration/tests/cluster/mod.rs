@@ -7,5 +7,7 @@ mod deployments;
 mod nodes;
 mod pods;
 mod reach;
+mod services;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] = &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] =
+    &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS, services::TESTS];

@@ -1,14 +1,21 @@
 //! What every cluster has from its first start: namespaces, accounts, roles, the API's own service.
 
+use std::net::Ipv4Addr;
+
 use api::kinds::Kind;
-use api::kinds::config::SERVICE_ACCOUNT;
+use api::kinds::config::{CONFIG_MAP, SERVICE_ACCOUNT};
+use api::kinds::endpoints::{ENDPOINT_SLICE, ENDPOINTS};
 use api::kinds::namespace::NAMESPACE;
 use api::kinds::service::SERVICE;
+use api::patch::merge;
 use api::status::Status;
 use serde_json::{Value, json};
 
 use crate::auth::default_roles;
-use crate::objects::{Context, Objects};
+use crate::objects::{Context, Objects, Part, ROOT};
+
+/// The API's own service, and what belongs to it.
+const API: &str = "kubernetes";
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -22,15 +29,59 @@ pub async fn first_objects(objects: &Objects) -> Result<(), Status> {
     }
     for name in NAMESPACES {
         ensure(objects, &SERVICE_ACCOUNT, name, json!({"metadata": {"name": "default"}})).await?;
+        if let Some(root) = objects.root() {
+            ensure(objects, &CONFIG_MAP, name, json!({"metadata": {"name": ROOT}, "data": {"ca.crt": root}})).await?;
+        }
     }
     for (kind, object) in default_roles() {
         ensure(objects, kind, "", object).await?;
     }
     let (base, _) = objects.service_range();
-    let first = std::net::Ipv4Addr::from(u32::from(base) + 1).to_string();
+    let first = Ipv4Addr::from(u32::from(base) + 1).to_string();
     let spec = json!({"clusterIP": first, "ports": [{"name": "https", "port": 443, "targetPort": 6443}]});
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     ensure(objects, &SERVICE, "default", json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec})).await
+}
+
+/// Says where the service `kubernetes` leads: to this server, if others can reach it.
+///
+/// # Errors
+/// What the store or the rules refuse.
+pub async fn reachable(objects: &Objects, address: Option<Ipv4Addr>, port: u16) -> Result<(), Status> {
+    let Some(address) = address else { return Ok(()) };
+    let meta = json!({"name": API, "labels": {"kubernetes.io/service-name": API}});
+    let slice = json!({"metadata": meta, "addressType": "IPv4", "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}]});
+    let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
+    let subsets = json!([{"addresses": [{"ip": address.to_string()}], "ports": ports}]);
+    put(objects, &ENDPOINT_SLICE, slice, &["endpoints", "ports"]).await?;
+    put(objects, &ENDPOINTS, json!({"metadata": {"name": API}, "subsets": subsets}), &["subsets"]).await?;
+    let target = json!([{"name": "https", "port": 443, "targetPort": port, "protocol": "TCP"}]);
+    change(objects, &SERVICE, &[("spec", json!({"ports": target}))]).await
+}
+
+/// Makes an object of the API's service, or puts these fields of it right.
+async fn put(objects: &Objects, kind: &'static Kind, object: Value, fields: &[&str]) -> Result<(), Status> {
+    if objects.get(kind, "default", API).is_err() {
+        return ensure(objects, kind, "default", object).await;
+    }
+    let fields: Vec<_> = fields.iter().map(|field| (*field, object[*field].clone())).collect();
+    change(objects, kind, &fields).await
+}
+
+async fn change(objects: &Objects, kind: &'static Kind, fields: &[(&str, Value)]) -> Result<(), Status> {
+    let changed = |old: &Value| {
+        let mut new = old.clone();
+        for (field, value) in fields {
+            merge(&mut new[*field], value.clone());
+        }
+        Ok(new)
+    };
+    objects.update(kind, "default", API, Part::Main, &context(), changed).await.map(drop)
+}
+
+fn context() -> Context {
+    Context { manager: "noded".into(), ..Default::default() }
 }
 
 async fn ensure(objects: &Objects, kind: &'static Kind, namespace: &str, object: Value) -> Result<(), Status> {
@@ -38,8 +89,7 @@ async fn ensure(objects: &Objects, kind: &'static Kind, namespace: &str, object:
     if objects.get(kind, namespace, &name).is_ok() {
         return Ok(());
     }
-    let context = Context { manager: "noded".into(), ..Default::default() };
-    match objects.create(kind, namespace, object, &context).await {
+    match objects.create(kind, namespace, object, &context()).await {
         Err(status) if status.reason == "AlreadyExists" => Ok(()),
         made => made.map(drop),
     }

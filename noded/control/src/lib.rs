@@ -112,10 +112,12 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| NotStarted::Folder(folder.clone(), e))?;
     let authority = Authority::open(folder).map_err(NotStarted::Certificates)?;
     let store = Arc::new(EmbeddedStore::open(folder).map_err(NotStarted::Store)?);
-    let objects = Objects::new(store, config.settings.clone());
+    let settings = Settings { root: authority.pem().to_owned(), ..config.settings.clone() };
+    let objects = Objects::new(store, settings);
     bootstrap::first_objects(&objects).await.map_err(NotStarted::Bootstrap)?;
     let listener = TcpListener::bind(config.listen).await.map_err(|e| NotStarted::Listen(config.listen, e))?;
     let address = listener.local_addr().map_err(|e| NotStarted::Listen(config.listen, e))?;
+    bootstrap::reachable(&objects, advertised(&config), address.port()).await.map_err(NotStarted::Bootstrap)?;
     let identity = authority.issue("kube-apiserver", &Use::Server(&names(&config)), 365).map_err(NotStarted::Certificates)?;
     let acceptor = server::tls(&authority, &identity).map_err(|e| NotStarted::Tls(e.to_string()))?;
     let signer = TokenSigner::new(&authority.token_key)
@@ -137,6 +139,20 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
         tokio::spawn(scheduler::run(objects.clone())),
     ];
     Ok(ControlPlane { address, kubeconfig, objects, tasks })
+}
+
+/// The address at which pods reach the API: the first of its names that is one, and not this host's alone.
+fn advertised(config: &Config) -> Option<std::net::Ipv4Addr> {
+    let names = config.names.iter().filter_map(|name| name.parse::<std::net::Ipv4Addr>().ok());
+    let own = match config.listen.ip() {
+        std::net::IpAddr::V4(ip) => Some(ip),
+        std::net::IpAddr::V6(_) => None,
+    };
+    // Whoever listens on the loopback interface cannot be reached by another address.
+    if config.listen.ip().is_loopback() {
+        return None;
+    }
+    names.chain(own).find(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
 /// Every name that the server's certificate is good for.

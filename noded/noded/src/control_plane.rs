@@ -79,16 +79,23 @@ pub(crate) fn run(args: Args) -> Result<()> {
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
         None => String::new(),
     };
+    let mut names = args.names;
+    if names.is_empty() {
+        // The kubeconfig is for this host; pods reach it by its own address.
+        let own = crate::agent::plane::own_address().filter(|_| args.listen.ip().is_unspecified());
+        names = ["127.0.0.1".to_owned()].into_iter().chain(own.map(|ip| ip.to_string())).collect();
+    }
     let config = control::Config {
         folder: args.data,
         listen: args.listen,
-        names: args.names,
+        names,
         tokens,
         settings: Settings {
             service_range: args.service_range,
             node_ports: args.node_ports,
             pod_range: args.pod_range,
             node_prefix: args.node_prefix,
+            root: String::new(),
         },
         times: Times {
             node_silence: std::time::Duration::from_secs(args.node_silence),

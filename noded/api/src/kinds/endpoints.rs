@@ -1,4 +1,4 @@
-//! EndpointSlices: the addresses behind a service.
+//! EndpointSlices: the addresses behind a service; and Endpoints, which old clients still read.
 
 use std::collections::BTreeMap;
 
@@ -60,6 +60,52 @@ types! {
         terminating = "terminating": Option<bool>;
     }
 
+    /// All of the addresses behind a service.
+    Endpoints = "io.k8s.api.core.v1.Endpoints" {
+        /// Version of the kind.
+        api_version = "apiVersion": String;
+        /// The kind.
+        kind = "kind": String;
+        /// Name, labels and what the server keeps.
+        metadata = "metadata": ObjectMeta;
+        /// Addresses by the ports that they have.
+        subsets = "subsets": Vec<EndpointSubset>;
+    }
+
+    /// Addresses that have the same ports.
+    EndpointSubset = "io.k8s.api.core.v1.EndpointSubset" {
+        /// Those that take connections.
+        addresses = "addresses": Vec<EndpointAddress>;
+        /// Those that do not yet, or not any more.
+        not_ready_addresses = "notReadyAddresses": Vec<EndpointAddress>;
+        /// Their ports.
+        ports = "ports": Vec<SubsetPort>;
+    }
+
+    /// One address.
+    EndpointAddress = "io.k8s.api.core.v1.EndpointAddress" {
+        /// Its host name.
+        hostname = "hostname": String;
+        /// The address.
+        ip = "ip": String [required];
+        /// Its node.
+        node_name = "nodeName": String;
+        /// The pod.
+        target_ref = "targetRef": Option<ObjectReference>;
+    }
+
+    /// A port of addresses.
+    SubsetPort = "io.k8s.api.core.v1.EndpointPort" {
+        /// What is spoken above the protocol.
+        app_protocol = "appProtocol": String;
+        /// The name in the service.
+        name = "name": String;
+        /// The port.
+        port = "port": i32 [required, within(1, 65535)];
+        /// The protocol.
+        protocol = "protocol": String [or_text("TCP"), one_of(&["TCP", "UDP", "SCTP"])];
+    }
+
     /// A port of all endpoints.
     EndpointPort = "io.k8s.api.discovery.v1.EndpointPort" {
         /// What is spoken above the protocol.
@@ -102,6 +148,26 @@ pub static ENDPOINT_SLICE: Kind = Kind {
         }
     },
     ..Kind::new("EndpointSlice", "endpointslices", "endpointslice", EndpointSlice::TABLE)
+};
+
+/// Endpoints.
+pub static ENDPOINTS: Kind = Kind {
+    short: &["ep"],
+    columns: &[column("Endpoints", "The addresses with their ports.")],
+    row: |object, _| {
+        let endpoints: Endpoints = printed(object);
+        let pairs = endpoints.subsets.iter().flat_map(|subset| {
+            // A service without ports has addresses alone.
+            let ports: Vec<String> = match subset.ports.is_empty() {
+                true => vec![String::new()],
+                false => subset.ports.iter().map(|p| format!(":{}", p.port)).collect(),
+            };
+            ports.into_iter().flat_map(|port| subset.addresses.iter().map(move |a| format!("{}{port}", a.ip)).collect::<Vec<_>>())
+        });
+        let pairs: Vec<String> = pairs.collect();
+        vec![if pairs.is_empty() { "<none>".into() } else { few(pairs).into() }]
+    },
+    ..Kind::new("Endpoints", "endpoints", "endpoints", Endpoints::TABLE)
 };
 
 /// The first few words and how many more there are.

@@ -143,6 +143,7 @@ impl Kind {
 /// Every kind, in the order of the discovery documents.
 pub static KINDS: &[&Kind] = &[
     &config::CONFIG_MAP,
+    &endpoints::ENDPOINTS,
     &event::EVENT,
     &namespace::NAMESPACE,
     &node::NODE,

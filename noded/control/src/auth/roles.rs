@@ -32,6 +32,7 @@ fn view() -> Vec<Value> {
             &[""],
             &[
                 "configmaps",
+                "endpoints",
                 "events",
                 "pods",
                 "pods/log",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use api::kinds::daemonset::DaemonSet;
 use api::kinds::deployment::Deployment;
-use api::kinds::endpoints::EndpointSlice;
+use api::kinds::endpoints::{EndpointSlice, Endpoints};
 use api::kinds::job::Job;
 use api::kinds::lease::Lease;
 use api::kinds::namespace::Namespace;
@@ -49,6 +49,7 @@ pub(super) struct Cache {
     pub(super) jobs: Named<Job>,
     pub(super) services: Named<Service>,
     pub(super) slices: Named<EndpointSlice>,
+    pub(super) endpoints: Named<Endpoints>,
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) namespaces: BTreeMap<String, Namespace>,
     /// When each node was last heard of, by our own clock.
@@ -131,6 +132,10 @@ impl Cache {
                 if let Some(service) = shown.labels.get("kubernetes.io/service-name") {
                     self.dirty.insert(Work::Service(namespace, service.clone()));
                 }
+            }
+            "Endpoints" => {
+                replace(&mut self.endpoints, &shown, after);
+                self.dirty.insert(Work::Service(namespace, name));
             }
             "Node" => self.node(&shown, after),
             "Namespace" => {

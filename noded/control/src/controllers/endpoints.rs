@@ -1,8 +1,8 @@
-//! EndpointSlices: the addresses behind each service.
+//! EndpointSlices: the addresses behind each service. Endpoints say the same to old clients.
 
 use std::collections::BTreeMap;
 
-use api::kinds::endpoints::{ENDPOINT_SLICE, EndpointSlice};
+use api::kinds::endpoints::{ENDPOINT_SLICE, ENDPOINTS, EndpointSlice, Endpoints};
 use api::kinds::pod::Pod;
 use api::kinds::service::{Service, ServicePort};
 use api::values::IntOrString;
@@ -17,11 +17,12 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const MANAGER_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 
-/// What is to be done for a service, the pods of its namespace, and the slices that were made for it.
-pub fn next(service: &Service, pods: &[&Pod], slices: &[&EndpointSlice]) -> Vec<Action> {
+/// What is to be done for a service, the pods of its namespace, the slices that were made for it, and its Endpoints.
+pub fn next(service: &Service, pods: &[&Pod], slices: &[&EndpointSlice], old: Option<&Endpoints>) -> Vec<Action> {
     let (meta, spec) = (&service.metadata, &service.spec);
     let is_ours = spec.type_ != "ExternalName" && !spec.selector.is_empty() && meta.deletion_timestamp.is_none();
     let mut wanted: BTreeMap<String, Value> = BTreeMap::new();
+    let mut subsets = Vec::new();
     if is_ours {
         let mut groups: BTreeMap<String, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
         let mut chosen: Vec<&&Pod> = pods.iter().filter(|p| selects(service, p)).collect();
@@ -36,6 +37,7 @@ pub fn next(service: &Service, pods: &[&Pod], slices: &[&EndpointSlice]) -> Vec<
             groups.insert(String::new(), (spec.ports.iter().filter_map(|p| port(p, &Pod::default())).collect(), Vec::new()));
         }
         for (at, (ports, endpoints)) in groups.into_values().enumerate() {
+            subsets.extend(subset(&ports, &endpoints));
             let pieces: Vec<&[Value]> = if endpoints.is_empty() { vec![&[]] } else { endpoints.chunks(MOST).collect() };
             for (n, piece) in pieces.into_iter().enumerate() {
                 let (name, slice) = slice(service, &format!("{at}-{n}"), &ports, piece);
@@ -59,7 +61,47 @@ pub fn next(service: &Service, pods: &[&Pod], slices: &[&EndpointSlice]) -> Vec<
         }
     }
     actions.extend(wanted.into_values().map(|slice| Action::Create(&ENDPOINT_SLICE, meta.namespace.clone(), slice)));
+    if is_ours {
+        actions.extend(whole(service, subsets, old));
+    }
     actions
+}
+
+/// What is to be done for the Endpoints. They go with the service, by their owner.
+fn whole(service: &Service, subsets: Vec<Value>, old: Option<&Endpoints>) -> Option<Action> {
+    let meta = &service.metadata;
+    let Some(old) = old else {
+        let mut owner = owner("v1", "Service", meta);
+        owner["blockOwnerDeletion"] = true.into();
+        let object =
+            json!({"metadata": {"name": meta.name, "labels": meta.labels, "ownerReferences": [owner]}, "subsets": subsets});
+        return Some(Action::Create(&ENDPOINTS, meta.namespace.clone(), object));
+    };
+    let new = json!({"subsets": subsets});
+    let same = serde_json::from_value::<Endpoints>(new.clone()).is_ok_and(|new| new.subsets == old.subsets);
+    (!same).then(|| Action::Patch(&ENDPOINTS, meta.namespace.clone(), meta.name.clone(), new))
+}
+
+/// The endpoints of a slice in the old form; none where there are none.
+fn subset(ports: &[Value], endpoints: &[Value]) -> Option<Value> {
+    let address = |endpoint: &Value| {
+        let mut address =
+            json!({"ip": endpoint["addresses"][0], "nodeName": endpoint["nodeName"], "targetRef": endpoint["targetRef"]});
+        if let Some(hostname) = endpoint.get("hostname") {
+            address["hostname"] = hostname.clone();
+        }
+        address
+    };
+    let is_ready = |endpoint: &&Value| endpoint["conditions"]["ready"] == true;
+    let ready: Vec<Value> = endpoints.iter().filter(is_ready).map(address).collect();
+    let others: Vec<Value> = endpoints.iter().filter(|e| !is_ready(e)).map(address).collect();
+    let mut subset = json!({"ports": ports});
+    for (field, addresses) in [("addresses", ready), ("notReadyAddresses", others)] {
+        if !addresses.is_empty() {
+            subset[field] = addresses.into();
+        }
+    }
+    (!endpoints.is_empty()).then_some(subset)
 }
 
 fn selects(service: &Service, pod: &Pod) -> bool {
@@ -137,8 +179,14 @@ mod tests {
     #[test]
     fn ready_pods_are_found_by_labels_and_ports_by_name() {
         let (a, b, c) = (pod("a", "10.0.0.1", true), pod("b", "10.0.0.2", false), pod("c", "", true));
-        let actions = next(&service(), &[&a, &b, &c], &[]);
-        let [Action::Create(_, _, slice)] = &actions[..] else { panic!("{actions:?}") };
+        let actions = next(&service(), &[&a, &b, &c], &[], None);
+        let [Action::Create(_, _, slice), Action::Create(_, _, whole)] = &actions[..] else { panic!("{actions:?}") };
+        let subset = &whole["subsets"][0];
+        assert_eq!(
+            (&subset["addresses"][0]["ip"], &subset["notReadyAddresses"][0]["ip"]),
+            (&json!("10.0.0.1"), &json!("10.0.0.2"))
+        );
+        assert_eq!(subset["ports"], slice["ports"]);
         assert_eq!(slice["ports"], json!([{"name": "", "port": 8080, "protocol": "TCP"}]));
         let ready: Vec<bool> =
             slice["endpoints"].as_array().unwrap().iter().map(|e| e["conditions"]["ready"].as_bool().unwrap()).collect();
@@ -148,12 +196,15 @@ mod tests {
     #[test]
     fn what_is_right_is_left_alone_and_what_is_not_wanted_goes() {
         let a = pod("a", "10.0.0.1", true);
-        let actions = next(&service(), &[&a], &[]);
-        let [Action::Create(_, _, slice)] = &actions[..] else { panic!("{actions:?}") };
+        let actions = next(&service(), &[&a], &[], None);
+        let [Action::Create(_, _, slice), Action::Create(_, _, whole)] = &actions[..] else { panic!("{actions:?}") };
         let made: EndpointSlice = serde_json::from_value(slice.clone()).unwrap();
-        assert_eq!(next(&service(), &[&a], &[&made]), []);
+        let whole: Endpoints = serde_json::from_value(whole.clone()).unwrap();
+        assert_eq!(next(&service(), &[&a], &[&made], Some(&whole)), []);
+        let b = pod("b", "10.0.0.2", true);
+        assert!(matches!(next(&service(), &[&a, &b], &[&made], Some(&whole))[..], [Action::Patch(..), Action::Patch(..)]));
         let mut gone = service();
         gone.spec.selector.clear();
-        assert!(matches!(next(&gone, &[&a], &[&made])[..], [Action::Delete(..)]));
+        assert!(matches!(next(&gone, &[&a], &[&made], Some(&whole))[..], [Action::Delete(..)]));
     }
 }

@@ -18,7 +18,7 @@ use super::action::Action;
 use super::cache::{Cache, Work, kinds};
 use super::nodes::Heard;
 use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset};
-use crate::objects::{Context, DeleteOptions, Objects, Part, prefix};
+use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT, prefix};
 use crate::store::Watch;
 
 /// So many objects are looked at in one round.
@@ -126,16 +126,18 @@ impl Loop {
                     cache.pods.range(first.clone()..).take_while(|((n, _), _)| n == namespace).map(|(_, p)| p).collect();
                 let slices = cache.slices.range(first..).take_while(|((n, _), _)| n == namespace).map(|(_, s)| s);
                 let own: Vec<_> = slices.filter(|s| s.metadata.labels.get("kubernetes.io/service-name") == Some(name)).collect();
-                endpoints::next(service, &pods, &own)
+                endpoints::next(service, &pods, &own, cache.endpoints.get(&id(namespace, name)))
             }),
             Work::Namespace(name) => cache.namespaces.get(name).map_or_else(Vec::new, |space| {
                 let known: Vec<_> = cache.inside.get(name).into_iter().flatten().filter_map(|uid| cache.known.get(uid)).collect();
-                let has_account = known.iter().any(|k| k.kind.kind == "ServiceAccount" && k.meta.name == "default");
+                let has = |kind: &str, name: &str| known.iter().any(|k| k.kind.kind == kind && k.meta.name == name);
+                let root = (!has("ConfigMap", ROOT)).then(|| self.objects.root()).flatten();
+                let has_account = has("ServiceAccount", "default");
                 let contents: Vec<namespace::Content> = known
                     .iter()
                     .map(|k| (k.kind, k.meta.name.clone(), k.meta.uid.clone(), k.meta.deletion_timestamp.is_some()))
                     .collect();
-                namespace::next(space, has_account, &contents)
+                namespace::next(space, has_account, root, &contents)
             }),
             Work::Node(name) => cache.nodes.get(name).map_or_else(Vec::new, |node| {
                 let pods: Vec<_> = cache.pods.values().filter(|p| p.spec.node_name == *name).collect();

@@ -45,6 +45,9 @@ impl Objects {
             if kind.table.name == SERVICE.table.name {
                 self.address(&mut made)?;
             }
+            if kind.kind == "Pod" {
+                self.identify(namespace, &mut made)?;
+            }
             prepare::complete(kind, &mut made);
             let errors = prepare::validate(kind, &made, None);
             if !errors.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! The API server and the controllers of this process call the same functions; none of them knows HTTP or rights.
 
+mod account;
 mod create;
 mod delete;
 mod update;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::store::{Change, Entry, NotWritten, Store};
 
+pub use account::ROOT;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub use update::Part;
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub service_range: (std::net::Ipv4Addr, u8),
     /// Services get their node ports from here: first and last.
     pub node_ports: (u16, u16),
+    /// The certificate of the cluster's authority, as PEM, by which pods know the API; empty: they are not told.
+    pub root: String,
     /// Nodes get the addresses of their pods from here, unless they bring some.
     pub pod_range: (std::net::Ipv4Addr, u8),
     /// The prefix of what one node gets.
@@ -53,6 +57,7 @@ impl Default for Settings {
         Self {
             service_range: ([10, 96, 0, 0].into(), 16),
             node_ports: (30000, 32767),
+            root: String::new(),
             pod_range: ([10, 244, 0, 0].into(), 16),
             node_prefix: 24,
         }
