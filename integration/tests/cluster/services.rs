@@ -88,14 +88,14 @@ fn every_replica_answers(c: &Cluster) {
     let ip = address(c, "web");
     for target in ["web", "web.default.svc.cluster.local", ip.as_str()] {
         c.soon(&format!("all answer at {target}"), || {
-            let said = shell(c, &format!("for i in $(seq 40); do wget -q -T 5 -O- http://{target}/; done"));
+            let said = shell(c, &format!("for i in $(seq 40); do wget -q -O- http://{target}/; done"));
             said.lines().map(str::to_owned).collect::<BTreeSet<_>>() == names
         });
     }
     assert!(names.contains(&ask(&ip, 80).expect("an answer for the host")));
     // One that asks itself.
     let own = names.iter().next().expect("a name");
-    let script = "for i in $(seq 40); do wget -q -T 5 -O- http://web/; done | sort -u | wc -l";
+    let script = "for i in $(seq 40); do wget -q -O- http://web/; done | sort -u | wc -l";
     assert_eq!(c.env.rctr(["exec", &c.container(own), "sh", "-c", script]).ok().text().trim(), "3");
 }
 
@@ -173,9 +173,9 @@ impl Drop for Outside {
 }
 
 fn nobody_is_refused(c: &Cluster) {
-    let said = shell(c, "wget -T 20 -O- http://nobody/ 2>&1");
+    let said = shell(c, "wget -O- http://nobody/ 2>&1");
     assert!(said.contains("refused"), "{said}");
-    let said = shell(c, "wget -T 20 -O- http://web:81/ 2>&1");
+    let said = shell(c, "wget -O- http://web:81/ 2>&1");
     assert!(said.contains("refused"), "a port that it has not: {said}");
     let to = format!("{}:80", address(c, "nobody")).parse().expect("an address");
     let error = TcpStream::connect_timeout(&to, Duration::from_secs(20)).expect_err("nobody");
@@ -183,7 +183,7 @@ fn nobody_is_refused(c: &Cluster) {
 }
 
 fn clients_stay(c: &Cluster) {
-    let ask = "for i in $(seq 20); do wget -q -T 5 -O- http://web/; done | sort -u";
+    let ask = "for i in $(seq 20); do wget -q -O- http://web/; done | sort -u";
     c.kubectl(&["patch", "service", "web", "-p", r#"{"spec":{"sessionAffinity":"ClientIP"}}"#]).ok();
     c.soon("the client stays", || shell(c, ask).lines().count() == 1);
     let one = shell(c, ask);
@@ -202,7 +202,7 @@ fn the_api_is_a_service(c: &Cluster) {
     let said = shell(
         c,
         &format!(
-            "wget -q -T 10 -O- --header \"Authorization: Bearer $(cat {folder}/token)\" --header 'Content-Type: application/json' \
+            "wget -q -O- --header \"Authorization: Bearer $(cat {folder}/token)\" --header 'Content-Type: application/json' \
              --post-data '{review}' https://kubernetes.default.svc/{path} 2>&1"
         ),
     );
@@ -211,7 +211,7 @@ fn the_api_is_a_service(c: &Cluster) {
 
 /// Whoever asks all the time hears an answer each time.
 fn nothing_is_lost_when_it_shrinks(c: &Cluster) {
-    let mut asking = inside(c, "echo begun; for i in $(seq 300); do wget -q -T 5 -O- http://web/ || echo LOST; done; echo done");
+    let mut asking = inside(c, "echo begun; for i in $(seq 300); do wget -q -O- http://web/ || echo LOST; done; echo done");
     asking.wait_for("web-");
     c.kubectl(&["scale", "deployment", "web", "--replicas=1"]).ok();
     let said = asking.finish();
@@ -228,7 +228,7 @@ fn the_table_is_ours(c: &mut Cluster) {
     c.kill();
     assert!(ask(&ip, 80).is_some(), "without noded");
     c.begin();
-    c.soon("it answers with a new noded", || shell(c, "wget -q -T 5 -O- http://web/").starts_with("web-"));
+    c.soon("it answers with a new noded", || shell(c, "wget -q -O- http://web/").starts_with("web-"));
     c.kubectl(&["delete", "deployments,pods", "--all", "--timeout=60s"]).ok();
     c.kubectl(&["delete", "service", "all"]).ok();
     c.soon("its endpoints are gone", || c.get(&["endpoints", "all"], "{.metadata.name}").is_empty());
