@@ -9,7 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
 use crate::verbs::{
-    attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, export,
+    attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause,
     port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, secret, start, stats, stop, sync, system, tag, top,
     unmount, update, version, volume, wait,
@@ -93,6 +93,9 @@ pub(crate) enum Verb {
     Image(management::Image),
     #[command(subcommand)]
     Container(management::Container),
+    /// Only below `container` and `image`
+    #[command(skip)]
+    Exists(exists::Kind, exists::Args),
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
@@ -116,6 +119,8 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Manifest(manifest::Manifest),
     Build(Box<build::Args>),
+    #[command(subcommand)]
+    Buildx(management::Buildx),
     #[command(subcommand)]
     Builder(builder::Builder),
     #[command(subcommand)]
@@ -201,6 +206,7 @@ impl Verb {
             Verb::Rmi(args) => rmi::run(context, args),
             Verb::Tag(args) => tag::run(context, args),
             Verb::History(args) => history::run(context, args),
+            Verb::Exists(kind, args) => exists::run(&context.engine()?, kind, &args),
             Verb::Prune(args) => prune::run(context, args),
             Verb::Mount(args) => mount::run(context, args),
             Verb::Unmount(args) => unmount::run(context, args),
@@ -212,6 +218,7 @@ impl Verb {
             Verb::Network(verb) => network::run(context, verb),
             Verb::Manifest(verb) => manifest::run(context, verb),
             Verb::Build(args) => build::run(context, *args),
+            Verb::Buildx(verb) => Verb::from(verb).run(context),
             Verb::Builder(verb) => builder::run(context, verb),
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Volume(verb) => volume::run(context, verb),

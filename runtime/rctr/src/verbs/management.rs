@@ -3,9 +3,9 @@
 use clap::Subcommand;
 
 use super::{
-    attach, build, check, commit, container_prune, copy, cp, create, diff, exec, export, history, images, import, inspect, kill,
-    load, logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, sync, tag, top,
-    unmount, update, wait,
+    attach, build, check, commit, container_prune, copy, cp, create, diff, exec, exists, export, history, images, import, inspect,
+    kill, load, logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, sync,
+    tag, top, unmount, update, wait,
 };
 use crate::cli::Verb;
 
@@ -18,6 +18,7 @@ pub(crate) enum Image {
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),
     Inspect(inspect::One),
+    Exists(exists::Args),
     Prune(prune::Args),
     Tag(tag::Args),
     History(history::Args),
@@ -41,6 +42,7 @@ impl From<Image> for Verb {
             Image::Ls(args) => Verb::Images(args),
             Image::Rm(args) => Verb::Rmi(args),
             Image::Inspect(args) => Verb::Inspect(args.of("image")),
+            Image::Exists(args) => Verb::Exists(exists::Kind::Image, args),
             Image::Prune(args) => Verb::Prune(args),
             Image::Tag(args) => Verb::Tag(args),
             Image::History(args) => Verb::History(args),
@@ -90,6 +92,7 @@ pub(crate) enum Container {
     Diff(diff::Args),
     Export(export::Args),
     Inspect(inspect::One),
+    Exists(exists::Args),
 }
 
 impl From<Container> for Verb {
@@ -120,6 +123,21 @@ impl From<Container> for Verb {
             Container::Diff(args) => Verb::Diff(args),
             Container::Export(args) => Verb::Export(args),
             Container::Inspect(args) => Verb::Inspect(args.of("container")),
+            Container::Exists(args) => Verb::Exists(exists::Kind::Container, args),
         }
+    }
+}
+
+/// Build images, under the name of Docker's plugin
+#[derive(Debug, Subcommand)]
+pub(crate) enum Buildx {
+    #[command(visible_alias = "b")]
+    Build(Box<build::Args>),
+}
+
+impl From<Buildx> for Verb {
+    fn from(buildx: Buildx) -> Self {
+        let Buildx::Build(args) = buildx;
+        Verb::Build(args)
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod create;
 pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod exists;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod images;

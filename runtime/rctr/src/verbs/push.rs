@@ -37,7 +37,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     Ok(code)
 }
 
-fn push(context: &Context, engine: &Engine, reference: &Reference, quiet: bool) -> Result<()> {
+/// Pushes one image.
+pub(crate) fn push(context: &Context, engine: &Engine, reference: &Reference, quiet: bool) -> Result<()> {
     engine.images().image(&reference.to_string())?;
     if !quiet {
         println!("The push refers to repository [{}]", reference.familiar_name());

@@ -19,6 +19,7 @@ use images::{Image, Platform, Reference};
 
 use crate::context::Context;
 use crate::verbs::pull::{self, When};
+use crate::verbs::push;
 use crate::{exit, parse};
 
 /// A build's own mistakes, and those of its programs.
@@ -72,6 +73,12 @@ pub(crate) struct Args {
     /// What to make: type=image|oci|docker|tar|local[,dest=PATH], or a folder, or - for a tar archive
     #[arg(short, long, value_name = "OUTPUT", value_parser = values::output)]
     output: Option<values::Output>,
+    /// Push the image under all its names, too
+    #[arg(long, requires = "tag")]
+    push: bool,
+    /// Keep the image here: what is done without --output
+    #[arg(long, conflicts_with = "output")]
+    load: bool,
     /// Write the image's id to a file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -122,6 +129,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if let Some(file) = &args.metadata_file {
         let text = metadata(image, &args.tag);
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+    }
+    if args.push {
+        args.tag.iter().try_for_each(|name| push::push(context, &engine, name, args.quiet))?;
     }
     if args.quiet {
         println!("{}", image.id);

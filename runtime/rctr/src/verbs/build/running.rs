@@ -56,6 +56,11 @@ pub(crate) struct Refused {
     sbom: Option<String>,
     #[arg(long, value_name = "NAME", hide = true, value_parser = builder)]
     builder: Option<String>,
+    #[arg(long, value_name = "BOOL", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = gone)]
+    rm: Option<String>,
+    #[arg(long, hide = true, num_args = 0, default_missing_value = "true", value_parser = gone)]
+    force_rm: Option<String>,
     #[arg(long, hide = true, num_args = 0, default_missing_value = "true", value_parser = squash)]
     squash: Option<bool>,
 }
@@ -76,6 +81,13 @@ fn builder(text: &str) -> Result<String, String> {
     match text {
         "default" => Ok(text.to_owned()),
         _ => Err("there is one builder, default".to_owned()),
+    }
+}
+
+fn gone(text: &str) -> Result<String, String> {
+    match text {
+        "true" => Ok(text.to_owned()),
+        _ => Err("containers of steps never stay".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ mod rm;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::exists;
 use crate::context::Context;
 
 /// Work with networks
@@ -26,6 +27,7 @@ pub(crate) enum Network {
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
     Prune(prune::Args),
+    Exists(exists::Args),
     Connect(connect::Args),
     Disconnect(disconnect::Args),
     Reload(reload::Args),
@@ -37,6 +39,7 @@ pub(crate) fn run(context: &Context, verb: Network) -> Result<i32> {
         Network::Ls(args) => ls::run(context, args),
         Network::Inspect(args) => inspect::run(context, args),
         Network::Rm(args) => rm::run(context, args),
+        Network::Exists(args) => exists::run(&context.engine()?, exists::Kind::Network, &args),
         Network::Prune(args) => prune::run(context, args),
         Network::Connect(args) => connect::run(context, args),
         Network::Disconnect(args) => disconnect::run(context, args),

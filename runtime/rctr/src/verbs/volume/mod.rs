@@ -12,6 +12,7 @@ use clap::Subcommand;
 use engine::{Engine, Volume};
 use serde_json::{Value, json};
 
+use super::exists;
 use crate::context::Context;
 use crate::output::amount::rfc3339;
 
@@ -26,6 +27,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "remove")]
     Rm(rm::Args),
     Prune(prune::Args),
+    Exists(exists::Args),
 }
 
 /// Does what was asked for.
@@ -35,6 +37,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
         Verb::Ls(args) => ls::run(context, args),
         Verb::Inspect(args) => inspect::run(context, args),
         Verb::Rm(args) => rm::run(context, &args),
+        Verb::Exists(args) => exists::run(&context.engine()?, exists::Kind::Volume, &args),
         Verb::Prune(args) => prune::run(context, &args),
     }
 }
