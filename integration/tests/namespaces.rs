@@ -5,7 +5,14 @@ use std::path::PathBuf;
 
 use integration::env::Env;
 
-integration::tests![shared_memory, swap_is_as_much_as_memory, devices_by_name, devices_that_cannot_be, a_read_only_root_with_room];
+integration::tests![
+    shared_memory,
+    swap_is_as_much_as_memory,
+    devices_by_name,
+    hooks_of_devices,
+    devices_that_cannot_be,
+    a_read_only_root_with_room,
+];
 
 fn shared_memory() {
     let t = Env::new();
@@ -105,6 +112,54 @@ fn devices_by_name() {
     t.nothing_left();
 }
 
+/// In YAML, as drivers write it.
+fn hooks_of_devices() {
+    let t = Env::new();
+    let (kind, told) = (format!("rctr.test/{}", t.bridge()), t.path("told").display().to_string());
+    let hook = |name: &str, line: &str| {
+        format!(
+            "  - hookName: {name}\n    path: /bin/sh\n    args:\n    - sh\n    - -c\n    - {line:?}\n    env:\n    - PATH=/usr/bin:/bin\n"
+        )
+    };
+    // Where the container's root is, says the configuration in the folder that the state names.
+    let root =
+        r#"bundle=$(sed 's/.*"bundle":"\([^"]*\)".*/\1/'); root=$(sed 's/.*"root":{"path":"\([^"]*\)".*/\1/' $bundle/config.json)"#;
+    let inside =
+        format!("{root}; echo made > $root/made; mkdir -p $root/lib2; mount -t tmpfs hooked $root/lib2; echo lib > $root/lib2/lib");
+    let text = |first: &str| {
+        format!(
+            "cdiVersion: 0.6.0\nkind: {kind}\ncontainerEdits:\n  hooks:\n{}{}{}{}devices:\n- name: \"0\"\n",
+            hook("createRuntime", &format!("grep -o '\"status\":\"[a-z]*\"' > {told}; {first}")),
+            hook("createContainer", &inside),
+            hook("startContainer", "echo started > /started"),
+            hook("poststop", &format!("grep -o '\"status\":\"[a-z]*\"' >> {told}")),
+        )
+    };
+    let device = format!("{kind}=0");
+    let run = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--device",
+        &device,
+        "busybox",
+        "sh",
+        "-c",
+        "cat /made /lib2/lib /started; ls /proc/1/root",
+    ];
+    let described = Description::new(&t, "h.yaml", &text("true"));
+    let said = t.rctr(run);
+    assert_eq!(said.ok().lines()[..3], ["made", "lib", "started"], "{said}");
+    t.soon("the last hook has run", || fs::read_to_string(&told).is_ok_and(|text| text.lines().count() == 2));
+    assert_eq!(fs::read_to_string(&told).unwrap(), "\"status\":\"creating\"\n\"status\":\"stopped\"\n");
+    t.nothing_left_soon();
+    drop(described);
+    let _described = Description::new(&t, "h.yaml", &text("echo no such card >&2; exit 3"));
+    t.rctr(run).fails(125, &["createRuntime hook /bin/sh", "no such card"]);
+    t.nothing_left();
+}
+
 fn devices_that_cannot_be() {
     let t = Env::new();
     t.rctr(["pull", "-q", "busybox"]).ok();
@@ -115,9 +170,8 @@ fn devices_that_cannot_be() {
         let _described = Description::new(&t, "b.json", &text.to_string());
         t.rctr(["create", "--device", &format!("{kind}=a"), "busybox", "true"])
     };
-    let hook =
-        serde_json::json!({ "hooks": [{ "hookName": "createContainer", "path": "/usr/bin/touch", "args": ["touch", "/x"] }] });
-    with(hook).fails(125, &[&kind, "/usr/bin/touch", "not run"]);
+    let hook = serde_json::json!({ "hooks": [{ "hookName": "poststart", "path": "/usr/bin/touch", "args": ["touch", "/x"] }] });
+    with(hook).fails(125, &[&kind, "/usr/bin/touch", "poststart", "startContainer"]);
     with(serde_json::json!({ "deviceNodes": [{ "path": "/dev/none-such" }] })).ok();
     t.rctr(["start", t.rctr(["ps", "-aq"]).text()]).fails(125, &[&kind, "/var/run/cdi"]);
     t.remove_all();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use container::cgroup::{self, Cgroup, Devices};
 use launch::Slot;
-use monitor::{Cleanup, Launch, LogFile, LogFormat, LogLimits, Restart};
+use monitor::{Cleanup, Hooks, Launch, LogFile, LogFormat, LogLimits, Restart};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
 use sys::Call;
@@ -18,7 +18,7 @@ use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, events, lognotes, mounts, overlay, owners, runtime, secret, used, volume};
+use crate::{Engine, Error, Record, create, events, lognotes, mounts, overlay, owners, runtime, secret, used, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -86,6 +86,7 @@ impl Engine {
         let spec = secret::shown(self, record, runtime, spec)?;
         let mut trees = mounts::open(self, record, &identity, joined.user.as_ref())?;
         trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
+        let hooks = hooks(record, runtime, &spec)?;
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
@@ -93,6 +94,7 @@ impl Engine {
         let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
         launch.health = spec::health(record, &identity, &host, secret::variables(self, record)?)?;
         launch.own_mounts = own_mounts;
+        launch.hooks = hooks;
         Ok((monitor?, Prepared { launch, table, devices }))
     }
 
@@ -193,8 +195,28 @@ impl Engine {
             names: resolver,
             events: Some((events::actor(record), config.events())),
             using,
+            hooks: None,
         })
     }
+}
+
+/// The hooks of a container's devices, with what they read: its configuration, in a folder that goes with the run.
+fn hooks(record: &Record, runtime: &Path, spec: &Spec) -> Result<Option<Hooks>, Error> {
+    let all = spec::hooks(&record.tuning.cdi)?;
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let during = || format!("describe container {} for hooks", record.name);
+    let bundle = runtime.join("bundle");
+    let (mut shown, root) = (spec.clone(), bundle.join("rootfs"));
+    if let Some(own) = shown.root_mut() {
+        own.set_path(root.clone());
+    }
+    create::folder(&root).during(during)?;
+    let path = bundle.join(create::RECORD);
+    let written = std::fs::write(&path, serde_json::to_vec(&shown).unwrap_or_default());
+    written.call(|| format!("write({path:?})")).during(during)?;
+    Ok(Some(Hooks { bundle, all }))
 }
 
 /// How much of a container's output is kept, if any.

@@ -1,6 +1,7 @@
 //! A container's first process: made, then started.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fd::AsRawFd;
 use sys::Call;
@@ -101,6 +102,11 @@ pub trait Stages {
     fn beside(&self) -> bool {
         false
     }
+    /// Where the root is attached in init's mount namespace, for hooks that look for it there. Nobody looks for it without one: then it covers
+    /// the namespace's own root.
+    fn place(&self) -> Option<&Path> {
+        None
+    }
     /// In the caller, when the namespaces of init, whose number is `pid`, are made and its root is not.
     ///
     /// # Errors
@@ -129,7 +135,8 @@ pub fn create(plan: &Plan, fds: &[OwnedFd], stdio: Option<Stdio>) -> Result<Crea
     create_with(plan, fds, Inherited { stdio, ..Inherited::default() }, None, None)
 }
 
-/// [`create`], with what else the caller has to do, `meanwhile`: it gets the number and the start time of an init that builds its root.
+/// [`create`], with what is done on the way, and what else the caller has to do, `meanwhile`: that gets the number and the start time of an init
+/// that builds its root.
 ///
 /// # Errors
 /// As [`create`], and what `meanwhile` says.
@@ -137,9 +144,10 @@ pub fn create_meanwhile(
     plan: &Plan,
     fds: &[OwnedFd],
     stdio: Option<Stdio>,
+    stages: Option<&dyn Stages>,
     meanwhile: impl FnOnce(u32, u64) -> Result<(), Failure>,
 ) -> Result<Created, Failure> {
-    make(plan, fds, Inherited { stdio, ..Inherited::default() }, None, None, meanwhile)
+    make(plan, fds, Inherited { stdio, ..Inherited::default() }, None, stages, meanwhile)
 }
 
 /// [`create`], for a container that other processes start at its `gate`, with what is done on the way.

@@ -41,6 +41,7 @@
 //! | `child` | the child's side, in order |
 //! | `steps`, `attributes` | what is built below the root |
 //! | `process` | the tail common to both: from mounts done to execve |
+//! | `hooks` | programs that run beside a container while it is made |
 //! | `sealed` | a program that its containers cannot write to |
 
 #![forbid(unsafe_code)]
@@ -55,6 +56,7 @@ mod gate;
 mod ground;
 mod handshake;
 mod home;
+mod hooks;
 mod netlink;
 mod network;
 mod plan;
@@ -72,6 +74,7 @@ pub use exec::{Executed, exec, exec_with};
 pub use failure::{Failure, Kind, Parts, Stage};
 pub use gate::{Gate, start};
 pub use ground::{Ground, loopback};
+pub use hooks::Hook;
 pub use plan::*;
 pub use sealed::{Sealed, seal};
 pub use status::*;

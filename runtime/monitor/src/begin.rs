@@ -12,6 +12,7 @@ use sys::{Error, Result};
 
 use crate::client::{Client, Listens};
 use crate::health::Checking;
+use crate::hooks::Staged;
 use crate::session::{Container, Session};
 use crate::task::{self, INIT, Streams, Task};
 use crate::{cleanup, end};
@@ -100,7 +101,9 @@ fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> 
     let folder = fds[launch.folder.0 as usize].as_fd();
     let (since, before) = (now(), end::read(folder));
     let mut mounts = None;
-    let mut created = launch::create_meanwhile(&launch.plan, fds, stdio, |pid, start_time| {
+    let staged = launch.hooks.as_ref().map(|hooks| Staged::new(&launch.id, hooks));
+    let stages = staged.as_ref().map(|staged| staged as &dyn launch::Stages);
+    let mut created = launch::create_meanwhile(&launch.plan, fds, stdio, stages, |pid, start_time| {
         mounts = launch.own_mounts.then(|| mount_namespace(pid)).flatten();
         let health = launch.health.as_ref().map(|_| Health::default());
         let report = Report { restarts: launch.restart.count, health, ..Report::from(Status::Running { pid, start_time, since }) };
@@ -204,6 +207,8 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         events,
         using,
         log_notes,
+        hooks,
+        id,
         ..
     } = launch;
     let own_pids = plan.unshare & OWN_PIDS != 0;
@@ -235,6 +240,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         netfilter: netfilter.map(get),
         cleanup,
         own_pids,
+        hooks: hooks.map(|hooks| (id, hooks)),
         events,
         using,
         restart,

@@ -10,7 +10,7 @@ use sys::Call;
 
 use crate::session::Session;
 use crate::task::INIT;
-use crate::{cgroup, cleanup};
+use crate::{cgroup, cleanup, hooks};
 
 /// How long a killed process may take to end. It is longer only if the kernel hangs.
 const KILLED: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
@@ -78,6 +78,9 @@ impl Session {
         // First, as its cgroup namespace is among them, and their files are among those to be removed.
         container.mounts = None;
         cleanup::groups(&container.cleanup, container.kill.as_deref());
+        if let Some((id, hooks)) = container.hooks.take() {
+            hooks::stopped(&id, &hooks);
+        }
         if self.again.is_none() {
             cleanup::trees(&container.cleanup);
             container.charge = None;

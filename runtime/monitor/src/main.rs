@@ -46,6 +46,7 @@ mod client;
 mod end;
 mod exec;
 mod health;
+mod hooks;
 mod init;
 mod input;
 mod output;

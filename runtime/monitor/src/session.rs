@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use launch::{Exit, Report, Status, Target};
 use monitor::log::Writer;
-use monitor::{Actor, Cleanup, Happened, LogLimits, Restart, Used, append_and_rotate};
+use monitor::{Actor, Cleanup, Happened, Hooks, LogLimits, Restart, Used, append_and_rotate};
 use net::dns::{Resolver, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -55,6 +55,8 @@ pub(crate) struct Container {
     pub(crate) target: Option<Target>,
     /// Start of its first process in clock ticks since boot.
     pub(crate) start_time: u64,
+    /// What runs at its end, for the container of this id.
+    pub(crate) hooks: Option<(String, Hooks)>,
     /// See [`monitor::Launch::memory`].
     pub(crate) memory: Option<Rc<OwnedFd>>,
     /// See [`monitor::Launch::kill`].

@@ -11,9 +11,10 @@
 //!
 //! The first connection is inherited as descriptor 3; later ones come in through [`Launch::listener`].
 
+use std::fmt;
 use std::path::PathBuf;
 
-use launch::{Exit, Nanos, Plan, Process, Slot};
+use launch::{Exit, Hook, Nanos, Plan, Process, Slot};
 use serde::{Deserialize, Serialize};
 
 use crate::{Actor, Policy, Used};
@@ -173,6 +174,45 @@ pub struct Launch {
     pub events: Option<(Actor, PathBuf)>,
     /// What it uses while it runs, for events about that.
     pub using: Vec<Used>,
+    /// Programs that run beside it at points of its life.
+    pub hooks: Option<Hooks>,
+}
+
+/// Programs of the host's administrator that run at points of a container's life, in this order at each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// The folder whose `config.json` says what the container is. Its root is at `rootfs` in it while it is made.
+    pub bundle: PathBuf,
+    /// When each one runs, and what it is.
+    pub all: Vec<(Point, Hook)>,
+}
+
+/// A point of a container's life (runtime-spec, "Lifecycle").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Point {
+    /// As `CreateRuntime`, before that.
+    Prestart,
+    /// On the host, when the namespaces are made and the root is not.
+    CreateRuntime,
+    /// In the namespaces, before the root is changed.
+    CreateContainer,
+    /// In the container, right before its program.
+    StartContainer,
+    /// On the host, when the container is gone.
+    Poststop,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Point::Prestart => "prestart",
+            Point::CreateRuntime => "createRuntime",
+            Point::CreateContainer => "createContainer",
+            Point::StartContainer => "startContainer",
+            Point::Poststop => "poststop",
+        })
+    }
 }
 
 /// What happens when a container has ended.

@@ -11,7 +11,7 @@ use super::request::{PodMember, PodSharing};
 use super::{MEMBERS, find, run};
 use crate::config::Config;
 use crate::error::During;
-use crate::request::{CreateRequest, NetworkMode, Sharing};
+use crate::request::{CreateRequest, NetworkMode, Sharing, Users};
 use crate::{Engine, Error, Record, names};
 
 /// A request, completed by what the pod decides.
@@ -46,6 +46,7 @@ pub(crate) fn within<'a>(engine: &Engine, request: &'a CreateRequest) -> Result<
         PodSharing::Pod => Sharing::Pod(id.clone()),
         PodSharing::Host => Sharing::Host,
     };
+    own.users = Users::Host;
     own.namespaces.users = pod.record.request.users.clone();
     if let Sharing::Pod(_) = own.namespaces.pid {
         own.namespaces.pid = Sharing::Container(engine.pod_init(&pod.record)?);

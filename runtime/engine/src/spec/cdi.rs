@@ -1,10 +1,12 @@
 //! Devices by name: `vendor.com/class=name`, which the host's administrator or a driver describes in files (Container Device Interface,
-//! <https://github.com/cncf-tags/container-device-interface>). A description is data: variables, nodes, mounts, groups. What a hook of it
-//! would do to a container cannot be told, so a device that wants one is refused.
+//! <https://github.com/cncf-tags/container-device-interface>). A description is JSON or YAML: variables, nodes, mounts, groups, and programs
+//! of the host, hooks, that do the rest: the only programs that are run beside a container, as the description says and not the image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use launch::Hook;
+use monitor::Point;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, Mount, Spec};
 use rustix::fs::{FileType, major, minor, stat};
 use serde::Deserialize;
@@ -48,9 +50,22 @@ struct Edits {
     mounts: Vec<Shown>,
     #[serde(rename = "additionalGids")]
     groups: Vec<u32>,
-    hooks: Vec<Value>,
+    hooks: Vec<Run>,
     net_devices: Vec<Value>,
     intel_rdt: Option<Value>,
+}
+
+/// A program.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    hook_name: String,
+    path: PathBuf,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: Vec<String>,
+    timeout: Option<i64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -127,6 +142,22 @@ pub(crate) fn shown(record: &Record, mut spec: Spec) -> Result<Spec, Error> {
     Ok(spec)
 }
 
+/// The programs that devices want to be run, and when.
+pub(crate) fn hooks(names: &[String]) -> Result<Vec<(Point, Hook)>, Error> {
+    let mut all = Vec::new();
+    for (_, edits) in if names.is_empty() { Vec::new() } else { wanted(names)? } {
+        let hook = |Run { hook_name, path, args, env, timeout }| Some((point(&hook_name)?, Hook { path, args, env, timeout }));
+        all.extend(edits.hooks.into_iter().filter_map(hook));
+    }
+    Ok(all)
+}
+
+/// A point of a container's life, as descriptions call it. Nothing waits for what runs after the start, so nothing could be told of its failure.
+fn point(name: &str) -> Option<Point> {
+    let all = [Point::Prestart, Point::CreateRuntime, Point::CreateContainer, Point::StartContainer, Point::Poststop];
+    all.into_iter().find(|point| point.to_string() == name)
+}
+
 /// What each name means on this host.
 fn wanted(names: &[String]) -> Result<Vec<(String, Edits)>, Error> {
     let mut files = Vec::new();
@@ -152,6 +183,14 @@ fn described(folder: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     Ok(found)
 }
 
+fn read(path: &Path, text: &str) -> Result<Described, String> {
+    match path.extension().is_some_and(|end| end == "json") {
+        true => serde_json::from_str(text).map_err(|error| error.to_string()),
+        // With more than a line about where it is wrong.
+        false => serde_saphyr::from_str(text).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
 /// Looks names up in files, each with the place of its folder.
 fn find(files: &[(usize, (PathBuf, String))], names: &[String]) -> Result<Vec<(String, Edits)>, Error> {
     let mut all = Vec::new();
@@ -159,10 +198,10 @@ fn find(files: &[(usize, (PathBuf, String))], names: &[String]) -> Result<Vec<(S
     let refused = |name: &str, why: String| Err(Error::Invalid { what: format!("device {name}"), why });
     let mut unread = None;
     for (at, (path, text)) in files {
-        match serde_json::from_str::<Described>(text) {
+        match read(path, text) {
             Ok(file) => all.push((*at, path, file)),
             // Another one may be meant.
-            Err(error) => unread = Some(format!("{}: {error}", path.display())),
+            Err(why) => unread = Some(format!("{}: {why}", path.display())),
         }
     }
     let mut found = Vec::new();
@@ -173,7 +212,7 @@ fn find(files: &[(usize, (PathBuf, String))], names: &[String]) -> Result<Vec<(S
         let fitting: Vec<_> = fitting.filter(|(.., device)| device.name == own).collect();
         let Some(last) = fitting.iter().map(|(at, ..)| *at).max() else {
             let why = format!("no file in {} describes it", FOLDERS.join(" or "));
-            let unread = unread.as_ref().map(|what| format!(" (not read, as only JSON is: {what})")).unwrap_or_default();
+            let unread = unread.as_ref().map(|what| format!(" (not read: {what})")).unwrap_or_default();
             return refused(name, why + &unread);
         };
         let mut fitting = fitting.into_iter().filter(|(at, ..)| *at == last);
@@ -201,8 +240,11 @@ impl Edits {
         let paths = paths.chain(self.mounts.iter().flat_map(|mount| [&mount.host_path, &mount.container_path]));
         let access = |text: &str| text.chars().all(|letter| "rwm".contains(letter));
         let mut broken = paths.filter(|path| !path.is_absolute() || path.components().any(|part| part.as_os_str() == ".."));
-        if let Some(hook) = self.hooks.first() {
-            return Some(format!("it wants the hook {} to be run, and programs of descriptions are not run", hook["path"]));
+        let strange = |hook: &&Run| !hook.path.is_absolute() || point(&hook.hook_name).is_none();
+        if let Some(Run { hook_name, path, .. }) = self.hooks.iter().find(strange) {
+            let why =
+                "it is to be an absolute path, and run at prestart, createRuntime, createContainer, startContainer or poststop";
+            return Some(format!("the {hook_name} hook {}: {why}", path.display()));
         }
         if !self.net_devices.is_empty() || self.intel_rdt.is_some() {
             return Some("it wants network devices or Intel RDT, which are not supported".to_owned());
@@ -259,7 +301,7 @@ mod tests {
 
     #[test]
     fn descriptions_are_found() {
-        let files = [file(0, "/etc/cdi/a.json", A), file(0, "/etc/cdi/z.yaml", "kind: x")];
+        let files = [file(0, "/etc/cdi/a.json", A), file(0, "/etc/cdi/z.yaml", "kind: [x")];
         let found = find(&files, &named(&["v.com/gpu=0", "v.com/gpu=1"])).unwrap();
         let env: Vec<_> = found.iter().flat_map(|(_, edits)| edits.env.clone()).collect();
         assert_eq!((env, found.len()), (named(&["ALL=1", "ONE=1"]), 3));
@@ -267,19 +309,35 @@ mod tests {
         assert!(why(&["v.com/gpu=2"]).contains("z.yaml") && why(&["other.com/gpu=0"]).contains("device other.com/gpu=0"));
     }
 
+    /// As nvidia-ctk(1) writes them.
+    #[test]
+    fn descriptions_may_be_yaml() {
+        let text = "---\ncdiVersion: 0.5.0\nkind: v.com/gpu\ncontainerEdits:\n  env:\n  - ALL=void\n  hooks:\n  - args:\n    - hook\n    - --link\n    \
+            - ../lib.so.1::/usr/lib/lib.so\n    hookName: createContainer\n    path: /usr/bin/hook\ndevices:\n- containerEdits:\n    deviceNodes:\n    \
+            - path: /dev/x0\n      fileMode: 438\n  name: \"0\"\n";
+        let found = find(&[file(0, "/etc/cdi/v.yaml", text)], &named(&["v.com/gpu=0"])).unwrap();
+        let (common, own) = (&found[0].1, &found[1].1);
+        assert_eq!(
+            (common.env.as_slice(), &common.hooks[0].args[2]),
+            (&named(&["ALL=void"])[..], &"../lib.so.1::/usr/lib/lib.so".to_owned())
+        );
+        assert_eq!((own.device_nodes[0].file_mode, point(&common.hooks[0].hook_name)), (Some(438), Some(Point::CreateContainer)));
+    }
+
     #[test]
     fn later_folders_win_and_two_of_one_are_a_conflict() {
         let later = A.replace("ONE=1", "ONE=2");
-        let found = find(&[file(0, "/etc/a", A), file(1, "/var/a", &later)], &named(&["v.com/gpu=0"])).unwrap();
+        let found = find(&[file(0, "/etc/a.json", A), file(1, "/var/a.json", &later)], &named(&["v.com/gpu=0"])).unwrap();
         assert_eq!(found[1].1.env, named(&["ONE=2"]));
-        let twice = find(&[file(0, "/etc/a", A), file(0, "/etc/b", A)], &named(&["v.com/gpu=0"])).unwrap_err();
-        assert!(twice.to_string().contains("/etc/a and /etc/b"), "{twice}");
+        let twice = find(&[file(0, "/etc/a.json", A), file(0, "/etc/b.json", A)], &named(&["v.com/gpu=0"])).unwrap_err();
+        assert!(twice.to_string().contains("/etc/a.json and /etc/b.json"), "{twice}");
     }
 
     #[test]
     fn what_cannot_be_done_is_refused() {
         for (edits, why) in [
-            (r#"{"hooks": [{"hookName": "createContainer", "path": "/usr/bin/x"}]}"#, "/usr/bin/x"),
+            (r#"{"hooks": [{"hookName": "poststart", "path": "/usr/bin/x"}]}"#, "the poststart hook /usr/bin/x"),
+            (r#"{"hooks": [{"hookName": "createContainer", "path": "bin/x"}]}"#, "bin/x: it is to be an absolute path"),
             (r#"{"deviceNodes": [{"path": "dev/x"}]}"#, "no absolute path"),
             (r#"{"mounts": [{"hostPath": "/a/../b", "containerPath": "/c"}]}"#, "no absolute path"),
             (r#"{"deviceNodes": [{"path": "/dev/x", "permissions": "z"}]}"#, "permissions"),
@@ -287,7 +345,7 @@ mod tests {
             (r#"{"intelRdt": {}}"#, "RDT"),
         ] {
             let text = format!(r#"{{"kind": "v.com/x", "devices": [{{"name": "a", "containerEdits": {edits}}}]}}"#);
-            let error = find(&[file(0, "/etc/a", &text)], &named(&["v.com/x=a"])).unwrap_err().to_string();
+            let error = find(&[file(0, "/etc/a.json", &text)], &named(&["v.com/x=a"])).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
     }

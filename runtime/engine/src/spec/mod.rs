@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
-pub(crate) use cdi::shown as with_devices;
+pub(crate) use cdi::{hooks, shown as with_devices};
 pub(crate) use health::health;
 pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};

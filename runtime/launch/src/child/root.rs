@@ -1,6 +1,7 @@
 //! The root file system: attached, furnished, made the root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -12,6 +13,7 @@ use sys::ns::{kind, setns};
 use super::init::Task;
 use super::terminal::{self, Terminal};
 use crate::Failure;
+use crate::create::Stages;
 use crate::failure::During;
 use crate::steps::{Builder, target};
 
@@ -22,7 +24,7 @@ pub(crate) fn build(task: &Task<'_>) -> Result<Option<Terminal>, Failure> {
         return join(task, table.get(*slot));
     }
     let root = table.get(plan.rootfs);
-    attach(root)?;
+    attach(root, stages.and_then(Stages::place))?;
     let mut builder = Builder::new(plan, table, root, parent);
     for step in &plan.steps {
         builder.run(step)?;
@@ -66,15 +68,18 @@ fn join(task: &Task<'_>, namespace: BorrowedFd<'_>) -> Result<Option<Terminal>, 
     terminal::open(root.during(|| "terminal")?.as_fd(), size, parent).map(Some)
 }
 
-/// Attaches the detached root on top of this namespace's own. The host's tree stays reachable by absolute paths until the
+/// Attaches the detached root on top of this namespace's own, or at a place in it. The host's tree stays reachable by absolute paths until the
 /// pivot, because a process's root is looked up below what is mounted on it.
-fn attach(root: BorrowedFd<'_>) -> Result<(), Failure> {
+fn attach(root: BorrowedFd<'_>, place: Option<&Path>) -> Result<(), Failure> {
     let host = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/\", O_PATH)");
     let host = host.during(|| "attach")?;
     // No mount made here may reach the host. Slave rather than private: what the host unmounts meanwhile is not held busy here.
     let slave = Attr { propagation: propagation::SLAVE, ..Attr::default() };
     mount_setattr(&host, slave, true).during(|| "separate from the host's mounts")?;
-    attach_at(root, host.as_fd()).during(|| "attach")
+    let Some(place) = place else { return attach_at(root, host.as_fd()).during(|| "attach") };
+    let place = openat(CWD, place, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let place = place.call(|| "open(the place of the root, O_PATH)").during(|| "attach")?;
+    attach_at(root, place.as_fd()).during(|| "attach")
 }
 
 /// Attaches the mount `tree` on the place `target`, both by descriptor: no path can be exchanged in between (CVE-2021-30465).

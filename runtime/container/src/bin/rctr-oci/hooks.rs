@@ -8,20 +8,10 @@
 //!   delete  poststop                  here, when the container is gone; failures are warnings
 //! ```
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use oci_spec::runtime::{Hook, Hooks};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::json;
 
 use crate::log::Log;
@@ -112,66 +102,9 @@ pub(crate) fn run_all(kind: &str, hooks: Option<&[Hook]>, state: &str) -> Result
     Ok(())
 }
 
-/// Runs one. It has no descriptor of this program's, and no environment but its own.
 fn run(hook: &Hook, state: &str) -> Result<(), String> {
-    let path = hook.path();
-    if !path.is_absolute() {
-        return Err("its path is not absolute".to_owned());
-    }
-    if hook.timeout().is_some_and(|seconds| seconds <= 0) {
-        return Err("its timeout is not above zero".to_owned());
-    }
-    let args = hook.args().clone().unwrap_or_default();
-    let mut command = Command::new(path);
-    // A file and no pipe: neither much text nor a daemon that keeps it open can block.
-    let said = File::from(memfd_create("hook", MemfdFlags::CLOEXEC).map_err(|errno| errno.to_string())?);
-    let stderr = said.try_clone().map_err(|error| error.to_string())?;
-    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
-    if let Some((first, rest)) = args.split_first() {
-        command.arg0(first).args(rest);
-    }
-    for entry in hook.env().iter().flatten() {
-        let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
-        command.env(key, value);
-    }
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read it has ended, or does not care. A pipe takes 64 KiB without a reader.
-        let _ = stdin.write_all(state.as_bytes());
-    }
-    let ended = match hook.timeout() {
-        Some(seconds) => within(&child, Duration::from_secs(seconds.unsigned_abs())),
-        None => Ok(true),
-    };
-    if !ended.map_err(|errno| errno.to_string())? {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(format!("it has not ended within {} s", hook.timeout().unwrap_or_default()));
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
-    if status.success() {
-        return Ok(());
-    }
-    let mut text = [0; 1024];
-    let length = said.read_at(&mut text, 0).unwrap_or(0);
-    let text = String::from_utf8_lossy(&text[..length]).trim().replace('\n', " ");
-    Err(format!("{status}{}{text}", if text.is_empty() { "" } else { ", stderr: " }))
-}
-
-/// Waits until a child has ended; false when that takes too long.
-fn within(child: &std::process::Child, limit: Duration) -> Result<bool, Errno> {
-    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
-        match poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    launch::Hook { path: hook.path().clone(), args: list(hook.args()), env: list(hook.env()), timeout: hook.timeout() }.run(state)
 }
 
 /// Whether a hook could be run at all: told before anything is made.
