@@ -74,7 +74,7 @@ fn users_that_cannot_be_are_refused() {
     let users =
         |uids| PodRequest { users: Some(UserMap { uids: vec![uids], gids: vec![range(0, 400_000, 65536)] }), ..request("refused") };
     for (wanted, part) in [
-        (users(range(5, 300_000, 65536)), "begins with 0"),
+        (users(range(5, 300_000, 65536)), "begin with 0"),
         (users(range(0, u32::MAX - 5, 65536)), "is no range of ids"),
         (PodRequest { network: PodNetwork::Host, ..mapped("refused") }, "network"),
         (PodRequest { ipc: PodSharing::Host, ..mapped("refused") }, "shared memory"),
