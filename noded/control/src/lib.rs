@@ -13,6 +13,7 @@
 //! | [`server`] | the API over HTTPS |
 //! | [`tunnel`] | the connections of nodes: logs, exec, attach, port-forward |
 //! | [`auth`] | who asks, and what they may do |
+//! | [`join`] | how a host becomes a node: tokens, pins |
 //! | [`certs`] | the authority and what it signs |
 //! | [`scheduler`] | where pods run |
 //! | [`controllers`] | what makes desired things so |
@@ -25,6 +26,7 @@ pub mod auth;
 pub mod bootstrap;
 pub mod certs;
 pub mod controllers;
+pub mod join;
 pub mod objects;
 mod random;
 pub mod scheduler;
@@ -40,7 +42,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use auth::{TokenSigner, Tokens};
-use certs::{Authority, NoCertificates, Use};
+use certs::{Authority, NoCertificates};
 use controllers::Times;
 use objects::{Objects, Settings};
 use server::Server;
@@ -61,6 +63,8 @@ pub struct Config {
     pub settings: Settings,
     /// When a node counts as lost.
     pub times: Times,
+    /// How long a node's certificate lasts.
+    pub node_certificates: std::time::Duration,
 }
 
 /// Why a control plane does not start.
@@ -110,7 +114,7 @@ impl Drop for ControlPlane {
 pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
     let folder = &config.folder;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| NotStarted::Folder(folder.clone(), e))?;
-    let authority = Authority::open(folder).map_err(NotStarted::Certificates)?;
+    let authority = Arc::new(Authority::open(folder).map_err(NotStarted::Certificates)?);
     let store = Arc::new(EmbeddedStore::open(folder).map_err(NotStarted::Store)?);
     let settings = Settings { root: authority.pem().to_owned(), ..config.settings.clone() };
     let objects = Objects::new(store, settings);
@@ -118,22 +122,30 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
     let listener = TcpListener::bind(config.listen).await.map_err(|e| NotStarted::Listen(config.listen, e))?;
     let address = listener.local_addr().map_err(|e| NotStarted::Listen(config.listen, e))?;
     bootstrap::reachable(&objects, advertised(&config), address.port()).await.map_err(NotStarted::Bootstrap)?;
-    let identity = authority.issue("kube-apiserver", &Use::Server(&names(&config)), 365).map_err(NotStarted::Certificates)?;
-    let acceptor = server::tls(&authority, &identity).map_err(|e| NotStarted::Tls(e.to_string()))?;
     let signer = TokenSigner::new(&authority.token_key)
         .ok_or_else(|| NotStarted::Tls("the key that signs tokens is no P-256 key".into()))?;
     let shown = config.names.first().cloned().unwrap_or_else(|| "127.0.0.1".into());
     let kubeconfig = folder.join("admin.kubeconfig");
-    authority.write_kubeconfig(&kubeconfig, &format!("https://{shown}:{}", address.port())).map_err(NotStarted::Certificates)?;
+    let own = certs::own::Own {
+        authority: authority.clone(),
+        names: names(&config),
+        kubeconfig: kubeconfig.clone(),
+        address: format!("https://{shown}:{}", address.port()),
+    };
+    let (certificate, life) = own.shown().map_err(NotStarted::Certificates)?;
+    let acceptor = server::tls(&authority, certificate.clone()).map_err(|e| NotStarted::Tls(e.to_string()))?;
     let server = Server {
         objects: objects.clone(),
         tokens: Tokens::new(signer, &config.tokens),
         address: format!("{shown}:{}", address.port()),
         policy: Mutex::default(),
         nodes: tunnel::Nodes::default(),
+        authority,
+        node_certificates: config.node_certificates,
     };
     let tasks = vec![
         tokio::spawn(server::run(Arc::new(server), listener, acceptor)),
+        tokio::spawn(own.renew(certificate, life)),
         tokio::spawn(controllers::run(objects.clone(), config.times.clone())),
         tokio::spawn(controllers::forget_events(objects.clone())),
         tokio::spawn(scheduler::run(objects.clone())),

@@ -16,6 +16,8 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Write a kubeconfig for a node to standard output; the control plane of this host vouches for it
     NodeKubeconfig(NodeKubeconfigArgs),
+    /// Make, list and delete tokens, with which hosts become nodes
+    Token(crate::token::Args),
     /// Check the configuration, and say nothing if it is right
     Config(Args),
     /// Take out of the kernel what this node has put there for its cluster; its pods stay
@@ -36,11 +38,14 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) common: Args,
 
-    /// The API of the cluster that this node joins, such as https://cp:6443; by default that of the kubeconfig
+    /// The API of the cluster that this node joins, such as https://cp:6443
     #[arg(long, value_name = "URL", conflicts_with = "all_in_one")]
     pub(crate) join: Option<String>,
 
-    /// How the node proves who it is; see node-kubeconfig
+    #[command(flatten)]
+    pub(crate) joining: JoinArgs,
+
+    /// How the node proves who it is, instead of a certificate that it gets for a token; see node-kubeconfig
     #[arg(long, value_name = "FILE", conflicts_with = "all_in_one")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
@@ -54,6 +59,18 @@ impl RunArgs {
     pub(crate) fn in_cluster(&self) -> bool {
         self.all_in_one || self.join.is_some() || self.kubeconfig.is_some()
     }
+}
+
+/// What is needed the first time that a node joins.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct JoinArgs {
+    /// What the node comes with the first time; noded token create, on the control plane, says it
+    #[arg(long, value_name = "ID.SECRET", requires = "join", conflicts_with = "kubeconfig")]
+    pub(crate) token: Option<String>,
+
+    /// The hash of the key of the cluster's authority: whom the node obeys
+    #[arg(long, value_name = "sha256:HEX", requires = "join", conflicts_with = "kubeconfig")]
+    pub(crate) ca_hash: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,27 +1,31 @@
 //! `noded control-plane`: the API, the scheduler and the controllers of a cluster. It needs no root.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use control::controllers::Times;
-use control::objects::Settings;
+use engine::Ipv4Net;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::agent::plane;
+use crate::config::{Config, Control, Ports};
 use crate::host::log::{Level, say};
 use crate::host::notify::Notify;
 
 /// Threads that run tasks.
 const WORKERS: usize = 2;
 
+/// What is said here counts; for the rest the configuration's section `[control]`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    common: crate::cli::Args,
     /// Where store, keys and the administrator's kubeconfig are kept
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/noded/control")]
-    data: PathBuf,
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Where the API listens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:6443")]
-    listen: SocketAddr,
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// A name or address by which clients reach it; the first one is in the kubeconfig
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
@@ -29,79 +33,52 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Addresses of services
-    #[arg(long, value_name = "ADDRESS/BITS", default_value = "10.96.0.0/16", value_parser = range)]
-    service_range: (Ipv4Addr, u8),
+    #[arg(long, value_name = "ADDRESS/BITS")]
+    service_range: Option<Ipv4Net>,
     /// Addresses of pods; each node gets a part
-    #[arg(long, value_name = "ADDRESS/BITS", default_value = "10.244.0.0/16", value_parser = range)]
-    pod_range: (Ipv4Addr, u8),
+    #[arg(long, value_name = "ADDRESS/BITS")]
+    pod_range: Option<Ipv4Net>,
     /// The prefix of a node's part
-    #[arg(long, value_name = "BITS", default_value_t = 24, value_parser = clap::value_parser!(u8).range(9..=30))]
-    node_prefix: u8,
+    #[arg(long, value_name = "BITS")]
+    node_prefix: Option<u8>,
     /// Ports of nodes that lead to services
-    #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767", value_parser = ports)]
-    node_ports: (u16, u16),
+    #[arg(long, value_name = "FIRST-LAST")]
+    node_ports: Option<Ports>,
     /// Seconds of silence after which a node is not ready
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=3600))]
-    node_silence: u64,
+    #[arg(long, value_name = "SECONDS")]
+    node_silence: Option<u64>,
     /// Seconds after which pods that say nothing about it leave a node that is not ready
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86400))]
-    eviction: u64,
+    #[arg(long, value_name = "SECONDS")]
+    eviction: Option<u64>,
 }
 
-/// Reads `10.96.0.0/16`: a beginning and 12 to 29 bits of it that all addresses share.
-fn range(text: &str) -> Result<(Ipv4Addr, u8), String> {
-    let parsed = text.split_once('/').and_then(|(base, bits)| Some((base.parse::<Ipv4Addr>().ok()?, bits.parse::<u8>().ok()?)));
-    let (base, bits) = parsed.ok_or("not an address and a number of bits, such as 10.96.0.0/16")?;
-    if !(12..=29).contains(&bits) || u32::from(base).trailing_zeros() < 32 - u32::from(bits) {
-        return Err("12 to 29 bits, and the first address of the range".into());
+impl Args {
+    /// The settings with what is said here.
+    fn over(self, control: &mut Control) {
+        fn set<T>(value: Option<T>, place: &mut T) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        set(self.data.and_then(|data| std::path::absolute(data).ok()), &mut control.folder);
+        set(self.listen, &mut control.listen);
+        set(Some(self.names).filter(|names| !names.is_empty()), &mut control.names);
+        set(self.token_file, &mut control.tokens);
+        set(self.service_range, &mut control.service_cidr);
+        set(self.pod_range, &mut control.pod_cidr);
+        set(self.node_prefix, &mut control.node_prefix);
+        set(self.node_ports, &mut control.node_ports);
+        set(self.node_silence, &mut control.node_silence);
+        set(self.eviction, &mut control.eviction);
     }
-    Ok((base, bits))
-}
-
-/// Reads `30000-32767`.
-fn ports(text: &str) -> Result<(u16, u16), String> {
-    let parsed = text.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
-    parsed.filter(|(first, last)| *first > 0 && first <= last).ok_or_else(|| "not two ports, such as 30000-32767".into())
-}
-
-/// Refuses parts of a range of pods that are no parts of it, or that nobody can use.
-pub(crate) fn node_prefix(all: u8, part: u8) -> Result<(), String> {
-    if part < all || !(9..=30).contains(&part) {
-        return Err(format!("{part} is not from {} to 30, so that the range of all pods has room for a node's", all.max(9)));
-    }
-    Ok(())
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: Args) -> Result<()> {
-    node_prefix(args.pod_range.1, args.node_prefix).map_err(anyhow::Error::msg).context("--node-prefix")?;
-    let tokens = match &args.token_file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
-        None => String::new(),
-    };
-    let mut names = args.names;
-    if names.is_empty() {
-        // The kubeconfig is for this host; pods reach it by its own address.
-        let own = crate::agent::plane::own_address().filter(|_| args.listen.ip().is_unspecified());
-        names = ["127.0.0.1".to_owned()].into_iter().chain(own.map(|ip| ip.to_string())).collect();
-    }
-    let config = control::Config {
-        folder: args.data,
-        listen: args.listen,
-        names,
-        tokens,
-        settings: Settings {
-            service_range: args.service_range,
-            node_ports: args.node_ports,
-            pod_range: args.pod_range,
-            node_prefix: args.node_prefix,
-            root: String::new(),
-        },
-        times: Times {
-            node_silence: std::time::Duration::from_secs(args.node_silence),
-            eviction: std::time::Duration::from_secs(args.eviction),
-        },
-    };
+    let mut control = Config::load(args.common.config.as_deref())?.control;
+    args.over(&mut control);
+    control.check()?;
+    let config = control.plane(plane::own_address())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("make threads")?;
     // the store marks its end when the last task is gone, which is when the runtime is dropped
@@ -123,13 +100,31 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn control(words: &[&str]) -> Control {
+        let mut control = Control { names: vec!["a".to_owned()], eviction: 7, ..Control::default() };
+        Line::try_parse_from(["x"].iter().chain(words)).unwrap().args.over(&mut control);
+        control
+    }
+
     #[test]
-    fn ranges_are_read_and_nonsense_is_refused() {
-        assert_eq!(range("10.96.0.0/16"), Ok(([10, 96, 0, 0].into(), 16)));
-        assert_eq!(ports("30000-32767"), Ok((30000, 32767)));
-        assert!(range("10.96.0.1/16").is_err() && range("10.0.0.0/8").is_err() && range("10.96.0.0").is_err());
-        assert!(ports("2-1").is_err() && ports("0-9").is_err() && ports("x").is_err() && ports("1-99999").is_err());
+    fn flags_count_and_the_file_for_the_rest() {
+        let unchanged = control(&[]);
+        assert_eq!((unchanged.names.as_slice(), unchanged.eviction), (&["a".to_owned()][..], 7));
+        let words = ["--name", "b", "--data", "state", "--node-ports", "1-2", "--node-silence", "9", "--service-range", "10.1.0.0/16"];
+        let new = control(&words);
+        assert_eq!((new.names.as_slice(), new.eviction, new.node_silence), (&["b".to_owned()][..], 7, 9));
+        assert_eq!((new.node_ports, new.service_cidr.to_string().as_str()), ("1-2".parse().unwrap(), "10.1.0.0/16"));
+        // a folder on the command line is one of where the command is given
+        assert!(new.folder.is_absolute() && new.folder.ends_with("state"));
     }
 }

@@ -24,6 +24,7 @@ mod once;
 mod run;
 mod samples;
 mod sessions;
+mod token;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let done = match cli::Cli::parse().verb {
         cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
         cli::Verb::NodeKubeconfig(args) => agent::plane::node_kubeconfig(&args),
+        cli::Verb::Token(args) => token::run(args),
         cli::Verb::Config(args) => run::check(&args),
         cli::Verb::Leave(args) => run::leave(&args),
         cli::Verb::ControlPlane(args) => control_plane::run(args),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use api::kinds::config::SERVICE_ACCOUNT;
+use api::kinds::config::{SECRET, SERVICE_ACCOUNT};
 use api::kinds::pod::POD;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::User;
+use crate::join::{self, Token};
 use crate::objects::Objects;
 
 /// Who the tokens are from and for.
@@ -109,6 +110,9 @@ impl Tokens {
         if let Some(user) = self.fixed.get(&hashed(token)) {
             return Some(user.clone());
         }
+        if let Some(token) = Token::parse(token) {
+            return newcomer(&token, objects, now);
+        }
         let claims = self.signer.check(token, now)?;
         let (namespace, name) = claims.sub.strip_prefix("system:serviceaccount:")?.split_once(':')?;
         let is_there =
@@ -120,6 +124,13 @@ impl Tokens {
         let groups = ["system:serviceaccounts".to_string(), format!("system:serviceaccounts:{namespace}")];
         is_good.then(|| User { uid: account["uid"].as_str().unwrap_or("").into(), ..User::new(claims.sub.clone(), groups) })
     }
+}
+
+/// Whoever comes with a bootstrap token is nobody yet: what they may do is ask for a certificate.
+fn newcomer(token: &Token, objects: &Objects, now: i64) -> Option<User> {
+    let secret = objects.get(&SECRET, join::NAMESPACE, &join::secret_name(&token.id)).ok()?.object();
+    let good = token.is_good(&secret, jiff::Timestamp::from_second(now).ok()?);
+    good.then(|| User::new(format!("system:bootstrap:{}", token.id), [join::ANYONE.to_string()]))
 }
 
 fn hashed(token: &str) -> Vec<u8> {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod certificate;
 mod documents;
 mod node;
 mod parts;
@@ -32,7 +33,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::policy::Policy;
 use crate::auth::{Tokens, User, from_certificate};
-use crate::certs::{Authority, Identity};
+use crate::certs::Authority;
+use crate::certs::own::Shown;
 use crate::objects::Objects;
 use crate::tunnel::Nodes;
 
@@ -52,23 +54,26 @@ pub struct Server {
     pub(crate) policy: Mutex<([u64; 4], Arc<Policy>)>,
     /// The nodes that are connected.
     pub nodes: Nodes,
+    /// What signs certificates of nodes.
+    pub authority: Arc<Authority>,
+    /// How long they last.
+    pub node_certificates: std::time::Duration,
 }
 
 /// How a server speaks TLS: its own certificate, and clients' certificates of the same authority.
 ///
 /// # Errors
 /// Keys that rustls does not take.
-pub fn tls(authority: &Authority, own: &Identity) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn tls(authority: &Authority, own: Arc<Shown>) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone())?;
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).allow_unauthenticated().build()?;
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.key.serialize_der());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![own.der.clone(), authority.der().clone()], key.into())?;
+        .with_cert_resolver(own);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -10,10 +10,10 @@ use hyper::{Method, Request, Response};
 
 use super::answer::{self, Body};
 use super::target::{self, Query, Target};
-use super::{Server, documents, node, parts, pods, read, review, watch, write};
+use super::{Server, certificate, documents, node, parts, pods, read, review, watch, write};
 use crate::auth::User;
 use crate::auth::policy::Action;
-use crate::tunnel;
+use crate::{join, tunnel};
 
 /// One request about a resource, understood.
 pub(super) struct Call<'a> {
@@ -39,6 +39,9 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
     let path = request.uri().path().to_string();
     if path == tunnel::PATH {
         return pods::connect(server, &user, request).unwrap_or_else(|status| answer::status(&status));
+    }
+    if path == join::PATH {
+        return certificate::answer(server, &user, request).await.unwrap_or_else(|status| answer::status(&status));
     }
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let outcome = match target::parse(&path) {

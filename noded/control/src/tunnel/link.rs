@@ -7,11 +7,11 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper::rt::{Read, Write};
+use hyper::rt::{Executor, Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use hyper_util::rt::TokioTimer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::{ALIVE, Nodes, STREAMS, WINDOW};
@@ -28,7 +28,23 @@ pub struct Link {
     node: String,
     requests: http2::SendRequest<Empty<Bytes>>,
     held: Arc<Semaphore>,
-    end: Notify,
+    end: watch::Sender<bool>,
+}
+
+/// Runs what a connection consists of until it is ended: hyper itself would let streams that are open go on.
+#[derive(Debug, Clone)]
+struct Until(watch::Receiver<bool>);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Until {
+    fn execute(&self, work: F) {
+        let mut ended = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = work => {}
+                _ = ended.wait_for(|ended| *ended) => {}
+            }
+        });
+    }
 }
 
 /// A right to one stream; it is held for as long as the stream lives.
@@ -44,22 +60,24 @@ impl Link {
 
     /// The same over any bytes.
     pub(super) async fn over(nodes: &Nodes, node: String, io: impl Read + Write + Unpin + Send + 'static) {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let end = watch::Sender::new(false);
+        let mut builder = http2::Builder::new(Until(end.subscribe()));
         builder.timer(TokioTimer::new()).keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).keep_alive_while_idle(true);
         builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW * STREAMS);
         let Ok((requests, connection)) = builder.handshake(io).await else { return };
-        let link = Arc::new(Link { node: node.clone(), requests, held: Arc::new(Semaphore::new(HELD)), end: Notify::new() });
+        let link = Arc::new(Link { node: node.clone(), requests, held: Arc::new(Semaphore::new(HELD)), end });
         nodes.enter(&node, &link);
+        let mut ended = link.end.subscribe();
         tokio::select! {
-            _ = connection => {}
-            () = link.end.notified() => {}
+            _ = connection => link.end(),
+            _ = ended.wait_for(|ended| *ended) => {}
         }
         nodes.leave(&node, &link);
     }
 
     /// Ends the connection, and all that goes over it.
     pub(super) fn end(&self) {
-        self.end.notify_one();
+        self.end.send_replace(true);
     }
 
     /// The right to hold a stream open.

@@ -19,9 +19,10 @@ async fn node(nodes: &Arc<Nodes>, name: &'static str, word: &'static str) -> Arc
     let before = nodes.link(name).ok();
     let (near, far) = tokio::io::duplex(64 << 10);
     let service = service_fn(move |request: Request<Incoming>| async move {
-        let text = Bytes::from(format!("{word}{}", request.uri().path()));
-        let count = if request.uri().path() == "/endless" { usize::MAX } else { 1 };
-        let pieces = stream::iter(std::iter::repeat_n(text, count).map(|text| Ok::<_, Infallible>(Frame::data(text))));
+        let endless = request.uri().path() == "/endless";
+        let piece = if endless { vec![0; 16 << 10].into() } else { Bytes::from(format!("{word}{}", request.uri().path())) };
+        let pieces = std::iter::repeat_n(piece, if endless { usize::MAX } else { 1 });
+        let pieces = stream::iter(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece))));
         Ok::<_, Infallible>(Response::new(StreamBody::new(pieces)))
     });
     tokio::spawn(async move {

@@ -3,6 +3,7 @@
 mod apply;
 mod basics;
 mod cluster;
+mod join;
 mod rights;
 mod watch;
 
@@ -54,9 +55,14 @@ impl Cluster {
             tokens: "token-of-ann,ann,7,\"dev\"\ntoken-of-n1,system:node:n1,8,\"system:nodes\"\n".into(),
             settings: Default::default(),
             times,
+            node_certificates: control::certs::NODE,
         };
         let plane = runtime.block_on(control::serve(config)).unwrap();
         Some(Self { plane, folder, runtime })
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn runtime(&self) -> &tokio::runtime::Runtime {

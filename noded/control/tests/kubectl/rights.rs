@@ -3,7 +3,7 @@
 use super::{Cluster, Said};
 
 /// kubectl with a bearer token and no certificate.
-fn with_token(c: &Cluster, token: &str, line: &str) -> Said {
+pub(crate) fn with_token(c: &Cluster, token: &str, line: &str) -> Said {
     let server = format!("--server=https://{}", c.plane.address);
     let token = format!("--token={token}");
     let mut arguments = vec!["--kubeconfig=/dev/null", "--insecure-skip-tls-verify", &server, &token];

@@ -1,17 +1,18 @@
 //! A client of the API.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use control::certs::Authority;
+use control::join::Pinned;
 use reqwest::header::{CONNECTION, UPGRADE};
-use reqwest::{Client, Method, Response, StatusCode, Upgraded};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Upgraded};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
+use super::identity::Pair;
 use super::kubeconfig::Kubeconfig;
 
 /// How long a call may take.
@@ -25,7 +26,7 @@ const OBJECT: usize = 8 << 20;
 
 /// Why a call was not done.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// The API says no.
     #[error("{message}")]
     Status { code: u16, message: String },
@@ -48,15 +49,22 @@ impl Refused {
 
 /// The API, as this node reaches it.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
-    client: Client,
+pub(crate) struct Api(Arc<Reached>);
+
+#[derive(Debug)]
+struct Reached {
+    /// It is another one when the node has a new certificate.
+    client: RwLock<Client>,
+    roots: RootCertStore,
     base: String,
     token: Option<String>,
 }
 
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 impl Api {
     /// As a kubeconfig says; `join` is another address of the same cluster.
-    pub(super) fn of(config: Kubeconfig, join: Option<&str>) -> Result<Api> {
+    pub(crate) fn of(config: Kubeconfig, join: Option<&str>) -> Result<Api> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&config.authority) {
             roots.add(certificate.context("certificate-authority")?).context("certificate-authority")?;
@@ -68,53 +76,55 @@ impl Api {
         });
         let server = join.unwrap_or(&config.server);
         ensure!(server.starts_with("https://"), "--join: {server:?} is not of the form https://HOST:PORT");
-        Api::new(server, roots, identity.transpose()?, config.token)
+        let client = client(known(&roots, identity.transpose()?)?)?;
+        Ok(Api::new(server, client, roots, config.token))
     }
 
-    /// A node of the control plane in this process.
-    pub(super) fn within(authority: &Authority, node: &str, server: &str) -> Result<Api> {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der().clone()).context("take over the authority")?;
-        let own = authority.node(node).context("make the node's certificate")?;
-        let key = PrivatePkcs8KeyDer::from(own.key.serialize_der()).into();
-        Api::new(server, roots, Some((vec![own.der], key)), None)
+    /// As a node with a certificate of its own.
+    pub(super) fn joined(server: &str, roots: RootCertStore, pair: &Pair) -> Result<Api> {
+        let client = client(known(&roots, Some(identity(pair)?))?)?;
+        Ok(Api::new(server, client, roots, None))
     }
 
-    fn new(
-        server: &str,
-        roots: RootCertStore,
-        identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-        token: Option<String>,
-    ) -> Result<Api> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().context("set up TLS")?;
-        let builder = builder.with_root_certificates(roots);
-        let tls = match identity {
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).context("set up TLS")?,
-            None => builder.with_no_client_auth(),
-        };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(SILENCE)
-            .user_agent(concat!("noded/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("set up the client")?;
-        Ok(Api { client, base: server.trim_end_matches('/').to_owned(), token })
+    /// As a host that is nobody yet.
+    pub(super) fn pinned(server: &str, verifier: Arc<Pinned>, token: &str) -> Result<Api> {
+        let tls = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Ok(Api::new(server, client(tls)?, RootCertStore::empty(), Some(token.to_owned())))
+    }
+
+    fn new(server: &str, client: Client, roots: RootCertStore, token: Option<String>) -> Api {
+        Api(Arc::new(Reached { client: RwLock::new(client), roots, base: server.trim_end_matches('/').to_owned(), token }))
+    }
+
+    /// Comes with this certificate from now on. Connections that there are stay what they are.
+    pub(super) fn become_one(&self, pair: &Pair) -> Result<()> {
+        let new = client(known(&self.0.roots, Some(identity(pair)?))?)?;
+        *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn client(&self) -> Client {
+        self.0.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client().request(method, format!("{}{path}", self.0.base));
+        match &self.0.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     /// The address.
     pub(super) fn address(&self) -> &str {
-        &self.base
+        &self.0.base
     }
 
-    pub(super) async fn get(&self, path: &str) -> Result<Value, Refused> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Refused> {
         self.call(Method::GET, path, None).await
     }
 
-    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, Refused> {
+    pub(crate) async fn create(&self, path: &str, object: &Value) -> Result<Value, Refused> {
         self.call(Method::POST, path, Some(object)).await
     }
 
@@ -122,7 +132,7 @@ impl Api {
         self.call(Method::PUT, path, Some(object)).await
     }
 
-    pub(super) async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refused> {
+    pub(crate) async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refused> {
         self.call(Method::DELETE, path, Some(options)).await
     }
 
@@ -142,22 +152,29 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, Refused> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         request.send().await.map_err(|error| away(&error))
     }
 
+    /// Sends text, and answers text.
+    pub(super) async fn text(&self, path: &str, body: String) -> Result<String, Refused> {
+        let late = |_| Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()));
+        let sent = self.request(Method::POST, path).body(body).send();
+        let response = tokio::time::timeout(PATIENCE, sent).await.map_err(late)?.map_err(|error| away(&error))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| away(&error))?;
+        match status.is_success() {
+            true => Ok(text),
+            false => Err(refused(status.as_u16(), &serde_json::from_str(&text).unwrap_or_default())),
+        }
+    }
+
     /// A connection of its own that becomes another protocol's.
     pub(super) async fn upgrade(&self, path: &str, protocol: &str) -> Result<Upgraded, Refused> {
-        let mut request = self.client.get(format!("{}{path}", self.base)).header(CONNECTION, "Upgrade").header(UPGRADE, protocol);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.request(Method::GET, path).header(CONNECTION, "Upgrade").header(UPGRADE, protocol);
         let late = |_| Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()));
         let response = tokio::time::timeout(PATIENCE, request.send()).await.map_err(late)?.map_err(|error| away(&error))?;
         let status = response.status();
@@ -178,6 +195,38 @@ impl Api {
         }
         Ok(Watch { response, buffer: Vec::new() })
     }
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().context("set up TLS")
+}
+
+/// TLS with a server that these authorities vouch for.
+fn known(roots: &RootCertStore, identity: Option<Identity>) -> Result<ClientConfig> {
+    let builder = builder()?.with_root_certificates(roots.clone());
+    match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).context("set up TLS"),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+fn identity(pair: &Pair) -> Result<Identity> {
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).context("the node's key")?;
+    Ok((chain.context("the node's certificate")?, key))
+}
+
+fn client(tls: ClientConfig) -> Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(SILENCE)
+        .user_agent(concat!("noded/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("set up the client")
 }
 
 fn refused(code: u16, status: &Value) -> Refused {

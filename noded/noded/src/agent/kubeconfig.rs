@@ -15,17 +15,17 @@ const MOST: usize = 1 << 20;
 
 /// What a file says about its current context.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Kubeconfig {
-    pub(super) server: String,
+pub(crate) struct Kubeconfig {
+    pub(crate) server: String,
     /// PEM.
-    pub(super) authority: Vec<u8>,
+    pub(crate) authority: Vec<u8>,
     pub(super) certificate: Vec<u8>,
     pub(super) key: Vec<u8>,
     pub(super) token: Option<String>,
 }
 
 /// Reads a file.
-pub(super) fn load(path: &Path) -> Result<Kubeconfig> {
+pub(crate) fn load(path: &Path) -> Result<Kubeconfig> {
     let read = || -> Result<Kubeconfig> {
         let bytes = sys::fs::read_all(std::fs::File::open(path)?, MOST)?;
         let text = std::str::from_utf8(&bytes).context("it is no text")?;

@@ -7,7 +7,7 @@
 //! monitors ──events──▶ mod.rs ──poke──┘      probe.rs ──findings──┘
 //! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
-//!                                      connection/: logs, exec, attach, port-forward for the API server
+//! identity.rs: key and certificate      connection/: logs, exec, attach, port-forward for the API server
 //! ```
 //!
 //! | file | what |
@@ -20,12 +20,13 @@
 //! The agent holds no truth: a new one finds its pods in the engine by their uid. Pods live on without it.
 
 mod actual;
-mod api;
+pub(crate) mod api;
 mod connection;
 mod effects;
 mod fetch;
 mod host;
-mod kubeconfig;
+mod identity;
+pub(crate) mod kubeconfig;
 pub(crate) mod network;
 mod next;
 pub(crate) mod plane;
@@ -54,6 +55,7 @@ use crate::host::log;
 use crate::node::Node;
 use api::{Api, Refused};
 use effects::Shared;
+use identity::Identity;
 use host::Facts;
 use wanted::Place;
 use worker::{Line, Object};
@@ -73,23 +75,24 @@ impl Drop for Agent {
 /// Starts what the command line asks for.
 pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Agent>> {
     let config = node.config();
-    if !args.all_in_one && args.kubeconfig.is_none() {
-        anyhow::ensure!(args.join.is_none(), "--join needs --kubeconfig: noded node-kubeconfig, on the control plane, writes it");
-        return Ok(None);
-    }
     let name = config.agent.node_name()?;
+    let folder = &config.agent.folder;
     let mut own = None;
-    let api = match &args.kubeconfig {
-        Some(file) => Api::of(kubeconfig::load(file)?, args.join.as_deref())?,
-        None => {
+    let (api, identity) = match (args.all_in_one, &args.kubeconfig, &args.join) {
+        (true, ..) => {
             let started = plane::start(&config.control).await?;
-            let authority = Authority::open(&config.control.folder).context("open the authority")?;
+            let authority = Arc::new(Authority::open(&config.control.folder).context("open the authority")?);
             let ip = started.address.ip();
             let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
-            let api = Api::within(&authority, &name, &format!("https://{host}:{}", started.address.port()))?;
+            let api = identity::own(&authority, &name, &format!("https://{host}:{}", started.address.port()))?;
             own = Some(started);
-            api
+            (api, Identity::Own(authority))
         }
+        (_, Some(file), join) => (Api::of(kubeconfig::load(file)?, join.as_deref())?, Identity::Given),
+        (_, None, Some(server)) => {
+            (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone()))
+        }
+        (_, None, None) => return Ok(None),
     };
     let address = config.agent.address.or_else(|| own_address(api.address())).or_else(plane::own_address);
     let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
@@ -112,13 +115,14 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
         let reached = connection::run(Arc::clone(&shared));
+        let renewed = identity::renew(identity, api.clone(), shared.place.node.clone());
         let pods = async {
             // A pod's address is one of the node's: without those none can run.
             if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
                 tokio::join!(services::run(Arc::clone(&shared)), serve(shared));
             }
         };
-        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), reached, pods);
+        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), reached, renewed, pods);
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

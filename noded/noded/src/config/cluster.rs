@@ -13,6 +13,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Agent {
     pub(crate) name: String,
+    pub(crate) folder: PathBuf,
     pub(crate) address: Option<IpAddr>,
     pub(crate) cgroup: String,
     pub(crate) logs: PathBuf,
@@ -23,12 +24,13 @@ pub(crate) struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         let (cgroup, logs) = ("/kubepods".to_owned(), "/var/log/pods".into());
-        Agent { name: String::new(), address: None, cgroup, logs, heartbeat: 1, pods: 500 }
+        Agent { name: String::new(), folder: "/var/lib/noded/agent".into(), address: None, cgroup, logs, heartbeat: 1, pods: 500 }
     }
 }
 
 impl Agent {
     pub(super) fn check(&self) -> Result<()> {
+        ensure!(self.folder.is_absolute(), "agent.folder: {:?} is not an absolute path", self.folder);
         ensure!(self.logs.is_absolute(), "agent.logs: {:?} is not an absolute path", self.logs);
         let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let one = self.cgroup.strip_prefix('/').is_some_and(plain);
@@ -62,6 +64,31 @@ pub(crate) fn node_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Seconds.
+const HOUR: u64 = 3600;
+
+/// Ports of nodes, from the first to the last, such as `30000-32767`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Ports(u16, u16);
+
+impl std::str::FromStr for Ports {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.split_once('-').and_then(|(first, last)| Some(Ports(first.parse().ok()?, last.parse().ok()?)));
+        parsed.filter(|ports| ports.0 > 0 && ports.0 <= ports.1).ok_or("not two ports, such as 30000-32767")
+    }
+}
+
+impl TryFrom<String> for Ports {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// `[control]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -73,6 +100,8 @@ pub(crate) struct Control {
     pub(crate) service_cidr: Ipv4Net,
     pub(crate) pod_cidr: Ipv4Net,
     pub(crate) node_prefix: u8,
+    pub(crate) node_ports: Ports,
+    pub(crate) node_certificate: u64,
     pub(crate) node_silence: u64,
     pub(crate) eviction: u64,
 }
@@ -88,6 +117,8 @@ impl Default for Control {
             service_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16),
             pod_cidr: Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16),
             node_prefix: 24,
+            node_ports: Ports(30000, 32767),
+            node_certificate: control::certs::NODE.as_secs() / HOUR,
             node_silence: times.node_silence.as_secs(),
             eviction: times.eviction.as_secs(),
         }
@@ -95,16 +126,21 @@ impl Default for Control {
 }
 
 impl Control {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         ensure!(self.folder.is_absolute(), "control.folder: {:?} is not an absolute path", self.folder);
-        let usable = (8..=28).contains(&self.service_cidr.prefix_len());
-        ensure!(usable, "control.service_cidr: {}: its prefix is not from 8 to 28", self.service_cidr);
+        for (key, range) in [("service_cidr", self.service_cidr), ("pod_cidr", self.pod_cidr)] {
+            let usable = (8..=29).contains(&range.prefix_len()) && range.trunc() == range;
+            ensure!(usable, "control.{key}: {range} is not the first address of a range and its prefix, from 8 to 29");
+        }
+        ensure!((2..=3600).contains(&self.node_silence), "control.node_silence: {} is not from 2 to 3600", self.node_silence);
+        ensure!(self.eviction <= 86400, "control.eviction: {} is more than 86400", self.eviction);
+        ensure!((1..=8760).contains(&self.node_certificate), "control.node_certificate: {} is not from 1 to 8760", self.node_certificate);
         let (pods, services) = (self.pod_cidr, self.service_cidr);
         let apart = !pods.contains(&services.network()) && !services.contains(&pods.network());
         ensure!(apart, "control.pod_cidr: {pods} overlaps the addresses of services, {services}");
-        crate::control_plane::node_prefix(pods.prefix_len(), self.node_prefix)
-            .map_err(anyhow::Error::msg)
-            .context("control.node_prefix")?;
+        let (least, part) = (pods.prefix_len().max(9), self.node_prefix);
+        let fits = (least..=30).contains(&part);
+        ensure!(fits, "control.node_prefix: {part} is not from {least} to 30, so that the range of all pods has room for a node's");
         Ok(())
     }
 
@@ -122,7 +158,8 @@ impl Control {
         let service_range = (self.service_cidr.network(), self.service_cidr.prefix_len());
         let pod_range = (self.pod_cidr.network(), self.pod_cidr.prefix_len());
         let node_prefix = self.node_prefix;
-        let settings = control::objects::Settings { service_range, pod_range, node_prefix, ..Default::default() };
+        let node_ports = (self.node_ports.0, self.node_ports.1);
+        let settings = control::objects::Settings { service_range, node_ports, pod_range, node_prefix, ..Default::default() };
         Ok(control::Config {
             folder: self.folder.clone(),
             listen: self.listen,
@@ -130,6 +167,7 @@ impl Control {
             tokens: tokens(&self.tokens)?,
             settings,
             times: self.times(),
+            node_certificates: Duration::from_secs(self.node_certificate * HOUR),
         })
     }
 }

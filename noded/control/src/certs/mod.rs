@@ -3,16 +3,20 @@
 //! ```text
 //! FOLDER/pki/ca.crt ca.key      made once: the root of all trust in the cluster
 //! FOLDER/pki/sa.key             made once: signs tokens of service accounts
-//! FOLDER/admin.kubeconfig       made once, 0600: a client certificate in the group system:masters
+//! FOLDER/admin.kubeconfig       0600: a client certificate in the group system:masters, made anew before it runs out
 //! ```
 //!
-//! The server's own certificate is signed anew at each start and never kept.
+//! The server's own certificate is signed anew at each start and never kept; see [`own`].
+
+pub(crate) mod own;
+mod signing;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +25,16 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::CertificateDer;
+
+pub use signing::{Life, Wanted};
+
+/// How long the certificates of the server and of the administrator last.
+const LONG: Duration = Duration::from_secs(365 * DAY);
+
+/// How long a node's certificate lasts, unless it is said otherwise.
+pub const NODE: Duration = Duration::from_secs(DAY);
+
+const DAY: u64 = 86400;
 
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
@@ -96,38 +110,26 @@ impl Authority {
         &self.der
     }
 
-    /// Signs a new certificate.
+    /// Makes a key, and signs a certificate for it.
     ///
     /// # Errors
     /// Names that no certificate can have.
-    pub fn issue(&self, name: &str, purpose: &Use<'_>, days: i64) -> Result<Identity, NoCertificates> {
+    pub fn issue(&self, name: &str, purpose: &Use<'_>, life: Duration) -> Result<Identity, NoCertificates> {
         let failed = |e| NoCertificates::Made("sign a certificate", e);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.use_authority_key_identifier_extension = true;
-        lasting(&mut params, days);
-        match purpose {
-            Use::Server(names) => {
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-                for name in *names {
-                    params.subject_alt_names.push(match name.parse::<IpAddr>() {
-                        Ok(ip) => SanType::IpAddress(ip),
-                        Err(_) => SanType::DnsName(name.as_str().try_into().map_err(failed)?),
-                    });
-                }
-            }
-            Use::Client(groups) => {
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-                for group in *groups {
-                    params.distinguished_name.push(DnType::OrganizationName, *group);
-                }
-            }
-        }
+        let params = params(name, purpose, life).map_err(failed)?;
         let key = KeyPair::generate().map_err(failed)?;
         let made = params.signed_by(&key, &self.issuer).map_err(failed)?;
         Ok(Identity { certificate: made.pem(), der: made.der().clone(), key })
+    }
+
+    /// Signs a node's certificate for a key that the node has; the answer is PEM.
+    ///
+    /// # Errors
+    /// A name that no certificate can have.
+    pub fn sign_node(&self, name: &str, wanted: &Wanted, life: Duration) -> Result<String, NoCertificates> {
+        let failed = |e| NoCertificates::Made("sign a certificate", e);
+        let params = params(&format!("system:node:{name}"), &Use::Client(&["system:nodes"]), life).map_err(failed)?;
+        Ok(params.signed_by(&wanted.request.public_key, &self.issuer).map_err(failed)?.pem())
     }
 
     /// A node's certificate: the name and the group by which the API knows that it is one.
@@ -135,7 +137,7 @@ impl Authority {
     /// # Errors
     /// A name that no certificate can have.
     pub fn node(&self, name: &str) -> Result<Identity, NoCertificates> {
-        self.issue(&format!("system:node:{name}"), &Use::Client(&["system:nodes"]), 365)
+        self.issue(&format!("system:node:{name}"), &Use::Client(&["system:nodes"]), LONG)
     }
 
     /// A kubeconfig with which a node comes to the API at `server`. It holds the node's key.
@@ -148,16 +150,17 @@ impl Authority {
         Ok(kubeconfig("node", server, &STANDARD.encode(&self.certificate), &STANDARD.encode(&node.certificate), &key))
     }
 
-    /// Writes the administrator's kubeconfig, unless it is there and this authority's.
+    /// Writes the administrator's kubeconfig, unless it is there, this authority's, and good for a while.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn write_kubeconfig(&self, path: &Path, server: &str) -> Result<(), NoCertificates> {
         let authority = STANDARD.encode(&self.certificate);
-        if fs::read_to_string(path).is_ok_and(|there| there.contains(&authority) && there.contains(server)) {
+        let lasts = |text: &str| life(text).is_some_and(|life| !life.renewal(SystemTime::now()).is_zero());
+        if fs::read_to_string(path).is_ok_and(|text| text.contains(&authority) && text.contains(server) && lasts(&text)) {
             return Ok(());
         }
-        let admin = self.issue("kubernetes-admin", &Use::Client(&["system:masters"]), 365)?;
+        let admin = self.issue("kubernetes-admin", &Use::Client(&["system:masters"]), LONG)?;
         let text = kubeconfig(
             "admin",
             server,
@@ -165,9 +168,42 @@ impl Authority {
             &STANDARD.encode(&admin.certificate),
             &STANDARD.encode(admin.key.serialize_pem()),
         );
-        let _ = fs::remove_file(path);
         write_once(path, text.as_bytes(), 0o600)
     }
+}
+
+/// What is in a certificate.
+fn params(name: &str, purpose: &Use<'_>, life: Duration) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    lasting(&mut params, life);
+    match purpose {
+        Use::Server(names) => {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            for name in *names {
+                params.subject_alt_names.push(match name.parse::<IpAddr>() {
+                    Ok(ip) => SanType::IpAddress(ip),
+                    Err(_) => SanType::DnsName(name.as_str().try_into()?),
+                });
+            }
+        }
+        Use::Client(groups) => {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            for group in *groups {
+                params.distinguished_name.push(DnType::OrganizationName, *group);
+            }
+        }
+    }
+    Ok(params)
+}
+
+/// The life of the client's certificate in a kubeconfig of ours.
+fn life(kubeconfig: &str) -> Option<Life> {
+    let encoded = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("client-certificate-data: "))?;
+    Life::of(&String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?)
 }
 
 fn kubeconfig(user: &str, server: &str, authority: &str, certificate: &str, key: &str) -> String {
@@ -185,15 +221,15 @@ fn root() -> Result<CertificateParams, NoCertificates> {
     params.distinguished_name.push(DnType::CommonName, format!("noded-ca-{}", crate::random::letters(8)));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
-    lasting(&mut params, 3650);
+    lasting(&mut params, 10 * LONG);
     Ok(params)
 }
 
 /// Good from an hour ago, for clocks that differ.
-fn lasting(params: &mut CertificateParams, days: i64) {
-    let now = std::time::SystemTime::now();
-    params.not_before = (now - std::time::Duration::from_secs(3600)).into();
-    params.not_after = (now + std::time::Duration::from_secs(days.unsigned_abs() * 86400)).into();
+fn lasting(params: &mut CertificateParams, life: Duration) {
+    let now = SystemTime::now();
+    params.not_before = (now - Duration::from_secs(3600)).into();
+    params.not_after = (now + life).into();
 }
 
 fn key_at(path: &Path) -> Result<KeyPair, NoCertificates> {
