@@ -73,7 +73,7 @@ impl Lab {
         lab.soon("the API answers", || lab.kubectl(&["get", "--raw", "/readyz"]).code == 0);
         let names = NAMES.into_iter().take(segments.len());
         for (number, name) in (1..).zip(names) {
-            let mut node = Node::make(&lab.env, &lab.wires, name, number, &lab.plane.invitation(name), network);
+            let mut node = Node::make(&lab.env, &lab.wires, name, number, lab.plane.invitation(&lab.env, &lab.wires), network);
             node.power_on();
             lab.nodes.insert(name, node);
         }

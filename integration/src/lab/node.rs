@@ -17,6 +17,8 @@ pub struct Node {
     /// Its number in the network.
     pub number: usize,
     folder: PathBuf,
+    /// How it joins the first time. Later the token and the hash are nothing new.
+    invitation: Vec<String>,
     run: PathBuf,
     namespace: String,
     cgroup: String,
@@ -27,24 +29,42 @@ pub struct Node {
 
 impl Node {
     /// A node that has its image and its configuration, and is off.
-    pub(super) fn make(env: &Env, wires: &Wires, name: &'static str, number: usize, invitation: &str, network: &str) -> Node {
+    pub(super) fn make(
+        env: &Env,
+        wires: &Wires,
+        name: &'static str,
+        number: usize,
+        invitation: Vec<String>,
+        network: &str,
+    ) -> Node {
         let (folder, run) = (env.path(name), env.run().join(name));
         let cgroup = format!("{}_{number}", wires.prefix().replace('-', "_"));
         fs::create_dir_all(folder.join("root")).expect("a folder");
         fs::create_dir_all(&run).expect("a folder");
-        fs::write(folder.join("kubeconfig"), invitation).expect("kubeconfig");
         let text = format!(
             "root = {:?}\nrun = {run:?}\nbridge = \"rctr0\"\ncgroup = \"/rctr_{cgroup}\"\n\
              [cri]\nsocket = {:?}\n[images]\nregistries = [{:?}]\nlogins = []\n\
-             [agent]\nname = {name:?}\ncgroup = \"/kubepods_{cgroup}\"\nlogs = {:?}\n[network]\n{network}\n",
+             [agent]\nname = {name:?}\nfolder = {:?}\ncgroup = \"/kubepods_{cgroup}\"\nlogs = {:?}\n[network]\n{network}\n",
             folder.join("root"),
             run.join("cri.sock"),
             env.path("registries.conf"),
+            folder.join("agent"),
             folder.join("logs"),
         );
         fs::write(folder.join("noded.toml"), text).expect("noded.toml");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let node = Node { name, number, folder, run, namespace: wires.namespace(number), cgroup, path, world: None, noded: None };
+        let node = Node {
+            name,
+            number,
+            folder,
+            invitation,
+            run,
+            namespace: wires.namespace(number),
+            cgroup,
+            path,
+            world: None,
+            noded: None,
+        };
         // The registry is on the loopback interface of the host, where a node cannot reach it.
         let mut pull = env.rctr_command(["pull", "-q", BUSYBOX]);
         pull.env("RCTR_ROOT", node.folder.join("root")).env("RCTR_RUN", &node.run);
@@ -74,11 +94,7 @@ impl Node {
     /// When the node is off.
     pub fn begin(&mut self) {
         let mut command = self.inside(&noded());
-        command
-            .args(["run", "--config"])
-            .arg(self.folder.join("noded.toml"))
-            .arg("--kubeconfig")
-            .arg(self.folder.join("kubeconfig"));
+        command.args(["run", "--config"]).arg(self.folder.join("noded.toml")).args(&self.invitation);
         self.noded = Some(Running::start(command));
     }
 

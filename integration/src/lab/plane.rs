@@ -89,11 +89,11 @@ impl Plane {
         self.folder.join("admin.kubeconfig")
     }
 
-    /// A kubeconfig for a node.
-    pub(super) fn invitation(&self, name: &str) -> String {
-        let mut command = Command::new(noded());
-        command.args(["node-kubeconfig", "--server", &format!("https://{PLANE}:6443"), "--data"]).arg(&self.folder).arg(name);
-        Running::start(command).finish().ok().stdout.clone()
+    /// What is typed on a new node.
+    pub(super) fn invitation(&self, env: &Env, wires: &Wires) -> Vec<String> {
+        let mut command = wires.command(env, 0, &noded().display().to_string());
+        command.args(["token", "create", "--kubeconfig"]).arg(self.kubeconfig());
+        Running::start(command).finish().ok().stdout.split_whitespace().skip(2).map(str::to_owned).collect()
     }
 }
 

@@ -17,13 +17,13 @@ pub(crate) enum Verb {
     /// Write a kubeconfig for a node to standard output; the control plane of this host vouches for it
     NodeKubeconfig(NodeKubeconfigArgs),
     /// Make, list and delete tokens, with which hosts become nodes
-    Token(crate::token::Args),
+    Token(crate::token::TokenArgs),
     /// Check the configuration, and say nothing if it is right
     Config(Args),
     /// Take out of the kernel what this node has put there for its cluster; its pods stay
     Leave(Args),
     /// Serve the Kubernetes API, place pods and keep them running, until SIGTERM
-    ControlPlane(crate::control_plane::Args),
+    ControlPlane(crate::control_plane::ControlPlaneArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,4 +86,14 @@ pub(crate) struct NodeKubeconfigArgs {
     /// The address at which the node reaches the API, such as https://cp:6443
     #[arg(long, value_name = "URL")]
     pub(crate) server: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -17,7 +17,7 @@ const WORKERS: usize = 2;
 
 /// What is said here counts; for the rest the configuration's section `[control]`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct ControlPlaneArgs {
     #[command(flatten)]
     common: crate::cli::Args,
     /// Where store, keys and the administrator's kubeconfig are kept
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     eviction: Option<u64>,
 }
 
-impl Args {
+impl ControlPlaneArgs {
     /// The settings with what is said here.
     fn over(self, control: &mut Control) {
         fn set<T>(value: Option<T>, place: &mut T) {
@@ -74,7 +74,7 @@ impl Args {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: ControlPlaneArgs) -> Result<()> {
     let mut control = Config::load(args.common.config.as_deref())?.control;
     args.over(&mut control);
     control.check()?;
@@ -107,7 +107,7 @@ mod tests {
     #[derive(clap::Parser)]
     struct Line {
         #[command(flatten)]
-        args: Args,
+        args: ControlPlaneArgs,
     }
 
     fn control(words: &[&str]) -> Control {
@@ -120,7 +120,8 @@ mod tests {
     fn flags_count_and_the_file_for_the_rest() {
         let unchanged = control(&[]);
         assert_eq!((unchanged.names.as_slice(), unchanged.eviction), (&["a".to_owned()][..], 7));
-        let words = ["--name", "b", "--data", "state", "--node-ports", "1-2", "--node-silence", "9", "--service-range", "10.1.0.0/16"];
+        let words =
+            ["--name", "b", "--data", "state", "--node-ports", "1-2", "--node-silence", "9", "--service-range", "10.1.0.0/16"];
         let new = control(&words);
         assert_eq!((new.names.as_slice(), new.eviction, new.node_silence), (&["b".to_owned()][..], 7, 9));
         assert_eq!((new.node_ports, new.service_cidr.to_string().as_str()), ("1-2".parse().unwrap(), "10.1.0.0/16"));

@@ -16,7 +16,7 @@ use crate::config::Config;
 const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TokenArgs {
     #[command(subcommand)]
     verb: Verb,
     /// The administrator's kubeconfig; by default the one of the control plane that the configuration names
@@ -48,7 +48,7 @@ enum Verb {
 }
 
 /// Does it.
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: TokenArgs) -> Result<()> {
     let file = match args.kubeconfig {
         Some(file) => file,
         None => Config::load(args.common.config.as_deref())?.control.folder.join("admin.kubeconfig"),
@@ -65,7 +65,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
                 let token = create(&api, ttl, &description).await?;
                 println!("noded run --join {server} --token {token} --ca-hash {pin}");
             }
-            Verb::List => print!("{}", table(&api.get(&format!("{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken")).await?)),
+            Verb::List => {
+                print!("{}", table(&api.get(&format!("{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken")).await?))
+            }
             Verb::Delete { ids } => {
                 for id in ids {
                     let id = id.split('.').next().unwrap_or_default();
@@ -114,7 +116,8 @@ mod tests {
     fn a_list_has_no_secrets() {
         use base64::Engine as _;
         let text = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-        let data = json!({"token-id": text("abcdef"), "token-secret": text("0123456789abcdef"), "description": text("for\n\u{1b}[2J")});
+        let data =
+            json!({"token-id": text("abcdef"), "token-secret": text("0123456789abcdef"), "description": text("for\n\u{1b}[2J")});
         let shown = table(&json!({"items": [{"data": data}]}));
         assert_eq!(shown, "ID      EXPIRES               DESCRIPTION\nabcdef  never                 for\\n\\u{1b}[2J\n");
     }

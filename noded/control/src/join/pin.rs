@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn pins_have_a_form() {
-        for wrong in ["", "sha256:", "sha256:00", "md5:00", &format!("sha256:{}", "g".repeat(64)), &format!("sha256:{}", "é".repeat(32))] {
+        for wrong in
+            ["", "sha256:", "sha256:00", "md5:00", &format!("sha256:{}", "g".repeat(64)), &format!("sha256:{}", "é".repeat(32))]
+        {
             assert_eq!(Pin::parse(wrong), None, "{wrong}");
         }
     }

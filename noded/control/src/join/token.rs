@@ -103,7 +103,11 @@ mod tests {
     fn kept(token: &Token, end: Option<Timestamp>) -> Value {
         let mut secret = secret(token, end, "why");
         let data = secret["stringData"].as_object().unwrap().clone();
-        secret["data"] = data.into_iter().map(|(k, v)| (k, STANDARD.encode(v.as_str().unwrap()).into())).collect::<serde_json::Map<_, _>>().into();
+        secret["data"] = data
+            .into_iter()
+            .map(|(k, v)| (k, STANDARD.encode(v.as_str().unwrap()).into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         secret
     }
 
@@ -128,7 +132,15 @@ mod tests {
         let token = Token::make();
         assert_eq!(Token::parse(&token.text()), Some(token.clone()));
         assert_eq!(format!("{token:?}"), format!("Token({})", token.id));
-        for wrong in ["", ".", "abcdef", "abcdef.0123456789abcde", "Abcdef.0123456789abcdef", "abcdef.0123456789abcdef.x", "abcde/.0123456789abcdef"] {
+        for wrong in [
+            "",
+            ".",
+            "abcdef",
+            "abcdef.0123456789abcde",
+            "Abcdef.0123456789abcdef",
+            "abcdef.0123456789abcdef.x",
+            "abcde/.0123456789abcdef",
+        ] {
             assert_eq!(Token::parse(wrong), None, "{wrong}");
         }
     }

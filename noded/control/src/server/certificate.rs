@@ -36,7 +36,8 @@ pub(super) async fn answer(server: &Server, user: &User, request: Request<Incomi
     }
     let text = body::bytes(request).await?;
     let wanted = std::str::from_utf8(&text).ok().and_then(Wanted::read);
-    let wanted = wanted.ok_or_else(|| Status::bad_request("the body is no request for a certificate (PEM) that is signed with its own key"))?;
+    let wanted = wanted
+        .ok_or_else(|| Status::bad_request("the body is no request for a certificate (PEM) that is signed with its own key"))?;
     bind(server, &name, &wanted.key_hash(), by_token).await?;
     let signed = server.authority.sign_node(&name, &wanted, server.node_certificates).map_err(Status::internal)?;
     Ok(answer::typed(201, "application/x-pem-file", signed))
@@ -55,7 +56,8 @@ async fn bind(server: &Server, node: &str, key: &str, by_token: bool) -> Result<
     let change = |kept: &Value| {
         let is_same = kept["data"] == data;
         if by_token && !is_same && server.objects.get(&NODE, "", node).is_ok() {
-            let why = format!("node {node:?} is there already, and has another key: delete it first if this host is to take its place");
+            let why =
+                format!("node {node:?} is there already, and has another key: delete it first if this host is to take its place");
             return Err(Status::forbidden(Some(("", "nodes")), node, &why));
         }
         let mut new = kept.clone();

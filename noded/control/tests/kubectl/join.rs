@@ -67,7 +67,11 @@ fn a_name_belongs_to_its_key() {
     c.runtime().block_on(c.plane.objects.create(&NODE, "", node, &context)).unwrap();
     let said = ask(&c, &token.text(), "n9", &other);
     assert!(said.err.contains("node \"n9\" is there already, and has another key"), "{said:?}");
-    assert_eq!(node_of(&ask(&c, &token.text(), "n9", &first)), "n9", "a node whose certificate has run out comes back with its key");
+    assert_eq!(
+        node_of(&ask(&c, &token.text(), "n9", &first)),
+        "n9",
+        "a node whose certificate has run out comes back with its key"
+    );
     c.ok("delete node n9");
     assert_eq!(node_of(&ask(&c, &token.text(), "n9", &other)), "n9");
 }

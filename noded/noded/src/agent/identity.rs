@@ -68,7 +68,9 @@ pub(super) async fn join(folder: &Path, node: &str, server: &str, args: &JoinArg
     }
     let (Some(token), Some(pin)) = (&args.token, pin) else {
         let why = if life.is_some() { "the certificate that it had is no longer good" } else { "it has no certificate yet" };
-        bail!("node {node} cannot join {server}: {why}; --token and --ca-hash are needed: noded token create, on the control plane, says them");
+        bail!(
+            "node {node} cannot join {server}: {why}; --token and --ca-hash are needed: noded token create, on the control plane, says them"
+        );
     };
     ensure!(Token::parse(token).is_some(), "--token: it is not of the form abcdef.0123456789abcdef");
     // Whoever was this node before proves it with the key.
@@ -233,7 +235,8 @@ mod tests {
             let folder = folder.path().to_owned();
             async move { format!("{:#}", join(&folder, "n", "https://127.0.0.1:1", &args).await.unwrap_err()) }
         };
-        let args = |token: Option<&str>, hash: Option<&str>| JoinArgs { token: token.map(Into::into), ca_hash: hash.map(Into::into) };
+        let args =
+            |token: Option<&str>, hash: Option<&str>| JoinArgs { token: token.map(Into::into), ca_hash: hash.map(Into::into) };
         assert!(said(args(None, None)).await.contains("--token and --ca-hash are needed"));
         assert!(said(args(Some("abcdef.0123456789abcdef"), None)).await.contains("--token and --ca-hash are needed"));
         assert!(said(args(None, Some("sha1:00"))).await.contains("--ca-hash: \"sha1:00\" is not of the form sha256:HEX"));

@@ -55,8 +55,8 @@ use crate::host::log;
 use crate::node::Node;
 use api::{Api, Refused};
 use effects::Shared;
-use identity::Identity;
 use host::Facts;
+use identity::Identity;
 use wanted::Place;
 use worker::{Line, Object};
 
@@ -89,9 +89,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             (api, Identity::Own(authority))
         }
         (_, Some(file), join) => (Api::of(kubeconfig::load(file)?, join.as_deref())?, Identity::Given),
-        (_, None, Some(server)) => {
-            (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone()))
-        }
+        (_, None, Some(server)) => (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone())),
         (_, None, None) => return Ok(None),
     };
     let address = config.agent.address.or_else(|| own_address(api.address())).or_else(plane::own_address);

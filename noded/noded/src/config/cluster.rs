@@ -134,7 +134,11 @@ impl Control {
         }
         ensure!((2..=3600).contains(&self.node_silence), "control.node_silence: {} is not from 2 to 3600", self.node_silence);
         ensure!(self.eviction <= 86400, "control.eviction: {} is more than 86400", self.eviction);
-        ensure!((1..=8760).contains(&self.node_certificate), "control.node_certificate: {} is not from 1 to 8760", self.node_certificate);
+        ensure!(
+            (1..=8760).contains(&self.node_certificate),
+            "control.node_certificate: {} is not from 1 to 8760",
+            self.node_certificate
+        );
         let (pods, services) = (self.pod_cidr, self.service_cidr);
         let apart = !pods.contains(&services.network()) && !services.contains(&pods.network());
         ensure!(apart, "control.pod_cidr: {pods} overlaps the addresses of services, {services}");
