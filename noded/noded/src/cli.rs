@@ -24,6 +24,25 @@ pub(crate) enum Verb {
     Leave(Args),
     /// Serve the Kubernetes API, place pods and keep them running, until SIGTERM
     ControlPlane(crate::control_plane::ControlPlaneArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+    /// Write manual pages into a folder, for who makes packages
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// The folder, which is there
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

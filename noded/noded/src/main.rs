@@ -17,6 +17,7 @@ mod cli;
 mod config;
 mod control_plane;
 mod cri;
+mod documents;
 mod events;
 mod host;
 mod node;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         cli::Verb::Token(args) => token::run(args),
         cli::Verb::Config(args) => run::check(&args),
         cli::Verb::Leave(args) => run::leave(&args),
+        cli::Verb::Completion(args) => documents::completion(&args),
+        cli::Verb::Man(args) => documents::man(&args),
         cli::Verb::ControlPlane(args) => control_plane::run(args),
     };
     match done {

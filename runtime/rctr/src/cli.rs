@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
-    history, images, import, info, inspect, kill, load, login, logout, logs, management, manifest, mount, network, oci, pause,
+    history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
     port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, secret, start, stats, stop, sync, system, tag, top,
     unmount, update, version, volume, wait,
 };
@@ -135,6 +135,8 @@ pub(crate) enum Verb {
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 impl Cli {
@@ -229,6 +231,7 @@ impl Verb {
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),
+            Verb::Man(args) => man::run(args),
         }
     }
 }

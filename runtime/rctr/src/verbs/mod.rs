@@ -26,6 +26,7 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod management;
 pub(crate) mod manifest;
 pub(crate) mod mount;
