@@ -13,6 +13,7 @@ mod node;
 mod pods;
 mod ports;
 mod restarts;
+mod soak;
 mod socket;
 mod streams;
 mod watching;
@@ -22,10 +23,16 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     cni::TESTS,
     images::TESTS,
     pods::TESTS,
-    containers::TESTS,
+    containers::life::TESTS,
+    containers::output::TESTS,
+    containers::files::TESTS,
+    containers::limits::TESTS,
+    containers::rights::TESTS,
+    containers::shared::TESTS,
     lists::TESTS,
     ports::TESTS,
     streams::TESTS,
     watching::TESTS,
     restarts::TESTS,
+    soak::TESTS,
 ];

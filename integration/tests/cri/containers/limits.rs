@@ -1,0 +1,61 @@
+//! What containers may use.
+
+use cri::{LinuxContainerResources, StartContainerRequest, UpdateContainerResourcesRequest};
+use tonic::Code;
+
+use crate::cri::asking::*;
+use crate::cri::images::pull;
+use crate::cri::node::Node;
+
+integration::tests![limits_can_change, want_of_memory_is_told,];
+
+fn limits_can_change() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let pod_config = pod_config(&n, "limits");
+    let pod = run(&n, &pod_config);
+    let mut config = config("main", SLEEP);
+    let limits =
+        LinuxContainerResources { memory_limit_in_bytes: 64 << 20, cpu_shares: 512, oom_score_adj: 900, ..Default::default() };
+    config.linux.as_mut().expect("linux").resources = Some(limits);
+    let id = create(&n, &pod, &config, &pod_config);
+    start(&n, &id);
+    let of = |id: &str| status(&n, id).resources.and_then(|resources| resources.linux).expect("limits");
+    assert_eq!((of(&id).memory_limit_in_bytes, of(&id).cpu_shares), (64 << 20, 512));
+    assert_eq!(says(&n, &id, "cat /proc/1/oom_score_adj"), "900");
+    let change = |memory| UpdateContainerResourcesRequest {
+        container_id: id.clone(),
+        linux: Some(LinuxContainerResources { memory_limit_in_bytes: memory, ..Default::default() }),
+        annotations: Default::default(),
+    };
+    n.ok(n.containers().update_container_resources(change(96 << 20)));
+    assert_eq!((of(&id).memory_limit_in_bytes, of(&id).cpu_shares), (96 << 20, 512));
+    n.fails(
+        Code::NotFound,
+        n.containers()
+            .update_container_resources(UpdateContainerResourcesRequest { container_id: "0".repeat(64), ..change(1 << 26) }),
+    );
+    if std::env::var_os("CRI_SOCKET").is_none() {
+        n.fails(Code::InvalidArgument, n.containers().update_container_resources(change(-5)));
+    }
+    assert_eq!(of(&id).memory_limit_in_bytes, 96 << 20);
+    remove_pod(&n, &pod);
+}
+
+fn want_of_memory_is_told() {
+    let n = Node::start();
+    pull(&n, BUSYBOX);
+    let pod_config = pod_config(&n, "memory");
+    let pod = run(&n, &pod_config);
+    let mut config = config("main", "x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo survived; exec sleep 1000");
+    let limits =
+        LinuxContainerResources { memory_limit_in_bytes: 20 << 20, memory_swap_limit_in_bytes: 20 << 20, ..Default::default() };
+    config.linux.as_mut().expect("linux").resources = Some(limits);
+    let id = create(&n, &pod, &config, &pod_config);
+    if let Err(refused) = n.ask(n.containers().start_container(StartContainerRequest { container_id: id.clone() })) {
+        integration::skip!("no limits of memory here: {}", refused.message());
+    }
+    let status = ended(&n, &id);
+    assert_eq!((status.exit_code, status.reason.as_str()), (137, "OOMKilled"));
+    remove_pod(&n, &pod);
+}
