@@ -4,6 +4,7 @@
 //! registry; what is about noded itself is then left out. `NODED` is another noded.
 
 mod asking;
+mod checkpoints;
 mod cni;
 mod containers;
 mod daemon;
@@ -20,6 +21,7 @@ mod watching;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     daemon::TESTS,
+    checkpoints::TESTS,
     cni::TESTS,
     images::TESTS,
     pods::TESTS,

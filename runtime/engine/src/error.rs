@@ -171,6 +171,9 @@ pub enum Error {
     /// The network.
     #[error("network")]
     Network(#[source] net::Error),
+    /// criu did not do what it was asked.
+    #[error("checkpoint")]
+    Criu(#[source] container::criu::Error),
     /// A plugin of the network, or the configuration that names it.
     #[error("{what}: {why}")]
     Cni {

@@ -38,6 +38,7 @@ mod again;
 mod ahead;
 mod attach;
 pub mod build;
+mod checkpoint;
 mod children;
 mod cni;
 mod condition;
@@ -89,6 +90,7 @@ mod wait;
 
 pub use again::Again;
 pub use ahead::Ahead;
+pub use checkpoint::CheckpointRequest;
 pub use cni::Cni;
 pub use condition::Condition;
 pub use config::Config;

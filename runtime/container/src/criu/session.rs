@@ -114,6 +114,24 @@ impl Criu {
         Ok(Criu { socket, child, waited: false })
     }
 
+    /// Starts one that dumps processes, beside a caller that may have several threads. Its environment is empty.
+    ///
+    /// # Errors
+    /// [`Error::Start`].
+    pub fn beside(program: &Path) -> Result<Criu, Error> {
+        let start = || {
+            let (socket, theirs) = sys::socket::pair()?;
+            let file =
+                rustix::fs::open(program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({program:?})"))?;
+            // Which descriptor the socket is there, that function says.
+            let args = [c"criu", c"swrk", c"3"].map(CString::from);
+            let pid = sys::spawn::spawn(file, &args, theirs, sys::spawn::Home::default())?;
+            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call(|| "pidfd_open(criu)")?;
+            Ok(Criu { socket, child: Child { pid, pidfd }, waited: false })
+        };
+        start().map_err(Error::Start)
+    }
+
     /// Its process number.
     pub fn pid(&self) -> u32 {
         self.child.pid.as_raw_pid() as u32

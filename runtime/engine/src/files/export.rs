@@ -42,7 +42,7 @@ impl Engine {
 
 /// The root file system of a running container, without what is mounted there: a copy of its mount, for which this thread's own copy is sent
 /// to the container's mount namespace.
-fn of_running(container: &Container) -> Result<Option<OwnedFd>, Error> {
+pub(crate) fn of_running(container: &Container) -> Result<Option<OwnedFd>, Error> {
     let Some(process) = open_process(container).filter(|_| container.is_running()) else { return Ok(None) };
     let enter = || -> sys::Result<OwnedFd> {
         // A thread that shares its root folder with others cannot leave.

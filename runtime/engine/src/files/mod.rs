@@ -25,3 +25,4 @@ mod write;
 pub use changes::{Difference, DifferenceKind};
 pub use commit::CommitRequest;
 pub use copy::{CopyFrom, CopyOptions, CopyTo};
+pub(crate) use export::of_running;

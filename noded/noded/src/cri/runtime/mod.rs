@@ -215,9 +215,9 @@ impl RuntimeService for Calls {
 
     async fn checkpoint_container(
         &self,
-        _: Request<cri::CheckpointContainerRequest>,
+        request: Request<cri::CheckpointContainerRequest>,
     ) -> Answer<Response<cri::CheckpointContainerResponse>> {
-        Err(Status::unimplemented("CheckpointContainer: checkpoints are not served"))
+        self.call("CheckpointContainer", request, container::checkpoint).await
     }
 
     async fn checkpoint_pod(&self, _: Request<cri::CheckpointPodRequest>) -> Answer<Response<cri::CheckpointPodResponse>> {

@@ -1,6 +1,7 @@
 //! Containers of pods. One that is in no pod is none of the kubelet's: `rctr` has it.
 
 mod check;
+mod checkpoint;
 mod create;
 mod end;
 mod list;
@@ -11,6 +12,7 @@ mod status;
 mod update;
 mod view;
 
+pub(super) use checkpoint::checkpoint;
 pub(in crate::cri) use create::create;
 pub(in crate::cri) use end::{remove, stop};
 pub(super) use list::{all, list};
