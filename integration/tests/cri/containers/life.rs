@@ -21,7 +21,7 @@ integration::tests![
     what_is_wrong_is_refused,
 ];
 
-fn list(n: &Node, filter: ContainerFilter) -> Vec<String> {
+pub(super) fn list(n: &Node, filter: ContainerFilter) -> Vec<String> {
     let all = n.ok(n.containers().list_containers(ListContainersRequest { filter: Some(filter.clone()) })).containers;
     let streamed = n.stream(n.containers().stream_containers(StreamContainersRequest { filter: Some(filter) }));
     let streamed: Vec<Container> = streamed.into_iter().flat_map(|part| part.containers).collect();

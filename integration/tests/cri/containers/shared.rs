@@ -2,6 +2,7 @@
 
 use cri::ContainerFilter;
 
+use super::life::list;
 use super::rights::security;
 use crate::cri::asking::*;
 use crate::cri::images::pull;
