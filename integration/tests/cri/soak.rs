@@ -38,7 +38,7 @@ fn churn(n: &Node, number: usize) {
 }
 
 fn churn_leaves_nothing_behind() {
-    let Some(rounds) = std::env::var("SOAK").ok().and_then(|text| text.parse().ok()) else {
+    let Some(rounds) = std::env::var("SOAK").ok().and_then(|text| text.parse::<usize>().ok()) else {
         integration::skip!("SOAK, the number of pods, is not set: integration/test --long does")
     };
     let n = Node::own("");

@@ -139,7 +139,7 @@ impl Engine {
         let mounts =
             criu::mounted(compiled, &folders).iter().map(|mount| mount.resolved(&root)).map(|at| (at.clone(), at)).collect();
         // What others have, too, is not its own to dump.
-        let shared_pids = record.namespaces.pid != Sharing::Own;
+        let shared_pids = matches!(record.namespaces.pid, Sharing::Host | Sharing::Container(_) | Sharing::Pod(_));
         let external = [("net", true), ("pid", shared_pids)].into_iter().filter(|(_, shared)| *shared);
         let external = external.map(|(kind, _)| {
             let path = format!("/proc/{pid}/ns/{kind}");
