@@ -88,6 +88,12 @@ pub fn remove_cgroup(name: &str) {
     }
 }
 
+/// Whether a cgroup of this name is in any hierarchy.
+#[must_use]
+pub fn has_cgroup(name: &str) -> bool {
+    hierarchies().iter().any(|point| point.join(name.trim_start_matches('/')).exists())
+}
+
 fn collect_folders(parent: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::plane::noded;
 use super::{BUSYBOX, Wires};
@@ -65,11 +66,18 @@ impl Node {
             world: None,
             noded: None,
         };
-        // The registry is on the loopback interface of the host, where a node cannot reach it.
-        let mut pull = env.rctr_command(["pull", "-q", BUSYBOX]);
-        pull.env("RCTR_ROOT", node.folder.join("root")).env("RCTR_RUN", &node.run);
-        Running::start(pull).finish().ok();
+        node.pull(env, BUSYBOX);
         node
+    }
+
+    /// Gives it an image. The registry is on the loopback interface of the host, where the node itself cannot reach it.
+    ///
+    /// # Panics
+    /// When there is no such image.
+    pub fn pull(&self, env: &Env, image: &str) {
+        let mut pull = env.rctr_command(["pull", "-q", image]);
+        pull.env("RCTR_ROOT", self.folder.join("root")).env("RCTR_RUN", &self.run);
+        Running::start(pull).finish().ok();
     }
 
     /// Starts its world, and noded in it.
@@ -193,7 +201,11 @@ impl Drop for Node {
             self.power_off();
         }
         for cgroup in ["kubepods_", "rctr_"].map(|kind| format!("{kind}{}", self.cgroup)) {
-            leaks::clear_caller(&[&self.folder], &cgroup);
+            // The last of its processes are on their way out.
+            within(Duration::from_secs(10), || {
+                leaks::clear_caller(&[&self.folder], &cgroup);
+                !leaks::has_cgroup(&cgroup)
+            });
         }
     }
 }

@@ -85,7 +85,9 @@ impl Plane {
         self.running.as_ref().map(Running::said).unwrap_or_default()
     }
 
-    pub(super) fn kubeconfig(&self) -> PathBuf {
+    /// What the administrator's kubectl takes.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("admin.kubeconfig")
     }
 

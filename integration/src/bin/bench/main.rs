@@ -1,7 +1,7 @@
 //! Ours beside the others: alternating in one run, a table, then one JSON object a row. `integration/bench` starts it.
 //!
 //! ```text
-//! bench run|pull|build|density|oci|cri --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
+//! bench run|pull|build|density|oci|cri|cluster --ours FOLDER [--peers a,b] [--runs N] [--quick] [--daemons]
 //! ```
 //!
 //! `--daemons` starts dockerd and containerd, for a root folder where nothing runs.
@@ -10,11 +10,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 mod build;
+mod cluster;
 mod contender;
 mod cri;
 mod daemon;
 mod density;
 mod measure;
+mod memory;
 mod oci;
 mod pull;
 mod report;
@@ -42,7 +44,7 @@ struct Args {
 impl Args {
     fn parse() -> Result<Self> {
         let mut words = std::env::args().skip(1);
-        let bench = words.next().context("bench run|pull|build|density|oci|cri")?;
+        let bench = words.next().context("bench run|pull|build|density|oci|cri|cluster")?;
         let mut args = Self { bench, ours: PathBuf::new(), peers: None, runs: None, quick: false, daemons: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -70,6 +72,10 @@ fn main() -> Result<()> {
         report::print(&args.bench, &oci::rows(&args)?);
         return Ok(());
     }
+    if args.bench == "cluster" {
+        report::print(&args.bench, &cluster::rows(args.runs(5), args.quick)?);
+        return Ok(());
+    }
     // on the disk: /tmp may be memory
     let storage = tempfile::Builder::new().prefix("bench-registry-").tempdir_in("/var/tmp")?;
     let registry = Registry::start_in(storage.path(), false)?;
@@ -84,7 +90,7 @@ fn main() -> Result<()> {
         "build" => &["docker", "podman", "buildah"],
         "density" => &["docker", "podman"],
         "cri" => &cri::PEERS,
-        other => bail!("{other}: there is run, pull, build, density, oci and cri"),
+        other => bail!("{other}: there is run, pull, build, density, oci, cri and cluster"),
     };
     let ground = Ground::prepare(&args.ours, &registry.address)?;
     let mut peers = ground.peers(known, args.peers.as_deref());

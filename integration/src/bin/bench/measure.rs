@@ -12,6 +12,7 @@ pub(crate) enum Unit {
     Milliseconds,
     Kib,
     MillionInstructions,
+    Millicores,
 }
 
 impl Unit {
@@ -21,6 +22,7 @@ impl Unit {
             Unit::Milliseconds => "ms",
             Unit::Kib => "kib",
             Unit::MillionInstructions => "minstr",
+            Unit::Millicores => "mcore",
         }
     }
 }
