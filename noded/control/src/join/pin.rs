@@ -121,9 +121,9 @@ mod tests {
             pinned.verify_server_cert(own, chain, &name, &[], UnixTime::now()).is_ok() && pinned.authority().is_some()
         };
         let (good, root, foreign) = (server(&ours), ours.der().clone(), theirs.der().clone());
-        assert!(check(&good, &[root.clone()], "cp"));
-        assert!(!check(&good, &[root.clone()], "other"), "another host of the cluster");
-        assert!(!check(&server(&theirs), &[foreign.clone()], "cp"), "another cluster");
+        assert!(check(&good, std::slice::from_ref(&root), "cp"));
+        assert!(!check(&good, std::slice::from_ref(&root), "other"), "another host of the cluster");
+        assert!(!check(&server(&theirs), std::slice::from_ref(&foreign), "cp"), "another cluster");
         // whoever listens in has our authority's certificate, but no key of it
         assert!(!check(&server(&theirs), &[foreign, root], "cp"));
         assert!(!check(&good, &[], "cp"));

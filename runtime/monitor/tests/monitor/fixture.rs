@@ -82,6 +82,7 @@ impl Fixture {
             using: Vec::new(),
             cleanup: Cleanup { trees: vec![dir.path().join("run")], ..Cleanup::default() },
             names: None,
+            hooks: None,
         };
         Fixture { dir, launch, fds }
     }
