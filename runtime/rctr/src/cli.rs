@@ -249,8 +249,9 @@ mod tests {
     #[test]
     fn no_argument_is_defined_before_its_verb_is_called() {
         fn defined(command: &clap::Command) -> Vec<String> {
-            let arguments =
-                |verb: &clap::Command| verb.get_arguments().map(|arg| format!("{} {arg}", verb.get_name())).collect::<Vec<_>>();
+            let arguments = |verb: &clap::Command| {
+                verb.get_arguments().map(|arg| format!("{} {}", verb.get_name(), arg.get_id())).collect::<Vec<_>>()
+            };
             command.get_subcommands().flat_map(|verb| [arguments(verb), defined(verb)].concat()).collect()
         }
         assert_eq!(defined(&Cli::command()), [] as [&str; 0]);

@@ -64,7 +64,7 @@ fn id(text: &str) -> Option<u32> {
 
 /// `CONTAINER:HOST[:NUMBER]`.
 pub(crate) fn id_map(text: &str) -> Result<IdRange, String> {
-    let numbers: Vec<Option<u32>> = text.split(':').map(|number| number.parse().ok()).collect();
+    let numbers: Vec<Option<u32>> = text.split(':').map(number).collect();
     let (inside, outside, size) = match numbers[..] {
         [Some(inside), Some(outside)] => (inside, outside, 1),
         [Some(inside), Some(outside), Some(size)] => (inside, outside, size),
@@ -77,9 +77,14 @@ pub(crate) fn id_map(text: &str) -> Result<IdRange, String> {
     }
 }
 
+/// Digits alone, unlike [`str::parse`], which takes a sign.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
+}
+
 /// `FIRST:NUMBER`.
 pub(crate) fn pool(text: &str) -> Result<(u32, u32), String> {
-    let range = text.split_once(':').and_then(|(first, size)| Some((first.parse::<u32>().ok()?, size.parse::<u32>().ok()?)));
+    let range = text.split_once(':').and_then(|(first, size)| Some((number(first)?, number(size)?)));
     let fits = range.filter(|(first, size)| *size > 0 && first.checked_add(*size - 1).is_some());
     fits.ok_or_else(|| format!("{text:?} is no range of ids: the form is FIRST:NUMBER, such as 2147483648:1073741824"))
 }

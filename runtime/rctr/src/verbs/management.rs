@@ -130,6 +130,7 @@ impl From<Container> for Verb {
 
 /// Build images, under the name of Docker's plugin
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Buildx {
     #[command(visible_alias = "b")]
     Build(Box<build::Args>),
