@@ -3,6 +3,7 @@
 //! ```text
 //!   caller                                          criu swrk N        (N: its end of a packet socket)
 //!   Criu::spawn ── launch::beside ────────────────▶ for a restore in the cgroups and before the root of the container
+//!   Criu::beside                                    for a dump, from a process that may have threads
 //!   version, features                          ◀──▶ what it can
 //!   run(Request, Options)                      ───▶
 //!   the caller's closure                       ◀──▶ notifications: namespaces are made, here is the terminal, all is restored …

@@ -10,6 +10,7 @@
 //!
 //! ```text
 //! pods/ID/            config.json (written once) · hosts hostname resolv.conf · stopped: there once it was
+//!        cni.json     by which plugins it has its network, if by any: they are asked the same again at its end
 //!        members/CID  a container of the pod, or one that was meant to be
 //! pods/.new-ID        being made: swept when its maker is gone
 //! pod-names/HEX       -> ../pods/ID: the identity that it has and no other
