@@ -25,9 +25,10 @@ cluster() {
 	cargo build --release -q -p rctr -p monitor -p noded -p integration --bins
 	fixtures
 	say "three nodes in namespaces of this machine, two of them on one segment"
-	coproc LAB { exec "$target/release/lab" 1 1 2; }
-	lab_pid=$LAB_PID
-	trap 'kill "$lab_pid" 2>/dev/null || true; wait "$lab_pid" || true' EXIT
+	# It takes everything down at the end of its input, and would leave it all if a signal ended it.
+	coproc LAB { trap '' INT TERM; exec "$target/release/lab" 1 1 2; }
+	lab_pid=$LAB_PID lab_input=${LAB[1]}
+	trap 'exec {lab_input}>&-; wait "$lab_pid" || true' EXIT
 	trap 'exit 130' INT TERM
 	read -r router kubeconfig <&"${LAB[0]}" || die "the nodes did not come up"
 
