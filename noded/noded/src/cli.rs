@@ -14,8 +14,6 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Serve Kubernetes' CRI v1 until SIGTERM, and run the pods of a cluster if asked to
     Run(RunArgs),
-    /// Write a kubeconfig for a node to standard output; the control plane of this host vouches for it
-    NodeKubeconfig(NodeKubeconfigArgs),
     /// Make, list and delete tokens, with which hosts become nodes
     Token(crate::token::TokenArgs),
     /// Check the configuration, and say nothing if it is right
@@ -64,10 +62,6 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) joining: JoinArgs,
 
-    /// How the node proves who it is, instead of a certificate that it gets for a token; see node-kubeconfig
-    #[arg(long, value_name = "FILE", conflicts_with = "all_in_one")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-
     /// Run a control plane, too, and join it
     #[arg(long)]
     pub(crate) all_in_one: bool,
@@ -76,7 +70,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// The node runs the pods of a cluster.
     pub(crate) fn in_cluster(&self) -> bool {
-        self.all_in_one || self.join.is_some() || self.kubeconfig.is_some()
+        self.all_in_one || self.join.is_some()
     }
 }
 
@@ -84,27 +78,12 @@ impl RunArgs {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct JoinArgs {
     /// What the node comes with the first time; noded token create, on the control plane, says it
-    #[arg(long, value_name = "ID.SECRET", requires = "join", conflicts_with = "kubeconfig")]
+    #[arg(long, value_name = "ID.SECRET", requires = "join")]
     pub(crate) token: Option<String>,
 
     /// The hash of the key of the cluster's authority: whom the node obeys
-    #[arg(long, value_name = "sha256:HEX", requires = "join", conflicts_with = "kubeconfig")]
+    #[arg(long, value_name = "sha256:HEX", requires = "join")]
     pub(crate) ca_hash: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct NodeKubeconfigArgs {
-    /// Where the control plane keeps its keys
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/noded/control")]
-    pub(crate) data: PathBuf,
-
-    /// The node's name
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-
-    /// The address at which the node reaches the API, such as https://cp:6443
-    #[arg(long, value_name = "URL")]
-    pub(crate) server: String,
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! `noded`: the node daemon. It serves Kubernetes' CRI v1 over the verbs of `engine`, so that a kubelet, crictl and critest use it in
-//! containerd's place.
+//! containerd's place. As a node of our own cluster it is the kubelet, too (`agent`), and it runs the control plane (`control_plane`, over the
+//! crate `control`), alone or in one process with a node.
 //!
 //! ```text
 //! kubelet ─gRPC, unix socket─▶ cri/ one file a call: check (pure) ─▶ engine verb (blocking) ─▶ view (pure)
 //! client ──SPDY, WebSocket───▶ streaming ─▶ sessions.rs ─▶ engine sessions
 //! systemd ─socket, signals───▶ host/ listen · notify · log
+//! API ─────watches, questions─▶ agent/ ─▶ the same calls as the kubelet's
 //! ```
 //!
 //! It holds no truth: what it answers is in the engine's folders, and containers live on without it. What it has in memory are calls that
@@ -36,7 +38,6 @@ fn main() -> ExitCode {
     let passed = host::listen::passed();
     let done = match cli::Cli::parse().verb {
         cli::Verb::Run(args) => passed.and_then(|passed| run::run(&args, passed)),
-        cli::Verb::NodeKubeconfig(args) => agent::plane::node_kubeconfig(&args),
         cli::Verb::Token(args) => token::run(args),
         cli::Verb::Config(args) => run::check(&args),
         cli::Verb::Leave(args) => run::leave(&args),

@@ -55,7 +55,7 @@ pub(crate) fn run(args: TokenArgs) -> Result<()> {
     };
     let config = kubeconfig::load(&file)?;
     let (server, authority) = (config.server.clone(), config.authority.clone());
-    let api = Api::of(config, None)?;
+    let api = Api::of(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make a thread")?;
     runtime.block_on(async {
         match args.verb {

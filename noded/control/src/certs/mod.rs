@@ -132,24 +132,6 @@ impl Authority {
         Ok(params.signed_by(&wanted.request.public_key, &self.issuer).map_err(failed)?.pem())
     }
 
-    /// A node's certificate: the name and the group by which the API knows that it is one.
-    ///
-    /// # Errors
-    /// A name that no certificate can have.
-    pub fn node(&self, name: &str) -> Result<Identity, NoCertificates> {
-        self.issue(&format!("system:node:{name}"), &Use::Client(&["system:nodes"]), LONG)
-    }
-
-    /// A kubeconfig with which a node comes to the API at `server`. It holds the node's key.
-    ///
-    /// # Errors
-    /// A name that no certificate can have.
-    pub fn node_kubeconfig(&self, name: &str, server: &str) -> Result<String, NoCertificates> {
-        let node = self.node(name)?;
-        let key = STANDARD.encode(node.key.serialize_pem());
-        Ok(kubeconfig("node", server, &STANDARD.encode(&self.certificate), &STANDARD.encode(&node.certificate), &key))
-    }
-
     /// Writes the administrator's kubeconfig, unless it is there, this authority's, and good for a while.
     ///
     /// # Errors

@@ -63,21 +63,19 @@ struct Reached {
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Api {
-    /// As a kubeconfig says; `join` is another address of the same cluster.
-    pub(crate) fn of(config: Kubeconfig, join: Option<&str>) -> Result<Api> {
+    /// As a kubeconfig says.
+    pub(crate) fn of(config: Kubeconfig) -> Result<Api> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&config.authority) {
             roots.add(certificate.context("certificate-authority")?).context("certificate-authority")?;
         }
-        ensure!(!roots.is_empty(), "the kubeconfig has no certificate-authority: a node needs to know whom it obeys");
+        ensure!(!roots.is_empty(), "the kubeconfig has no certificate-authority: whoever comes needs to know whom it trusts");
         let identity = (!config.certificate.is_empty()).then(|| -> Result<_> {
             let chain = CertificateDer::pem_slice_iter(&config.certificate).collect::<Result<Vec<_>, _>>();
             Ok((chain.context("client-certificate")?, PrivateKeyDer::from_pem_slice(&config.key).context("client-key")?))
         });
-        let server = join.unwrap_or(&config.server);
-        ensure!(server.starts_with("https://"), "--join: {server:?} is not of the form https://HOST:PORT");
         let client = client(known(&roots, identity.transpose()?)?)?;
-        Ok(Api::new(server, client, roots, config.token))
+        Ok(Api::new(&config.server, client, roots, config.token))
     }
 
     /// As a node with a certificate of its own.

@@ -30,8 +30,6 @@ pub(super) enum Identity {
     Own(Arc<Authority>),
     /// From the API, and kept in this folder.
     Joined(PathBuf),
-    /// From whoever wrote the kubeconfig.
-    Given,
 }
 
 /// Key and certificate of a node, PEM.
@@ -105,12 +103,9 @@ fn signed(authority: &Authority, node: &str) -> Result<Pair> {
 
 /// Gets new certificates for ever, each when two thirds of the life of the one before are over.
 pub(super) async fn renew(identity: Identity, api: Api, node: String) {
-    if matches!(identity, Identity::Given) {
-        return;
-    }
     let first = match &identity {
         Identity::Joined(folder) => kept(folder).ok().flatten().and_then(|kept| Life::of(&kept.pair.certificate)),
-        _ => None,
+        Identity::Own(_) => None,
     };
     let mut pause = first.map_or(control::certs::NODE * 2 / 3, |life| life.renewal(SystemTime::now()));
     loop {
@@ -132,7 +127,7 @@ pub(super) async fn renew(identity: Identity, api: Api, node: String) {
 async fn renewed(identity: &Identity, api: &Api, node: &str) -> Result<Life> {
     let pair = match identity {
         Identity::Own(authority) => signed(authority, node)?,
-        _ => {
+        Identity::Joined(_) => {
             let key = Wanted::key().context("make a key")?;
             let request = Wanted::make(node, &key).context("make a request for a certificate")?;
             Pair { certificate: api.certificate(node, request).await?, key }

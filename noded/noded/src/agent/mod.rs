@@ -53,7 +53,7 @@ use serde_json::Value;
 use crate::cli::RunArgs;
 use crate::host::log;
 use crate::node::Node;
-use api::{Api, Refused};
+use api::Refused;
 use effects::Shared;
 use host::Facts;
 use identity::Identity;
@@ -78,8 +78,8 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let name = config.agent.node_name()?;
     let folder = &config.agent.folder;
     let mut own = None;
-    let (api, identity) = match (args.all_in_one, &args.kubeconfig, &args.join) {
-        (true, ..) => {
+    let (api, identity) = match (args.all_in_one, &args.join) {
+        (true, _) => {
             let started = plane::start(&config.control).await?;
             let authority = Arc::new(Authority::open(&config.control.folder).context("open the authority")?);
             let ip = started.address.ip();
@@ -88,9 +88,8 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             own = Some(started);
             (api, Identity::Own(authority))
         }
-        (_, Some(file), join) => (Api::of(kubeconfig::load(file)?, join.as_deref())?, Identity::Given),
-        (_, None, Some(server)) => (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone())),
-        (_, None, None) => return Ok(None),
+        (false, Some(server)) => (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone())),
+        (false, None) => return Ok(None),
     };
     let address = config.agent.address.or_else(|| own_address(api.address())).or_else(plane::own_address);
     let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));

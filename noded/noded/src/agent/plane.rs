@@ -2,11 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use control::ControlPlane;
-use control::certs::Authority;
 
-use crate::cli::NodeKubeconfigArgs;
 use crate::config::Control;
 use crate::host::log::{Level, say};
 
@@ -29,16 +27,4 @@ pub(crate) fn towards(other: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(other).ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
-}
-
-/// Writes a kubeconfig for a node to standard output.
-pub(crate) fn node_kubeconfig(args: &NodeKubeconfigArgs) -> Result<()> {
-    ensure!(args.server.starts_with("https://"), "--server: {:?} is not of the form https://HOST:PORT", args.server);
-    crate::config::node_name(&args.name)?;
-    let folder = &args.data;
-    // Whoever asks on a host without a control plane must not get an authority of its own.
-    ensure!(folder.join("pki/ca.key").exists(), "{}: no control plane was started here", folder.display());
-    let authority = Authority::open(folder).with_context(|| format!("open the authority in {}", folder.display()))?;
-    print!("{}", authority.node_kubeconfig(&args.name, &args.server)?);
-    Ok(())
 }

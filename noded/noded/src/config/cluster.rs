@@ -57,7 +57,7 @@ impl Agent {
 }
 
 /// Names of nodes are parts of paths and certificates.
-pub(crate) fn node_name(name: &str) -> Result<()> {
+fn node_name(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     let good = !name.is_empty() && name.len() <= 253 && name.bytes().all(plain) && !name.starts_with(['-', '.']);
     ensure!(good, "{name:.80?}: names of nodes have small letters, digits, '-' and '.'");

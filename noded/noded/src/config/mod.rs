@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use engine::Ipv4Net;
 use serde::Deserialize;
 
-pub(crate) use cluster::{Agent, Control, Ports, node_name};
+pub(crate) use cluster::{Agent, Control, Ports};
 pub(crate) use cni::Cni;
 pub(crate) use network::{Mode, Network};
 pub(crate) use registry::Registry;

@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "OUTPUT", value_parser = values::output)]
     output: Option<values::Output>,
     /// Push the image under all its names, too
-    #[arg(long, requires = "tag")]
+    #[arg(long, requires = "tag", conflicts_with = "output")]
     push: bool,
     /// Keep the image here: what is done without --output
     #[arg(long, conflicts_with = "output")]
