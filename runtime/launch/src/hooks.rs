@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 /// A program of the host's administrator.
@@ -55,10 +51,10 @@ impl Hook {
             let _ = stdin.write_all(state.as_bytes());
         }
         let ended = match self.timeout {
-            Some(seconds) => within(&child, Duration::from_secs(seconds.unsigned_abs())),
+            Some(seconds) => sys::process::ends_within(&child, Duration::from_secs(seconds.unsigned_abs())),
             None => Ok(true),
         };
-        if !ended.map_err(|errno| errno.to_string())? {
+        if !ended.map_err(|error| error.to_string())? {
             let _ = child.kill();
             let _ = child.wait();
             return Err(format!("it has not ended within {} s", self.timeout.unwrap_or_default()));
@@ -71,22 +67,6 @@ impl Hook {
         let length = said.read_at(&mut text, 0).unwrap_or(0);
         let text = String::from_utf8_lossy(&text[..length]).trim().replace('\n', " ");
         Err(format!("{status}{}{text}", if text.is_empty() { "" } else { ", stderr: " }))
-    }
-}
-
-/// Waits until a child has ended; false when that takes too long.
-fn within(child: &Child, limit: Duration) -> Result<bool, Errno> {
-    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
-        match poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
@@ -312,9 +313,37 @@ pub fn open(pid: u32, start: u64) -> Result<OwnedFd> {
     if start_time(pid) == Some(start) { Ok(pidfd) } else { Err(Error::new(call(), Errno::SRCH)) }
 }
 
+/// Waits until a child that nobody has waited for has ended; false when that takes longer than `limit`. It is not reaped.
+///
+/// # Errors
+/// Those of pidfd_open(2) and poll(2).
+pub fn ends_within(child: &std::process::Child, limit: Duration) -> Result<bool> {
+    let call = || format!("poll(pidfd of {})", child.id());
+    let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| Error::new(call(), Errno::SRCH))?;
+    let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call(call)?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now()));
+        let left = left.map_err(|_| Error::new(call(), Errno::INVAL))?;
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            ready => return ready.call(call).map(|ready| ready > 0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_is_waited_for_no_longer_than_it_may_take() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(!ends_within(&child, Duration::from_millis(10)).unwrap());
+        drop(child.stdin.take());
+        assert!(ends_within(&child, Duration::from_secs(60)).unwrap());
+        assert!(child.wait().unwrap().success());
+    }
 
     #[test]
     fn start_time_counts_from_the_last_parenthesis() {

@@ -2,17 +2,13 @@
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::time::Instant;
+use std::process::Command;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use super::Cni;
@@ -50,7 +46,7 @@ pub(super) fn run(cni: &Cni, name: &str, verb: Verb, environment: &[(&str, Strin
         command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()
     };
     let mut child = spawn().map_err(|error| failed(format!("run {}: {error}", program.display())))?;
-    let ended = within(&child, cni).map_err(|errno| failed(errno.to_string()));
+    let ended = sys::process::ends_within(&child, cni.patience).map_err(|error| failed(error.to_string()));
     if !matches!(ended, Ok(true)) {
         if let Some(group) = Pid::from_raw(child.id() as i32) {
             let _ = kill_process_group(group, Signal::KILL);
@@ -101,19 +97,4 @@ fn said(file: &File) -> Vec<u8> {
     let length = file.read_at(&mut bytes, 0).unwrap_or(0);
     bytes.truncate(bytes[..length].iter().position(|byte| *byte == 0).unwrap_or(length));
     bytes
-}
-
-/// Waits until a child has ended; false when that takes too long.
-fn within(child: &Child, cni: &Cni) -> Result<bool, Errno> {
-    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = Instant::now() + cni.patience;
-    loop {
-        let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).map_err(|_| Errno::INVAL)?;
-        match poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }
