@@ -1,4 +1,4 @@
-//! What every cluster has from its first start: namespaces, accounts, roles, the API's own service.
+//! What every cluster has from its first start: namespaces, accounts, roles, classes of importance, the API's own service.
 
 use std::net::Ipv4Addr;
 
@@ -6,6 +6,7 @@ use api::kinds::Kind;
 use api::kinds::config::{CONFIG_MAP, SERVICE_ACCOUNT};
 use api::kinds::endpoints::{ENDPOINT_SLICE, ENDPOINTS};
 use api::kinds::namespace::NAMESPACE;
+use api::kinds::priority::{PRIORITY_CLASS, SYSTEM};
 use api::kinds::service::SERVICE;
 use api::patch::merge;
 use api::status::Status;
@@ -35,6 +36,10 @@ pub async fn first_objects(objects: &Objects) -> Result<(), Status> {
     }
     for (kind, object) in default_roles() {
         ensure(objects, kind, "", object).await?;
+    }
+    for (name, value, description) in SYSTEM {
+        ensure(objects, &PRIORITY_CLASS, "", json!({"metadata": {"name": name}, "value": value, "description": description}))
+            .await?;
     }
     let (base, _) = objects.service_range();
     let first = Ipv4Addr::from(u32::from(base) + 1).to_string();

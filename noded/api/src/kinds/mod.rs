@@ -12,6 +12,7 @@ pub mod lease;
 pub mod namespace;
 pub mod node;
 pub mod pod;
+pub mod priority;
 pub mod rbac;
 pub mod replicaset;
 pub mod requests;
@@ -164,6 +165,7 @@ pub static KINDS: &[&Kind] = &[
     &rbac::CLUSTER_ROLE_BINDING,
     &rbac::ROLE,
     &rbac::ROLE_BINDING,
+    &priority::PRIORITY_CLASS,
 ];
 
 /// The kind behind a path.

@@ -47,7 +47,9 @@ impl Objects {
             }
             if kind.kind == "Pod" {
                 self.identify(namespace, &mut made)?;
+                self.rank(&mut made)?;
             }
+            self.check_default(kind, &name, &made)?;
             prepare::complete(kind, &mut made);
             let errors = prepare::validate(kind, &made, None);
             if !errors.is_empty() {

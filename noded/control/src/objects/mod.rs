@@ -5,6 +5,7 @@
 mod account;
 mod create;
 mod delete;
+mod priority;
 mod update;
 
 use std::sync::Arc;

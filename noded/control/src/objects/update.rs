@@ -62,6 +62,7 @@ impl Objects {
             if kind.table.name == SERVICE.table.name && part != Part::Status {
                 self.readdress(&mut new, &old)?;
             }
+            self.check_default(kind, name, &new)?;
             prepare::complete(kind, &mut new);
             let errors = prepare::validate(kind, &new, (part == Part::Main).then_some(&old));
             if !errors.is_empty() {

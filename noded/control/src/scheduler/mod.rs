@@ -1,24 +1,34 @@
 //! Where pods run: a function over a snapshot of nodes and pods, fed by a loop.
 //!
 //! ```text
-//! pending pods ──▶ classes (same needs) ──▶ nodes that can ever fit ──▶ a heap of their scores ──▶ bind, or reasons
+//! pending pods ──▶ classes (same needs) ──▶ nodes that can ever fit, in groups ──▶ heaps of their scores ──▶ bind
+//!                                                                                          └─ nothing ──▶ victims, or reasons
 //! ```
 //!
 //! Pods of one class (same needs, same controller) are placed together: what depends on the node alone is looked at once for all of them,
-//! and each placement changes the score of one node only. That holds for those that keep away from others, too: nobody goes while a batch is
-//! placed. Classes that want to be near others, or spread, look at every node for each pod, with counters by place that are kept while pods
-//! come and go.
+//! and each placement changes the score of one node only. What depends on other pods is the same for all nodes of a group, which are in the
+//! same zones, or on the same host, or whatever the class asks for: one look at a group with numbers that are kept while pods come and go.
+//!
+//! A pod that fits nowhere may push away less important ones. It then waits for that node, where room is kept for it.
 
+mod class;
 mod demand;
+mod groups;
 mod node;
+mod others;
 mod place;
+mod preempt;
 mod run;
 mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod topology;
+mod wants;
+mod write;
 
 pub use node::fits_node;
 pub use place::{Decision, schedule};
+pub use preempt::Preemption;
 pub use run::run;
 pub use snapshot::Snapshot;

@@ -1,34 +1,40 @@
 //! The loop: what is pending is placed, what was placed is written.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use api::kinds::Kind;
+use api::kinds::namespace::{NAMESPACE, Namespace};
 use api::kinds::node::{NODE, Node};
 use api::kinds::pod::{POD, Pod};
-use api::meta::Time;
-use api::status::Status;
 use futures_util::StreamExt;
-use serde_json::{Value, json};
 
+use super::write::{NAME, write};
 use super::{Decision, Snapshot, schedule};
-use crate::controllers::tell;
-use crate::objects::{Context, Objects, Part, prefix};
-use crate::server::bound;
-use crate::store::{Entry, Watch};
+use crate::objects::{Objects, prefix};
+use crate::store::{Entry, Event, Gone, Watch};
 
 /// So many pods are placed in one round.
 const BATCH: usize = 2000;
 /// Pods that fit nowhere are tried again after this, should nothing have happened.
 const AGAIN: Duration = Duration::from_secs(30);
-const NAME: &str = "default-scheduler";
+
+/// A pod without a node.
+struct Pending {
+    pod: Pod,
+    /// What was last said about it.
+    said: Option<Decision>,
+    /// It is to be looked at.
+    due: bool,
+}
 
 struct Scheduler {
     objects: Objects,
     snapshot: Snapshot,
-    /// Pods without a node, and what was last said about each.
-    pending: BTreeMap<String, (Pod, Option<String>)>,
-    nodes: Watch,
-    pods: Watch,
+    pending: BTreeMap<String, Pending>,
+    watches: [(&'static Kind, Watch); 3],
     /// Something has happened that may make room.
     stirred: bool,
 }
@@ -47,132 +53,167 @@ pub async fn run(objects: Objects) {
 impl Scheduler {
     fn begin(objects: &Objects) -> Option<Self> {
         let store = objects.store();
-        let (nodes, pods) = (store.list(&prefix(&NODE, ""), None).ok()?, store.list(&prefix(&POD, ""), None).ok()?);
+        let begun = |kind: &'static Kind| {
+            let list = store.list(&prefix(kind, ""), None).ok()?;
+            let watch = store.watch(&prefix(kind, ""), list.revision).ok()?;
+            Some((list.entries, (kind, watch)))
+        };
+        let [(spaces, a), (nodes, b), (pods, c)] = [begun(&NAMESPACE)?, begun(&NODE)?, begun(&POD)?];
         let mut this = Self {
             objects: objects.clone(),
             snapshot: Snapshot::default(),
             pending: BTreeMap::new(),
-            nodes: store.watch(&prefix(&NODE, ""), nodes.revision).ok()?,
-            pods: store.watch(&prefix(&POD, ""), pods.revision).ok()?,
+            watches: [a, b, c],
             stirred: true,
         };
-        nodes.entries.iter().for_each(|e| this.node(&e.key, Some(e)));
-        pods.entries.iter().for_each(|e| this.pod(&e.key, Some(e)));
+        for (kind, entries) in [(&NAMESPACE, spaces), (&NODE, nodes), (&POD, pods)] {
+            entries.iter().for_each(|e| this.take(kind, &e.key, Some(e)));
+        }
         Some(this)
     }
 
-    fn node(&mut self, key: &str, entry: Option<&Entry>) {
-        self.stirred = true;
-        match entry.and_then(|e| serde_json::from_slice::<Node>(&e.value).ok()) {
-            Some(node) => self.snapshot.set_node(node),
-            None => self.snapshot.remove_node(key.rsplit('/').next().unwrap_or("")),
+    fn take(&mut self, kind: &Kind, key: &str, entry: Option<&Entry>) {
+        match kind.kind {
+            "Namespace" => {
+                let labels = entry.and_then(|e| serde_json::from_slice::<Namespace>(&e.value).ok()).map(|n| n.metadata.labels);
+                self.snapshot.set_namespace(name(key), labels.unwrap_or_default());
+            }
+            "Node" => {
+                self.stirred = true;
+                match entry.and_then(|e| serde_json::from_slice::<Node>(&e.value).ok()) {
+                    Some(node) => self.snapshot.set_node(node),
+                    None => self.snapshot.remove_node(name(key)),
+                }
+            }
+            _ => self.pod(key, entry),
         }
     }
 
     fn pod(&mut self, key: &str, entry: Option<&Entry>) {
         let pod = entry.and_then(|e| serde_json::from_slice::<Pod>(&e.value).ok()).filter(|p| !p.is_done());
-        let Some(pod) = pod else {
-            self.pending.remove(key);
-            self.stirred |= self.snapshot.remove_pod(key);
-            return;
+        let is_placed = pod.as_ref().is_some_and(|p| !p.spec.node_name.is_empty());
+        let is_ours = |p: &Pod| {
+            p.spec.scheduler_name == NAME && p.spec.scheduling_gates.is_empty() && p.metadata.deletion_timestamp.is_none()
         };
-        if !pod.spec.node_name.is_empty() {
-            self.pending.remove(key);
-            self.snapshot.set_pod(key, &pod);
-            return;
-        }
-        let ours =
-            pod.spec.scheduler_name == NAME && pod.spec.scheduling_gates.is_empty() && pod.metadata.deletion_timestamp.is_none();
-        if ours {
-            let said = self.pending.get(key).and_then(|(_, said)| said.clone());
-            self.pending.insert(key.into(), (pod, said));
-        } else {
-            self.pending.remove(key);
+        match pod {
+            Some(pod) if is_placed => {
+                self.forget(key);
+                self.snapshot.set_pod(key, &pod);
+            }
+            Some(pod) if is_ours(&pod) => {
+                let before = self.pending.remove(key);
+                // room that was kept for it before this process began is kept on
+                if before.is_none() && !pod.status.nominated_node_name.is_empty() {
+                    self.snapshot.expect(key, &pod, &pod.status.nominated_node_name);
+                }
+                let (said, due) = before.map_or((None, true), |b| (b.said, b.due));
+                self.pending.insert(key.into(), Pending { pod, said, due });
+            }
+            _ => {
+                self.forget(key);
+                self.stirred |= self.snapshot.remove_pod(key);
+            }
         }
     }
 
+    /// A pod waits no more.
+    fn forget(&mut self, key: &str) {
+        self.pending.remove(key);
+        self.stirred |= self.snapshot.dismiss(key);
+    }
+
     /// Reads what has happened, places what is pending, writes it. An error: the history was too short, begin anew.
-    async fn round(&mut self) -> Result<(), crate::store::Gone> {
+    async fn round(&mut self) -> Result<(), Gone> {
         self.read()?;
-        let is_new = |said: &Option<String>| said.is_none();
-        let batch: Vec<(String, Pod)> = self
-            .pending
-            .iter()
-            .filter(|(_, (_, said))| self.stirred || is_new(said))
-            .take(BATCH)
-            .map(|(key, (pod, _))| (key.clone(), pod.clone()))
-            .collect();
-        self.stirred = false;
+        if std::mem::take(&mut self.stirred) {
+            self.pending.values_mut().for_each(|p| p.due = true);
+        }
+        let batch = self.batch();
         if batch.is_empty() {
-            tokio::select! {
-                events = self.nodes.next() => for event in events? {
-                    let entry = event.after.clone().or_else(|| event.before.clone());
-                    if let Some(entry) = entry { self.node(&entry.key, event.after.as_deref()) }
-                },
-                events = self.pods.next() => for event in events? {
-                    let entry = event.after.clone().or_else(|| event.before.clone());
-                    if let Some(entry) = entry { self.pod(&entry.key, event.after.as_deref()) }
-                },
-                () = tokio::time::sleep(AGAIN), if !self.pending.is_empty() => self.stirred = true,
-            }
-            return Ok(());
+            return self.wait().await;
         }
         let decisions = schedule(&mut self.snapshot, &batch);
         self.write(decisions).await;
         Ok(())
     }
 
-    fn read(&mut self) -> Result<(), crate::store::Gone> {
-        loop {
-            let (nodes, pods) = (self.nodes.ready()?, self.pods.ready()?);
-            if nodes.is_empty() && pods.is_empty() {
+    /// Pods to look at, the most important ones.
+    fn batch(&mut self) -> Vec<(String, Pod)> {
+        let mut due: Vec<(&String, &mut Pending)> = self.pending.iter_mut().filter(|(_, p)| p.due).collect();
+        due.sort_by_key(|(_, p)| Reverse(p.pod.spec.priority.unwrap_or(0)));
+        due.truncate(BATCH);
+        due.iter_mut().for_each(|(_, p)| p.due = false);
+        due.into_iter().map(|(key, p)| (key.clone(), p.pod.clone())).collect()
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self) -> Result<(), Gone> {
+        let [(_, spaces), (_, nodes), (_, pods)] = &mut self.watches;
+        let (kind, events) = tokio::select! {
+            events = spaces.next() => (&NAMESPACE, events?),
+            events = nodes.next() => (&NODE, events?),
+            events = pods.next() => (&POD, events?),
+            () = tokio::time::sleep(AGAIN), if !self.pending.is_empty() => {
+                self.stirred = true;
                 return Ok(());
             }
-            for event in nodes {
-                if let Some(entry) = event.after.as_ref().or(event.before.as_ref()) {
-                    self.node(&entry.key, event.after.as_deref());
-                }
-            }
-            for event in pods {
-                if let Some(entry) = event.after.as_ref().or(event.before.as_ref()) {
-                    self.pod(&entry.key, event.after.as_deref());
-                }
+        };
+        self.happened(kind, &events);
+        Ok(())
+    }
+
+    fn happened(&mut self, kind: &Kind, events: &[Arc<Event>]) {
+        for event in events {
+            if let Some(entry) = event.after.as_ref().or(event.before.as_ref()) {
+                self.take(kind, &entry.key, event.after.as_deref());
             }
         }
     }
 
-    async fn write(&mut self, decisions: Vec<(String, Decision)>) {
-        let objects = &self.objects;
-        let doing = decisions.into_iter().filter_map(|(key, decision)| {
-            let (pod, said) = self.pending.get(&key)?;
-            // what was said already is not said again
-            if let Decision::Wait(why) = &decision
-                && said.as_ref() == Some(why)
-            {
-                return None;
+    fn read(&mut self) -> Result<(), Gone> {
+        loop {
+            let mut found = Vec::new();
+            for (kind, watch) in &mut self.watches {
+                found.push((*kind, watch.ready()?));
             }
-            Some((key, pod.clone(), decision))
+            if found.iter().all(|(_, events)| events.is_empty()) {
+                return Ok(());
+            }
+            found.iter().for_each(|(kind, events)| self.happened(kind, events));
+        }
+    }
+
+    async fn write(&mut self, decisions: Vec<(String, Decision)>) {
+        let (objects, pending) = (&self.objects, &self.pending);
+        let doing = decisions.into_iter().filter_map(|(key, decision)| {
+            let Pending { pod, said, .. } = pending.get(&key)?;
+            let is_said = said.as_ref().is_some_and(|said| said.tells(&decision));
+            (!is_said).then(|| (key, pod.clone(), decision))
         });
         let doing: Vec<_> = doing.collect();
-        let outcomes: Vec<(String, Pod, Decision, Result<(), Status>)> = futures_util::stream::iter(doing)
+        let outcomes: Vec<(String, Decision, bool)> = futures_util::stream::iter(doing)
             .map(|(key, pod, decision)| async move {
                 let outcome = write(objects, &pod, &decision).await;
-                (key, pod, decision, outcome)
+                (key, decision, outcome.is_ok())
             })
             .buffer_unordered(256)
             .collect()
             .await;
-        for (key, _, decision, outcome) in outcomes {
-            match (decision, outcome) {
-                (Decision::Bind(_), Ok(())) => drop(self.pending.remove(&key)),
-                (Decision::Bind(_), Err(_)) => {
+        for (key, decision, is_written) in outcomes {
+            match decision {
+                Decision::Bind(_) if is_written => drop(self.pending.remove(&key)),
+                Decision::Bind(_) => {
                     // it has gone or changed meanwhile: the watch says how
                     self.snapshot.remove_pod(&key);
                     self.stirred = true;
                 }
-                (Decision::Wait(why), _) => {
-                    if let Some((_, said)) = self.pending.get_mut(&key) {
-                        *said = Some(why);
+                Decision::Preempt(preemption) if !is_written => {
+                    preemption.victims.iter().for_each(|victim| self.snapshot.leaves(victim, false));
+                    self.snapshot.dismiss(&key);
+                }
+                decision => {
+                    if let Some(pending) = self.pending.get_mut(&key) {
+                        pending.said = Some(decision);
                     }
                 }
             }
@@ -180,34 +221,7 @@ impl Scheduler {
     }
 }
 
-async fn write(objects: &Objects, pod: &Pod, decision: &Decision) -> Result<(), Status> {
-    let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
-    let context = Context { manager: NAME.into(), ..Default::default() };
-    let about = json!({"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version});
-    match decision {
-        Decision::Bind(node) => {
-            let same = |now: &Value| now["metadata"]["uid"] == pod.metadata.uid;
-            let moved = || Status::conflict(&POD, name, "it is another pod by now");
-            objects
-                .update(&POD, namespace, name, Part::Whole("binding"), &context, |now| {
-                    if same(now) { bound(now, node) } else { Err(moved()) }
-                })
-                .await?;
-            tell(objects, about, "Normal", "Scheduled", format!("Successfully assigned {namespace}/{name} to {node}")).await
-        }
-        Decision::Wait(why) => {
-            objects
-                .update(&POD, namespace, name, Part::Status, &context, |now| {
-                    let mut new = now.clone();
-                    let mut conditions: Vec<Value> = now["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                    conditions.retain(|c| c["type"] != "PodScheduled");
-                    let time = Time::now().to_string();
-                    conditions.push(json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why, "lastTransitionTime": time}));
-                    new["status"]["conditions"] = conditions.into();
-                    Ok(new)
-                })
-                .await?;
-            tell(objects, about, "Warning", "FailedScheduling", why.clone()).await
-        }
-    }
+/// The name at the end of a key.
+fn name(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or("")
 }

@@ -1,68 +1,82 @@
-//! Rules about other pods, and how many of them are where.
+//! Rules about other pods.
 
 use std::collections::{BTreeMap, HashMap};
 
 use api::kinds::pod::Pod;
 use api::kinds::pod::volume::PodAffinityTerm;
 use api::meta::LabelSelector;
-use api::selector::{LabelRules, rules};
+use api::selector::{LabelRule, LabelRules, rules};
+
+/// The labels of namespaces, by name.
+pub(super) type Spaces = HashMap<String, BTreeMap<String, String>>;
 
 /// Which pods, and what is one place.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Term {
-    /// Pods of these namespaces; none: of all.
-    namespaces: Option<Vec<String>>,
+    /// Pods of these namespaces.
+    namespaces: Vec<String>,
+    /// And of those with such labels; rules that ask for nothing take all.
+    spaces: Option<LabelRules>,
     labels: LabelRules,
     pub(super) topology: String,
 }
 
-/// How many pods of a term are in each place.
-#[derive(Debug, Clone)]
-pub(super) struct Counter {
-    pub(super) term: Term,
-    pub(super) places: HashMap<String, i64>,
-}
-
 impl Term {
     pub(super) fn affinity(pod: &Pod, term: &PodAffinityTerm) -> Self {
-        let own = vec![pod.metadata.namespace.clone()];
-        let namespaces = match (&term.namespace_selector, term.namespaces.is_empty()) {
-            // an empty selector is all namespaces; one with rules would need the namespaces' labels: it counts as all, on the safe side
-            (Some(_), _) => None,
-            (None, true) => Some(own),
-            (None, false) => Some(term.namespaces.clone()),
-        };
+        let spaces = term.namespace_selector.as_ref().map(rules);
+        let own = term.namespaces.is_empty() && spaces.is_none();
+        let namespaces = if own { vec![pod.metadata.namespace.clone()] } else { term.namespaces.clone() };
         let mut labels = term.label_selector.as_ref().map_or_else(nothing, rules);
         let value = |key: &String| pod.metadata.labels.get(key).cloned();
         for key in &term.match_label_keys {
             if let Some(value) = value(key) {
-                labels.0.push(api::selector::LabelRule::In(key.clone(), vec![value]));
+                labels.0.push(LabelRule::In(key.clone(), vec![value]));
             }
         }
         for key in &term.mismatch_label_keys {
             if let Some(value) = value(key) {
-                labels.0.push(api::selector::LabelRule::NotIn(key.clone(), vec![value]));
+                labels.0.push(LabelRule::NotIn(key.clone(), vec![value]));
             }
         }
-        Self { namespaces, labels, topology: term.topology_key.clone() }
+        Self { namespaces, spaces, labels, topology: term.topology_key.clone() }
     }
 
     pub(super) fn spread(pod: &Pod, selector: Option<&LabelSelector>, keys: &[String], topology: &str) -> Self {
         let mut labels = selector.map_or_else(nothing, rules);
         for (key, value) in keys.iter().filter_map(|k| Some((k, pod.metadata.labels.get(k)?))) {
-            labels.0.push(api::selector::LabelRule::In(key.clone(), vec![value.clone()]));
+            labels.0.push(LabelRule::In(key.clone(), vec![value.clone()]));
         }
-        Self { namespaces: Some(vec![pod.metadata.namespace.clone()]), labels, topology: topology.into() }
+        Self { namespaces: vec![pod.metadata.namespace.clone()], spaces: None, labels, topology: topology.into() }
     }
 
-    pub(super) fn takes(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.namespaces.as_ref().is_none_or(|n| n.iter().any(|n| n == namespace)) && self.labels.allow(labels)
+    /// Whether it is about pods of this namespace with these labels.
+    pub(super) fn takes(&self, all: &Spaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let none = BTreeMap::new();
+        let selected = || self.spaces.as_ref().is_some_and(|rules| rules.allow(all.get(namespace).unwrap_or(&none)));
+        (self.namespaces.iter().any(|n| n == namespace) || selected()) && self.labels.allow(labels)
+    }
+
+    /// What it is about depends on the labels of namespaces.
+    pub(super) fn looks_at_spaces(&self) -> bool {
+        self.spaces.as_ref().is_some_and(|rules| !rules.0.is_empty())
     }
 }
 
 /// No selector selects no pod.
 fn nothing() -> LabelRules {
-    LabelRules(vec![api::selector::LabelRule::In(String::new(), Vec::new())])
+    LabelRules(vec![LabelRule::In(String::new(), Vec::new())])
+}
+
+/// A rule about how evenly pods are spread.
+#[derive(Debug, Clone)]
+pub(super) struct Spread {
+    pub(super) term: Term,
+    /// The greatest difference.
+    pub(super) skew: i64,
+    /// It must be kept.
+    pub(super) hard: bool,
+    /// With fewer places than this the least crowded one counts as empty.
+    pub(super) places: i64,
 }
 
 /// The rules of a pod about others.
@@ -70,36 +84,33 @@ fn nothing() -> LabelRules {
 pub(super) struct PodRules {
     pub(super) near: Vec<Term>,
     pub(super) apart: Vec<Term>,
-    /// Term, greatest difference, whether it must be kept, the least number of places.
-    pub(super) spread: Vec<(Term, i64, bool, i64)>,
+    pub(super) spread: Vec<Spread>,
     /// Term, weight; below zero for apart.
     pub(super) wishes: Vec<(Term, i64)>,
 }
 
 impl PodRules {
     pub(super) fn of(pod: &Pod) -> Self {
-        let mut all = Self::default();
-        let affinity = pod.spec.affinity.clone().unwrap_or_default();
-        for (list, sign) in [(affinity.pod_affinity, 1), (affinity.pod_anti_affinity, -1)] {
-            let Some(list) = list else { continue };
-            let hard = list.required.iter().map(|t| Term::affinity(pod, t));
-            if sign > 0 {
-                all.near.extend(hard)
-            } else {
-                all.apart.extend(hard)
+        let mut all = Self { apart: apart(pod), ..Self::default() };
+        if let Some(affinity) = &pod.spec.affinity {
+            let near = affinity.pod_affinity.iter().flat_map(|a| &a.required);
+            all.near.extend(near.map(|t| Term::affinity(pod, t)));
+            for (list, sign) in [(&affinity.pod_affinity, 1), (&affinity.pod_anti_affinity, -1)] {
+                let preferred = list.iter().flat_map(|a| &a.preferred);
+                all.wishes.extend(preferred.map(|w| (Term::affinity(pod, &w.term), sign * i64::from(w.weight))));
             }
-            all.wishes.extend(list.preferred.iter().map(|w| (Term::affinity(pod, &w.term), sign * i64::from(w.weight))));
         }
         for rule in &pod.spec.topology_spread_constraints {
             let term = Term::spread(pod, rule.label_selector.as_ref(), &rule.match_label_keys, &rule.topology_key);
-            let least = i64::from(rule.min_domains.unwrap_or(1));
-            all.spread.push((term, i64::from(rule.max_skew), rule.when_unsatisfiable != "ScheduleAnyway", least));
+            let (skew, places) = (i64::from(rule.max_skew), i64::from(rule.min_domains.unwrap_or(1)));
+            all.spread.push(Spread { term, skew, hard: rule.when_unsatisfiable != "ScheduleAnyway", places });
         }
         all
     }
+}
 
-    /// Nothing is asked of other pods, but that some are not there.
-    pub(super) fn keep_away_only(&self) -> bool {
-        self.near.is_empty() && self.spread.is_empty() && self.wishes.is_empty()
-    }
+/// Which pods must not be where this one is.
+pub(super) fn apart(pod: &Pod) -> Vec<Term> {
+    let rules = pod.spec.affinity.iter().filter_map(|a| a.pod_anti_affinity.as_ref());
+    rules.flat_map(|a| &a.required).map(|term| Term::affinity(pod, term)).collect()
 }

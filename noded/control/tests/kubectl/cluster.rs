@@ -14,7 +14,7 @@ use control::controllers::Times;
 use control::objects::{Context, DeleteOptions, Objects, Part};
 
 /// Plays nodes until it is dropped: renews leases, makes pods run, lets them end.
-struct Nodes(tokio::task::JoinHandle<()>, std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+pub(crate) struct Nodes(tokio::task::JoinHandle<()>, std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
 impl Drop for Nodes {
     fn drop(&mut self) {
@@ -23,7 +23,7 @@ impl Drop for Nodes {
 }
 
 impl Nodes {
-    fn start(c: &Cluster, names: &[&str]) -> Self {
+    pub(crate) fn start(c: &Cluster, names: &[&str]) -> Self {
         let alive = std::sync::Arc::new(std::sync::Mutex::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()));
         let (objects, playing) = (c.plane.objects.clone(), alive.clone());
         Self(c.runtime().spawn(async move { play(objects, playing).await }), alive)
@@ -115,7 +115,7 @@ async fn live(objects: &Objects, pod: &Pod) {
 
 /// Asks until the answer is right; fails after a while that no slow machine needs.
 #[track_caller]
-fn until(c: &Cluster, line: &str, right: impl Fn(&str) -> bool) -> String {
+pub(crate) fn until(c: &Cluster, line: &str, right: impl Fn(&str) -> bool) -> String {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let said = c.run(&line.split(' ').collect::<Vec<_>>());
@@ -279,7 +279,7 @@ fn a_pod_that_fits_nowhere_says_why() {
     let _nodes = Nodes::start(&c, &["n1"]);
     c.ok("run big --image=x --overrides={\"spec\":{\"containers\":[{\"name\":\"big\",\"image\":\"x\",\"resources\":{\"requests\":{\"cpu\":\"100\"}}}]}}");
     until(&c, "get pod big -o jsonpath={.status.conditions[0].message}", |out| {
-        out.ends_with("nodes are available: 1 Insufficient cpu.")
+        out.contains("nodes are available: 1 Insufficient cpu.")
     });
     until(&c, "events --for pod/big", |out| out.contains("FailedScheduling"));
     assert!(c.ok("cordon n1").contains("cordoned"));

@@ -4,6 +4,7 @@ mod apply;
 mod basics;
 mod cluster;
 mod join;
+mod priority;
 mod rights;
 mod watch;
 

@@ -89,9 +89,9 @@ types! {
         /// What the pod costs beside its containers.
         overhead = "overhead": BTreeMap<String, Quantity>;
         /// Whether it pushes others away.
-        preemption_policy = "preemptionPolicy": String [or_text("PreemptLowerPriority"), one_of(&["PreemptLowerPriority", "Never"])];
-        /// How important it is.
-        priority = "priority": Option<i32> [or_number(0)];
+        preemption_policy = "preemptionPolicy": String [one_of(&["PreemptLowerPriority", "Never"])];
+        /// How important it is; the server sets it by the class.
+        priority = "priority": Option<i32>;
         /// The name of its importance.
         priority_class_name = "priorityClassName": String;
         /// Conditions that must be true before it gets traffic.

@@ -1,5 +1,8 @@
 //! Where pods go, and what is said when they go nowhere.
 
+mod plain;
+mod preempt;
+
 use api::kinds::node::Node;
 use api::kinds::pod::Pod;
 use serde_json::{Value, json};
@@ -29,7 +32,9 @@ fn cluster(nodes: Vec<Node>) -> Snapshot {
 fn places(snapshot: &mut Snapshot, pods: &[(String, Pod)]) -> Vec<String> {
     let shown = |d: Decision| match d {
         Decision::Bind(node) => node,
-        Decision::Wait(why) => why,
+        // what is said about pushing others away is looked at by itself
+        Decision::Wait(why) => why.split(" preemption: ").next().unwrap_or_default().to_owned(),
+        Decision::Preempt(p) => format!("{} after {:?}", p.node, p.victims),
     };
     schedule(snapshot, pods).into_iter().map(|(_, d)| shown(d)).collect()
 }

@@ -1,0 +1,133 @@
+//! What the pods that are there mean for one more.
+
+use api::kinds::pod::Pod;
+
+use super::snapshot::Snapshot;
+use super::terms::{PodRules, Term};
+use super::topology::Counter;
+
+const FAR: &str = "node(s) didn't match pod affinity rules";
+const APART: &str = "node(s) didn't match pod anti-affinity rules";
+const GUARDED: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
+const CROWDED: &str = "node(s) didn't match pod topology spread constraints";
+
+/// The rules of a class of pods about others, with the counters that tell how many there are.
+#[derive(Debug)]
+pub(super) struct Rules {
+    near: Vec<usize>,
+    apart: Vec<usize>,
+    spread: Vec<(usize, i64, bool, i64)>,
+    wishes: Vec<(usize, i64)>,
+    /// The places in which pods of the class may be, for each rule of spreading.
+    reach: Vec<Vec<u32>>,
+}
+
+impl Rules {
+    /// `nodes` are those that can ever fit.
+    pub(super) fn new(snapshot: &mut Snapshot, pod: &Pod, nodes: &[(usize, i64)]) -> Self {
+        let rules = PodRules::of(pod);
+        let mut counters = |terms: &[Term]| -> Vec<usize> { terms.iter().map(|t| snapshot.counter(t)).collect() };
+        let (near, apart) = (counters(&rules.near), counters(&rules.apart));
+        let spread: Vec<_> =
+            rules.spread.iter().map(|rule| (snapshot.counter(&rule.term), rule.skew, rule.hard, rule.places)).collect();
+        let wishes = rules.wishes.iter().map(|(term, weight)| (snapshot.counter(term), *weight)).collect();
+        let reach = spread.iter().map(|(counter, ..)| {
+            let counter = snapshot.counted(*counter);
+            let mut places: Vec<u32> = nodes.iter().filter_map(|(at, _)| snapshot.place_of(counter, *at)).collect();
+            places.sort_unstable();
+            places.dedup();
+            places
+        });
+        let reach = reach.collect();
+        Self { near, apart, spread, wishes, reach }
+    }
+
+    /// Counters by whose places nodes differ: in the order in which [`Others::weigh`] takes their places.
+    pub(super) fn telling(&self) -> impl Iterator<Item = usize> {
+        let spread = self.spread.iter().map(|(counter, ..)| *counter);
+        self.near.iter().copied().chain(spread).chain(self.wishes.iter().map(|(counter, _)| *counter))
+    }
+
+    /// The rules with today's numbers, for one pod of the class.
+    pub(super) fn today<'a>(&'a self, snapshot: &'a Snapshot, pod: &Pod) -> Others<'a> {
+        let near = self.near.iter().map(|counter| {
+            let counter = snapshot.counted(*counter);
+            // the first of a group that wants to be together may begin anywhere
+            (counter, counter.is_empty() && snapshot.is_about(&counter.term, pod))
+        });
+        let spread = self.spread.iter().zip(&self.reach).map(|((counter, skew, hard, places), reach)| {
+            let counter = snapshot.counted(*counter);
+            let enough = i64::try_from(reach.len()).unwrap_or(i64::MAX) >= *places;
+            let least = if enough { reach.iter().map(|place| counter.count(*place)).min().unwrap_or(0) } else { 0 };
+            let own = i64::from(snapshot.is_about(&counter.term, pod));
+            (counter, hard.then_some(least + skew - own))
+        });
+        Others {
+            snapshot,
+            near: near.collect(),
+            spread: spread.collect(),
+            wishes: self.wishes.iter().map(|(counter, weight)| (snapshot.counted(*counter), *weight)).collect(),
+            apart: self.apart.iter().map(|counter| snapshot.counted(*counter)).collect(),
+            guards: snapshot.guards(pod).collect(),
+        }
+    }
+}
+
+/// What the pods that are there mean for one more.
+pub(super) struct Others<'a> {
+    snapshot: &'a Snapshot,
+    /// And whether it may begin a group.
+    near: Vec<(&'a Counter, bool)>,
+    /// And the most that may be in a place already; no number: nothing must be.
+    spread: Vec<(&'a Counter, Option<i64>)>,
+    wishes: Vec<(&'a Counter, i64)>,
+    /// Whom it keeps away from.
+    apart: Vec<&'a Counter>,
+    /// Who keeps it away.
+    guards: Vec<&'a Counter>,
+}
+
+impl Others<'_> {
+    /// What nodes in these places gain or lose by them; or why they are out of the question.
+    pub(super) fn weigh(&self, places: &[Option<u32>]) -> Result<i64, &'static str> {
+        let (near, rest) = places.split_at(self.near.len());
+        let (spread, wishes) = rest.split_at(self.spread.len());
+        let mut gain = 0;
+        for (place, (counter, most)) in spread.iter().zip(&self.spread) {
+            let count = place.map(|place| counter.count(place));
+            match most {
+                Some(most) if count.is_none_or(|count| count > *most) => return Err(CROWDED),
+                Some(_) => {}
+                None => gain -= 30 * count.unwrap_or(10),
+            }
+        }
+        let far = |(place, (counter, first)): (&Option<u32>, &(&Counter, bool))| {
+            place.is_none_or(|place| counter.count(place) == 0 && !first)
+        };
+        if near.iter().zip(&self.near).any(far) {
+            return Err(FAR);
+        }
+        for (place, (counter, weight)) in wishes.iter().zip(&self.wishes) {
+            gain += place.map_or(0, |place| counter.count(place)).min(10) * weight;
+        }
+        Ok(gain)
+    }
+
+    /// Whether some pod keeps this one away from a node, by its own rules or by that pod's.
+    pub(super) fn keeps_away(&self, node: usize) -> Option<&'static str> {
+        let is_there = |counter: &&Counter| self.snapshot.place_of(counter, node).is_some_and(|place| counter.count(place) > 0);
+        if self.apart.iter().any(|c| is_there(c)) {
+            return Some(APART);
+        }
+        self.guards.iter().any(|c| is_there(c)).then_some(GUARDED)
+    }
+
+    /// Why the pod cannot go to a node, as far as other pods matter.
+    pub(super) fn refuses(&self, node: usize) -> Option<&'static str> {
+        let near = self.near.iter().map(|(counter, _)| *counter);
+        let spread = self.spread.iter().map(|(counter, _)| *counter);
+        let telling = near.chain(spread).chain(self.wishes.iter().map(|(counter, _)| *counter));
+        let places: Vec<Option<u32>> = telling.map(|counter| self.snapshot.place_of(counter, node)).collect();
+        self.weigh(&places).err().or_else(|| self.keeps_away(node))
+    }
+}
