@@ -69,6 +69,24 @@ cni_plugins() {
 	}
 }
 
+# Runs a command where containerd of this host and one that is started here do not meet: interfaces, packet rules, /run and processes
+# are its own.
+apart() {
+	local made= status=0
+	# where CNI's library keeps its notes whatever it is told
+	[[ -d /var/lib/cni ]] || { mkdir /var/lib/cni && made=1; }
+	unshare --mount --net --pid --fork --kill-child --propagation private bash -c '
+		set -e
+		mount -t proc proc /proc
+		mount -t tmpfs tmpfs /run
+		ip link set lo up
+		mount -t tmpfs tmpfs /var/lib/cni
+		"$@"
+	' _ "$@" || status=$?
+	[[ -z $made ]] || rmdir /var/lib/cni
+	return $status
+}
+
 # A registry that is not ours.
 peer_registry() { install docker-registry=docker-registry setpriv=util-linux; }
 

@@ -52,6 +52,13 @@ pub fn program(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{name} is not built: cargo build --workspace"))
 }
 
+/// Whether a program of this name is on the PATH.
+#[must_use]
+pub fn is_installed(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
 /// What is kept of a layer beside its bytes.
 #[derive(Serialize, Deserialize)]
 struct Record {

@@ -18,6 +18,7 @@
 //! | [`registry`] | Debian's docker-registry as a child process |
 //! | [`fake`] | a registry in this process, with faults |
 //! | [`http`] | the little HTTP that all of them need |
+//! | [`containerd`] | what a containerd of a test's own reads |
 //! | [`env`] | one test's own `rctr`: root, state, bridge |
 //! | [`lab`] | a cluster of nodes in namespaces, over links that can be cut |
 //! | [`output`] | what a command answered, with assertions |
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod containerd;
 pub mod debian;
 pub mod env;
 pub mod fake;

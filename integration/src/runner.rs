@@ -3,7 +3,7 @@
 //! One after the other, because they compare the host before and after, and because this machine's two cores are
 //! busy with one. A test that cannot run here says so with [`skip!`](crate::skip), by name and with a reason.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{catch_unwind, panic_any, set_hook};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -41,6 +41,13 @@ pub fn skip(reason: String) -> ! {
 
 thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    static CURRENT: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// The test that runs: `module::function`, as it is printed.
+#[must_use]
+pub fn current() -> &'static str {
+    CURRENT.get()
 }
 
 /// Which tests to run: those whose name contains one of `only` (all, if there is none) and none of `never`.
@@ -77,7 +84,7 @@ impl Choice {
 #[allow(clippy::print_stdout, reason = "a test runner reports on standard output")]
 pub fn main(groups: &[&[Test]]) -> ExitCode {
     let choice = Choice::parse(std::env::args().skip(1));
-    let name = |test: &Test| test.name.split_once("::").map_or(test.name, |(_, rest)| rest);
+    let name = |test: &Test| test.name.split_once("::").map_or(test.name, |(_, rest): (&'static str, &'static str)| rest);
     let chosen: Vec<_> = groups.iter().copied().flatten().filter(|test| choice.takes(name(test))).collect();
     if choice.list {
         chosen.iter().for_each(|test| println!("{}: test", name(test)));
@@ -90,6 +97,7 @@ pub fn main(groups: &[&[Test]]) -> ExitCode {
     }));
     let (mut passed, mut failed, mut skipped) = (0, Vec::new(), Vec::new());
     for test in chosen {
+        CURRENT.set(name(test));
         let start = Instant::now();
         let result = catch_unwind(test.run);
         let time = start.elapsed().as_millis();

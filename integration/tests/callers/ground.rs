@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use integration::debian::program;
+use integration::debian::{is_installed, program};
 use integration::env::{Running, within};
 use integration::leaks;
 use integration::output::Output;
@@ -34,7 +34,7 @@ impl Ground {
         if !rustix::process::geteuid().is_root() {
             integration::skip!("needs root");
         }
-        if let Some(missing) = programs.iter().find(|program| !installed(program)) {
+        if let Some(missing) = programs.iter().find(|program| !is_installed(program)) {
             integration::skip!("needs {missing}");
         }
         let folder = tempfile::Builder::new().prefix("caller-").tempdir_in("/var/tmp").expect("a folder in /var/tmp");
@@ -130,12 +130,6 @@ impl Drop for Ground {
         }
         leaks::clear_caller(&[self.folder.path(), self.run.path()], &self.cgroup);
     }
-}
-
-/// Whether a program of this name is on the PATH.
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Runs a command to its end.

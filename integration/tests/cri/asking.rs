@@ -9,7 +9,7 @@ use cri::{
 use integration::env::within;
 
 use super::images::{pull, spec};
-use super::node::Node;
+use super::node::{NAMESPACE, Node};
 
 /// The image of most containers.
 pub(super) const BUSYBOX: &str = "docker.io/library/busybox:latest";
@@ -17,7 +17,7 @@ pub(super) const BUSYBOX: &str = "docker.io/library/busybox:latest";
 /// A pod of this name with everything as it comes.
 pub(super) fn pod_config(n: &Node, name: &str) -> PodSandboxConfig {
     let metadata =
-        PodSandboxMetadata { name: name.to_owned(), uid: format!("uid-{name}"), namespace: "tests".to_owned(), attempt: 0 };
+        PodSandboxMetadata { name: name.to_owned(), uid: format!("uid-{name}"), namespace: NAMESPACE.to_owned(), attempt: 0 };
     PodSandboxConfig {
         metadata: Some(metadata),
         hostname: name.to_owned(),

@@ -9,7 +9,7 @@ use integration::fake::{Fake, Fault};
 use integration::registry::{PASSWORD, Registry, USER};
 use tonic::Code;
 
-use super::node::Node;
+use super::node::{Node, is_another};
 
 integration::tests![
     a_pulled_image_is_listed,
@@ -67,9 +67,9 @@ fn a_pulled_image_is_listed() {
     assert_eq!(image.repo_digests.len(), 1);
     assert!(image.size > 0 && !image.pinned, "{image:?}");
     assert_eq!(status(&n, "docker.io/library/busybox:latest").as_ref(), Some(image));
-    let streamed: Vec<Image> =
-        n.stream(n.images().stream_images(StreamImagesRequest { filter: None })).into_iter().flat_map(|part| part.images).collect();
-    assert_eq!(streamed, all);
+    if let Some(parts) = n.stream(n.images().stream_images(StreamImagesRequest { filter: None })) {
+        assert_eq!(parts.into_iter().flat_map(|part| part.images).collect::<Vec<Image>>(), all);
+    }
     // A second pull says the same.
     assert_eq!(pull(&n, "docker.io/library/busybox:latest"), id);
     let verbose = n.ok(n.images().image_status(ImageStatusRequest { image: spec(&id), verbose: true }));
@@ -224,8 +224,10 @@ fn bad_names_are_refused() {
     for name in ["", "A!", "http://docker.io/a", &"a".repeat(100_000)] {
         n.fails(Code::InvalidArgument, n.images().pull_image(request(name)));
     }
-    n.fails(Code::InvalidArgument, n.images().image_status(ImageStatusRequest::default()));
-    n.fails(Code::InvalidArgument, n.images().remove_image(RemoveImageRequest::default()));
+    if !is_another() {
+        n.fails(Code::InvalidArgument, n.images().image_status(ImageStatusRequest::default()));
+        n.fails(Code::InvalidArgument, n.images().remove_image(RemoveImageRequest::default()));
+    }
     // What can be no name is not there.
     assert_eq!(status(&n, "../../etc"), None);
     remove(&n, "../../etc");
@@ -238,10 +240,12 @@ fn the_disk_is_told() {
     let before = used(&n);
     let id = pull(&n, "docker.io/library/busybox");
     let size = status(&n, &id).expect("there").size;
+    // Another runtime may look at its disk only now and then.
+    n.env.soon("it counts", || used(&n) > before);
     let after = info(&n);
     assert!(after.timestamp > 0 && after.inodes_used.is_some_and(|used| used.value > 0), "{after:?}");
     assert!(std::path::Path::new(&after.fs_id.clone().expect("a folder").mountpoint).is_dir(), "{after:?}");
-    assert!(used(&n) > before && size > 0, "{after:?}");
+    assert!(size > 0, "{after:?}");
     remove(&n, &id);
-    assert_eq!(used(&n), before);
+    n.env.soon("it does not count any more", || used(&n) == before);
 }

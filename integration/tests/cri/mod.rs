@@ -1,7 +1,8 @@
 //! Kubernetes CRI v1: each call and each rule, over the socket of a noded of the test's own.
 //!
-//! `CRI_SOCKET=/run/containerd/containerd.sock` asks another runtime the same, which has to pull Docker Hub's names from the fixture
-//! registry; what is about noded itself is then left out. `NODED` is another noded.
+//! `CRI_SOCKET=containerd` asks a containerd of the test's own the same, and `CRI_SOCKET=/run/containerd/containerd.sock` whatever is
+//! there, which has to pull Docker Hub's names from the fixture registry. What is about noded itself is then left out, and so is what
+//! containerd is known to do otherwise than the interface says ([`known`]). `NODED` is another noded.
 
 mod asking;
 mod checkpoints;
@@ -9,6 +10,7 @@ mod cni;
 mod containers;
 mod daemon;
 mod images;
+mod known;
 mod lists;
 mod node;
 mod pods;

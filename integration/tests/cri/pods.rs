@@ -9,7 +9,8 @@ use tonic::Code;
 
 use super::asking::*;
 use super::images::pull;
-use super::node::Node;
+use super::known::left_out;
+use super::node::{Node, is_another};
 
 integration::tests![
     a_pod_is_ready_and_says_who_it_is,
@@ -24,9 +25,9 @@ integration::tests![
 
 fn list(n: &Node, filter: PodSandboxFilter) -> Vec<String> {
     let pods = n.ok(n.containers().list_pod_sandbox(ListPodSandboxRequest { filter: Some(filter.clone()) })).items;
-    let streamed = n.stream(n.containers().stream_pod_sandboxes(StreamPodSandboxesRequest { filter: Some(filter) }));
-    let streamed: Vec<PodSandbox> = streamed.into_iter().flat_map(|part| part.pod_sandboxes).collect();
-    assert_eq!(pods, streamed);
+    if let Some(parts) = n.stream(n.containers().stream_pod_sandboxes(StreamPodSandboxesRequest { filter: Some(filter) })) {
+        assert_eq!(parts.into_iter().flat_map(|part| part.pod_sandboxes).collect::<Vec<PodSandbox>>(), pods);
+    }
     pods.into_iter().map(|pod| pod.id).collect()
 }
 
@@ -49,7 +50,8 @@ fn a_pod_is_ready_and_says_who_it_is() {
     let item = listed.iter().find(|pod| pod.id == id).expect("in the list");
     assert_eq!((&item.labels, &item.annotations, item.created_at), (&config.labels, &config.annotations, status.created_at));
     let verbose = n.ok(n.containers().pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true }));
-    assert!(!verbose.info.is_empty() && verbose.timestamp > 0);
+    assert!(!verbose.info.is_empty());
+    assert!(left_out("timestamp", verbose.timestamp == 0) || verbose.timestamp > 0);
     remove_pod(&n, &id);
     n.fails(Code::NotFound, n.containers().pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id, verbose: false }));
 }
@@ -188,7 +190,7 @@ fn what_is_wrong_is_refused() {
     sysctl.linux.as_mut().expect("linux").sysctls = [("kernel.shm_rmid_forced".to_owned(), "1\n|/bin/sh".to_owned())].into();
     let mut cgroup = good.clone();
     cgroup.linux.as_mut().expect("linux").cgroup_parent = "/a/../../b".to_owned();
-    if std::env::var_os("CRI_SOCKET").is_none() {
+    if !is_another() {
         n.fails(Code::InvalidArgument, n.containers().run_pod_sandbox(RunPodSandboxRequest::default()));
         for config in [nameless, logs, ports, sysctl, cgroup] {
             n.fails(Code::InvalidArgument, n.containers().run_pod_sandbox(asked(config, "")));

@@ -11,11 +11,8 @@ mod server;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use integration::catalog;
-use integration::layer::Compression;
-use integration::oci::{Format, Image};
+use integration::containerd;
 use integration::registry::Registry;
-use serde_json::json;
 
 use crate::Args;
 use crate::measure::{Row, Unit, milliseconds, sample, samples, settle};
@@ -28,13 +25,9 @@ pub(crate) const PEERS: [&str; 1] = ["containerd"];
 /// How many pods at once.
 const CROWD: usize = 10;
 
-/// What containerd's sandboxes run, since it has no sandbox without a process.
-const SANDBOX: &str = "library/pause:latest";
-
 /// All rows.
 pub(crate) fn rows(args: &Args, registry: &Registry, peers: &[String]) -> Result<Vec<Row>> {
-    let sleeps = Image::new(Format::Oci, vec![catalog::busybox(Compression::Gzip)?], json!({"Cmd": ["/bin/sleep", "1000000"]}));
-    registry.push(SANDBOX, &sleeps.bundle())?;
+    registry.push(containerd::SANDBOX, &containerd::sandbox()?)?;
     let mut servers = vec![Server::start("ours", &args.ours, &registry.address)?];
     for peer in peers {
         match Server::start(peer, &args.ours, &registry.address) {

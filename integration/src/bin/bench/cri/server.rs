@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use cri::image_service_client::ImageServiceClient;
 use cri::runtime_service_client::RuntimeServiceClient;
+use integration::containerd::Place;
 use integration::env::within;
 use integration::leaks;
 use tonic::transport::{Channel, Endpoint};
 
-use super::plan::{Place, Plan, plan};
+use super::plan::{Plan, plan};
 use crate::measure::Named;
 
 /// How long a daemon has until it is ready, and to end.
@@ -62,7 +63,7 @@ impl Server {
         // cgroups are seen from all process namespaces, in which two benches may have the same number
         let cgroup = folder.path().file_name().context("no name")?.to_string_lossy().into_owned();
         let bridge = cgroup.replace("bench-cri-", "bc-");
-        let place = Place { folder: folder.path().to_owned(), run: run.path().to_owned(), bridge, cgroup };
+        let place = Place { folder: folder.path().to_owned(), run: run.path().to_owned(), bridge, cgroup, looks: 10 };
         let plan = plan(who, ours, &place, registry)?;
         for (name, text) in &plan.files {
             let path = place.folder.join(name);
@@ -173,7 +174,7 @@ impl Drop for Server {
                 let _ = self.daemon.wait();
             }
         }
-        let Place { folder, run, bridge, cgroup } = &self.place;
+        let Place { folder, run, bridge, cgroup, .. } = &self.place;
         leaks::clear_caller(&[folder, run], cgroup);
         let _ = Command::new("ip").args(["link", "delete", bridge]).stderr(Stdio::null()).status();
         let _ = Command::new("nft").args(["delete", "table", "ip", bridge]).stderr(Stdio::null()).status();

@@ -1,0 +1,60 @@
+//! A noded of a test's own: its configuration, its start, and what it says to systemd.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use integration::debian::program;
+use integration::env::{Env, Running};
+
+use super::PATIENCE;
+
+pub(super) fn configure(env: &Env, more: &str) {
+    let mut text =
+        format!("root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n", env.root(), env.run(), env.bridge(), env.cgroup());
+    // Tables that `more` has are completed, others are added.
+    let tables = [
+        ("[cri]\n", format!("socket = {:?}\n", env.run().join("noded/cri.sock"))),
+        ("[cni]\n", format!("folder = {:?}\n", env.path("net.d"))),
+        ("[images]\n", format!("registries = [{:?}]\nlogins = []\n", env.path("registries.conf"))),
+    ];
+    let mut more = more.to_owned();
+    for (title, keys) in tables {
+        match more.contains(title) {
+            true => more = more.replace(title, &format!("{title}{keys}")),
+            false => text += &format!("{title}{keys}"),
+        }
+    }
+    fs::write(env.path("noded.toml"), text + &more).expect("noded.toml");
+}
+
+/// `noded run`.
+pub(super) fn command(env: &Env) -> Command {
+    let noded = std::env::var_os("NODED").map_or_else(|| program("noded"), |path| Ok(path.into()));
+    let mut command = env.command(noded.unwrap_or_else(|error| panic!("{error:#}")));
+    command.args(["run", "--config"]).arg(env.path("noded.toml"));
+    command
+}
+
+/// Starts noded, and waits until it says that it is ready, as systemd does.
+pub(super) fn serve(env: &Env, mut command: Command) -> (Running, UnixDatagram) {
+    let address = env.run().join("notify");
+    let _ = fs::remove_file(&address);
+    let manager = UnixDatagram::bind(&address).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    command.env("NOTIFY_SOCKET", &address);
+    let mut daemon = Running::start(command);
+    match heard(&manager) {
+        Ok(word) => assert!(word.starts_with("READY=1"), "{word}"),
+        Err(_) if daemon.has_ended() => panic!("noded ended\n{}", daemon.finish()),
+        Err(error) => panic!("noded does not say that it is ready: {error}"),
+    }
+    (daemon, manager)
+}
+
+/// What the daemon says to systemd.
+pub(super) fn heard(manager: &UnixDatagram) -> std::io::Result<String> {
+    let mut buffer = [0; 256];
+    let length = manager.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
