@@ -19,6 +19,7 @@
 //! | [`seccomp`] | system call filters |
 //! | [`rdt`] | groups of Intel RDT |
 //! | [`criu`] | checkpoint and restore |
+//! | [`dbus`] | what systemd and logind are asked, and how |
 //! | `prepare`, `idmap` | plan → descriptors |
 //! | `shared` | what all processes of a container have in common |
 //! | `host` | what the kernel offers |
@@ -32,6 +33,7 @@ pub mod cgroup;
 mod compile;
 pub mod config;
 pub mod criu;
+pub mod dbus;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

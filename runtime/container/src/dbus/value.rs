@@ -25,7 +25,7 @@ pub enum Value {
 
 impl Value {
     /// The type as D-Bus writes it.
-    pub(super) fn signature(&self) -> String {
+    pub(crate) fn signature(&self) -> String {
         match self {
             Value::Boolean(_) => "b".into(),
             Value::Byte(_) => "y".into(),
@@ -46,13 +46,14 @@ impl Value {
         }
     }
 
-    pub(super) fn string(text: impl Into<String>) -> Value {
+    /// A text.
+    pub fn string(text: impl Into<String>) -> Value {
         Value::String(text.into())
     }
 }
 
 /// Named values as the calls of systemd take them: `a(sv)`.
-pub(super) fn named<'a>(properties: impl Iterator<Item = &'a (String, Value)>) -> Value {
+pub(crate) fn named<'a>(properties: impl Iterator<Item = &'a (String, Value)>) -> Value {
     let one = |(name, value): &(String, Value)| {
         Value::Struct(vec![Value::string(name.as_str()), Value::Variant(Box::new(value.clone()))])
     };

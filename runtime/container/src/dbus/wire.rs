@@ -1,5 +1,7 @@
 //! Messages of D-Bus as bytes (D-Bus specification, "Message Protocol").
 
+use std::os::fd::OwnedFd;
+
 use super::value::Value;
 
 /// The longest message that is read. Answers of systemd to our calls are short.
@@ -7,7 +9,8 @@ const LIMIT: usize = 1 << 20;
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[allow(missing_docs, reason = "they are the types of the D-Bus specification, by its own names")]
+pub enum Kind {
     Call = 1,
     Return = 2,
     Error = 3,
@@ -15,32 +18,54 @@ pub(super) enum Kind {
 }
 
 /// A message that was received.
-#[derive(Debug, PartialEq)]
-pub(super) struct Message {
-    pub(super) kind: Kind,
+#[derive(Debug)]
+pub struct Message {
+    /// What it is.
+    pub kind: Kind,
+    /// Its own number, which its answer names.
+    pub serial: u32,
     /// The call that it answers.
-    pub(super) reply: u32,
+    pub reply: u32,
     /// The name of a call, a signal or an error.
-    pub(super) name: String,
+    pub name: String,
+    /// How many descriptors come with it.
+    pub(super) announced: u32,
+    /// Those that have come.
+    pub fds: Vec<OwnedFd>,
     body: Vec<u8>,
 }
 
 /// A message of ours.
 #[derive(Debug)]
-pub(super) struct Outgoing<'a> {
-    pub(super) kind: Kind,
-    pub(super) serial: u32,
-    /// Of an answer.
-    pub(super) reply: Option<u32>,
-    pub(super) destination: &'a str,
-    pub(super) path: &'a str,
-    pub(super) interface: &'a str,
-    pub(super) member: &'a str,
-    pub(super) body: &'a [Value],
+pub struct Outgoing<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// Its own number.
+    pub serial: u32,
+    /// The one of the call that it answers.
+    pub reply: Option<u32>,
+    /// For whom it is, where a broker passes it on.
+    pub destination: &'a str,
+    /// The object that is called, or that speaks.
+    pub path: &'a str,
+    /// The interface of the call or signal.
+    pub interface: &'a str,
+    /// The method, the signal, or an error's name.
+    pub member: &'a str,
+    /// What it says.
+    pub body: &'a [Value],
 }
 
 impl Outgoing<'_> {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// It as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.with_descriptors(0)
+    }
+
+    /// The same for one with which so many descriptors are sent.
+    #[must_use]
+    pub fn with_descriptors(&self, count: u32) -> Vec<u8> {
         let mut body = Encoder::default();
         self.body.iter().for_each(|value| body.put(value));
         let signature: String = self.body.iter().map(Value::signature).collect();
@@ -53,6 +78,7 @@ impl Outgoing<'_> {
             (5, self.reply.map(Value::Uint32)),
             (6, text(self.destination)),
             (8, (!signature.is_empty()).then_some(Value::Signature(signature))),
+            (9, (count > 0).then_some(Value::Uint32(count))),
         ];
         let field = |(code, value): (u8, Option<Value>)| {
             value.map(|value| Value::Struct(vec![Value::Byte(code), Value::Variant(Box::new(value))]))
@@ -145,7 +171,7 @@ impl Encoder {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn decode(bytes: &mut Vec<u8>) -> Result<Option<Message>, &'static str> {
+pub fn decode(bytes: &mut Vec<u8>) -> Result<Option<Message>, &'static str> {
     let Some(head) = bytes.get(..16) else { return Ok(None) };
     if head[0] != b'l' || head[3] != 1 {
         return Err("a message in an unknown form");
@@ -167,19 +193,21 @@ pub(super) fn decode(bytes: &mut Vec<u8>) -> Result<Option<Message>, &'static st
         return Ok(None);
     }
     let message: Vec<u8> = bytes.drain(..start + body).collect();
-    let (reply, name) = header(&message[..16 + fields]).ok_or("a message with a broken header")?;
-    Ok(Some(Message { kind, reply, name, body: message[start..].to_vec() }))
+    let (reply, name, announced) = header(&message[..16 + fields]).ok_or("a message with a broken header")?;
+    let serial = u32::from_le_bytes([message[8], message[9], message[10], message[11]]);
+    Ok(Some(Message { kind, serial, reply, name, announced, fds: Vec::new(), body: message[start..].to_vec() }))
 }
 
-/// The serial that is answered, and the name.
-fn header(bytes: &[u8]) -> Option<(u32, String)> {
+/// The serial that is answered, the name, and how many descriptors there are.
+fn header(bytes: &[u8]) -> Option<(u32, String, u32)> {
     let mut reader = Reader { bytes, at: 16 };
-    let (mut reply, mut name) = (0, String::new());
+    let (mut reply, mut name, mut announced) = (0, String::new(), 0);
     while reader.at < bytes.len() {
         reader.align(8);
         let code = reader.byte()?;
         match (code, reader.signature()?) {
             (5, "u") => reply = reader.word()?,
+            (9, "u") => announced = reader.word()?,
             (3 | 4, "s") => name = reader.text()?,
             (_, "s" | "o") => drop(reader.text()?),
             (_, "g") => drop(reader.signature()?),
@@ -187,19 +215,22 @@ fn header(bytes: &[u8]) -> Option<(u32, String)> {
             _ => return None,
         }
     }
-    Some((reply, name))
+    Some((reply, name, announced))
 }
 
 impl Message {
-    /// The values of its body, as long as they are numbers of 32 bits (`u`), texts (`s`, also for paths) or texts in variants (`v`).
-    pub(super) fn texts(&self, signature: &str) -> Option<Vec<String>> {
+    /// The values of its body, as long as they are numbers of 32 bits (`u`, also for a boolean) or 64 (`t`), texts (`s`, also for paths), or
+    /// one of those in a variant (`v`).
+    #[must_use]
+    pub fn texts(&self, signature: &str) -> Option<Vec<String>> {
         let mut reader = Reader { bytes: &self.body, at: 0 };
-        let value = |kind| match kind {
-            'u' => reader.word().map(|word| word.to_string()),
-            'v' => reader.signature().filter(|kind| *kind == "s").and_then(|_| reader.text()),
-            _ => reader.text(),
-        };
-        signature.chars().map(value).collect()
+        signature.bytes().map(|kind| reader.value(kind)).collect()
+    }
+
+    /// The last of them; nothing if there is none.
+    #[must_use]
+    pub fn text(&self, signature: &str) -> String {
+        self.texts(signature).and_then(|mut texts| texts.pop()).unwrap_or_default()
     }
 }
 
@@ -228,6 +259,24 @@ impl<'a> Reader<'a> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
 
+    fn value(&mut self, kind: u8) -> Option<String> {
+        match kind {
+            b'u' | b'b' => self.word().map(|word| word.to_string()),
+            b't' => self.long().map(|long| long.to_string()),
+            b's' | b'o' => self.text(),
+            b'v' => match self.signature()?.as_bytes() {
+                [inner @ (b'u' | b'b' | b't' | b's' | b'o')] => self.value(*inner),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.align(8);
+        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
     fn text(&mut self) -> Option<String> {
         let length = self.word()? as usize;
         let text = std::str::from_utf8(self.take(length)?).ok()?.to_owned();
@@ -248,7 +297,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cgroup::systemd::value::named;
+    use crate::dbus::named;
 
     fn message(body: &[Value]) -> Vec<u8> {
         let (destination, path, interface) = ("a.b", "/a/b", "a.b.C");
@@ -277,12 +326,21 @@ mod tests {
     fn a_message_is_read_when_it_is_there() {
         let bytes = message(&[Value::Uint32(4), Value::ObjectPath("/job/4".into()), Value::string("done")]);
         let mut part = bytes[..bytes.len() - 1].to_vec();
-        assert_eq!(decode(&mut part), Ok(None));
+        assert!(decode(&mut part).unwrap().is_none());
         let mut two = [bytes.clone(), bytes[..20].to_vec()].concat();
         let read = decode(&mut two).unwrap().unwrap();
         assert_eq!((read.kind, read.name.as_str(), two.len()), (Kind::Call, "Do", 20));
         assert_eq!(read.texts("uss").unwrap(), ["4", "/job/4", "done"]);
         assert_eq!(read.texts("ussss"), None);
+    }
+
+    #[test]
+    fn numbers_are_read_where_they_are_aligned() {
+        let wrapped = [Value::Boolean(true), Value::Variant(Box::new(Value::Uint64(5_000_000)))];
+        let read = decode(&mut message(&wrapped)).unwrap().unwrap();
+        assert_eq!((read.texts("uv").unwrap().as_slice(), read.serial), (&["1".to_owned(), "5000000".to_owned()][..], 7));
+        let nested = [Value::Variant(Box::new(Value::Variant(Box::new(Value::Byte(1)))))];
+        assert_eq!(decode(&mut message(&nested)).unwrap().unwrap().texts("v"), None);
     }
 
     proptest! {

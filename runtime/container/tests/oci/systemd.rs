@@ -292,6 +292,6 @@ fn systemd_that_is_not_there() {
         return println!("skipped: systemd is there");
     }
     let bundle = Bundle::new(&["exit", "0"]).in_slice(SLICE);
-    bundle.fails(&["run", "ID"], "no systemd at /run/systemd/private or /run/dbus/system_bus_socket: connect(");
+    bundle.fails(&["run", "ID"], "nobody answers at /run/systemd/private or /run/dbus/system_bus_socket: connect(");
     assert_eq!(bundle.left(), Vec::<std::path::PathBuf>::new());
 }

@@ -2,7 +2,7 @@
 //! (<https://docs.gtk.org/glib/gvariant-text-format.html>).
 
 use super::super::Error;
-use super::value::Value;
+use crate::dbus::Value;
 
 const PREFIX: &str = "org.systemd.property.";
 

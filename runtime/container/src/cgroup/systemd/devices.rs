@@ -4,7 +4,7 @@ use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use super::super::limits::{access, is_all};
 use super::properties::Property;
-use super::value::Value;
+use crate::dbus::Value;
 
 /// The rules as systemd can tell them. It knows no exception from what is allowed; those are only written.
 pub(super) fn devices(rules: &[LinuxDeviceCgroup]) -> Vec<Property> {

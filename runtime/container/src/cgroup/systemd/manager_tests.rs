@@ -1,8 +1,10 @@
 //! Against a manager that says what a test wants it to.
 
+use std::io::{Read, Write};
 use std::thread::{JoinHandle, spawn};
 
 use super::*;
+use crate::dbus::wire::{Kind, Outgoing, decode};
 
 /// What the manager does with one call: it is told the method, and answers with messages.
 type Answer = (&'static str, fn(serial: u32) -> Vec<Vec<u8>>);
@@ -58,8 +60,8 @@ fn a_job_is_waited_for() {
     let early: Answer =
         ("StartTransientUnit", |serial| vec![removed("/other", "failed"), removed("/job/1", "done"), returned(serial, "/job/1")]);
     let late: Answer = ("StopUnit", |serial| vec![returned(serial, "/job/2"), removed("/job/2", "timeout")]);
-    let (socket, thread) = manager("OK 1234\r\n", vec![early, late]);
-    let mut bus = Bus::on(socket).unwrap();
+    let (socket, thread) = manager("OK 1234\r\nAGREE_UNIX_FD\r\n", vec![early, late]);
+    let mut bus = Manager::on(socket).unwrap();
     let job = bus.call("StartTransientUnit", &[Value::string("x.scope")]).unwrap();
     bus.done(&job).unwrap();
     let job = bus.call("StopUnit", &[]).unwrap();
@@ -72,8 +74,8 @@ fn a_refusal_has_a_name() {
     let refuse: Answer = ("StopUnit", |serial| {
         vec![answer(Kind::Error, Some(serial), "org.freedesktop.systemd1.NoSuchUnit", &[Value::string("Unit x.scope not loaded.")])]
     });
-    let (socket, thread) = manager("OK 1234\r\n", vec![refuse]);
-    let mut bus = Bus::on(socket).unwrap();
+    let (socket, thread) = manager("OK 1234\r\nAGREE_UNIX_FD\r\n", vec![refuse]);
+    let mut bus = Manager::on(socket).unwrap();
     let failure = bus.call("StopUnit", &[]).unwrap_err();
     assert!(failure.is("NoSuchUnit") && !failure.is("UnitExists"));
     assert_eq!(failure.to_string(), "Unit x.scope not loaded. (org.freedesktop.systemd1.NoSuchUnit)");
@@ -85,18 +87,18 @@ fn a_refusal_has_a_name() {
 #[test]
 fn a_stranger_is_not_talked_to() {
     let (socket, thread) = manager("REJECTED EXTERNAL\r\n", vec![]);
-    assert_eq!(Bus::on(socket).unwrap_err().to_string(), "the connection to systemd: it does not accept this user");
+    assert_eq!(Manager::on(socket).unwrap_err().to_string(), "the D-Bus connection: it does not accept this user");
     thread.join().unwrap();
     let nonsense: Answer = ("Do", |_| vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
-    let (socket, thread) = manager("OK 1\r\n", vec![nonsense]);
-    assert!(matches!(Bus::on(socket).unwrap().call("Do", &[]), Err(Failure::Nonsense(_))));
+    let (socket, thread) = manager("OK 1\r\nERROR\r\n", vec![nonsense]);
+    assert!(matches!(Manager::on(socket).unwrap().call("Do", &[]), Err(Failure::Nonsense(_))));
     thread.join().unwrap();
 }
 
 #[test]
 fn where_there_is_no_systemd_it_is_said_where_it_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let failure = Bus::connect(Some(dir.path())).unwrap_err();
+    let failure = Manager::connect(Some(dir.path())).unwrap_err();
     let text = failure.to_string();
-    assert!(text.starts_with("no systemd at ") && text.ends_with("/bus") && text.contains("/systemd/private or "), "{text}");
+    assert!(text.starts_with("nobody answers at ") && text.ends_with("/bus") && text.contains("/systemd/private or "), "{text}");
 }

@@ -28,21 +28,18 @@
 //! | `properties` | limits as properties |
 //! | `devices` | rules about devices as properties, for v1 |
 //! | `annotation` | properties that a configuration gives (`org.systemd.property.*`), in GVariant's text format |
-//! | `value`, `wire`, `bus` | D-Bus |
+//! | `manager` | the connection, over [`dbus`](crate::dbus) |
 //! | `scope` | starting, changing and stopping one |
 
 mod annotation;
-mod bus;
 mod devices;
+mod manager;
 mod properties;
 mod scope;
 mod unit;
-mod value;
-mod wire;
 
+pub use crate::dbus::{Failure, Value};
 pub use annotation::annotations;
-pub use bus::Failure;
 pub(super) use scope::Scope;
 pub use scope::{abandon, create, stop, update};
 pub use unit::Unit;
-pub use value::Value;

@@ -7,7 +7,7 @@ use super::super::limits::nonsense;
 use super::super::v2::{given, throttles};
 use super::super::{Error, Hierarchies};
 use super::devices::devices;
-use super::value::Value;
+use crate::dbus::Value;
 
 /// No limit, for all properties that have one.
 const INFINITY: u64 = u64::MAX;

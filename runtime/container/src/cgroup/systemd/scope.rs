@@ -8,9 +8,9 @@ use sys::process::{Child, Clone, clone3};
 use super::super::create::{Cgroup, check, of_scope};
 use super::super::{Error, Hierarchies};
 use super::Unit;
-use super::bus::{Bus, Failure};
+use super::manager::Manager;
 use super::properties::{LATE, Property, properties};
-use super::value::{Value, named};
+use crate::dbus::{Failure, Value, named};
 
 /// A scope that is stopped when dropped, unless kept.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ pub fn create(
     let limits = properties(hierarchies, resources)?;
     let holder = Holder::new().map_err(|source| failed(Failure::Broken(source)))?;
     let own = own(hierarchies, unit, description, holder.pid());
-    let mut bus = Bus::connect(unit.user.as_deref()).map_err(failed)?;
+    let mut bus = Manager::connect(unit.user.as_deref()).map_err(failed)?;
     start(&mut bus, unit, &own, limits, extra).map_err(failed)?;
     let scope = Scope { unit: Some(unit.clone()), holder };
     let path = place(hierarchies, scope.holder.pid())?;
@@ -112,7 +112,7 @@ fn own(hierarchies: &Hierarchies, unit: &Unit, description: &str, pid: u32) -> V
     all
 }
 
-fn start(bus: &mut Bus, unit: &Unit, own: &[Property], limits: Vec<Property>, extra: &[Property]) -> Result<(), Failure> {
+fn start(bus: &mut Manager, unit: &Unit, own: &[Property], limits: Vec<Property>, extra: &[Property]) -> Result<(), Failure> {
     let mut reset = false;
     let job = without_late(limits, |limits| {
         // What a configuration gives counts, also where it is about something that all scopes have.
@@ -174,7 +174,7 @@ pub fn update(hierarchies: &Hierarchies, unit: &Unit, path: &str, resources: &Li
     check(hierarchies, path, resources)?;
     let limits = properties(hierarchies, resources)?;
     if !limits.is_empty() {
-        let mut bus = Bus::connect(unit.user.as_deref()).map_err(failed)?;
+        let mut bus = Manager::connect(unit.user.as_deref()).map_err(failed)?;
         let set = |limits: &[Property]| {
             let call = [Value::string(unit.name.as_str()), Value::Boolean(true), named(limits.iter())];
             bus.call("SetUnitProperties", &call)
@@ -190,7 +190,7 @@ pub fn update(hierarchies: &Hierarchies, unit: &Unit, path: &str, resources: &Li
 /// [`Error::Systemd`].
 pub fn stop(unit: &Unit) -> Result<(), Error> {
     let failed = |source| Error::Systemd { what: "stop", unit: unit.name.clone(), source };
-    let mut bus = Bus::connect(unit.user.as_deref()).map_err(failed)?;
+    let mut bus = Manager::connect(unit.user.as_deref()).map_err(failed)?;
     let name = || Value::string(unit.name.as_str());
     // Or it would wait for processes that take their time.
     let _ = bus.call("KillUnit", &[name(), Value::string("all"), Value::Int32(9)]);
@@ -215,7 +215,7 @@ pub fn stop(unit: &Unit) -> Result<(), Error> {
 /// [`Error::Systemd`].
 pub fn abandon(unit: &Unit, description: &str) -> Result<(), Error> {
     let failed = |source| Error::Systemd { what: "stop", unit: unit.name.clone(), source };
-    let found = Bus::connect(unit.user.as_deref()).and_then(|mut bus| bus.description(&unit.name)).map_err(failed)?;
+    let found = Manager::connect(unit.user.as_deref()).and_then(|mut bus| bus.description(&unit.name)).map_err(failed)?;
     if found.as_deref() == Some(description) { stop(unit) } else { Ok(()) }
 }
 
