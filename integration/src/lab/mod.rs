@@ -13,6 +13,7 @@
 //! them.
 
 mod client;
+mod logind;
 mod node;
 mod plane;
 mod wires;
@@ -26,6 +27,7 @@ use crate::env::{Env, PATIENCE, Running, within};
 use crate::output::Output;
 
 pub use client::Client;
+pub use logind::Logind;
 pub use node::Node;
 pub use plane::Plane;
 pub use wires::Wires;

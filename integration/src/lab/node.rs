@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::plane::noded;
-use super::{BUSYBOX, Wires};
+use super::{BUSYBOX, Logind, Wires};
 use crate::env::{Env, PATIENCE, Running, within, world};
 use crate::leaks;
 
@@ -26,7 +26,11 @@ pub struct Node {
     path: std::ffi::OsString,
     world: Option<Running>,
     noded: Option<Running>,
+    logind: Option<Logind>,
 }
+
+/// How long the logind of a node waits for locks.
+const LONGEST: Duration = Duration::from_secs(40);
 
 impl Node {
     /// A node that has its image and its configuration, and is off.
@@ -65,6 +69,7 @@ impl Node {
             path,
             world: None,
             noded: None,
+            logind: None,
         };
         node.pull(env, BUSYBOX);
         node
@@ -93,7 +98,21 @@ impl Node {
         let mut world = Running::start(command);
         world.wait_for("on");
         self.world = Some(world);
+        self.logind = Some(Logind::start(&self.bus(), LONGEST));
         self.begin();
+    }
+
+    fn bus(&self) -> PathBuf {
+        self.run.join("bus")
+    }
+
+    /// What announces its shutdowns.
+    ///
+    /// # Panics
+    /// When it is off.
+    #[must_use]
+    pub fn logind(&self) -> &Logind {
+        self.logind.as_ref().expect("a node that is on")
     }
 
     /// Starts noded.
@@ -103,6 +122,7 @@ impl Node {
     pub fn begin(&mut self) {
         let mut command = self.inside(&noded());
         command.args(["run", "--config"]).arg(self.folder.join("noded.toml")).args(&self.invitation);
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", self.bus().display()));
         self.noded = Some(Running::start(command));
     }
 

@@ -85,12 +85,51 @@ fn nodes_are_lost_and_found() {
     let safe = pods.iter().find(|pod| pod.node == "one").unwrap_or(&pods[0]).clone();
     let client = Client::ask(&lab.env, &lab.wires, lab.nodes[safe.node.as_str()].number, &format!("{}:8080", safe.address));
     let others: Vec<&'static str> = lab.nodes.keys().copied().filter(|name| *name != safe.node).collect();
+    shuts_down(&mut lab, &safe.node);
+    let pods = ready(&lab, "app=web", 3);
     dies(&mut lab, others.iter().find(|name| pods.iter().any(|pod| pod.node == **name)).expect("a node with a pod"));
     is_cut_off(&mut lab, &safe);
     the_control_plane_dies(&mut lab);
     the_disk_is_full(&mut lab);
     let (answers, lost) = client.count();
     assert!(answers > 10 && lost == 0, "{answers} answers, {lost} lost, of a pod to which nothing has happened");
+}
+
+/// A node announces that it goes down: its work is done by others before it does, and those on whom others depend end last.
+fn shuts_down(lab: &mut Lab, safe: &str) {
+    let victim = *lab.nodes.keys().find(|name| **name != safe).expect("another node");
+    let pod = |name: &str, class: &str| {
+        let script = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+        let container =
+            json!({ "name": "main", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script] });
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "app": "ends" } },
+            "spec": { "nodeName": victim, "priorityClassName": class, "restartPolicy": "OnFailure", "containers": [container] } })
+    };
+    for (name, class) in [("first", ""), ("last", "system-node-critical")] {
+        lab.apply(&pod(name, class));
+    }
+    ready(lab, "app=ends", 2);
+    lab.soon("it holds a lock", || lab.nodes[victim].logind().locks() == 1);
+    lab.nodes[victim].logind().announce(true);
+    lab.soon("it is let go", || lab.nodes[victim].logind().locks() == 0);
+    // By then all is done, and told.
+    let seen = lab.get(&["pods", "-l", "app=ends"], "{range .items[*]}{.metadata.name}={.status.phase},{.status.reason} {end}");
+    assert_eq!(seen, "first=Failed,Terminated last=Failed,Terminated");
+    let target = r#"{.status.conditions[?(@.type=="DisruptionTarget")].reason}"#;
+    assert_eq!(lab.get(&["pod", "first"], target), "TerminationByKubelet");
+    let ended = |name: &str| lab.get(&["pod", name], "{.status.containerStatuses[0].state.terminated.finishedAt}");
+    assert!(ended("first") <= ended("last") && !ended("last").is_empty());
+    let condition = r#"{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}"#;
+    assert_eq!(lab.get(&["node", victim], condition), "False node is shutting down");
+    lab.soon("its work is done by others", || {
+        let pods = lab.pods("app=web");
+        pods.len() == 3 && pods.iter().all(|pod| pod.node != victim && pod.ready)
+    });
+    // Somebody has changed their mind.
+    lab.nodes[victim].logind().announce(false);
+    lab.soon("it is ready again", || lab.ready().contains(&victim.to_owned()));
+    lab.soon("it holds another lock", || lab.nodes[victim].logind().locks() == 1);
+    lab.kubectl(&["delete", "pods", "-l", "app=ends"]).ok();
 }
 
 /// A node loses power: others take its work over, and when it is back nothing is there twice.

@@ -12,6 +12,8 @@ use super::{Action, Times};
 
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// What a kubelet says, and our agent, when its host has announced that it shuts down.
+const SHUTS_DOWN: &str = "node is shutting down";
 
 /// What is known of a node, by this host's own clock: other hosts' clocks may differ.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,9 @@ pub fn next(node: &Node, pods: &[&Pod], heard: Heard, times: &Times, now: jiff::
     for pod in pods.iter().filter(|_| is_lost) {
         unready(pod, now, &mut actions);
     }
-    if node.metadata.deletion_timestamp.is_none() && !heard.brake {
+    // Who announces that it goes down ends its pods by itself, in the order that they need.
+    let ends_them = !is_lost && ready.is_some_and(|c| c.status == "False" && c.message == SHUTS_DOWN);
+    if node.metadata.deletion_timestamp.is_none() && !heard.brake && !ends_them {
         evict(node, pods, wanted.zip(taint_since), times, now, &mut actions);
     }
     actions
@@ -204,6 +208,21 @@ mod tests {
         let patched = back.iter().find_map(|a| if let Action::Patch(_, _, _, p) = a { Some(p) } else { None }).unwrap();
         assert_eq!(patched["spec"]["taints"].as_array().unwrap().len(), 1);
         assert!(back.contains(&Action::After(Duration::from_secs(4))));
+    }
+
+    #[test]
+    fn a_node_that_goes_down_ends_its_pods_itself() {
+        let mut down = node(
+            json!([{"key": NOT_READY, "effect": "NoExecute", "timeAdded": Time(at(100)).to_string()}, {"key": NOT_READY, "effect": "NoSchedule"}]),
+        );
+        let ready = &mut down.status.conditions[0];
+        (ready.status, ready.message) = ("False".to_owned(), "container runtime is down".to_owned());
+        assert!(deletes(&next(&down, &[&pod(json!([]))], heard(0, false), &Times::default(), at(200))));
+        down.status.conditions[0].message = SHUTS_DOWN.to_owned();
+        assert!(!deletes(&next(&down, &[&pod(json!([]))], heard(0, false), &Times::default(), at(200))));
+        // Once it is gone, whoever is left there is replaced.
+        let left = next(&down, &[&pod(json!([]))], heard(60, false), &Times::default(), at(200));
+        assert!(left.iter().any(|a| matches!(a, Action::Patch(_, _, _, p) if p["spec"]["taints"][0]["key"] == UNREACHABLE)));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) struct Memory {
     pub(super) attempts: BTreeMap<String, u32>,
     /// The pod runs since then.
     pub(super) accepted: Nanos,
+    /// It ends with its host, until then at the latest.
+    pub(super) shutdown: Option<Nanos>,
 }
 
 /// Something did not work, and is tried again.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::actual::{Action, Actual, Nanos, SECOND};
 use super::api::Api;
+use super::shutdown::Shutdown;
 use super::wanted::{self, Place, container, environment, environment::Sources};
 use super::{fetch, probe, services, volumes};
 use crate::cri::local;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) place: Place,
     /// What services there are.
     pub(super) known: Arc<services::Known>,
+    /// Whether the host goes down.
+    pub(super) shutdown: Shutdown,
 }
 
 /// Why something did not work: one word, and a sentence.

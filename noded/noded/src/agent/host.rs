@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) pod_cidr: Option<String>,
     /// How the pod network is.
     pub(super) network: State,
+    /// Whether the host goes down.
+    pub(super) is_down: bool,
     processors: usize,
     /// KiB.
     memory: u64,
@@ -32,7 +34,17 @@ impl Facts {
         let text = read_to_string("/proc/meminfo").unwrap_or_default();
         let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
         let disk = rustix::fs::statvfs(root).map_or(0, |fs| fs.f_blocks * fs.f_frsize);
-        Facts { name, address, pods, pod_cidr, network: State::Waiting, processors, memory: total.unwrap_or(0), disk }
+        Facts {
+            name,
+            address,
+            pods,
+            pod_cidr,
+            network: State::Waiting,
+            is_down: false,
+            processors,
+            memory: total.unwrap_or(0),
+            disk,
+        }
     }
 
     /// The Node object to begin with.
@@ -80,7 +92,10 @@ impl Facts {
                 condition("DiskPressure", "False", "NodeHasNoDiskPressure", "node has no disk pressure"),
                 condition("PIDPressure", "False", "NodeHasSufficientPID", "node has sufficient PID available"),
                 self.reached(condition),
-                condition("Ready", "True", "NodeReady", "the node agent takes pods"),
+                match self.is_down {
+                    true => condition("Ready", "False", "KubeletNotReady", "node is shutting down"),
+                    false => condition("Ready", "True", "NodeReady", "the node agent takes pods"),
+                },
             ],
             "nodeInfo": info(),
         })

@@ -8,6 +8,7 @@
 //! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
 //! identity.rs: key and certificate      connection/: logs, exec, attach, port-forward for the API server
+//! shutdown/: pods end before the host does
 //! ```
 //!
 //! | file | what |
@@ -33,6 +34,7 @@ pub(crate) mod plane;
 mod probe;
 mod register;
 pub(crate) mod services;
+mod shutdown;
 mod status;
 mod tell;
 mod volumes;
@@ -105,7 +107,8 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         memory: config.run.join("volumes-of-pods"),
     };
     let known = Arc::default();
-    let shared = Arc::new(Shared { node: Arc::clone(node), api: api.clone(), place, known });
+    let shutdown = shutdown::Shutdown::default();
+    let shared = Arc::new(Shared { node: Arc::clone(node), api: api.clone(), place, known, shutdown });
     let heartbeat = config.agent.heartbeat();
     let network = network::Network::new(node, &api, &shared.place.node, address);
     let (state, mut ready) = (network.state(), network.state());
@@ -113,13 +116,14 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         register::register(&api, &facts).await;
         let reached = connection::run(Arc::clone(&shared));
         let renewed = identity::renew(identity, api.clone(), shared.place.node.clone());
+        let (phase, down) = (shared.shutdown.phase(), shutdown::run(Arc::clone(&shared), config.agent.clone()));
         let pods = async {
             // A pod's address is one of the node's: without those none can run.
             if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
                 tokio::join!(services::run(Arc::clone(&shared)), serve(shared));
             }
         };
-        tokio::join!(register::heartbeat(api, facts, state, heartbeat), network.run(), reached, renewed, pods);
+        tokio::join!(register::heartbeat(api, facts, state, phase, heartbeat), network.run(), reached, renewed, down, pods);
     });
     Ok(Some(Agent { _plane: own, tasks: vec![run] }))
 }

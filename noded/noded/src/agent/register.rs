@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::api::{Api, Refused};
 use super::host::Facts;
 use super::network::State;
+use super::shutdown::Phase;
 use crate::host::log::{self, Level, say};
 
 /// How often the status is written again when nothing has changed.
@@ -40,13 +41,26 @@ async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
 }
 
 /// Renews the node's lease again and again, and its status now and then.
-pub(super) async fn heartbeat(api: Api, mut facts: Facts, mut network: watch::Receiver<State>, every: Duration) {
+pub(super) async fn heartbeat(
+    api: Api,
+    mut facts: Facts,
+    mut network: watch::Receiver<State>,
+    mut phase: watch::Receiver<Phase>,
+    every: Duration,
+) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut said = tokio::time::Instant::now();
     let mut lost = false;
     loop {
-        ticks.tick().await;
+        // A host that goes down says so at once.
+        let turned = tokio::select! {
+            _ = ticks.tick() => false,
+            Ok(()) = phase.changed() => {
+                let is_down = phase.borrow_and_update().is_down();
+                std::mem::replace(&mut facts.is_down, is_down) != is_down
+            }
+        };
         let renewed = tokio::time::timeout(every.max(Duration::from_secs(5)), renew(&api, &facts.name, every)).await;
         let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
         match renewed {
@@ -56,7 +70,7 @@ pub(super) async fn heartbeat(api: Api, mut facts: Facts, mut network: watch::Re
                     facts.network = network.borrow_and_update().clone();
                 }
                 // Whoever was silent may have been given up.
-                if lost || changed || said.elapsed() >= AGAIN {
+                if lost || changed || turned || said.elapsed() >= AGAIN {
                     said = tokio::time::Instant::now();
                     if let Err(error) = written(&api, &facts).await {
                         log::failed("write the node's status", &error);

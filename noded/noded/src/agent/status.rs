@@ -16,6 +16,9 @@ use super::wanted::qos;
 /// The node's own conditions; all others are somebody else's.
 const OWN: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
 
+/// Why a pod ends that ends with its host: the kubelet's words.
+const SHUTDOWN: &str = "Pod was terminated in response to imminent node shutdown.";
+
 /// What to tell the API.
 pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str, now: Nanos) -> PodStatus {
     let spec = &pod.spec;
@@ -37,6 +40,7 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         Some(Outcome::Succeeded) => ("Succeeded", "", ""),
         Some(Outcome::Failed) => ("Failed", before.reason.as_str(), before.message.as_str()),
         Some(Outcome::TooLate) => ("Failed", "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+        Some(Outcome::Terminated) => ("Failed", "Terminated", SHUTDOWN),
         None if mains.iter().any(is_on) => ("Running", "", ""),
         None => ("Pending", "", ""),
     };
@@ -62,6 +66,9 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         before.conditions.iter().filter(|condition| !OWN.contains(&condition.kind.as_str())).cloned().collect();
     if !conditions.iter().any(|condition| condition.kind == "PodScheduled") {
         conditions.push(says("PodScheduled", true, "", ""));
+    }
+    if ended == Some(Outcome::Terminated) && !conditions.iter().any(|condition| condition.kind == "DisruptionTarget") {
+        conditions.push(says("DisruptionTarget", true, "TerminationByKubelet", SHUTDOWN));
     }
     conditions.extend([
         says("PodReadyToStartContainers", !ips.is_empty() || spec.host_network && actual.sandbox().is_some(), "", ""),

@@ -1,5 +1,6 @@
 //! What the API is told of pods: their status, and events. Nobody waits for it; the newest status counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::kinds::pod::Pod;
@@ -9,11 +10,12 @@ use tokio::sync::watch;
 
 use super::api::Api;
 use super::register::{seconds, unversioned};
+use super::shutdown::Unsaid;
 use crate::host::log;
 
 /// Where the statuses of one pod go.
 #[derive(Debug)]
-pub(super) struct Told(watch::Sender<Option<Value>>);
+pub(super) struct Told(watch::Sender<Option<Value>>, Arc<Unsaid>);
 
 impl Told {
     /// The pod has this status from now on.
@@ -31,14 +33,16 @@ impl Told {
             }
         }
         unversioned(&mut object);
+        self.1.is(true);
         self.0.send_replace(Some(object));
     }
 }
 
 /// Writes statuses one after another, until whoever says them is gone and the last one is written.
-pub(super) fn start(api: &Api) -> Told {
+pub(super) fn start(api: &Api, unsaid: Unsaid) -> Told {
     let (sender, mut receiver) = watch::channel(None::<Value>);
-    let api = api.clone();
+    let (api, unsaid) = (api.clone(), Arc::new(unsaid));
+    let told = Told(sender, Arc::clone(&unsaid));
     tokio::spawn(async move {
         while receiver.changed().await.is_ok() {
             let mut pause = Duration::from_millis(100);
@@ -57,9 +61,11 @@ pub(super) fn start(api: &Api) -> Told {
                     }
                 }
             }
+            // One that came meanwhile is written next.
+            unsaid.is(receiver.has_changed().unwrap_or(false));
         }
     });
-    Told(sender)
+    told
 }
 
 async fn write(api: &Api, object: &Value) -> Result<(), super::api::Refused> {

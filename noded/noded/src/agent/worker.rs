@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::actual::{Action, Actual, Health, LONGEST, Memory, Nanos, Problem, SECOND, SHORTEST, Sandbox, name_of};
 use super::effects::{self, Case, Done, Failure, Shared};
-use super::next::{STUCK, next};
+use super::next::{STUCK, next, outcome};
 use super::probe::{self, Finding, Target};
+use super::shutdown::{Alive, Phase, class};
 use super::tell::{self, Told};
 use super::{status, wanted};
 use crate::cri::local;
@@ -58,6 +59,9 @@ struct Worker {
     told: Told,
     /// What was told last.
     said: PodStatus,
+    phase: watch::Receiver<Phase>,
+    /// As long as something of the pod runs.
+    alive: Option<Alive>,
 }
 
 impl Drop for Worker {
@@ -84,8 +88,9 @@ impl Worker {
             let id = old.container_id.trim_start_matches("rctr://").to_owned();
             memory.health.insert(id, Health { started: old.started == Some(true), ready: old.ready, failed: None });
         }
-        let told = tell::start(&shared.api);
-        Worker { shared, uid, desired, sandboxes, memory, doing: Vec::new(), probes: HashMap::new(), told, said }
+        let told = tell::start(&shared.api, shared.shutdown.unsaid());
+        let (phase, doing, probes) = (shared.shutdown.phase(), Vec::new(), HashMap::new());
+        Worker { shared, uid, desired, sandboxes, memory, doing, probes, told, said, phase, alive: None }
     }
 
     async fn run(mut self, mut pokes: mpsc::UnboundedReceiver<()>) {
@@ -94,8 +99,9 @@ impl Worker {
         loop {
             let object = self.desired.borrow_and_update().clone();
             let pod = object.as_ref().map(|object| Arc::clone(&object.pod));
-            let actual = self.look().await;
+            let mut actual = self.look().await;
             let now = engine::now();
+            self.end_with_the_host(pod.as_deref(), &mut actual, now);
             let next = next(pod.as_deref(), &actual, now);
             if let Some(object) = &object {
                 self.probe(&object.pod, &actual, &found);
@@ -113,6 +119,7 @@ impl Worker {
             let wait = next.wake.map_or(LONGEST, |wake| wake.saturating_sub(now)).min(LONGEST);
             tokio::select! {
                 changed = self.desired.changed() => if changed.is_err() { return },
+                Ok(()) = self.phase.changed() => {}
                 _ = pokes.recv() => while pokes.try_recv().is_ok() {},
                 Some((action, result)) = done.recv() => {
                     if self.note(action, result) {
@@ -127,6 +134,23 @@ impl Worker {
                 Some((id, finding)) = findings.recv() => self.found(id, finding),
                 () = tokio::time::sleep(Duration::from_nanos(wait + SECOND / 1000)) => {}
             }
+        }
+    }
+
+    /// Notes whether the pod runs, and whether it is its turn to end with the host.
+    fn end_with_the_host(&mut self, pod: Option<&Pod>, actual: &mut Actual, now: Nanos) {
+        let class = class(pod);
+        let runs = !actual.doing.is_empty() || actual.sandboxes.iter().any(|sandbox| sandbox.ready);
+        match runs {
+            true if self.alive.is_none() => self.alive = Some(Alive::new(&self.shared, class)),
+            true => {}
+            false => self.alive = None,
+        }
+        // What has ended by itself stays what it is.
+        let ends = self.phase.borrow_and_update().end_of(class);
+        if actual.memory.shutdown.is_none() && ends.is_some() && pod.is_some_and(|pod| outcome(pod, actual, now).is_none()) {
+            self.memory.shutdown = ends;
+            actual.memory.shutdown = ends;
         }
     }
 

@@ -19,12 +19,15 @@ pub(crate) struct Agent {
     pub(crate) logs: PathBuf,
     pub(crate) heartbeat: u64,
     pub(crate) pods: u32,
+    pub(crate) shutdown: u64,
+    pub(crate) shutdown_critical: u64,
 }
 
 impl Default for Agent {
     fn default() -> Self {
         let (cgroup, logs) = ("/kubepods".to_owned(), "/var/log/pods".into());
-        Agent { name: String::new(), folder: "/var/lib/noded/agent".into(), address: None, cgroup, logs, heartbeat: 1, pods: 500 }
+        let (name, folder) = (String::new(), "/var/lib/noded/agent".into());
+        Agent { name, folder, address: None, cgroup, logs, heartbeat: 1, pods: 500, shutdown: 30, shutdown_critical: 10 }
     }
 }
 
@@ -36,6 +39,9 @@ impl Agent {
         let one = self.cgroup.strip_prefix('/').is_some_and(plain);
         ensure!(one, "agent.cgroup: {:?} is not of the form /name, with letters, digits and '_'", self.cgroup);
         ensure!((1..=60).contains(&self.heartbeat), "agent.heartbeat: {} is not from 1 to 60", self.heartbeat);
+        ensure!(self.shutdown <= 86400, "agent.shutdown: {} is more than 86400", self.shutdown);
+        let (all, part) = (self.shutdown, self.shutdown_critical);
+        ensure!(part <= all, "agent.shutdown_critical: {part} is more than all pods have, agent.shutdown: {all}");
         if !self.name.is_empty() {
             node_name(&self.name).context("agent.name")?;
         }

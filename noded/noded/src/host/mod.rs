@@ -3,6 +3,7 @@
 pub(crate) mod journal;
 pub(crate) mod listen;
 pub(crate) mod log;
+pub(crate) mod logind;
 pub(crate) mod notify;
 
 /// An error with all its causes on one line, each said once.

@@ -13,6 +13,8 @@ pub(in super::super) enum Outcome {
     Failed,
     /// It had run for too long.
     TooLate,
+    /// Its host goes down.
+    Terminated,
 }
 
 /// How a pod has ended, if it has. What was told once stays so.
@@ -21,6 +23,7 @@ pub(in super::super) fn outcome(pod: &Pod, actual: &Actual, now: Nanos) -> Optio
         ("Succeeded", _) => return Some(Outcome::Succeeded),
         ("Failed", "DeadlineExceeded") => return Some(Outcome::TooLate),
         ("Failed", _) => return Some(Outcome::Failed),
+        _ if actual.memory.shutdown.is_some() => return Some(Outcome::Terminated),
         _ => {}
     }
     if deadline(pod, actual).is_some_and(|deadline| deadline <= now) {
@@ -62,6 +65,7 @@ pub(super) fn finished(pod: &Pod, actual: &Actual, now: Nanos) -> Next {
         _ => None,
     });
     let until = known.unwrap_or_else(|| now.saturating_add(grace.saturating_mul(SECOND)));
+    let until = until.min(actual.memory.shutdown.unwrap_or(Nanos::MAX));
     let stops = stops(Some(pod), actual, until);
     if !stops.is_empty() || actual.running().next().is_some() {
         return Next { actions: stops, wake: None };
