@@ -5,7 +5,7 @@
 //! ```text
 //! kubelet ─gRPC, unix socket─▶ cri/ one file a call: check (pure) ─▶ engine verb (blocking) ─▶ view (pure)
 //! client ──SPDY, WebSocket───▶ streaming ─▶ sessions.rs ─▶ engine sessions
-//! systemd ─socket, signals───▶ host/ listen · notify · log
+//! systemd ─socket, signals───▶ host/ listen · notify · log · logind
 //! API ─────watches, questions─▶ agent/ ─▶ the same calls as the kubelet's
 //! ```
 //!

@@ -349,7 +349,7 @@ mod tests {
             let mut bytes = vec![b'l', kind, 0, 1, 8, 0, 0, 0, 1, 0, 0, 0, fields, 0, 0, 0];
             bytes.extend(tail);
             if let Ok(Some(message)) = decode(&mut bytes) {
-                message.texts("uoss");
+                let _ = message.texts("uoss");
             }
         }
     }
