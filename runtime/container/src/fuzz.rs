@@ -49,7 +49,7 @@ fn limits(spec: &Spec, host: &Host) {
 /// A process, as `exec --process` takes it.
 pub fn process(bytes: &[u8]) {
     let Ok((process, _)) = config::process(bytes) else { return };
-    let _ = crate::compile_process(&process, None, &host(V2));
+    let _ = crate::compile_process(&process, &host(V2));
 }
 
 /// Options of a mount, separated by commas.

@@ -42,9 +42,11 @@ impl Engine {
         drop(open_process(container).ok_or_else(not_running)?);
         let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user), &record.tuning)?;
         let process = spec::exec(record, request, &identity, secret::variables(self, record)?)?;
-        let seccomp = if request.privileged { None } else { spec::filter(&record.security)? };
         let host = container::Host::gather().map_err(Error::Container)?;
-        let process = container::compile_process(&process, seccomp.as_ref(), &host).map_err(Error::Container)?;
+        let mut process = container::compile_process(&process, &host).map_err(Error::Container)?;
+        if !request.privileged {
+            process.seccomp = spec::filter(&record.security, &host)?;
+        }
         let id = names::new_id()?;
         let exec = Exec { process, stdin: request.stdin, detach: request.detach, id: id.clone() };
         // Before its end can be told.

@@ -88,7 +88,8 @@ impl Engine {
         trees.extend(joined.shm.take().map(|shm| (spec::shared(&files), shm)));
         let hooks = hooks(record, runtime, &spec)?;
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
-        let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
+        let mut compiled = container::compile(&spec, &host).map_err(Error::Container)?;
+        compiled.plan.process.seccomp = spec::filter(&record.security, &host)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;

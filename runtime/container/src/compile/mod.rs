@@ -31,7 +31,7 @@ pub(crate) use tests::full;
 use std::path::PathBuf;
 
 use launch::{CgroupPlan, Plan, Slot, Step};
-use oci_spec::runtime::{Linux, LinuxIntelRdt, LinuxSeccomp, Spec};
+use oci_spec::runtime::{Linux, LinuxIntelRdt, Spec};
 
 use crate::{Error, Host};
 
@@ -169,17 +169,13 @@ pub fn compile(spec: &Spec, host: &Host) -> Result<Compiled, Error> {
     Ok(Compiled { plan, sources: build.sources, warnings: build.warnings })
 }
 
-/// Compiles a process that joins a container, with that container's filter; what else all of its processes share is in
-/// [`Shared`](crate::Shared). Capabilities that this host cannot give are left out.
+/// Compiles a process that joins a container, without the filter that it will have; what else all processes of a container share
+/// is in [`Shared`](crate::Shared). Capabilities that this host cannot give are left out.
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_process(
-    process: &oci_spec::runtime::Process,
-    seccomp: Option<&LinuxSeccomp>,
-    host: &Host,
-) -> Result<launch::Process, Error> {
-    process::process(process, seccomp, host, &mut Vec::new())
+pub fn compile_process(process: &oci_spec::runtime::Process, host: &Host) -> Result<launch::Process, Error> {
+    process::process(process, None, host, &mut Vec::new())
 }
 
 /// What the configuration says about Intel RDT must make sense, and be possible. The rest is for [`rdt::plan`](crate::rdt::plan).

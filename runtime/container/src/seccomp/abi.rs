@@ -104,12 +104,33 @@ impl Abi {
 /// x32 has the numbers of x86_64 but for the calls whose structures differ: those are at 512 and up
 /// (`arch/x86/entry/syscalls/syscall_64.tbl`).
 fn x32(number: u32) -> Option<u32> {
-    if number == table::NONE || X32_LACKS.contains(&number) {
-        return None;
-    }
-    let moved = X32_MOVED.iter().position(|&moved| moved == number);
-    Some(X32_BIT | moved.map_or(number, |at| 512 + at as u32))
+    let own = X32.get(number as usize).map_or(number, |&own| u32::from(own));
+    (number != table::NONE && own != u32::from(ABSENT)).then_some(X32_BIT | own)
 }
+
+/// x32's numbers by those of x86_64, so that nobody looks through the lists below for each call of a profile.
+static X32: [u16; 512] = {
+    let mut own = [0; 512];
+    let mut number = 0;
+    while number < own.len() {
+        own[number] = number as u16;
+        number += 1;
+    }
+    let mut at = 0;
+    while at < X32_MOVED.len() {
+        own[X32_MOVED[at] as usize] = 512 + at as u16;
+        at += 1;
+    }
+    let mut at = 0;
+    while at < X32_LACKS.len() {
+        own[X32_LACKS[at] as usize] = ABSENT;
+        at += 1;
+    }
+    own
+};
+
+/// In [`X32`]: no such call.
+const ABSENT: u16 = u16::MAX;
 
 /// The x86_64 numbers of the calls that x32 has at 512, 513, … instead.
 #[rustfmt::skip]

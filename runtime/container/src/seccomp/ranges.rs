@@ -54,12 +54,62 @@ pub(super) struct Branch<'a> {
     pub(super) action: u32,
 }
 
-/// A rule's effect on one number.
+/// What the rules say of the numbers from `base` on. Numbers are few and dense, so each has its place: nothing is sorted.
+struct Numbers<'a> {
+    base: u32,
+    /// Up to the highest number that a rule names.
+    said: Vec<Said>,
+    /// What [`Said::If`] refers to, in the profile's order.
+    conditional: Vec<Vec<Effect<'a>>>,
+}
+
+/// What the rules say of one number.
+#[derive(Clone, Copy)]
+enum Said {
+    Nothing,
+    /// A rule without conditions has it: this answer.
+    Always(u32),
+    /// Rules have it under conditions.
+    If(usize),
+}
+
+/// A rule that depends on arguments.
+#[derive(Clone, Copy)]
 struct Effect<'a> {
-    number: u32,
     rule: &'a Rule,
     /// The value of the first argument of `socketcall(2)` or `ipc(2)`.
     selector: Option<u32>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(base: u32, room: usize) -> Self {
+        Numbers { base, said: Vec::with_capacity(room), conditional: Vec::new() }
+    }
+
+    fn add(&mut self, number: u32, effect: Effect<'a>, default: u32) {
+        let at = (number - self.base) as usize;
+        if at >= self.said.len() {
+            self.said.resize(at + 1, Said::Nothing);
+        }
+        if effect.rule.action == default {
+            return;
+        }
+        let always = effect.selector.is_none() && effect.rule.alternatives.is_empty();
+        match self.said[at] {
+            Said::Always(_) => {}
+            _ if always => self.said[at] = Said::Always(effect.rule.action),
+            Said::If(list) => self.conditional[list].push(effect),
+            Said::Nothing => {
+                self.said[at] = Said::If(self.conditional.len());
+                self.conditional.push(vec![effect]);
+            }
+        }
+    }
+
+    /// The first number that no rule names, nor any above it.
+    fn end(&self) -> u32 {
+        self.base + self.said.len() as u32
+    }
 }
 
 /// All sections of a profile, that of the native ABI first.
@@ -84,38 +134,35 @@ pub(super) fn sections(profile: &Profile) -> Vec<Section<'_>> {
 
 impl<'a> Section<'a> {
     fn add(&mut self, profile: &'a Profile, abi: Abi) {
-        let mut effects = effects(profile, abi);
-        // Stable: rules of one number stay in the profile's order.
-        effects.sort_by_key(|effect| effect.number);
-        let ordinary = effects.partition_point(|effect| abi.ordinary(effect.number));
-        let (ordinary, private) = effects.split_at(ordinary);
         let default = Target::Return(profile.default);
+        let (ordinary, private) = numbers(profile, abi);
         self.push(abi.base(), default);
-        self.add_effects(profile, abi, ordinary);
-        if let Some(last) = last_known(profile, abi) {
-            self.push(last + 1, Target::Return(action::ENOSYS));
+        self.add_numbers(&ordinary, abi, default);
+        if newer_is_unknown(profile) && !ordinary.said.is_empty() {
+            self.push(ordinary.end(), Target::Return(action::ENOSYS));
         }
         if let Some(limit) = abi.limit() {
             self.push(limit, default);
         }
-        self.add_effects(profile, abi, private);
+        self.add_numbers(&private, abi, default);
     }
 
-    fn add_effects(&mut self, profile: &Profile, abi: Abi, effects: &[Effect<'a>]) {
-        for group in effects.chunk_by(|a, b| a.number == b.number) {
-            let number = group[0].number;
-            let target = self.target(abi, group).unwrap_or(Target::Return(profile.default));
+    fn add_numbers(&mut self, numbers: &Numbers<'a>, abi: Abi, default: Target) {
+        for (number, said) in (numbers.base..).zip(&numbers.said) {
+            let target = match *said {
+                Said::Nothing => default,
+                Said::Always(answer) => Target::Return(answer),
+                Said::If(list) => self.chain(&numbers.conditional[list], abi).unwrap_or(default),
+            };
             self.push(number, target);
-            self.push(number + 1, Target::Return(profile.default));
+        }
+        if !numbers.said.is_empty() {
+            self.push(numbers.end(), default);
         }
     }
 
-    fn target(&mut self, abi: Abi, group: &[Effect<'a>]) -> Option<Target> {
-        let always = |effect: &&Effect<'_>| effect.selector.is_none() && effect.rule.alternatives.is_empty();
-        if let Some(effect) = group.iter().find(always) {
-            return Some(Target::Return(effect.rule.action));
-        }
-        let branches: Vec<_> = group.iter().flat_map(branches).collect();
+    fn chain(&mut self, effects: &[Effect<'a>], abi: Abi) -> Option<Target> {
+        let branches: Vec<_> = effects.iter().flat_map(branches).collect();
         if branches.is_empty() {
             return None;
         }
@@ -138,19 +185,24 @@ impl<'a> Section<'a> {
     }
 }
 
-fn effects(profile: &Profile, abi: Abi) -> Vec<Effect<'_>> {
-    let mut effects = Vec::with_capacity(512);
-    for rule in profile.rules.iter().filter(|rule| rule.action != profile.default) {
+/// What the profile says of the ordinary calls of an ABI, and of those beyond its [`Abi::limit`].
+fn numbers(profile: &Profile, abi: Abi) -> (Numbers<'_>, Numbers<'_>) {
+    let (mut ordinary, mut private) = (Numbers::new(abi.base(), 512), Numbers::new(abi.limit().unwrap_or(0), 0));
+    for rule in &profile.rules {
+        let mut add = |number: u32, selector: Option<u32>| {
+            let numbers = if abi.ordinary(number) { &mut ordinary } else { &mut private };
+            numbers.add(number, Effect { rule, selector }, profile.default);
+        };
         for call in &rule.calls {
             if let Some(number) = abi.number(call) {
-                effects.push(Effect { number, rule, selector: None });
+                add(number, None);
             }
             if let Some((number, selector)) = multiplexer(abi, call) {
-                effects.push(Effect { number, rule, selector: Some(selector) });
+                add(number, Some(selector));
             }
         }
     }
-    effects
+    (ordinary, private)
 }
 
 /// The other way to make a call, on i386.
@@ -173,13 +225,8 @@ fn branches<'a>(effect: &Effect<'a>) -> Vec<Branch<'a>> {
     vec![Branch { selector: Some(selector), conditions: &[], action: rule.action }]
 }
 
-/// The highest number that the profile's author knew. What is newer answers ENOSYS, so that programs fall back (glibc
-/// treats EPERM as final): runc's rule. Not where the default lets calls pass, and a tracer knows better.
-fn last_known(profile: &Profile, abi: Abi) -> Option<u32> {
-    if action::permits(profile.default) || action::kind(profile.default) == action::TRACE {
-        return None;
-    }
-    let calls = profile.rules.iter().flat_map(|rule| &rule.calls);
-    let numbers = calls.flat_map(|call| [abi.number(call), multiplexer(abi, call).map(|(number, _)| number)]);
-    numbers.flatten().filter(|&number| abi.ordinary(number)).max()
+/// What is newer than all that the profile's author knew answers ENOSYS, so that programs fall back (glibc treats EPERM as
+/// final): runc's rule. Not where the default lets calls pass, and a tracer knows better.
+fn newer_is_unknown(profile: &Profile) -> bool {
+    !action::permits(profile.default) && action::kind(profile.default) != action::TRACE
 }

@@ -19,8 +19,8 @@ pub(crate) fn health(
     let Some(health) = record.health.as_ref().map(|health| health.filled()) else { return Ok(None) };
     let Some(cmd) = health.command() else { return Ok(None) };
     let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity, secrets)?;
-    let seccomp = filter(&record.security)?;
-    let process = container::compile_process(&process, seccomp.as_ref(), host).map_err(Error::Container)?;
+    let mut process = container::compile_process(&process, host).map_err(Error::Container)?;
+    process.seccomp = filter(&record.security, host)?;
     let forever = 365 * 24 * 3600 * 1_000_000_000;
     Ok(Some(HealthCheck {
         process,

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
 
-use super::{filter, mounts};
+use super::mounts;
+use super::process::check_filter;
 use crate::joined::Joined;
 use crate::request::{CreateRequest, NetworkMode, Security, Sharing, Ulimit, Users};
 use crate::{Error, Record};
@@ -39,9 +40,7 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     if let Some(path) = tuning.log.path.as_ref().filter(|path| !crate::pod::plain(path)) {
         return invalid(&format!("log file {}", path.display()), "it needs to be an absolute path without ..");
     }
-    if request.security.seccomp_profile.is_some() {
-        filter(&request.security)?;
-    }
+    check_filter(&request.security)?;
     let paths = request.security.paths.iter().flat_map(|paths| paths.masked.iter().chain(&paths.readonly));
     if let Some(path) = paths.into_iter().find(|path| !crate::pod::plain(Path::new(path))) {
         return invalid(&format!("hidden or read-only path {path:?}"), "it needs to be an absolute path without ..");

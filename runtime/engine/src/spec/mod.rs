@@ -93,6 +93,5 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
         nodes.extend(limits::host_devices()?.into_iter().filter(|node| !own.contains(node.path())));
     }
     linux.set_devices(Some(nodes).filter(|nodes| !nodes.is_empty()));
-    linux.set_seccomp(process::filter(security)?);
     Ok(linux)
 }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use container::Host;
 use container::capabilities::{self, Set};
-use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, LinuxSeccomp, Process, User};
+use oci_spec::runtime::{BoxBuilder, LinuxCapabilities, Process, User};
 
 use super::isolation::rlimit;
 use super::mounts::INIT;
@@ -116,13 +117,29 @@ fn sets(granted: Set, ambient: Set, identity: &Identity) -> LinuxCapabilities {
 }
 
 /// The system call filter of a container's processes.
-pub(crate) fn filter(security: &Security) -> Result<Option<LinuxSeccomp>, Error> {
+///
+/// The usual one is compiled from what is in this program: the profile that says the same has 400 strings.
+///
+/// # Errors
+/// The user's own profile is none, or this kernel has no filters.
+pub(crate) fn filter(security: &Security, host: &Host) -> Result<Option<launch::Seccomp>, Error> {
     let granted = granted(security)?;
-    if let Some(text) = &security.seccomp_profile {
-        return seccomp::profile(text, granted).map(Some);
+    let filter = match &security.seccomp_profile {
+        Some(text) => seccomp::filter(text, granted)?,
+        None if security.privileged || security.seccomp_unconfined => return Ok(None),
+        None => container::seccomp::default_filter(granted),
+    };
+    if !host.seccomp {
+        let why = "this kernel has no system call filters: seccomp=unconfined does without".to_owned();
+        return Err(Error::Invalid { what: "--security-opt".to_owned(), why });
     }
-    let unfiltered = security.privileged || security.seccomp_unconfined;
-    Ok(if unfiltered { None } else { Some(container::seccomp::default_profile(granted)) })
+    Ok(Some(filter))
+}
+
+/// What can be said of a user's own profile before the start.
+pub(super) fn check_filter(security: &Security) -> Result<(), Error> {
+    let granted = granted(security)?;
+    security.seccomp_profile.iter().try_for_each(|text| seccomp::filter(text, granted).map(drop))
 }
 
 #[cfg(test)]

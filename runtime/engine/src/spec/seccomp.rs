@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use crate::Error;
 
 /// The filter of a profile for processes with these capabilities on this host.
-pub(super) fn profile(text: &str, granted: Set) -> Result<LinuxSeccomp, Error> {
+pub(super) fn filter(text: &str, granted: Set) -> Result<launch::Seccomp, Error> {
+    container::seccomp::compile(&profile(text, granted)?).map_err(|error| Error::Container(container::Error::Seccomp(error)))
+}
+
+fn profile(text: &str, granted: Set) -> Result<LinuxSeccomp, Error> {
     let invalid = |why: String| Error::Invalid { what: "--security-opt seccomp".to_owned(), why };
     let mut profile: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     if !profile.is_object() || profile.get("defaultAction").is_none() {

@@ -80,7 +80,7 @@ fn filters() {
     let error = compile(&spec(&filter), &without).unwrap_err();
     assert_eq!(error.to_string(), "linux.seccomp: this kernel has no system call filters");
     let joined = oci_spec::runtime::Process::default();
-    assert_eq!(compile_process(&joined, None, &host(V2)).unwrap().args, ["sh"]);
+    assert_eq!(compile_process(&joined, &host(V2)).unwrap().args, ["sh"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn scheduling() {
     }
     let joined =
         serde_json::from_value(json!({"cwd": "/", "user": {}, "args": ["x"], "execCPUAffinity": {"initial": "0", "final": "1-2"}}));
-    let joined = compile_process(&joined.unwrap(), None, &host(V2)).unwrap();
+    let joined = compile_process(&joined.unwrap(), &host(V2)).unwrap();
     assert_eq!(joined.affinity, Some(launch::Affinity { first: Some(vec![1]), then: Some(vec![6]) }));
 }
 

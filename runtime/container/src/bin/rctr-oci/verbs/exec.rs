@@ -71,7 +71,7 @@ fn exec(context: &Context, args: &Args) -> Result<u8> {
     crate::console::check(process.terminal() == Some(true), detach, args.get("console-socket"))?;
     let host = Host::gather()?.asked_process(&process);
     let host = if record.rctr.namespaces & USER == 0 { host } else { host.in_user_namespace() };
-    let mut compiled = compile_process(&process, None, &host)?;
+    let mut compiled = compile_process(&process, &host)?;
     compiled.groups_denied = record.rootless && rootless::groups_denied();
     if record.rctr.shared {
         entry.shared()?.give(&mut compiled);
