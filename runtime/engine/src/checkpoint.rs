@@ -25,6 +25,7 @@ use crate::error::During;
 use crate::files::of_running;
 use crate::request::Sharing;
 use crate::spec::{self, user};
+use crate::wait::open_process;
 use crate::{Container, Engine, Error, Record, names};
 
 /// Where to write a checkpoint, and by what.
@@ -94,6 +95,8 @@ impl Engine {
             empty_namespaces: NET,
             ..self.options(record, pid, &compiled)?
         };
+        // criu is told a number. All that was found under it until here was the container's, if that lives still.
+        drop(open_process(container).ok_or_else(|| Error::NotRunning(names::short(record)))?);
         ask(program, &options).map_err(|error| Error::Criu(with_log(error, work)))?;
         let write = |name: &str, text: Vec<u8>| sys::fs::replace(&log, name, &text).during(what);
         write("spec.dump", serde_json::to_vec(&spec).unwrap_or_default())?;
