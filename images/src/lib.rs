@@ -43,14 +43,16 @@ mod store;
 mod sums;
 mod unpack;
 
-pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, save};
+pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, plain, save};
 pub use change::{Change, InvalidChange, apply as apply_changes};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use copy::{Copied, CopyOptions, copy};
 pub use digest::{Digest, InvalidDigest};
 pub use error::{Error, Result};
 pub use image::{Image, Layer};
-pub use list::{Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list};
+pub use list::{
+    Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list, remove_from_list, search, tags,
+};
 pub use make::{LayerOptions, NewImage, NewLayer, Owners, Upper, archive, pack, unpack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
@@ -58,8 +60,8 @@ pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::{InvalidReference, Reference};
 pub use registry::{
-    Credentials, Downloaded, Error as RegistryError, Failure, Given, Invalid as InvalidRegistries, LoggedIn, MirrorTable, Proxies,
-    PullFrom, Registries, RegistryTable, download, login, logout,
+    Credentials, Downloaded, Error as RegistryError, Failure, Found, Given, Invalid as InvalidRegistries, LoggedIn, MirrorTable,
+    Proxies, PullFrom, Registries, RegistryTable, download, login, logout,
 };
 pub use store::{
     CacheEntry, Cached, Checked, Damage, Driver, Examined, Fault, Flaw, InvalidDriver, Lease, Listing, Lower, Remedy, Removed,

@@ -105,6 +105,12 @@ impl Fake {
         format!("{}/{name}", self.address)
     }
 
+    /// Answers this path with a document.
+    pub fn serve(&self, path: &str, document: &Document) {
+        let answer = (document.media_type.clone(), document.digest.clone(), Arc::new(document.bytes.clone()));
+        self.shared.state().answers.insert(path.to_owned(), answer);
+    }
+
     /// Makes the answer to every path that ends in `suffix` go wrong.
     pub fn fault(&self, suffix: &str, fault: Fault) {
         self.shared.state().faults.insert(suffix.to_owned(), fault);

@@ -10,7 +10,7 @@ integration::tests![
     output_that_cannot_be_written
 ];
 
-const VERBS: [&str; 50] = [
+const VERBS: [&str; 51] = [
     "attach",
     "boot",
     "build",
@@ -49,6 +49,7 @@ const VERBS: [&str; 50] = [
     "rmi",
     "run",
     "save",
+    "search",
     "start",
     "stats",
     "stop",

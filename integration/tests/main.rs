@@ -22,6 +22,7 @@ mod events;
 mod exec;
 mod failures;
 mod fixtures;
+mod flags;
 mod images;
 mod inspect;
 mod kill9;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         build::TESTS,
         build_sources::TESTS,
         secrets::TESTS,
+        flags::TESTS,
         lines::TESTS,
     ];
     runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS, cri::TESTS, cluster::TESTS].concat())

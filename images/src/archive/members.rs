@@ -167,7 +167,10 @@ fn invalid(error: ReadError, after: usize) -> Error {
 }
 
 /// The archive as a file that can be read anywhere, without compression.
-pub(crate) fn plain(store: &Store, mut input: File) -> Result<File> {
+///
+/// # Errors
+/// It is compressed with what is not read here; the disk is full.
+pub fn plain(store: &Store, mut input: File) -> Result<File> {
     let is_file = input.metadata().is_ok_and(|metadata| metadata.is_file());
     let mut start = [0; 4];
     let length = read_start(&mut input, &mut start).call(|| "read()").doing(|| "read the archive")?;

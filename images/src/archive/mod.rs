@@ -19,7 +19,8 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use members::{compressed_otherwise, nameless, plain};
+pub use members::plain;
+pub(crate) use members::{compressed_otherwise, nameless};
 
 pub use import::{ImportOptions, import};
 pub use load::{LoadOptions, Loaded, load};

@@ -5,6 +5,7 @@
 //! create: registry ─> manifest and platform of each image ─> ROOT/lists/REGISTRY/REPOSITORY/:TAG ─> push: copy each image, then the index
 //! ```
 
+mod ask;
 mod found;
 mod kept;
 mod push;
@@ -12,6 +13,7 @@ mod push;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::ask::{search, tags};
 use self::found::items_of;
 pub use self::push::push_list;
 use crate::error::{Error, Result};
@@ -117,14 +119,23 @@ pub fn create_list(
     Ok(list)
 }
 
+/// Takes the image `image` out of the list `name`. `image` is a name as given to [`create_list`], or a digest; of a name that stands for an
+/// index, each image goes by its digest.
+///
+/// # Errors
+/// [`Error::NoList`]; [`Error::NotInList`].
+pub fn remove_from_list(store: &Store, name: &Reference, image: &str) -> Result<()> {
+    let mut list = store.manifest_list(name)?;
+    let at = list.find(name, image)?;
+    list.items.remove(at);
+    store.write_list(name, &list)
+}
+
 /// Says what the image `image` of the list `name` is for. `image` is a name as given to [`create_list`], or a digest.
 pub fn annotate_list(store: &Store, name: &Reference, image: &str, annotation: &Annotation) -> Result<()> {
     let mut list = store.manifest_list(name)?;
-    let wanted = image.parse::<Digest>().ok();
-    let named = image.parse::<Reference>().ok().map(|reference| reference.to_string());
-    let fits = |item: &&mut Item| Some(&item.digest) == wanted.as_ref() || Some(&item.source) == named.as_ref();
-    let missing = || Error::NotInList { name: name.familiar(), image: image.chars().take(300).collect() };
-    let item = list.items.iter_mut().find(fits).ok_or_else(missing)?;
+    let at = list.find(name, image)?;
+    let item = &mut list.items[at];
     let Annotation { os, architecture, variant, os_version, os_features, annotations } = annotation;
     for (key, value) in [("os", os), ("architecture", architecture), ("variant", variant), ("os.version", os_version)] {
         if let Some(value) = value {
@@ -139,6 +150,20 @@ pub fn annotate_list(store: &Store, name: &Reference, image: &str, annotation: &
 }
 
 impl List {
+    /// The images in it.
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.items.iter().map(|item| &item.digest)
+    }
+
+    /// The place of an image in the list, which is called `name`.
+    fn find(&self, name: &Reference, image: &str) -> Result<usize> {
+        let wanted = image.parse::<Digest>().ok();
+        let named = image.parse::<Reference>().ok().map(|reference| reference.to_string());
+        let fits = |item: &Item| Some(&item.digest) == wanted.as_ref() || Some(&item.source) == named.as_ref();
+        let missing = || Error::NotInList { name: name.familiar(), image: image.chars().take(300).collect() };
+        self.items.iter().position(fits).ok_or_else(missing)
+    }
+
     /// The index that it is once it is pushed.
     pub fn index(&self) -> String {
         let docker = |item: &Item| item.media_type.starts_with("application/vnd.docker.");

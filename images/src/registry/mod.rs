@@ -19,6 +19,7 @@
 //! | `attempts`, `retry` | when to try again, and where |
 //! | `blob`, `upload` | downloads, and the other way |
 //! | `referrers` | what is about a manifest |
+//! | `tags`, `search` | what there is |
 //! | `error` | one line for people |
 
 mod attempts;
@@ -38,6 +39,8 @@ mod proxies;
 mod referrers;
 mod registries;
 mod retry;
+mod search;
+mod tags;
 mod tls;
 mod upload;
 
@@ -66,6 +69,8 @@ pub use self::login::{LoggedIn, login, logout};
 pub use self::proxies::Proxies;
 pub use self::registries::{Invalid, MirrorTable, PullFrom, Registries, RegistryTable};
 use self::retry::Patience;
+pub use self::search::Found;
+pub(crate) use self::search::search;
 pub(crate) use self::upload::{Content, Upload, Uploaded};
 use crate::pull::Progress;
 use crate::{Digest, Reference, manifest};

@@ -90,7 +90,7 @@ impl Inner<'_> {
 }
 
 /// The query of the next page. Its path is our own: no registry sends us elsewhere.
-fn next_query(link: &str) -> Option<String> {
+pub(super) fn next_query(link: &str) -> Option<String> {
     let (address, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
     let next = relation.split(';').any(|part| matches!(part.trim(), "rel=\"next\"" | "rel=next"));
     address.split_once('?').filter(|_| next).map(|(_, query)| query.to_owned())

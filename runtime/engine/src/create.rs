@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, lognotes, mounts, names, network, overlay, owners, pod, secret, state, volume};
+use crate::{Engine, Error, lognotes, mounts, names, network, overlay, owners, pod, rootfs, secret, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -61,6 +61,7 @@ impl Engine {
             }
             (None, _) => id[..12].to_owned(),
         };
+        request.rootfs.as_ref().map_or(Ok(()), rootfs::check)?;
         let mounts = mounts::resolve(self, request, image)?;
         let mut record = Record::merge(request, image, Own { id, name, hostname, created: monitor::now(), mounts })?;
         for sharing in [&mut record.namespaces.ipc, &mut record.namespaces.pid] {
@@ -90,7 +91,10 @@ impl Engine {
         let settle = || {
             // An image that is removed now finds this container; one that was removed before is noticed here.
             self.images.check_layers(image)?;
-            let root = self.images.root_folder(image)?;
+            let root = match &request.rootfs {
+                Some(own) => Some(rootfs::root_folder(own)?),
+                None => self.images.root_folder(image)?,
+            };
             let root = record.namespaces.users.as_ref().map_or(root, |users| Some(overlay::owned_by(root, users)));
             let upper = record.writable(&self.config).join("upper");
             overlay::like_root(&upper, root).during(|| format!("make the container {}", record.name))?;

@@ -71,6 +71,7 @@ mod remove;
 mod rename;
 mod request;
 mod restart;
+mod rootfs;
 mod runtime;
 mod secret;
 mod session;
@@ -108,6 +109,7 @@ pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkS
 pub use pod::{POD_INIT, Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};
 pub use record::{ImageRecord, Record};
 pub use request::*;
+pub use rootfs::no_image;
 pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};

@@ -18,7 +18,7 @@ use crate::request::{LogConfig, NetworkMode};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, create, events, lognotes, mounts, overlay, owners, runtime, secret, used, volume};
+use crate::{Engine, Error, Record, create, events, lognotes, mounts, overlay, owners, rootfs, runtime, secret, used, volume};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -107,7 +107,10 @@ impl Engine {
             Some(users) => overlay::mount_mapped(lower, &folder, record.remove, users),
             None => overlay::mount(lower, &folder, record.remove),
         };
-        self.stacked(&record.image.layers, &self.config.base(), mount)
+        match &record.rootfs {
+            Some(own) if !own.overlay => rootfs::folder(own),
+            _ => self.below(record, mount),
+        }
     }
 
     /// What needs no network.

@@ -8,8 +8,8 @@ use monitor::{OnFailure, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::request::{
-    CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, SecretUse, Security, Tuning,
-    VolumesFrom,
+    CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, RootFs, SecretUse, Security,
+    Tuning, VolumesFrom,
 };
 use crate::{Error, signals, spec};
 
@@ -75,6 +75,9 @@ pub struct Record {
     /// The folder with its `upper` and `work`, if that is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upper: Option<std::path::PathBuf>,
+    /// The folder of the host that it has instead of an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rootfs: Option<RootFs>,
     /// Signal that asks it to end.
     pub stop_signal: i32,
     /// Seconds from that to SIGKILL, where it has a wish; -1 waits for ever.
@@ -183,6 +186,7 @@ impl Record {
             security: request.security.clone(),
             remove: request.remove,
             upper: request.upper.clone(),
+            rootfs: request.rootfs.clone(),
             stop_signal,
             stop_timeout: request.stop_timeout.or(config.stop_timeout.and_then(|seconds| i64::try_from(seconds).ok())),
             restart: request.restart,

@@ -1,9 +1,10 @@
-//! `update`: what may change after a container was made. Ports alone wait for the next start.
+//! `update`: what may change after a container was made. Ports and variables wait for the next start.
 
 use container::cgroup::{self, Hierarchies};
 use monitor::{Policy, Request};
 
 use crate::create::{Folder, RECORD, store};
+use crate::record::environment;
 use crate::request::{Port, Protocol, Resources};
 use crate::{Engine, Error, Record, names, spec, state};
 
@@ -18,6 +19,10 @@ pub struct Change {
     pub labels: Vec<(String, String)>,
     /// Labels that it loses.
     pub labels_gone: Vec<String>,
+    /// Variables that it gets, `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Variables that it loses.
+    pub env_gone: Vec<String>,
     /// Ports that are published, too.
     pub ports: Vec<Port>,
     /// Ports of the container that are not any more.
@@ -58,7 +63,7 @@ impl Engine {
         }
         store(&lock.dir, &after)?;
         self.told(&after, "update", &[]);
-        Ok(runs && before.ports != after.ports)
+        Ok(runs && (&before.ports, &before.env) != (&after.ports, &after.env))
     }
 }
 
@@ -75,6 +80,8 @@ fn changed(record: &Record, change: &Change) -> Result<Record, Error> {
     }
     change.labels_gone.iter().for_each(|key| drop(record.labels.remove(key)));
     record.labels.extend(change.labels.iter().cloned());
+    // A bare name takes a variable away.
+    record.env = environment(&record.env, &[change.env_gone.as_slice(), &change.env].concat());
     for (port, protocol) in &change.ports_gone {
         let before = record.ports.len();
         record.ports.retain(|own| (own.container_port, own.protocol) != (*port, *protocol));

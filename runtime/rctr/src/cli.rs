@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
-    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, secret, start, stats, stop, sync, system, tag, top,
-    unmount, update, version, volume, wait,
+    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, search, secret, start, stats, stop, sync, system,
+    tag, top, unmount, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -129,6 +129,7 @@ pub(crate) enum Verb {
     Volume(volume::Verb),
     #[command(subcommand)]
     Secret(secret::Verb),
+    Search(search::Args),
     Login(login::Args),
     Logout(logout::Args),
     Oci(oci::Args),
@@ -225,6 +226,7 @@ impl Verb {
             Verb::Registry(verb) => registry::run(context, verb),
             Verb::Volume(verb) => volume::run(context, verb),
             Verb::Secret(verb) => secret::run(context, verb),
+            Verb::Search(args) => search::run(context, args),
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Oci(args) => oci::run(args),

@@ -51,9 +51,9 @@ impl Engine {
     pub fn differences(&self, given: &str) -> Result<Vec<Difference>, Error> {
         let record = self.container(given)?.record;
         let during = || format!("compare container {} with its image", record.name);
-        let upper = sys::fs::open_dir(record.writable(&self.config).join("upper")).during(during)?;
         let mount = |lower: &[_]| overlay::mount_read_only(lower, "overlay");
-        let image = self.stacked(&record.image.layers, &self.config.base(), mount)?;
+        let image = self.below(&record, mount)?;
+        let upper = sys::fs::open_dir(record.writable(&self.config).join("upper")).during(during)?;
         let image = openat(&image, ".", FOLDER, Mode::empty()).call(|| "openat(image)").during(during)?;
         let mut found = Vec::new();
         let users = record.namespaces.users.as_ref();

@@ -56,6 +56,10 @@ impl Engine {
     }
 
     fn image_of(&self, record: &Record, request: &CommitRequest) -> Result<Image, Error> {
+        if let Some(own) = &record.rootfs {
+            let why = format!("it has no image, but the folder {}: make one with export and import", own.path.display());
+            return Err(Error::Invalid { what: format!("commit of container {}", record.name), why });
+        }
         let base = self.images.image(&record.image.id.to_string())?;
         let _lease = self.images.hold(&base)?;
         let damaged = |source| Error::Damaged { path: format!("config {}", base.id).into(), source };

@@ -19,6 +19,7 @@ mod export;
 mod item;
 mod place;
 mod root;
+mod volume;
 mod walk;
 mod write;
 

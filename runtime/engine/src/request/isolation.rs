@@ -100,6 +100,12 @@ pub struct Tuning {
     pub group_policy: GroupPolicy,
     /// How soon its processes are killed when memory runs out, from -1000 to 1000.
     pub oom_score_adj: Option<i32>,
+    /// Permissions that its processes take from files that they make (umask(2)); the kernel's usual ones without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+    /// The file of the host that it sees as `/etc/localtime` (tzfile(5)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<PathBuf>,
     /// Notes for tools. They change nothing.
     pub annotations: BTreeMap<String, String>,
     /// Devices of the host.

@@ -15,6 +15,9 @@ pub struct Resources {
     pub memory_swap: Option<i64>,
     /// Bytes of memory that are left to it when others need some.
     pub memory_reservation: Option<i64>,
+    /// How readily the kernel swaps its memory out, from 0 to 100. Only on cgroup v1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_swappiness: Option<u64>,
     /// Its processes wait for memory instead of being killed for want of it. Only on cgroup v1.
     pub oom_kill_disable: bool,
     /// Billionths of a CPU.

@@ -6,6 +6,7 @@ mod isolation;
 mod limits;
 mod mounts;
 mod network;
+mod rootfs;
 mod secret;
 mod security;
 
@@ -21,6 +22,7 @@ pub use isolation::{
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
 pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
+pub use rootfs::RootFs;
 pub use secret::{SecretPlace, SecretUse};
 pub use security::{Security, SystemPaths};
 
@@ -75,6 +77,8 @@ pub struct CreateRequest {
     pub remove: bool,
     /// A folder with `upper` and `work`, in which what it writes stays when it is removed; `None`: a folder of its own.
     pub upper: Option<std::path::PathBuf>,
+    /// A folder of the host that is its root file system. Then there is no image: what stands for it is [`crate::no_image`].
+    pub rootfs: Option<RootFs>,
     /// Signal that asks it to end, by number.
     pub stop_signal: Option<i32>,
     /// Seconds from that to SIGKILL; -1 waits for ever.

@@ -72,6 +72,7 @@ fn memory(asked: &Resources) -> Result<LinuxMemory, Error> {
     }
     let mut memory = LinuxMemory::default();
     memory.set_limit(asked.memory).set_swap(asked.memory_swap).set_reservation(asked.memory_reservation);
+    memory.set_swappiness(asked.memory_swappiness);
     memory.set_disable_oom_killer(asked.oom_kill_disable.then_some(true));
     Ok(memory)
 }

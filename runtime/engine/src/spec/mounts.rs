@@ -42,6 +42,9 @@ pub(super) fn mounts(record: &Record, files: &Path, init: &Path) -> Vec<Mount> {
     for name in ["resolv.conf", "hostname", "hosts"] {
         all.push(mount("bind", &files.join(name), Path::new("/etc").join(name), own));
     }
+    if let Some(zone) = &record.tuning.timezone {
+        all.push(mount("bind", zone, "/etc/localtime", &["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]));
+    }
     let dev = is_bound(record, Path::new("/dev"));
     let replaced = |target: &Path| is_bound(record, target) || dev && target.starts_with("/dev");
     all.retain(|mount| !replaced(mount.destination()));

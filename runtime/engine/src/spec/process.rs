@@ -39,7 +39,7 @@ pub(crate) fn exec(record: &Record, request: &ExecRequest, identity: &Identity, 
 fn base(record: &Record, identity: &Identity, cwd: &str, terminal: Option<Option<(u16, u16)>>) -> Result<Process, Error> {
     let (security, tuning) = (&record.security, &record.tuning);
     let mut user = User::default();
-    user.set_uid(identity.uid).set_gid(identity.gid).set_additional_gids(Some(identity.groups.clone()));
+    user.set_uid(identity.uid).set_gid(identity.gid).set_additional_gids(Some(identity.groups.clone())).set_umask(tuning.umask);
     let mut process = Process::default();
     process.set_user(user);
     process.set_cwd(PathBuf::from("/").join(cwd));

@@ -6,3 +6,4 @@ pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod told;
+pub(crate) mod whole;

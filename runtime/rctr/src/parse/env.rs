@@ -33,6 +33,14 @@ fn entry(text: &str, caller: &impl Fn(&str) -> Option<String>) -> Result<Option<
     Ok(if text.contains('=') { Some(text.to_owned()) } else { caller(key).map(|value| format!("{key}={value}")) })
 }
 
+/// The name of a variable.
+pub(crate) fn variable(key: &str) -> Result<String, String> {
+    match key.is_empty() || key.contains(['=', '\0']) {
+        true => Err(format!("{key:?} is no name of a variable")),
+        false => Ok(key.to_owned()),
+    }
+}
+
 /// `KEY=VALUE`, or `KEY` for an empty value.
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));

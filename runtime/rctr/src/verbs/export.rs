@@ -1,12 +1,12 @@
 //! `rctr export`.
 
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::context::Context;
+use crate::output::whole;
 
 /// Write a container's files as a tar archive, without what is mounted in it
 #[derive(Debug, clap::Args)]
@@ -30,13 +30,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<i32> {
         out.flush().context("write the archive")?;
         return Ok(0);
     };
-    let part = path.with_file_name(format!(".{}.{}", path.file_name().unwrap_or_default().display(), std::process::id()));
-    let written = || -> Result<()> {
-        let mut out = BufWriter::new(File::create(&part).with_context(|| format!("make {}", part.display()))?);
+    whole::file(path, |out| {
+        let mut out = BufWriter::new(out);
         engine.export(&args.container, &mut out)?;
-        out.flush().with_context(|| format!("write {}", part.display()))?;
-        std::fs::rename(&part, path).with_context(|| format!("make {}", path.display()))
-    };
-    written().inspect_err(|_| drop(std::fs::remove_file(&part)))?;
+        out.flush().with_context(|| format!("write {}", path.display()))
+    })?;
     Ok(0)
 }

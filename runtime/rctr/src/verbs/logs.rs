@@ -1,18 +1,18 @@
 //! `rctr logs`.
 
-use std::io::{BufWriter, Write};
+mod lines;
+mod several;
 
 use anyhow::Result;
-use engine::{LogOptions, Nanos, Stream};
+use engine::{LogOptions, Nanos};
 
 use crate::context::Context;
-use crate::output::amount;
 use crate::parse;
 
-/// Print what a container wrote
+/// Print what containers wrote
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Go on until the container ends
+    /// Go on until the containers end
     #[arg(short, long)]
     follow: bool,
     /// Only the last N lines
@@ -30,8 +30,15 @@ pub(crate) struct Args {
     /// Show what --log-opt notes with each line
     #[arg(long)]
     details: bool,
-    /// Name or id
-    container: String,
+    /// Of several containers, show their names instead of their ids before each line
+    #[arg(long)]
+    names: bool,
+    /// Of several containers, show each one's in a colour of its own
+    #[arg(long)]
+    color: bool,
+    /// Names or ids; what several have written is shown in the order of time
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,65 +57,24 @@ fn tail(text: &str) -> Result<Tail, String> {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let options = LogOptions { follow: args.follow, tail: args.tail.0, since: args.since, until: args.until };
-    let (mut out, mut err) = (BufWriter::new(std::io::stdout().lock()), BufWriter::new(std::io::stderr().lock()));
-    let details = if args.details { Some(details(&engine.log_notes(&args.container)?)) } else { None };
-    let mut middle = false;
-    let mut last = Stream::Stdout;
-    for line in engine.logs(&args.container, &options)? {
-        let line = line?;
-        let (to, other): (&mut dyn Write, &mut dyn Write) = match line.stream {
-            Stream::Stdout => (&mut out, &mut err),
-            Stream::Stderr => (&mut err, &mut out),
-        };
-        if line.stream != last {
-            // Both may be one terminal, or one file.
-            other.flush()?;
-            last = line.stream;
-        }
-        if args.timestamps && !middle {
-            write!(to, "{} ", amount::rfc3339(line.time))?;
-        }
-        if let (Some(details), false) = (&details, middle) {
-            write!(to, "{details} ")?;
-        }
-        to.write_all(&line.bytes)?;
-        if !line.partial {
-            to.write_all(b"\n")?;
-        }
-        if args.follow {
-            to.flush()?;
-        }
-        middle = line.partial;
-    }
-    out.flush()?;
-    err.flush()?;
-    Ok(0)
-}
-
-/// As Docker writes them: in the form of a query, with commas between them.
-fn details(notes: &[(String, String)]) -> String {
-    let plain = |text: &str| {
-        let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let shown = |byte: u8| match byte {
-            b' ' => "+".to_owned(),
-            byte if fine(byte) => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        };
-        text.bytes().map(shown).collect::<String>()
+    let notes = |name: &str| -> Result<Option<String>> {
+        if args.details { Ok(Some(lines::details(&engine.log_notes(name)?))) } else { Ok(None) }
     };
-    let mut all: Vec<_> = notes.iter().map(|(key, value)| format!("{}={}", plain(key), plain(value))).collect();
-    all.sort();
-    all.join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notes_are_a_query() {
-        let note = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(details(&[note("b", "1 2"), note("a/x", "ä")]), "a%2Fx=%C3%A4,b=1+2");
-        assert_eq!(details(&[]), "");
+    let mut printer = lines::Printer::new(args.timestamps, args.follow);
+    if let [name] = args.containers.as_slice() {
+        let before = lines::Before { whose: String::new(), after: "", details: notes(name)? };
+        for line in engine.logs(name, &options)? {
+            printer.print(&before, &line?)?;
+        }
+    } else {
+        let mut before = Vec::new();
+        for (at, name) in args.containers.iter().enumerate() {
+            let record = engine.container(name)?.record;
+            let whose = if args.names { record.name.as_str() } else { &record.id[..12] };
+            before.push(lines::Before::of(whose, args.color.then_some(at), notes(name)?));
+        }
+        several::print(&engine, &args.containers, &before, &options, &mut printer)?;
     }
+    printer.finish()?;
+    Ok(0)
 }

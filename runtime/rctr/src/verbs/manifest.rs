@@ -8,11 +8,13 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::output::progress;
 
-/// Make and push lists of images for several platforms
+/// Make, change and push lists of images for several platforms
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum Manifest {
     Create(Create),
+    Add(Add),
+    Remove(RemoveImage),
     Annotate(Annotate),
     Push(Push),
     Inspect(Inspect),
@@ -32,9 +34,43 @@ pub(crate) struct Create {
     images: Vec<String>,
 }
 
+/// Add images that are in registries to a list
+#[derive(Debug, clap::Args)]
+pub(crate) struct Add {
+    #[command(flatten)]
+    says: Says,
+    /// The list
+    list: Reference,
+    /// Images; of an index all of its images
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+/// Take images out of a list
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveImage {
+    /// The list
+    list: Reference,
+    /// Images, each by the name it was added with, or by its digest
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
 /// Say what machines an image of a list is for
 #[derive(Debug, clap::Args)]
 pub(crate) struct Annotate {
+    #[command(flatten)]
+    says: Says,
+    /// The list
+    list: Reference,
+    /// The image, by the name it was added with, or by its digest
+    image: String,
+}
+
+/// What an image of a list is for, where that differs from what the image says.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Says {
     /// Architecture, such as arm64
     #[arg(long)]
     arch: Option<String>,
@@ -53,10 +89,13 @@ pub(crate) struct Annotate {
     /// Note in the index
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     annotation: Vec<(String, String)>,
-    /// The list
-    list: Reference,
-    /// The image, by the name it was added with, or by its digest
-    image: String,
+}
+
+impl Says {
+    fn annotation(self) -> Annotation {
+        let Says { arch, os, variant, os_version, os_features, annotation } = self;
+        Annotation { os, architecture: arch, variant, os_version, os_features, annotations: annotation }
+    }
 }
 
 /// Push a list with its images
@@ -97,9 +136,24 @@ pub(crate) fn run(context: &Context, verb: Manifest) -> Result<i32> {
             images::create_list(store, &list, &images, amend, &options, &())?;
             println!("Created manifest list {list}");
         }
-        Manifest::Annotate(Annotate { arch, os, variant, os_version, os_features, annotation, list, image }) => {
-            let annotation = Annotation { os, architecture: arch, variant, os_version, os_features, annotations: annotation };
-            images::annotate_list(store, &list, &image, &annotation)?;
+        Manifest::Add(Add { says, list, images }) => {
+            let options = options(context)?;
+            let references = images.iter().map(|name| options.registries.reference(name)).collect::<Result<Vec<_>, _>>()?;
+            // It has to be there.
+            let before = store.manifest_list(&list)?;
+            let after = images::create_list(store, &list, &references, true, &options, &())?;
+            let annotation = says.annotation();
+            for digest in after.digests().filter(|digest| !before.digests().any(|known| known == *digest)) {
+                images::annotate_list(store, &list, digest.as_str(), &annotation)?;
+            }
+            println!("{list}");
+        }
+        Manifest::Remove(RemoveImage { list, images }) => {
+            images.iter().try_for_each(|image| images::remove_from_list(store, &list, image))?;
+            println!("{list}");
+        }
+        Manifest::Annotate(Annotate { says, list, image }) => {
+            images::annotate_list(store, &list, &image, &says.annotation())?;
         }
         Manifest::Push(Push { purge, quiet, list }) => {
             let progress = progress::shown(progress::COPY, quiet);
@@ -129,7 +183,7 @@ fn shown(context: &Context, store: &images::Store, name: &str) -> Result<String>
     Ok(serde_json::to_string_pretty(&document)?)
 }
 
-fn options(context: &Context) -> Result<ListOptions> {
+pub(super) fn options(context: &Context) -> Result<ListOptions> {
     let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
     Ok(ListOptions { registries, credentials })
 }

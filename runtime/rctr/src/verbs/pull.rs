@@ -12,6 +12,9 @@ use crate::output::{progress, told};
 /// Pull an image from its registry
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Pull all tags of the repository
+    #[arg(short, long)]
+    all_tags: bool,
     /// Choose among the image's platforms: OS/ARCHITECTURE[/VARIANT]
     #[arg(long)]
     platform: Option<Platform>,
@@ -41,7 +44,36 @@ pub(crate) enum When {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let reference = context.registries()?.reference(&args.image)?;
-    let pulled = pull(context, &engine, &reference, args.platform, args.quiet)?;
+    if !args.all_tags {
+        return one(context, &engine, &reference, &args).map(|()| 0);
+    }
+    untagged(&args.image)?;
+    let tags = images::tags(&reference, &super::manifest::options(context)?)?;
+    if tags.is_empty() {
+        bail!("pull {}: the repository has no tags", reference.familiar_name());
+    }
+    let mut code = 0;
+    for tag in &tags {
+        let name: Reference = format!("{}/{}:{tag}", reference.registry(), reference.repository()).parse()?;
+        if let Err(error) = one(context, &engine, &name, &args) {
+            code = exit::report(&error);
+        }
+    }
+    Ok(code)
+}
+
+/// With all tags none is asked for.
+pub(super) fn untagged(image: &str) -> Result<()> {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) {
+        bail!("--all-tags: {image:?} names a tag or a digest: leave it out");
+    }
+    Ok(())
+}
+
+/// Pulls one image.
+fn one(context: &Context, engine: &Engine, reference: &Reference, args: &Args) -> Result<()> {
+    let pulled = pull(context, engine, reference, args.platform.clone(), args.quiet)?;
     if args.sync {
         engine.images().sync(Some(&pulled.image))?;
     } else if pulled.fresh {
@@ -49,13 +81,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     }
     if args.quiet {
         println!("{reference}");
-        return Ok(0);
+        return Ok(());
     }
     println!("Digest: {}", pulled.digest);
     let what = if pulled.fresh { "Downloaded newer image for" } else { "Image is up to date for" };
     println!("Status: {what} {}", reference.familiar());
     println!("{reference}");
-    Ok(0)
+    Ok(())
 }
 
 /// The image `name`, pulled if `when` says so.

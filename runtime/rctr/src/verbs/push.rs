@@ -28,6 +28,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if !args.all_tags {
         return push(context, &engine, &reference, args.quiet).map(|()| 0);
     }
+    super::pull::untagged(&args.image)?;
     let mut code = 0;
     for name in tags(&engine, &reference)? {
         if let Err(error) = push(context, &engine, &name, args.quiet) {

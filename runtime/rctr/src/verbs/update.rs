@@ -1,5 +1,7 @@
 //! `rctr update`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, Result};
 use engine::{Change, Policy, Port, Protocol};
 
@@ -7,7 +9,7 @@ use super::create::limits::Limits;
 use crate::context::Context;
 use crate::{exit, parse};
 
-/// Change limits, restart policy, labels and ports of containers
+/// Change limits, restart policy, labels, variables and ports of containers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -21,6 +23,15 @@ pub(crate) struct Args {
     /// Take a label away
     #[arg(long, value_name = "KEY")]
     label_rm: Vec<String>,
+    /// Set a variable from the next start on: KEY=VALUE, or KEY for the caller's value
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read such variables from a file, one per line
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Take a variable away from the next start on
+    #[arg(long, value_name = "KEY", value_parser = parse::variable)]
+    unsetenv: Vec<String>,
     /// Publish a port from the next start on: [[IP:][HOST]:]CONTAINER[/tcp|/udp]
     #[arg(short, long, value_name = "PORT", value_parser = parse::ports)]
     publish: Vec<Vec<Port>>,
@@ -42,15 +53,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         restart: args.restart,
         labels: args.label,
         labels_gone: args.label_rm,
+        env: parse::environment(&args.env_file, &args.env, |key| std::env::var(key).ok())?,
+        env_gone: args.unsetenv,
         ports: args.publish.into_iter().flatten().collect(),
         ports_gone: gone,
     };
     if change == Change::default() {
-        anyhow::bail!("nothing to change: give a limit, --restart, --label or --publish");
+        anyhow::bail!("nothing to change: give a limit, --restart, --label, --env or --publish");
     }
     Ok(exit::each(&args.containers, |name| {
         if engine.update(name, &change).with_context(|| format!("update {name}"))? {
-            eprintln!("rctr: {name}: its ports are published as wished from its next start on");
+            eprintln!("rctr: {name}: what it has of its ports and variables changes with its next start");
         }
         Ok(())
     }))

@@ -103,7 +103,7 @@ impl Args {
             device_rules: self.device_cgroup_rule,
             cgroup_parent: self.cgroup_parent,
             log: log(&self.log_driver, &self.log_opt)?,
-            ..Tuning::default()
+            ..std::mem::take(&mut request.tuning)
         };
         Ok(())
     }

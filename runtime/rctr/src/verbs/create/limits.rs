@@ -50,6 +50,12 @@ pub(crate) struct Limits {
 pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
+    /// How readily its memory is swapped out, from 0 to 100; -1 is the kernel's usual (cgroup v1 only)
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-1..=100))]
+    memory_swappiness: Option<i8>,
+    /// Not supported: a size of its own files
+    #[arg(long, value_name = "KEY=VALUE", hide = true, value_parser = storage)]
+    storage_opt: Vec<String>,
     /// Let its processes wait for memory instead of killing one (cgroup v1 only)
     #[arg(long)]
     oom_kill_disable: bool,
@@ -95,6 +101,13 @@ impl Args {
         let disks =
             [self.blkio_weight_device, self.device_read_bps, self.device_write_bps, self.device_read_iops, self.device_write_iops];
         let mut limits = self.limits.resources();
+        limits.memory_swappiness = self.memory_swappiness.and_then(|number| u64::try_from(number).ok()).filter(|_| {
+            let v1 = Path::new(V1).exists();
+            if !v1 {
+                eprintln!("rctr: --memory-swappiness is passed over: cgroup v2 has no such setting");
+            }
+            v1
+        });
         // As Docker has it: as much swap as memory.
         if let (Some(memory @ 1..), None) = (limits.memory, limits.memory_swap) {
             limits.memory_swap = swap_is_counted().then(|| memory.saturating_mul(2));
@@ -103,9 +116,18 @@ impl Args {
     }
 }
 
+/// The memory controller of cgroup v1.
+const V1: &str = "/sys/fs/cgroup/memory";
+
+/// What a container writes is in one file system with all others' files, and quotas of projects are not made use of.
+fn storage(_: &str) -> Result<String, String> {
+    const WHY: &str =
+        "a container's own files have no limit of size here: give it --read-only and volumes, such as --tmpfs /data:size=64m";
+    Err(WHY.to_owned())
+}
+
 /// The kernel counts swap by container: v1 only with `swapaccount`, v2 wherever there is swap at all (proc_swaps(5)).
 fn swap_is_counted() -> bool {
-    const V1: &str = "/sys/fs/cgroup/memory";
     let file = if Path::new(V1).exists() { "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes" } else { "/proc/swaps" };
     Path::new(file).exists()
 }

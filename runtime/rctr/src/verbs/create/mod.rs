@@ -66,6 +66,9 @@ pub(crate) struct CreateArgs {
     pub(crate) isolation: isolation::Args,
     #[command(flatten)]
     pub(crate) users: users::Args,
+    /// IMAGE is a folder of the host with a root file system, which the container writes into; FOLDER:O leaves it as it is
+    #[arg(long, conflicts_with_all = ["pull", "platform"])]
+    rootfs: bool,
     /// When to pull the image
     #[arg(long, value_enum, default_value_t)]
     pull: pull::When,
@@ -103,7 +106,10 @@ impl Making {
     pub(crate) fn new(context: &Context, engine: &Engine, args: CreateArgs) -> Result<Making> {
         let replaced = args.name.clone().filter(|_| args.replace);
         let id_file = args.cidfile.as_deref().map(claim).transpose()?;
-        let image = pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet);
+        let image = match args.rootfs {
+            true => Ok(engine::no_image()),
+            false => pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet),
+        };
         let mounted = |image| {
             let mut mounted = args.mounts.images();
             mounted.try_for_each(|name| pull::present(context, engine, name, args.pull, None, args.quiet).map(drop)).map(|()| image)
@@ -145,6 +151,7 @@ fn claim(path: &Path) -> Result<(fs::File, PathBuf)> {
 }
 
 fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
+    let rootfs = args.rootfs.then(|| parse::rootfs(&args.args[0])).transpose()?;
     let mut words = args.args.into_iter();
     let mut request = CreateRequest {
         name: args.name,
@@ -152,6 +159,7 @@ fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
         cmd: words.collect(),
         labels: args.label.into_iter().collect(),
         remove: args.rm,
+        rootfs,
         ..CreateRequest::default()
     };
     args.process.apply(&mut request)?;

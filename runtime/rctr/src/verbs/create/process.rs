@@ -26,11 +26,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
     /// Leave a variable of the image out
-    #[arg(long, value_name = "KEY", value_parser = unset)]
+    #[arg(long, value_name = "KEY", value_parser = parse::variable)]
     unsetenv: Vec<String>,
     /// Working folder
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
+    /// Permissions that files do not get which it makes: an octal number, such as 0027
+    #[arg(long, value_name = "MASK", value_parser = parse::umask)]
+    umask: Option<u32>,
+    /// Time zone: a name in the host's /usr/share/zoneinfo, such as Europe/Berlin, or local for the host's own
+    #[arg(long, value_name = "ZONE", value_parser = parse::timezone)]
+    tz: Option<PathBuf>,
     /// User and group, by name or number: USER[:GROUP]
     #[arg(short, long)]
     user: Option<String>,
@@ -50,13 +56,7 @@ impl Args {
         request.workdir = self.workdir;
         request.user = self.user;
         request.stop_signal = self.stop_signal;
+        (request.tuning.umask, request.tuning.timezone) = (self.umask, self.tz);
         Ok(())
-    }
-}
-
-fn unset(key: &str) -> Result<String, String> {
-    match key.is_empty() || key.contains('=') {
-        true => Err(format!("{key:?} is no name of a variable")),
-        false => Ok(key.to_owned()),
     }
 }

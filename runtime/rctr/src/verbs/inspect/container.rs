@@ -17,7 +17,7 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
     let record = &container.record;
     let folder = engine.config().root.join("containers").join(&record.id);
     let args = record.args();
-    json!({
+    let mut shape = json!({
         "Id": record.id,
         "Created": rfc3339(record.created),
         "Path": args.first(),
@@ -34,7 +34,12 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
         "HostConfig": host(container),
         "Config": config(container),
         "NetworkSettings": network(engine, container),
-    })
+    });
+    // As Podman has it: there is no image.
+    if let Some(own) = &record.rootfs {
+        (shape["Rootfs"], shape["Image"]) = (json!(own.path), json!(""));
+    }
+    shape
 }
 
 fn state_of(container: &Container) -> Value {
@@ -109,6 +114,12 @@ fn config(container: &Container) -> Value {
     // Docker leaves out what was not given.
     if let Some(timeout) = record.stop_timeout {
         value["StopTimeout"] = json!(timeout);
+    }
+    if let Some(umask) = record.tuning.umask {
+        value["Umask"] = json!(format!("{umask:04o}"));
+    }
+    if let Some(zone) = &record.tuning.timezone {
+        value["Timezone"] = json!(zone.strip_prefix("/usr/share/zoneinfo").unwrap_or(zone));
     }
     if let Some(health) = &record.health {
         value["Healthcheck"] = json!(health);

@@ -87,6 +87,7 @@ pub(super) fn resources(resources: &Resources) -> Value {
         "Memory": resources.memory.unwrap_or(0),
         "MemorySwap": resources.memory_swap.unwrap_or(0),
         "MemoryReservation": resources.memory_reservation.unwrap_or(0),
+        "MemorySwappiness": resources.memory_swappiness,
         "OomKillDisable": resources.oom_kill_disable,
         "NanoCpus": resources.nano_cpus.unwrap_or(0),
         "CpuShares": resources.cpu_shares.unwrap_or(0),

@@ -6,6 +6,7 @@ mod inspect;
 mod ls;
 mod prune;
 mod rm;
+mod transfer;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -28,6 +29,8 @@ pub(crate) enum Verb {
     Rm(rm::Args),
     Prune(prune::Args),
     Exists(exists::Args),
+    Export(transfer::Export),
+    Import(transfer::Import),
 }
 
 /// Does what was asked for.
@@ -38,6 +41,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
         Verb::Inspect(args) => inspect::run(context, args),
         Verb::Rm(args) => rm::run(context, &args),
         Verb::Exists(args) => exists::run(&context.engine()?, exists::Kind::Volume, &args),
+        Verb::Export(args) => transfer::export(context, &args),
+        Verb::Import(args) => transfer::import(context, &args),
         Verb::Prune(args) => prune::run(context, &args),
     }
 }
