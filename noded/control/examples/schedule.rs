@@ -51,9 +51,8 @@ impl Shape {
     /// So many pods for so many nodes: with anti-affinity each node takes one of each deployment.
     fn pods(self, nodes: usize, quick: bool) -> usize {
         let most = match self {
-            Shape::Plain => 20_000,
+            Shape::Plain | Shape::Affinity | Shape::Spread => 20_000,
             Shape::AntiAffinity => 10_000,
-            Shape::Affinity | Shape::Spread => 2_000,
         };
         (nodes * 20).min(if quick { most / 10 } else { most })
     }
