@@ -137,6 +137,7 @@ fn token(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
     let (mut request, _) = body::any(bytes)?;
     let (namespace, name) = (&call.target.namespace, &call.target.name);
     let account = call.server.objects.get(call.kind, namespace, name)?.object();
+    node::check_token(call, &request)?;
     let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
     if seconds < SHORTEST {
         let why = "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: may not specify a duration less than 10 minutes";
@@ -155,10 +156,11 @@ fn token(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
         if !given.is_empty() && pod["metadata"]["uid"] != given {
             return Err(Status::conflict(&POD, pod_name, "the UID in the bound object reference does not match"));
         }
-        node::owns_pod(call, &pod)?;
+        if pod["spec"]["serviceAccountName"] != **name {
+            let why = format!("cannot bind token for serviceaccount {name:?} to pod running with different serviceaccount name.");
+            return Err(Status::bad_request(why));
+        }
         bound["pod"] = json!({"name": pod_name, "uid": pod["metadata"]["uid"]});
-    } else if call.user.node().is_some() {
-        return Err(Status::forbidden(Some(("", "serviceaccounts")), name, "node requested token not bound to a pod"));
     }
     let now = jiff::Timestamp::now().as_second();
     let expires = now + seconds.min(LONGEST);

@@ -55,7 +55,10 @@ pub(super) async fn update(call: &Call<'_>, request: Request<Incoming>) -> Resul
     let entry = call
         .server
         .objects
-        .update(call.kind, &target.namespace, &target.name, part(call), &context(call)?, |_| Ok(object.clone()))
+        .update(call.kind, &target.namespace, &target.name, part(call), &context(call)?, |old| {
+            node::check_change(call, old, &object)?;
+            Ok(object.clone())
+        })
         .await?;
     answered(call, 200, &entry, &warnings)
 }
@@ -73,6 +76,7 @@ pub(super) async fn patch(call: &Call<'_>, request: Request<Incoming>) -> Result
         let mut new = old.clone();
         change(call, &media, &mut new, patch.clone())?;
         warnings = body::check(call, &mut new, twice.clone())?;
+        node::check_change(call, old, &new)?;
         super::review::check_rights(call, &new)?;
         Ok(new)
     });
@@ -132,6 +136,7 @@ async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
             if let Some(asked) = config["metadata"].get("resourceVersion") {
                 new["metadata"]["resourceVersion"] = asked.clone();
             }
+            node::check_change(call, old, &new)?;
             Ok(new)
         });
         match changed.await {
