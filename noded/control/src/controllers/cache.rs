@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
-use api::kinds::daemonset::DaemonSet;
-use api::kinds::deployment::Deployment;
+use api::kinds::daemonset::{DAEMON_SET, DaemonSet};
+use api::kinds::deployment::{DEPLOYMENT, Deployment};
 use api::kinds::endpoints::{EndpointSlice, Endpoints};
 use api::kinds::job::Job;
 use api::kinds::lease::Lease;
 use api::kinds::namespace::Namespace;
 use api::kinds::node::Node;
-use api::kinds::pod::Pod;
-use api::kinds::replicaset::ReplicaSet;
+use api::kinds::pod::{POD, Pod};
+use api::kinds::replicaset::{REPLICA_SET, ReplicaSet};
+use api::kinds::revision::ControllerRevision;
 use api::kinds::service::Service;
 use api::kinds::{KINDS, Kind};
 use api::meta::ObjectMeta;
 use serde::Deserialize;
 
+use super::Action;
+use super::claim::Owner;
 use super::garbage::Known;
 use super::pods::controller;
 use super::ranges;
@@ -46,6 +49,7 @@ pub(super) struct Cache {
     pub(super) sets: Named<ReplicaSet>,
     pub(super) deployments: Named<Deployment>,
     pub(super) daemons: Named<DaemonSet>,
+    pub(super) revisions: Named<ControllerRevision>,
     pub(super) jobs: Named<Job>,
     pub(super) services: Named<Service>,
     pub(super) slices: Named<EndpointSlice>,
@@ -55,6 +59,8 @@ pub(super) struct Cache {
     /// When each node was last heard of, by our own clock.
     pub(super) heard: HashMap<String, Instant>,
     renewals: HashMap<String, String>,
+    /// Pods and replica sets without a controller: kind, namespace, name.
+    orphans: BTreeSet<(&'static str, String, String)>,
     /// Everything, by uid.
     pub(super) known: HashMap<String, Known>,
     /// Uids of dependents by their owners' uids.
@@ -107,6 +113,7 @@ impl Cache {
             "ReplicaSet" => {
                 replace(&mut self.sets, &shown, after);
                 self.dirty.insert(Work::ReplicaSet(namespace.clone(), name));
+                self.orphan(&REPLICA_SET, &shown, after.is_some());
                 if let Some(owner) = controller(&shown).filter(|o| o.kind == "Deployment") {
                     self.dirty.insert(Work::Deployment(namespace, owner.name.clone()));
                 }
@@ -118,6 +125,12 @@ impl Cache {
             "DaemonSet" => {
                 replace(&mut self.daemons, &shown, after);
                 self.dirty.insert(Work::DaemonSet(namespace, name));
+            }
+            "ControllerRevision" => {
+                replace(&mut self.revisions, &shown, after);
+                if let Some(owner) = controller(&shown).filter(|o| o.kind == "DaemonSet") {
+                    self.dirty.insert(Work::DaemonSet(namespace, owner.name.clone()));
+                }
             }
             "Job" => {
                 replace(&mut self.jobs, &shown, after);
@@ -152,7 +165,9 @@ impl Cache {
     fn pod(&mut self, meta: &ObjectMeta, after: Option<&Entry>) {
         let before = replace(&mut self.pods, meta, after);
         let (namespace, _) = id(meta);
-        if let Some(owner) = controller(meta) {
+        self.orphan(&POD, meta, after.is_some());
+        let former = before.as_ref().and_then(|p| controller(&p.metadata));
+        for owner in [former, controller(meta)].into_iter().flatten() {
             let name = owner.name.clone();
             match owner.kind.as_str() {
                 "ReplicaSet" => drop(self.dirty.insert(Work::ReplicaSet(namespace.clone(), name))),
@@ -270,18 +285,90 @@ impl Cache {
         self.known.insert(new.uid.clone(), Known { kind, meta: new });
     }
 
+    /// Notes whether an object has no controller, and lets those look at it whose selector chooses it.
+    fn orphan(&mut self, kind: &'static Kind, meta: &ObjectMeta, is_there: bool) {
+        let (namespace, name) = id(meta);
+        let key = (kind.kind, namespace.clone(), name);
+        if !is_there || controller(meta).is_some() {
+            self.orphans.remove(&key);
+            return;
+        }
+        self.orphans.insert(key);
+        if kind.kind == "Pod" {
+            let sets = here(&self.sets, &namespace).filter(|(_, s)| set_owner(s).chooses(meta));
+            self.dirty.extend(sets.map(|((space, name), _)| Work::ReplicaSet(space.clone(), name.clone())));
+            let daemons = here(&self.daemons, &namespace).filter(|(_, s)| daemon_owner(s).chooses(meta));
+            self.dirty.extend(daemons.map(|((space, name), _)| Work::DaemonSet(space.clone(), name.clone())));
+        } else {
+            let deployments = here(&self.deployments, &namespace).filter(|(_, d)| deployment_owner(d).chooses(meta));
+            self.dirty.extend(deployments.map(|((space, name), _)| Work::Deployment(space.clone(), name.clone())));
+        }
+    }
+
     /// Pods whose controller has this uid.
     pub(super) fn pods_of(&self, uid: &str) -> Vec<Pod> {
         self.owned(uid, "Pod").filter_map(|id| self.pods.get(&id)).cloned().collect()
     }
 
+    /// Revisions whose controller has this uid.
+    pub(super) fn revisions_of(&self, uid: &str) -> Vec<ControllerRevision> {
+        self.owned(uid, "ControllerRevision").filter_map(|id| self.revisions.get(&id)).cloned().collect()
+    }
+
     /// Replica sets whose controller has this uid.
-    pub(super) fn sets_of(&self, uid: &str) -> Vec<ReplicaSet> {
+    fn sets_of(&self, uid: &str) -> Vec<ReplicaSet> {
         self.owned(uid, "ReplicaSet").filter_map(|id| self.sets.get(&id)).cloned().collect()
+    }
+
+    /// The pods of a controller, and what is to be done for some to be its own, or to be so no more.
+    pub(super) fn claimed_pods(&self, owner: &Owner<'_>) -> (Vec<Pod>, Vec<Action>) {
+        let strays = self.strays("Pod", &owner.meta.namespace).filter_map(|id| self.pods.get(&id)).cloned();
+        claimed(self.pods_of(&owner.meta.uid).into_iter().chain(strays), |pod| owner.claim(&POD, &pod.metadata))
+    }
+
+    /// The same for the replica sets of a deployment.
+    pub(super) fn claimed_sets(&self, owner: &Owner<'_>) -> (Vec<ReplicaSet>, Vec<Action>) {
+        let strays = self.strays("ReplicaSet", &owner.meta.namespace).filter_map(|id| self.sets.get(&id)).cloned();
+        claimed(self.sets_of(&owner.meta.uid).into_iter().chain(strays), |set| owner.claim(&REPLICA_SET, &set.metadata))
+    }
+
+    fn strays<'a>(&'a self, kind: &'static str, namespace: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
+        let first = (kind, namespace.to_owned(), String::new());
+        let all = self.orphans.range(first..).take_while(move |(k, n, _)| *k == kind && n == namespace);
+        all.map(|(_, namespace, name)| (namespace.clone(), name.clone()))
     }
 
     fn owned<'a>(&'a self, uid: &'a str, kind: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
         let dependents = self.dependents.get(uid).into_iter().flatten().filter_map(|d| self.known.get(d));
         dependents.filter(move |k| k.kind.kind == kind && controller(&k.meta).is_some_and(|c| c.uid == uid)).map(|k| id(&k.meta))
     }
+}
+
+fn claimed<T>(all: impl Iterator<Item = T>, claim: impl Fn(&T) -> (bool, Option<Action>)) -> (Vec<T>, Vec<Action>) {
+    let (mut own, mut actions) = (Vec::new(), Vec::new());
+    for one in all {
+        let (is_own, action) = claim(&one);
+        actions.extend(action);
+        if is_own {
+            own.push(one);
+        }
+    }
+    (own, actions)
+}
+
+/// Those of a namespace.
+fn here<'a, T>(map: &'a Named<T>, namespace: &'a str) -> impl Iterator<Item = (&'a (String, String), &'a T)> {
+    map.range((namespace.to_owned(), String::new())..).take_while(move |((n, _), _)| n == namespace)
+}
+
+pub(super) fn set_owner(set: &ReplicaSet) -> Owner<'_> {
+    Owner { kind: &REPLICA_SET, meta: &set.metadata, selector: set.spec.selector.as_ref() }
+}
+
+pub(super) fn daemon_owner(set: &DaemonSet) -> Owner<'_> {
+    Owner { kind: &DAEMON_SET, meta: &set.metadata, selector: set.spec.selector.as_ref() }
+}
+
+pub(super) fn deployment_owner(deployment: &Deployment) -> Owner<'_> {
+    Owner { kind: &DEPLOYMENT, meta: &deployment.metadata, selector: deployment.spec.selector.as_ref() }
 }

@@ -12,7 +12,7 @@ use super::Action;
 use super::pods::{availability, from_template, hash, owner};
 use crate::scheduler::fits_node;
 
-const HASH: &str = "controller-revision-hash";
+pub(super) const HASH: &str = "controller-revision-hash";
 
 /// Taints that pods of daemon sets always bear: they belong to the node.
 const BORNE: [(&str, &str); 6] = [
@@ -24,10 +24,15 @@ const BORNE: [(&str, &str); 6] = [
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
 
+/// The name of the template that a set has now.
+pub(super) fn template_hash(set: &DaemonSet) -> String {
+    hash(&set.spec.template, 0)
+}
+
 /// What is to be done for a set whose own pods are `pods`.
 pub fn next(set: &DaemonSet, nodes: &[&Node], pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
     let wanted = spec(set);
-    let hash = hash(&set.spec.template, 0);
+    let hash = template_hash(set);
     let mut by_node: BTreeMap<String, Vec<&Pod>> = BTreeMap::new();
     for pod in pods.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
         by_node.entry(node_of(pod).to_string()).or_default().push(pod);

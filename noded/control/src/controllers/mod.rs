@@ -11,6 +11,7 @@
 
 mod action;
 mod cache;
+mod claim;
 pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
@@ -21,6 +22,7 @@ pub mod nodes;
 mod pods;
 pub mod ranges;
 pub mod replicaset;
+mod revisions;
 mod run;
 
 pub use action::Action;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::kinds::node::{NODE, Node};
+use api::kinds::pod::placement::Taint;
 use api::kinds::pod::{POD, Pod};
 use api::meta::Time;
 use serde_json::{Value, json};
@@ -14,6 +15,14 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 /// What a kubelet says, and our agent, when its host has announced that it shuts down.
 const SHUTS_DOWN: &str = "node is shutting down";
+
+/// Conditions that keep new pods away while they are true.
+const CONDITIONS: [(&str, &str); 4] = [
+    ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+    ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+    ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+    ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
+];
 
 /// What is known of a node, by this host's own clock: other hosts' clocks may differ.
 #[derive(Debug, Clone, Copy)]
@@ -75,24 +84,26 @@ fn silence(node: &Node, now: jiff::Timestamp, actions: &mut Vec<Action>) {
     actions.push(Action::Tell(about, "Normal", "NodeNotReady", format!("Node {name} status is now: NodeNotReady")));
 }
 
-/// Sets the taint that belongs to the node's state, for new pods and for those that run; says since when the latter is there.
+/// Sets the taints that belong to the node's state, for new pods and for those that run; says since when the latter is there.
 fn taint(node: &Node, wanted: Option<&str>, now: jiff::Timestamp, actions: &mut Vec<Action>) -> Option<Time> {
-    let is_ours = |key: &str| matches!(key, UNREACHABLE | NOT_READY);
-    let there: Vec<(&str, &str)> =
-        node.spec.taints.iter().filter(|t| is_ours(&t.key)).map(|t| (t.key.as_str(), t.effect.as_str())).collect();
-    let right: Vec<(&str, &str)> = wanted.into_iter().flat_map(|key| [(key, "NoSchedule"), (key, "NoExecute")]).collect();
-    let since = node
-        .spec
-        .taints
-        .iter()
-        .find(|t| Some(t.key.as_str()) == wanted && t.effect == "NoExecute")
-        .map(|t| t.time_added.unwrap_or_default());
-    if there.len() == right.len() && right.iter().all(|t| there.contains(t)) {
+    let is_ours = |key: &str| matches!(key, UNREACHABLE | NOT_READY) || CONDITIONS.iter().any(|(_, taint)| *taint == key);
+    let is_true = |kind: &str| node.status.conditions.iter().any(|c| c.kind == kind && c.status == "True");
+    let state = wanted.into_iter().flat_map(|key| [(key, "NoSchedule"), (key, "NoExecute")]);
+    let conditions = CONDITIONS.iter().filter(|(kind, _)| is_true(kind)).map(|(_, key)| (*key, "NoSchedule"));
+    let right: Vec<(&str, &str)> = state.chain(conditions).collect();
+    let all = &node.spec.taints;
+    let since =
+        all.iter().find(|t| Some(t.key.as_str()) == wanted && t.effect == "NoExecute").map(|t| t.time_added.unwrap_or_default());
+    let stays = |t: &&Taint| !is_ours(&t.key) || right.contains(&(t.key.as_str(), t.effect.as_str()));
+    let is_there = |(key, effect): &&(&str, &str)| all.iter().any(|t| t.key == *key && t.effect == *effect);
+    let mut taints: Vec<Value> = all.iter().filter(stays).filter_map(|t| serde_json::to_value(t).ok()).collect();
+    let missing = right.iter().filter(|t| !is_there(t));
+    let added: Vec<Value> =
+        missing.map(|(key, effect)| json!({"key": key, "effect": effect, "timeAdded": Time(now).to_string()})).collect();
+    if taints.len() == all.len() && added.is_empty() {
         return since;
     }
-    let mut taints: Vec<Value> =
-        node.spec.taints.iter().filter(|t| !is_ours(&t.key)).filter_map(|t| serde_json::to_value(t).ok()).collect();
-    taints.extend(right.iter().map(|(key, effect)| json!({"key": key, "effect": effect, "timeAdded": Time(now).to_string()})));
+    taints.extend(added);
     actions.push(Action::Patch(&NODE, String::new(), node.metadata.name.clone(), json!({"spec": {"taints": taints}})));
     wanted.map(|_| since.unwrap_or(Time(now)))
 }
@@ -223,6 +234,26 @@ mod tests {
         // Once it is gone, whoever is left there is replaced.
         let left = next(&down, &[&pod(json!([]))], heard(60, false), &Times::default(), at(200));
         assert!(left.iter().any(|a| matches!(a, Action::Patch(_, _, _, p) if p["spec"]["taints"][0]["key"] == UNREACHABLE)));
+    }
+
+    #[test]
+    fn conditions_keep_new_pods_away() {
+        let mut node = node(json!([{"key": "mine", "effect": "NoSchedule"}]));
+        let condition = |kind: &str, status: &str| serde_json::from_value(json!({"type": kind, "status": status})).unwrap();
+        node.status.conditions.extend([condition("DiskPressure", "True"), condition("NetworkUnavailable", "True")]);
+        let taints = |node: &Node| {
+            let actions = next(node, &[], heard(0, false), &Times::default(), at(0));
+            actions
+                .into_iter()
+                .find_map(|a| if let Action::Patch(_, _, _, p) = a { Some(p["spec"]["taints"].clone()) } else { None })
+        };
+        let set = taints(&node).unwrap();
+        let keys: Vec<&str> = set.as_array().unwrap().iter().map(|t| t["key"].as_str().unwrap()).collect();
+        assert_eq!(keys, ["mine", "node.kubernetes.io/disk-pressure", "node.kubernetes.io/network-unavailable"]);
+        node.spec.taints = serde_json::from_value(set).unwrap();
+        assert_eq!(taints(&node), None, "once is enough");
+        node.status.conditions.retain(|c| c.kind == "Ready");
+        assert_eq!(taints(&node).unwrap().as_array().unwrap().len(), 1);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::action::Action;
-use super::cache::{Cache, Work, kinds};
+use super::cache::{Cache, Work, daemon_owner, deployment_owner, kinds, set_owner};
 use super::nodes::Heard;
-use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset};
+use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset, revisions};
 use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT, prefix};
 use crate::store::Watch;
 
@@ -98,23 +98,31 @@ impl Loop {
         let (cache, now) = (&self.cache, jiff::Timestamp::now());
         let id = |namespace: &String, name: &String| (namespace.clone(), name.clone());
         match work {
-            Work::ReplicaSet(namespace, name) => cache
-                .sets
-                .get(&id(namespace, name))
-                .map_or_else(Vec::new, |set| replicaset::next(set, &cache.pods_of(&set.metadata.uid), now)),
+            Work::ReplicaSet(namespace, name) => cache.sets.get(&id(namespace, name)).map_or_else(Vec::new, |set| {
+                let (pods, mut actions) = cache.claimed_pods(&set_owner(set));
+                actions.extend(replicaset::next(set, &pods, now));
+                actions
+            }),
             Work::Deployment(namespace, name) => cache.deployments.get(&id(namespace, name)).map_or_else(Vec::new, |deployment| {
-                let sets = cache.sets_of(&deployment.metadata.uid);
+                let (sets, mut actions) = cache.claimed_sets(&deployment_owner(deployment));
                 let is_old = |s: &&api::kinds::replicaset::ReplicaSet| !deployment::is_newest(deployment, s);
                 let old = sets
                     .iter()
                     .filter(is_old)
                     .map(|s| cache.pods_of(&s.metadata.uid).iter().filter(|p| !p.is_done()).count())
                     .sum();
-                deployment::next(deployment, &sets, old, now)
+                actions.extend(deployment::next(deployment, &sets, old, now));
+                actions
             }),
             Work::DaemonSet(namespace, name) => cache.daemons.get(&id(namespace, name)).map_or_else(Vec::new, |set| {
                 let nodes: Vec<_> = cache.nodes.values().collect();
-                daemonset::next(set, &nodes, &cache.pods_of(&set.metadata.uid), now)
+                let (pods, mut actions) = cache.claimed_pods(&daemon_owner(set));
+                actions.extend(daemonset::next(set, &nodes, &pods, now));
+                if set.metadata.deletion_timestamp.is_none() {
+                    let former = cache.revisions_of(&set.metadata.uid);
+                    actions.extend(revisions::next(set, &daemonset::template_hash(set), &former, &pods));
+                }
+                actions
             }),
             Work::Job(namespace, name) => cache
                 .jobs
