@@ -8,6 +8,7 @@ mod nodes;
 mod pods;
 mod reach;
 mod services;
+mod top;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] =
-    &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS, services::TESTS];
+    &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS, services::TESTS, top::TESTS];

@@ -39,7 +39,8 @@ const AGE: Column = column("Age", "How long ago the object was made.");
 /// The marker after which wide columns begin is a kind's first wide column: AGE stands before it, as upstream prints it.
 fn columns(kind: &Kind) -> Vec<Column> {
     let split = kind.columns.iter().position(|c| c.priority > 0).unwrap_or(kind.columns.len());
-    let has_age = kind.columns.iter().any(|c| matches!(c.name, "Age" | "Last Seen" | "Created At"));
+    // what is not kept has no age
+    let has_age = !kind.is_kept() || kind.columns.iter().any(|c| matches!(c.name, "Age" | "Last Seen" | "Created At"));
     let mut all = if has_age && kind.columns[0].name == "Last Seen" { Vec::new() } else { vec![NAME] };
     all.extend(&kind.columns[..split]);
     if !has_age {

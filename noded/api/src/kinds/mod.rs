@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod event;
 pub mod job;
 pub mod lease;
+pub mod metrics;
 pub mod namespace;
 pub mod node;
 pub mod pod;
@@ -16,6 +17,7 @@ pub mod priority;
 pub mod rbac;
 pub mod replicaset;
 pub mod requests;
+pub mod revision;
 pub mod service;
 
 use serde_json::Value;
@@ -135,9 +137,9 @@ impl Kind {
         self.verbs.contains(&verb)
     }
 
-    /// Whether objects are kept: a review is answered and forgotten.
+    /// Whether objects are kept: a review is answered and forgotten, and what is used right now is asked for when somebody wants to know.
     pub fn is_kept(&self) -> bool {
-        self.allows("get")
+        self.allows("watch")
     }
 }
 
@@ -152,6 +154,7 @@ pub static KINDS: &[&Kind] = &[
     &config::SECRET,
     &config::SERVICE_ACCOUNT,
     &service::SERVICE,
+    &revision::CONTROLLER_REVISION,
     &daemonset::DAEMON_SET,
     &deployment::DEPLOYMENT,
     &replicaset::REPLICA_SET,
@@ -166,6 +169,8 @@ pub static KINDS: &[&Kind] = &[
     &rbac::ROLE,
     &rbac::ROLE_BINDING,
     &priority::PRIORITY_CLASS,
+    &metrics::NODE_METRICS,
+    &metrics::POD_METRICS,
 ];
 
 /// The kind behind a path.

@@ -48,6 +48,7 @@ fn view() -> Vec<Value> {
         rule(
             &["apps"],
             &[
+                "controllerrevisions",
                 "daemonsets",
                 "daemonsets/status",
                 "deployments",
@@ -61,6 +62,7 @@ fn view() -> Vec<Value> {
         ),
         rule(&["batch"], &["jobs", "jobs/status"], &READ),
         rule(&["discovery.k8s.io"], &["endpointslices"], &READ),
+        rule(&["metrics.k8s.io"], &["nodes", "pods"], &READ),
     ]
 }
 
@@ -102,13 +104,13 @@ fn admin() -> Vec<Value> {
 /// What nodes do.
 fn node() -> Vec<Value> {
     vec![
-        rule(&[""], &["nodes", "pods"], &["create", "get", "list", "watch", "patch", "update"]),
+        rule(&[""], &["nodes"], &["create", "get", "list", "watch", "patch", "update"]),
         rule(&[""], &["nodes/status", "pods/status"], &["get", "patch", "update"]),
-        rule(&[""], &["pods"], &["delete"]),
+        rule(&[""], &["pods"], &["create", "get", "list", "watch", "delete"]),
         rule(&[""], &["pods/eviction", "serviceaccounts/token", "events"], &["create", "patch"]),
-        rule(&[""], &["configmaps", "secrets", "services", "serviceaccounts", "namespaces"], &READ),
+        rule(&[""], &["configmaps", "secrets", "services", "namespaces"], &READ),
         rule(&["discovery.k8s.io"], &["endpointslices"], &READ),
-        rule(&["coordination.k8s.io"], &["leases"], &["create", "get", "list", "watch", "patch", "update", "delete"]),
+        rule(&["coordination.k8s.io"], &["leases"], &["create", "get", "patch", "update", "delete"]),
     ]
 }
 

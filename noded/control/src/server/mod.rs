@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod certificate;
 mod documents;
+mod metrics;
 mod node;
 mod parts;
 mod pods;

@@ -124,7 +124,7 @@ fn part(mut entries: Vec<Arc<Entry>>, revision: u64, limit: u64) -> (Vec<Arc<Ent
     (entries, meta)
 }
 
-fn shown(call: &Call<'_>, shape: Shape, entries: &[Arc<Entry>], meta: &Value) -> Vec<u8> {
+pub(super) fn shown(call: &Call<'_>, shape: Shape, entries: &[Arc<Entry>], meta: &Value) -> Vec<u8> {
     match shape {
         Shape::Table(included) => {
             let rows = entries.iter().map(|e| row(call.kind, &e.object(), included)).collect();

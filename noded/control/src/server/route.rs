@@ -10,7 +10,7 @@ use hyper::{Method, Request, Response};
 
 use super::answer::{self, Body};
 use super::target::{self, Query, Target};
-use super::{Server, certificate, documents, node, parts, pods, read, review, watch, write};
+use super::{Server, certificate, documents, metrics, node, parts, pods, read, review, watch, write};
 use crate::auth::User;
 use crate::auth::policy::Action;
 use crate::{join, tunnel};
@@ -128,7 +128,11 @@ async fn resource(
         return Err(Status::no_such_path());
     }
     if !kind.is_kept() {
-        return if verb == "create" { review::answer(&call, request).await } else { Err(Status::not_allowed()) };
+        return match verb {
+            _ if !kind.allows(verb) => Err(Status::not_allowed()),
+            "create" => review::answer(&call, request).await,
+            _ => metrics::answer(&call, verb).await,
+        };
     }
     if call.target.part.is_empty() && !kind.allows(verb) {
         return Err(Status::not_allowed());

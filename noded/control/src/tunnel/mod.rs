@@ -3,6 +3,7 @@
 //! ```text
 //! agent ──TLS, its certificate──▶ GET /noded/connection, Upgrade: noded-node/1 ──▶ 101
 //!       ◀── HTTP/2, the API server as the client ── GET /logs/UID/CONTAINER?…            logs
+//!                                                   GET /usage                           what is used there
 //!                                                   CONNECT, then HTTP/1.1 within it     exec, attach, port-forward
 //! ```
 //!
@@ -16,6 +17,7 @@ mod link;
 pub mod options;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 mod why;
 
 use std::collections::HashMap;

@@ -4,7 +4,9 @@ mod apply;
 mod basics;
 mod cluster;
 mod join;
+mod owners;
 mod priority;
+mod restriction;
 mod rights;
 mod watch;
 

@@ -92,6 +92,25 @@ pub(crate) fn containers(node: &Node, pod: &Pod) -> Answer<Vec<ContainerStatus>>
     runtime::container::statuses(node, &pod.record.id)
 }
 
+/// What a running container of a pod has used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Its id.
+    pub(crate) id: String,
+    /// The uid of its pod, and its name there.
+    pub(crate) pod: String,
+    pub(crate) name: String,
+    /// Nanoseconds of processor time since its start.
+    pub(crate) cpu: u64,
+    /// Bytes of memory that would be missed.
+    pub(crate) memory: u64,
+}
+
+/// What the running containers of all pods have used.
+pub(crate) fn used(node: &Node) -> Answer<Vec<Used>> {
+    runtime::stats::used(node)
+}
+
 async fn blocking<T: Send + 'static>(node: &Arc<Node>, call: impl FnOnce(&Node) -> Answer<T> + Send + 'static) -> Answer<T> {
     let node = Arc::clone(node);
     let work = tokio::task::spawn_blocking(move || call(&node));

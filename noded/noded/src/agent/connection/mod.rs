@@ -1,8 +1,9 @@
-//! The node's own connection to the API server, over which it is asked for logs and streams: nothing has to reach the node. See
+//! The node's own connection to the API server, over which it is asked for logs, streams, and what is used: nothing has to reach the node. See
 //! [`control::tunnel`], which is the other end.
 
 mod logs;
 mod routes;
+mod usage;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         sessions: Arc::new(Sessions::new(&shared.node)),
         node: Arc::clone(&shared.node),
         name: shared.place.node.clone(),
+        meter: usage::Meter::default(),
     });
     let (mut pause, mut told) = (SHORTEST, false);
     loop {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use control::server::Query;
 use control::tunnel::options::{LogOptions, StreamOptions};
 use cri::{AttachRequest, ContainerStatus, ExecRequest};
+use serde_json::json;
 use streaming::Job;
 use tonic::{Code, Status};
 
@@ -25,6 +26,7 @@ pub(super) struct Asked {
     pub(super) sessions: Arc<Sessions>,
     /// The node's name.
     pub(super) name: String,
+    pub(super) meter: super::usage::Meter,
 }
 
 impl Asked {
@@ -35,6 +37,9 @@ impl Asked {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let job = match *parts.as_slice() {
             ["logs", uid, container] => return self.log(uid, container, &query).await.unwrap_or_else(refused),
+            ["usage"] => {
+                return self.meter.usage(&self.node).await.map_or_else(refused, |usage| json!(usage).to_string().into_response());
+            }
             ["exec", uid, container] => self.exec(uid, container, &query).await,
             ["attach", uid, container] => self.attach(uid, container, &query).await,
             ["portforward", uid] => self.forward(uid).await,

@@ -8,7 +8,7 @@ mod filter;
 mod kept;
 pub(super) mod pod;
 mod selinux;
-mod stats;
+pub(super) mod stats;
 
 use cri::runtime_service_server::RuntimeService;
 use tonic::{Request, Response, Status};

@@ -16,6 +16,7 @@ use engine::Pod;
 use super::container::Member;
 use super::filter::selected;
 use super::{container, pod};
+use crate::cri::local::Used;
 use crate::cri::{Answer, status as code};
 use crate::node::Node;
 
@@ -79,6 +80,23 @@ pub(super) fn all_pods(node: &Node, request: StreamPodSandboxStatsRequest) -> An
         pod.ready && id.starts_with(&filter.id) && selected(&filter.label_selector, &pod.record.request.labels)
     });
     wanted.map(|pod| of_pod(node, pod)).collect()
+}
+
+/// What the running containers have used, without what they have written, which takes long to count. One that ends meanwhile is left out.
+pub(in crate::cri) fn used(node: &Node) -> Answer<Vec<Used>> {
+    let members = container::every(node)?;
+    let of = |member: &Member, label: &str| member.kept.config.labels.get(label).cloned().unwrap_or_default();
+    let used = members.iter().filter(|member| member.container.is_running()).filter_map(|member| {
+        let stats = node.engine().measure(&member.container).ok()?;
+        Some(Used {
+            id: member.id().to_owned(),
+            pod: of(member, "io.kubernetes.pod.uid"),
+            name: of(member, "io.kubernetes.container.name"),
+            cpu: stats.cpu.usage.total,
+            memory: view::working_set(&stats),
+        })
+    });
+    Ok(used.collect())
 }
 
 fn of_pod(node: &Node, pod: &Pod) -> Answer<PodSandboxStats> {
