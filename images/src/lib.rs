@@ -13,6 +13,7 @@
 //! | `reference`, `digest`, `platform`, `manifest`, `config` | names and documents |
 //! | `registry` | the client: where registries are, how to get in, what moves |
 //! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
+//! | `decode` | gzip, zstd, xz and bzip2, by their first bytes |
 //! | `unpack`, `erofs`, `sums`, `store` | layers as folder trees or as images to mount, how damage is found, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
 //! | `make` | what a container has written as a layer, and layers as an image |
@@ -23,6 +24,7 @@ mod archive;
 mod change;
 mod config;
 mod copy;
+mod decode;
 mod digest;
 mod erofs;
 mod error;

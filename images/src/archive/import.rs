@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use sys::Call;
 
 use super::load::one;
-use super::members::{digest, plain};
+use super::members::digest;
+use super::plain::plain;
 use super::read::{OCI_LAYER, Packed};
 use crate::change::{self, Change};
 use crate::error::{Doing, Error, Result};
@@ -33,7 +34,7 @@ pub struct ImportOptions {
     pub message: String,
 }
 
-/// Makes an image of a tar archive with a root file system: plain, gzip or zstd. `input` may be a pipe.
+/// Makes an image of a tar archive with a root file system, however it is compressed. `input` may be a pipe.
 ///
 /// The layer is the plain archive: what it was compressed with is not kept.
 pub fn import(store: &Store, input: File, options: &ImportOptions, progress: &dyn Progress) -> Result<Image> {

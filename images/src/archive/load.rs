@@ -30,7 +30,7 @@ pub struct Loaded {
     pub fresh: bool,
 }
 
-/// Brings all images of an archive into the store: an OCI layout or Docker's form, plain, gzip or zstd. `input` may be a pipe.
+/// Brings all images of an archive into the store: an OCI layout or Docker's form, however it is compressed. `input` may be a pipe.
 /// Blobs of layers that are new are kept, as no registry may have them.
 pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Progress) -> Result<Vec<Loaded>> {
     let members = Members::open(store, input)?;

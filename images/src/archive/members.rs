@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use sys::Call;
 
 use super::InvalidArchive;
+use super::plain::{plain, plain_layer};
 use crate::Digest;
 use crate::error::{Doing, Error, Result};
 use crate::push::Part;
@@ -28,6 +29,8 @@ const LOOK: u64 = 4096;
 /// The members of an archive by their names.
 #[derive(Debug)]
 pub(super) struct Members {
+    /// Where what has to be unpacked first goes.
+    store: Store,
     members: BTreeMap<String, Member>,
 }
 
@@ -78,7 +81,7 @@ impl Members {
             }
             at = end.next_multiple_of(512);
         }
-        Ok(Members { members })
+        Ok(Members { store: store.clone(), members })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -88,6 +91,12 @@ impl Members {
     /// The bytes of a file, through links.
     pub(super) fn part(&self, name: &str) -> Result<&Part> {
         self.file(name).ok_or_else(|| InvalidArchive::Missing { name: name.chars().take(200).collect() }.into())
+    }
+
+    /// The bytes of a layer's file, as they are or in a form in which a registry takes them.
+    pub(super) fn layer(&self, name: &str) -> Result<Part> {
+        let part = self.part(name)?;
+        Ok(plain_layer(&self.store, part)?.unwrap_or_else(|| part.clone()))
     }
 
     /// All bytes of a small file.
@@ -164,75 +173,6 @@ fn invalid(error: ReadError, after: usize) -> Error {
         ReadError::Input(_) => "it is cut off",
     };
     InvalidArchive::Tar { after, problem }.into()
-}
-
-/// The archive as a file that can be read anywhere, without compression.
-///
-/// # Errors
-/// It is compressed with what is not read here; the disk is full.
-pub fn plain(store: &Store, mut input: File) -> Result<File> {
-    let is_file = input.metadata().is_ok_and(|metadata| metadata.is_file());
-    let mut start = [0; 4];
-    let length = read_start(&mut input, &mut start).call(|| "read()").doing(|| "read the archive")?;
-    let start = start[..length].to_vec();
-    let magic = start.as_slice();
-    if let Some(format) = foreign(magic) {
-        return Err(InvalidArchive::Compressed { format }.into());
-    }
-    let compressed = magic.starts_with(&[0x1f, 0x8b]) || magic == [0x28, 0xb5, 0x2f, 0xfd];
-    if is_file && !compressed {
-        return Ok(input);
-    }
-    if is_file {
-        input.rewind().call(|| "lseek(0)").doing(|| "read the archive")?;
-    }
-    let before = if is_file { Vec::new() } else { start.clone() };
-    let input = io::BufReader::with_capacity(1 << 18, io::Cursor::new(before).chain(input));
-    let mut input: Box<dyn Read> = match magic {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        [0x28, 0xb5, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(input).call(|| "zstd").doing(|| "read the archive")?),
-        _ => Box::new(input),
-    };
-    let mut file = nameless(store)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let length = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::ReadArchive(error)),
-        };
-        sys::fs::write_all(&file, &buffer[..length]).map_err(|source| store.full_or(source, || "unpack the archive"))?;
-    }
-    file.rewind().call(|| "lseek(0)").doing(|| "read the archive")?;
-    Ok(file)
-}
-
-/// Compression that is not read here.
-/// Whether these first bytes are of a format that is not read here.
-pub(crate) fn compressed_otherwise(start: &[u8]) -> bool {
-    foreign(start).is_some()
-}
-
-fn foreign(magic: &[u8]) -> Option<&'static str> {
-    match magic {
-        [0xfd, b'7', b'z', b'X'] => Some("xz"),
-        [b'B', b'Z', b'h', b'1'..=b'9'] => Some("bzip2"),
-        _ => None,
-    }
-}
-
-fn read_start(input: &mut File, start: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < start.len() {
-        match input.read(&mut start[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 /// A file that ends with its descriptor (open(2), O_TMPFILE).

@@ -7,20 +7,22 @@
 //! ```
 //!
 //! That is what Docker has written since version 25, and what its older versions read too. What is read may also be an archive
-//! by older versions (`HEX/layer.tar`, with links between them), all of it plain, gzip or zstd. Nothing in an archive becomes a
+//! by older versions (`HEX/layer.tar`, with links between them), all of it compressed in any way that `crate::decode` knows. Nothing in an archive becomes a
 //! path here: members are looked up by name in a list of what there is and where its bytes are.
 
 mod import;
 mod load;
 mod members;
+mod plain;
 mod read;
 mod save;
 
 #[cfg(test)]
 mod tests;
 
-pub use members::plain;
-pub(crate) use members::{compressed_otherwise, nameless};
+pub(crate) use members::nameless;
+pub use plain::plain;
+pub(crate) use plain::{head, read};
 
 pub use import::{ImportOptions, import};
 pub use load::{LoadOptions, Loaded, load};
@@ -41,11 +43,13 @@ pub enum InvalidArchive {
         /// What is wrong.
         problem: &'static str,
     },
-    /// It is compressed with a format that is not read here.
-    #[error("it is compressed with {format}: gzip and zstd can be read, anything else has to be unpacked first")]
+    /// It is compressed, and cannot be decompressed.
+    #[error("{format} data")]
     Compressed {
-        /// Its name.
+        /// `gzip`, `zstd`, `xz` or `bzip2`.
         format: &'static str,
+        /// What is wrong.
+        source: std::io::Error,
     },
     /// It names something that it has not.
     #[error("{name} is missing")]

@@ -152,9 +152,9 @@ fn docker(members: &Members, listed: &Listed) -> Result<Packed> {
     }
     let (mut layers, mut parts) = (Vec::new(), BTreeMap::new());
     for (path, diff_id) in paths.iter().zip(&config.rootfs.diff_ids) {
-        let part = members.part(path)?;
-        let layer = layer(part, diff_id)?;
-        parts.insert(layer.digest.clone(), part.clone());
+        let part = members.layer(path)?;
+        let layer = layer(&part, diff_id)?;
+        parts.insert(layer.digest.clone(), part);
         layers.push(layer);
     }
     let made = manifest::made(&id, bytes.len(), &layers);

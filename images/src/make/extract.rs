@@ -1,37 +1,26 @@
 //! Archives of files, as `ADD` takes them.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Seek};
 use std::path::Path;
 use std::thread::{Builder, scope};
 
 use sys::Call;
 
-use crate::archive::{compressed_otherwise, plain};
+use crate::archive::{head, plain, read};
 use crate::error::{Doing, Error, Result};
 use crate::store::Store;
 use crate::unpack::hash::Algorithm;
 use crate::unpack::header::{self, BLOCK};
 use crate::unpack::{self, Destination, ring};
 
-/// The file itself, read from its beginning, if it is a tar archive: plain, gzip or zstd. One that is compressed with something else is taken for
-/// one, too: [`unpack()`] says what it is.
+/// The file itself, read from its beginning, if it is a tar archive, however it is compressed.
 pub fn archive(mut file: File) -> Result<Option<File>> {
     let mut look = || -> io::Result<bool> {
-        let mut start = [0; 4];
-        let length = fill(&mut file, &mut start)?;
-        file.rewind()?;
-        let is_tar = |input: &mut dyn Read| {
-            let mut block = [0; BLOCK];
-            // What is no compressed data after all is no archive either.
-            fill(input, &mut block).is_ok_and(|length| length == BLOCK) && header::parse(&block).is_ok_and(|block| block.is_some())
-        };
-        let found = match &start[..length] {
-            [0x1f, 0x8b, ..] => is_tar(&mut flate2::read::MultiGzDecoder::new(&file)),
-            [0x28, 0xb5, 0x2f, 0xfd] => zstd::stream::read::Decoder::new(&file).is_ok_and(|mut input| is_tar(&mut input)),
-            start if compressed_otherwise(start) => true,
-            _ => is_tar(&mut &file),
-        };
+        let mut block = [0; BLOCK];
+        // What is no compressed data after all is no archive either.
+        let found = head(&mut file, &mut block)?;
+        let found = found.is_some_and(|head| head.len() == BLOCK) && header::parse(&block).is_ok_and(|block| block.is_some());
         file.rewind()?;
         Ok(found)
     };
@@ -42,10 +31,9 @@ pub fn archive(mut file: File) -> Result<Option<File>> {
 /// Unpacks an archive into an empty folder.
 ///
 /// # Errors
-/// It is damaged, reaches outside, or is compressed with what is not read here; the disk is full.
+/// It is damaged or reaches outside; the disk is full.
 pub fn unpack(store: &Store, input: File, folder: &Path) -> Result<()> {
     let mut input = plain(store, input)?;
-    input.rewind().call(|| "lseek(0)").doing(|| "read the archive")?;
     let root = sys::fs::open_dir(folder).doing(|| "unpack an archive")?;
     let (mut tar, reader) = ring::ring(Algorithm::Sha256);
     scope(|scope| {
@@ -65,10 +53,7 @@ pub fn unpack(store: &Store, input: File, folder: &Path) -> Result<()> {
 fn feed(input: &mut File, to: &mut ring::Writer) -> io::Result<bool> {
     let mut buffer = vec![0; 256 << 10];
     loop {
-        let length = match input.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            length => length?,
-        };
+        let length = read(input, &mut buffer)?;
         if length == 0 {
             return Ok(true);
         }
@@ -76,18 +61,4 @@ fn feed(input: &mut File, to: &mut ring::Writer) -> io::Result<bool> {
             return Ok(false);
         }
     }
-}
-
-/// Reads until the buffer is full or nothing more comes.
-fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match input.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }

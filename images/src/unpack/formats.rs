@@ -6,6 +6,8 @@ use tar::EntryType;
 
 use super::Error;
 use super::hash::{Algorithm, Hasher};
+use crate::decode::tests::{bzip2, xz};
+
 use super::testing::{Driver, Place, Tar, snapshot, with_each_driver};
 
 with_each_driver!(
@@ -61,6 +63,10 @@ fn all_compressions_give_the_same_tree(driver: Driver) {
         ("zstd", frame(&tar)),
         ("zstd of frames, one to be skipped", skipped),
         ("zstd with an index behind", index),
+        ("xz", xz(&tar)),
+        ("xz of two streams", [xz(first), xz(second)].concat()),
+        ("bzip2", bzip2(&tar)),
+        ("bzip2 of two streams", [bzip2(first), bzip2(second)].concat()),
     ];
     for (name, blob) in blobs {
         let place = Place::new(driver);
@@ -90,7 +96,7 @@ fn broken_blobs_are_errors_whose_digest_is_known(driver: Driver) {
         ("gzip without its checksum", good[..good.len() - 8].to_vec()),
         ("zstd cut off", zstd[..zstd.len() - 5].to_vec()),
         ("garbage behind", [&good[..], b"garbage"].concat()),
-        ("xz", vec![0xfd, b'7', b'z', b'X', b'Z', 0]),
+        ("xz cut off", vec![0xfd, b'7', b'z', b'X', b'Z', 0]),
         ("tar cut off", example()[..600_000].to_vec()),
     ];
     for (name, blob) in blobs {

@@ -10,7 +10,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `inflate` | gzip and zstd by their first bytes |
+//! | `inflate` | the thread that decompresses (`crate::decode`) |
 //! | `ring` | the buffers between the threads |
 //! | `header`, `pax`, `sparse`, `archive` | tar: blocks, extended headers, maps of holes, members |
 //! | `members` | what they mean, whatever they become |
@@ -123,7 +123,7 @@ pub enum Error {
     /// The compressed bytes cannot be read.
     #[error("{format} data")]
     Compressed {
-        /// `gzip`, `zstd` or another one that is not supported.
+        /// `gzip`, `zstd`, `xz` or `bzip2`.
         format: &'static str,
         /// What the decoder says.
         source: io::Error,

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::hash::{Algorithm, Hasher};
+use crate::decode::Room;
 
 /// Bytes of a buffer: small enough to be in a core's cache still when the other thread reads it.
 pub(crate) const SIZE: usize = 256 << 10;
@@ -34,9 +35,11 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-impl Writer {
-    /// Room for at least one byte; waits for a buffer if need be.
-    pub(crate) fn space(&mut self) -> Result<&mut [u8], Closed> {
+impl Room for Writer {
+    type Full = Closed;
+
+    /// Waits for a buffer if need be.
+    fn space(&mut self) -> Result<&mut [u8], Closed> {
         let buffer = match self.buffer.take() {
             Some(buffer) => buffer,
             None => {
@@ -48,12 +51,13 @@ impl Writer {
         Ok(&mut self.buffer.insert(buffer)[self.at..])
     }
 
-    /// `length` bytes of the room were filled.
-    pub(crate) fn filled(&mut self, length: usize) -> Result<(), Closed> {
+    fn filled(&mut self, length: usize) -> Result<(), Closed> {
         self.at += length;
         if self.at == SIZE { self.pass_on() } else { Ok(()) }
     }
+}
 
+impl Writer {
     pub(crate) fn write(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
         while !bytes.is_empty() {
             let space = self.space()?;
