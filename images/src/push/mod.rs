@@ -27,7 +27,7 @@ const PARALLEL: usize = 4;
 /// How to push.
 #[derive(Debug, Default)]
 pub struct PushOptions {
-    /// Insecure and blocked registries. Nothing is pushed to a mirror.
+    /// Insecure and blocked registries. Nothing is pushed to a mirror, unless `hosts.toml` gives it the capability `push`.
     pub registries: Registries,
     /// Who pushes, also where a layer has to be fetched from.
     pub credentials: Credentials,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::error::Error;
-use super::registries::{Invalid, Place, PullFrom};
+use super::registries::{Invalid, Place, PullFrom, Purpose};
 use crate::Reference;
 use crate::reference::check_registry;
 
@@ -102,8 +102,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Where `hosts.toml` says that an image is; `None` if there is no such file for its registry.
-pub(super) fn places(folders: &[PathBuf], reference: &Reference) -> Result<Option<Vec<Place>>, Error> {
+/// Where `hosts.toml` says that an image is, or is to go; `None` if there is no such file for its registry.
+pub(super) fn places(folders: &[PathBuf], reference: &Reference, purpose: Purpose) -> Result<Option<Vec<Place>>, Error> {
     for folder in folders {
         let known = named(folder, reference.registry()).into_iter().chain([folder.join("_default")]);
         for folder in known {
@@ -112,7 +112,7 @@ pub(super) fn places(folders: &[PathBuf], reference: &Reference) -> Result<Optio
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
                 Err(source) => return Err(Error::Read { path: file, source }),
                 Ok(text) => {
-                    let places = parse(&text, &folder).and_then(|hosts| hosts.places(reference));
+                    let places = parse(&text, &folder).and_then(|hosts| hosts.places(reference, purpose));
                     return places.map(Some).map_err(|source| Error::Registries { path: file, source });
                 }
             }
@@ -143,6 +143,13 @@ struct HostTable {
     override_path: bool,
     #[serde(default)]
     header: BTreeMap<String, OneOrMore>,
+}
+
+impl HostTable {
+    /// Whether it has a capability: all of them, if it names none.
+    fn can(&self, what: &str) -> bool {
+        self.capabilities.as_ref().is_none_or(|list| list.iter().any(|capability| capability == what))
+    }
 }
 
 #[derive(Deserialize)]
@@ -196,11 +203,24 @@ fn parse(text: &str, folder: &Path) -> Result<Hosts, Invalid> {
 }
 
 impl Hosts {
-    fn places(&self, reference: &Reference) -> Result<Vec<Place>, Invalid> {
+    fn places(&self, reference: &Reference, purpose: Purpose) -> Result<Vec<Place>, Invalid> {
+        let places = match purpose {
+            Purpose::Pull => self.to_pull(reference)?,
+            Purpose::Push => self.to_push(reference)?.into_iter().collect(),
+            Purpose::Enter => vec![self.itself(reference)?],
+        };
+        let nobody = |problem: &str| Err(Invalid::Host { name: "server".to_owned(), problem: problem.to_owned() });
+        match purpose {
+            Purpose::Pull if places.is_empty() => nobody("neither it nor another host here has the capability \"pull\""),
+            Purpose::Push if places.is_empty() => nobody("neither it nor another host here has the capability \"push\""),
+            _ => Ok(places),
+        }
+    }
+
+    fn to_pull(&self, reference: &Reference) -> Result<Vec<Place>, Invalid> {
         let mut places = Vec::new();
         for (url, table) in &self.mirrors {
-            let can = |what: &str| table.capabilities.as_ref().is_none_or(|list| list.iter().any(|capability| capability == what));
-            let pull = match (can("pull"), can("resolve")) {
+            let pull = match (table.can("pull"), table.can("resolve")) {
                 (true, true) => PullFrom::All,
                 (true, false) => PullFrom::DigestOnly,
                 // It takes pushes only.
@@ -208,17 +228,32 @@ impl Hosts {
             };
             places.push(self.place(url, table, reference, pull, true)?);
         }
-        places.push(match &self.server {
-            Some(url) => self.place(url, &self.own, reference, PullFrom::All, host(url) != own_host(reference.registry()))?,
-            None => Place {
-                registry: reference.registry().to_owned(),
-                repository: reference.repository().to_owned(),
-                insecure: self.own.skip_verify,
-                pull: PullFrom::All,
-                reach: Reach { identity: self.identity(&self.own), headers: headers(&self.own), ..Reach::default() },
-            },
-        });
+        if self.own.can("pull") {
+            places.push(self.itself(reference)?);
+        }
         Ok(places)
+    }
+
+    /// The first host that says of itself that it takes pushes. One that says nothing is not asked, unlike with containerd: nothing goes
+    /// to a mirror by mistake.
+    fn to_push(&self, reference: &Reference) -> Result<Option<Place>, Invalid> {
+        let other = self.mirrors.iter().find(|(_, table)| table.capabilities.is_some() && table.can("push"));
+        match other {
+            Some((url, table)) => self.place(url, table, reference, PullFrom::All, true).map(Some),
+            None => self.own.can("push").then(|| self.itself(reference)).transpose(),
+        }
+    }
+
+    /// The registry itself.
+    fn itself(&self, reference: &Reference) -> Result<Place, Invalid> {
+        let Some(url) = &self.server else {
+            return Ok(Place {
+                insecure: self.own.skip_verify,
+                reach: Reach { identity: self.identity(&self.own), headers: headers(&self.own), ..Reach::default() },
+                ..Place::plain(reference.registry(), reference.repository())
+            });
+        };
+        self.place(url, &self.own, reference, PullFrom::All, host(url) != own_host(reference.registry()))
     }
 
     fn place(&self, url: &Url, table: &HostTable, reference: &Reference, pull: PullFrom, foreign: bool) -> Result<Place, Invalid> {
@@ -284,8 +319,30 @@ mod tests {
     use super::*;
 
     fn places_of(text: &str, reference: &str) -> Result<Vec<Place>, String> {
+        places_for(Purpose::Pull, text, reference)
+    }
+
+    fn places_for(purpose: Purpose, text: &str, reference: &str) -> Result<Vec<Place>, String> {
         let hosts = parse(text, Path::new("/etc/x")).map_err(|error| error.to_string())?;
-        hosts.places(&reference.parse().unwrap()).map_err(|error| error.to_string())
+        hosts.places(&reference.parse().unwrap(), purpose).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn who_takes_pushes() {
+        let pushed = |text: &str| {
+            let places = places_for(Purpose::Push, text, "r.example/a");
+            places.map(|places| places.into_iter().map(|place| place.registry).collect::<Vec<_>>())
+        };
+        let mirror = "[host.'https://m.example']\n";
+        assert_eq!(pushed(mirror).unwrap(), ["r.example"], "a mirror that says nothing of pushes gets none");
+        assert_eq!(pushed("server = 'https://s.example'").unwrap(), ["s.example"]);
+        let two = format!("{mirror}capabilities = ['pull', 'resolve']\n[host.'http://p.example:5000']\ncapabilities = ['push']\n");
+        assert_eq!(pushed(&two).unwrap(), ["p.example:5000"]);
+        assert_eq!(places_of(&two, "r.example/a").unwrap().len(), 2, "it takes pushes only");
+        let own = format!("capabilities = ['pull', 'resolve']\n{two}");
+        assert_eq!(pushed(&own).unwrap(), ["p.example:5000"]);
+        assert!(pushed("capabilities = ['pull']").unwrap_err().contains("\"push\""));
+        assert!(places_of("capabilities = ['push']", "a").unwrap_err().contains("\"pull\""));
     }
 
     #[test]

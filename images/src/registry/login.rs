@@ -17,7 +17,7 @@ use super::credentials::{Login, normal, server};
 use super::endpoint::Endpoint;
 use super::error::Failure;
 use super::hosts;
-use super::registries::Place;
+use super::registries::{Place, Purpose};
 use super::retry::Patience;
 use super::{Credentials, Error, Registries, Registry, helper};
 use crate::reference::check_registry;
@@ -98,7 +98,7 @@ pub(super) async fn verify(
 ) -> Result<bool, Error> {
     let problem = "it is not the name of a registry";
     let whole = format!("{key}/any").parse().map_err(|_| Error::Server { server: key.to_owned(), problem })?;
-    let known = registries.places(&whole)?.pop();
+    let known = registries.places(&whole, Purpose::Enter)?.pop();
     let own = known.filter(|place| place.registry == hosts::own_host(key) || place.registry == key);
     let place = own.map(|place| Place { repository: String::new(), ..place }).unwrap_or_else(|| Place::plain(key, ""));
     let credentials = Credentials::only(key, Login::new(user.to_owned(), secret.to_owned()));

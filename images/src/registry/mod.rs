@@ -48,6 +48,7 @@ mod upload;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -67,6 +68,7 @@ pub use self::error::{Error, Failure};
 use self::http::Http;
 pub use self::login::{LoggedIn, login, logout};
 pub use self::proxies::Proxies;
+use self::registries::Purpose;
 pub use self::registries::{Invalid, MirrorTable, PullFrom, Registries, RegistryTable};
 use self::retry::Patience;
 pub use self::search::Found;
@@ -112,6 +114,17 @@ impl<'a> Registry<'a> {
         Self::patient(reference, registries, credentials, progress, Patience::default())
     }
 
+    /// One that is asked for others, who are impatient too: `stall` is how long nothing may come.
+    pub(crate) fn on_behalf(
+        reference: &Reference,
+        registries: &Registries,
+        credentials: &Credentials,
+        progress: &'a dyn Progress,
+        stall: Duration,
+    ) -> Result<Self, Error> {
+        Self::patient(reference, registries, credentials, progress, Patience { tries: 3, stall, ..Patience::default() })
+    }
+
     fn patient(
         reference: &Reference,
         registries: &Registries,
@@ -119,7 +132,7 @@ impl<'a> Registry<'a> {
         progress: &'a dyn Progress,
         patience: Patience,
     ) -> Result<Self, Error> {
-        let places = registries.places(reference)?;
+        let places = registries.places(reference, Purpose::Pull)?;
         let endpoints = places.iter().flat_map(|place| Endpoint::of(place, &Access::Pull, credentials)).collect();
         Ok(Self::at(reference, endpoints, &registries.proxies, progress, patience))
     }

@@ -59,6 +59,15 @@ pub enum PullFrom {
     TagOnly,
 }
 
+/// What a place is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Pull,
+    Push,
+    /// To log in.
+    Enter,
+}
+
 /// A place that may have a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -173,11 +182,12 @@ impl Registries {
         }
     }
 
-    /// Where to look for an image, in this order; the last place is the registry itself.
-    pub(super) fn places(&self, reference: &Reference) -> Result<Vec<Place>, Error> {
-        let mut places = match self.configured(reference)? {
-            Some(places) => places,
-            None => match hosts::places(&self.folders, reference)? {
+    /// Where to look for an image, in this order, the registry itself last; or the one place to push it to, or to log in.
+    pub(super) fn places(&self, reference: &Reference, purpose: Purpose) -> Result<Vec<Place>, Error> {
+        let mut places = match (self.configured(reference)?, purpose) {
+            (Some(places), Purpose::Pull) => places,
+            (Some(places), Purpose::Push | Purpose::Enter) => places.into_iter().next_back().into_iter().collect(),
+            (None, _) => match hosts::places(&self.folders, reference, purpose)? {
                 Some(places) => places,
                 None => vec![Place::plain(reference.registry(), reference.repository())],
             },

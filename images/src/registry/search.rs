@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::auth::Access;
 use super::endpoint::Endpoint;
 use super::error::Failure;
-use super::registries::Place;
+use super::registries::{Place, Purpose};
 use super::retry::Patience;
 use super::{Credentials, Error, Registries, Registry};
 use crate::Reference;
@@ -54,7 +54,7 @@ pub(crate) async fn search(
     registries: &Registries,
     credentials: &Credentials,
 ) -> Result<Vec<Found>, Error> {
-    let known = registries.places(any)?.pop().filter(|place| place.registry == any.registry());
+    let known = registries.places(any, Purpose::Enter)?.pop().filter(|place| place.registry == any.registry());
     let place = known.unwrap_or_else(|| Place::plain(any.registry(), ""));
     let registry = if any.registry() == "docker.io" { HUB.to_owned() } else { any.registry().to_owned() };
     let mut place = Place { repository: String::new(), registry, ..place };

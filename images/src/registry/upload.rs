@@ -25,6 +25,7 @@ use super::attempts::Attempts;
 use super::auth::Access;
 use super::endpoint::{Endpoint, Outgoing};
 use super::error::Failure;
+use super::registries::Purpose;
 use super::retry::Patience;
 use super::{Credentials, DIGEST, Error, Inner, Registries, Registry};
 use crate::manifest::About;
@@ -76,7 +77,7 @@ pub(crate) struct Upload<'a, C> {
 }
 
 impl<'a> Registry<'a> {
-    /// For writing: never to a mirror. `from` are repositories of the same registry whose blobs may be taken over.
+    /// For writing: never to a mirror, unless `hosts.toml` says that it takes pushes. `from` are repositories of the same registry whose blobs may be taken over.
     pub(crate) fn to_push(
         reference: &Reference,
         registries: &Registries,
@@ -95,9 +96,9 @@ impl<'a> Registry<'a> {
         progress: &'a dyn Progress,
         patience: Patience,
     ) -> Result<Self, Error> {
-        let places = registries.places(reference)?;
+        let places = registries.places(reference, Purpose::Push)?;
         let access = Access::Push { from };
-        let endpoints = places.last().map(|place| Endpoint::of(place, &access, credentials)).unwrap_or_default();
+        let endpoints = places.iter().flat_map(|place| Endpoint::of(place, &access, credentials)).collect();
         Ok(Self::at(reference, endpoints, &registries.proxies, progress, patience))
     }
 

@@ -10,7 +10,7 @@ fn registries(text: &str) -> Registries {
 
 /// Where an image is looked for: host/repository, with `!` behind it if insecure.
 fn places(text: &str, reference: &str) -> Vec<String> {
-    let places = registries(text).places(&reference.parse().unwrap()).unwrap();
+    let places = registries(text).places(&reference.parse().unwrap(), Purpose::Pull).unwrap();
     let show = |place: &Place| format!("{}/{}{}", place.registry, place.repository, if place.insecure { "!" } else { "" });
     places.iter().map(show).collect()
 }
@@ -98,7 +98,7 @@ fn when_mirrors_are_asked() {
         mirror = [{ location = "m1" }]
     "#;
     let pulls = |name: &str| {
-        let places = registries(text).places(&name.parse().unwrap()).unwrap();
+        let places = registries(text).places(&name.parse().unwrap(), Purpose::Pull).unwrap();
         places.iter().map(|place| place.pull).collect::<Vec<_>>()
     };
     assert_eq!(pulls("a.example/x"), [PullFrom::DigestOnly, PullFrom::TagOnly, PullFrom::All, PullFrom::All]);
@@ -108,9 +108,9 @@ fn when_mirrors_are_asked() {
 #[test]
 fn blocked() {
     let blocked = registries("[[registry]]\nlocation = 'bad.example'\nblocked = true");
-    let error = blocked.places(&"bad.example/x".parse().unwrap()).unwrap_err();
+    let error = blocked.places(&"bad.example/x".parse().unwrap(), Purpose::Pull).unwrap_err();
     assert_eq!(error.to_string(), "registry bad.example is blocked in test.conf");
-    assert!(blocked.places(&"good.example/x".parse().unwrap()).is_ok());
+    assert!(blocked.places(&"good.example/x".parse().unwrap(), Purpose::Pull).is_ok());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn what_is_wrong() {
         problem("[[registry]]\nlocation = 'a'\nmirror = [{ location = 'm', pull-from-mirror = 'x' }]").contains("unknown variant")
     );
     let bad = registries("[[registry]]\nprefix = 'a.example'\nlocation = 'b_/c d'");
-    let error = super::super::error::chain(&bad.places(&"a.example/x".parse().unwrap()).unwrap_err());
+    let error = super::super::error::chain(&bad.places(&"a.example/x".parse().unwrap(), Purpose::Pull).unwrap_err());
     assert_eq!(error, "test.conf: [[registry]] \"b_/c d/x\": the registry is not a host name");
 }
 
