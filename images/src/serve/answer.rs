@@ -49,11 +49,20 @@ impl Shared {
         let route = route::parse(request.uri().path())?;
         let query = Query::of(request.uri());
         let (parts, body) = request.into_parts();
-        let allowed = allowed(&route, self.read_only);
+        let rights = match (self.read_only, &self.mirror) {
+            (true, _) => Rights::Read,
+            (false, Some(_)) => Rights::Forget,
+            (false, None) => Rights::Write,
+        };
+        let allowed = allowed(&route, rights);
         if !allowed.contains(&parts.method) {
             let list = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
             let list = HeaderValue::from_str(&list).map_err(|_| Refusal::from(Code::Internal))?;
-            let message = if self.read_only { "this registry is read-only" } else { "there is no such method here" };
+            let message = match rights {
+                Rights::Read => "this registry is read-only",
+                Rights::Forget => "this registry has what another one has: push it there",
+                Rights::Write => "there is no such method here",
+            };
             return Err(Refusal::new(Code::Unsupported, message).with(ALLOW, list));
         }
         let (method, headers) = (parts.method, parts.headers);
@@ -83,16 +92,26 @@ impl Shared {
     }
 }
 
+/// What clients may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    Read,
+    /// And delete: a mirror fetches it again.
+    Forget,
+    Write,
+}
+
 /// The methods of a resource.
-fn allowed(route: &Route, read_only: bool) -> &'static [Method] {
+fn allowed(route: &Route, rights: Rights) -> &'static [Method] {
     const READ: &[Method] = &[Method::GET, Method::HEAD];
-    match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => READ,
-        Route::Manifest(..) | Route::Blob(..) if read_only => READ,
-        Route::Uploads(_) | Route::Upload(..) if read_only => &[],
-        Route::Manifest(..) => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
-        Route::Blob(..) => &[Method::GET, Method::HEAD, Method::DELETE],
-        Route::Uploads(_) => &[Method::POST],
-        Route::Upload(..) => &[Method::GET, Method::PATCH, Method::PUT, Method::DELETE],
+    const FORGET: &[Method] = &[Method::GET, Method::HEAD, Method::DELETE];
+    match (route, rights) {
+        (Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..), _) => READ,
+        (Route::Manifest(..) | Route::Blob(..), Rights::Read) => READ,
+        (Route::Uploads(_) | Route::Upload(..), Rights::Read | Rights::Forget) => &[],
+        (Route::Manifest(..), Rights::Forget) | (Route::Blob(..), Rights::Forget | Rights::Write) => FORGET,
+        (Route::Manifest(..), Rights::Write) => &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
+        (Route::Uploads(_), Rights::Write) => &[Method::POST],
+        (Route::Upload(..), Rights::Write) => &[Method::GET, Method::PATCH, Method::PUT, Method::DELETE],
     }
 }

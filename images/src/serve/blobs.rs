@@ -21,7 +21,8 @@ use crate::error::Doing;
 impl Shared {
     /// `GET blobs/DIGEST`, and `HEAD`.
     pub(super) async fn blob(&self, repository: Repository, digest: Digest, headers: &HeaderMap, head: bool) -> Outcome {
-        match (kept(&self.storage, repository.clone(), digest.clone(), headers).await?, &self.mirror) {
+        let note = self.mirror.is_some();
+        match (kept(&self.storage, repository.clone(), digest.clone(), headers, note).await?, &self.mirror) {
             (Some(reply), _) => Ok(reply),
             (None, Some(mirror)) => mirror.blob(repository, digest, headers, head).await,
             (None, None) => Err(Code::BlobUnknown.into()),
@@ -37,17 +38,21 @@ impl Shared {
     }
 }
 
-/// The answer with a blob that is here.
+/// The answer with a blob that is here. `note`: that it was asked for.
 pub(super) async fn kept(
     storage: &Arc<Storage>,
     repository: Repository,
     digest: Digest,
     headers: &HeaderMap,
+    note: bool,
 ) -> Result<Option<Reply>, Refusal> {
     let wanted = digest.clone();
     let opened = blocking(storage, move |storage| match storage.read(&repository, Kind::Blob, &wanted)? {
         None => Ok(None),
         Some(file) => {
+            if note {
+                Storage::note_use(&file);
+            }
             let size = file.metadata().call(|| "fstat()").doing(|| format!("read {wanted}"))?.len();
             Ok(Some((Arc::new(file), size)))
         }

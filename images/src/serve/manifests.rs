@@ -26,7 +26,8 @@ impl Shared {
         if let Some(mirror) = &self.mirror {
             mirror.refresh(self, &repository, &what).await?;
         }
-        let found = self.blocking(move |storage| find(storage, &repository, &what)).await?;
+        let note = self.mirror.is_some();
+        let found = self.blocking(move |storage| find(storage, &repository, &what, note)).await?;
         let (digest, bytes) = found.ok_or(Code::ManifestUnknown)?;
         let media_type = manifest::media_type(&bytes, "").map_err(refused)?;
         if !accepts(headers, &media_type) {
@@ -126,12 +127,16 @@ fn tag(text: &str) -> std::result::Result<String, Refusal> {
     }
 }
 
-fn find(storage: &Storage, repository: &Repository, what: &What) -> Result<Option<(Digest, Vec<u8>)>> {
+/// A manifest. `note`: that it was asked for.
+fn find(storage: &Storage, repository: &Repository, what: &What, note: bool) -> Result<Option<(Digest, Vec<u8>)>> {
     let digest = match what {
         What::Digest(digest) => Some(digest.clone()),
         What::Tag(tag) => storage.tag(repository, tag)?,
     };
     let Some(digest) = digest else { return Ok(None) };
+    if note {
+        storage.read(repository, Kind::Manifest, &digest)?.iter().for_each(Storage::note_use);
+    }
     Ok(storage.manifest(repository, &digest)?.map(|bytes| (digest, bytes)))
 }
 

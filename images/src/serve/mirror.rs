@@ -5,14 +5,16 @@
 //!                                        └ no ─> one download: upstream ─> file ─> all who follow
 //! ```
 //!
-//! What a tag means is asked upstream each time (a HEAD, which no registry counts); when nobody answers, what was kept is served. The last byte of
-//! a blob is held back until its digest is right, so no client takes a wrong one for complete.
+//! What a tag means is asked upstream each time (a HEAD, which no registry counts); when nobody answers, what was kept is served, and when
+//! nobody answers for seconds, nobody is asked for a while. The last byte of a blob is held back until its digest is right, so no client takes a
+//! wrong one for complete. What was asked for longest ago goes when there is too much ([`Keep`]).
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, TryStreamExt};
@@ -27,7 +29,7 @@ use super::reply::{Body, Outcome};
 use super::route::{Repository, What};
 use super::sink::Sink;
 use super::storage::{Kind, Storage};
-use super::{Shared, blocking, random_id};
+use super::{Limits, Notice, Shared, blocking, random_id};
 use crate::manifest::About;
 use crate::registry::{Registry, chain};
 use crate::unpack::hash::Algorithm;
@@ -35,6 +37,14 @@ use crate::{Credentials, Digest, Reference, Registries, RegistryError};
 
 /// Repositories whose logins are remembered.
 const KNOWN: usize = 256;
+/// How long a login, and what is known of hosts that cannot be reached, may be old.
+const FRESH: Duration = Duration::from_secs(600);
+/// How long an upstream may take to say what a tag means, when the answer to the last such question is here.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an upstream that took longer is not asked.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often it is looked for what nobody asks for any more.
+const TIDY: Duration = Duration::from_secs(3600);
 /// Bytes of a piece that is handed on.
 const PIECE: u64 = 256 << 10;
 
@@ -47,6 +57,17 @@ pub struct Upstream {
     pub registries: Registries,
     /// Who asks.
     pub credentials: Credentials,
+    /// How much of it stays here.
+    pub keep: Keep,
+}
+
+/// How much a mirror keeps. What was asked for longest ago goes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Bytes of manifests and blobs; `None`: as many as there is room for. A blob that comes just then may be more.
+    pub bytes: Option<u64>,
+    /// How long something stays that nobody asks for; `None`: for ever.
+    pub unused: Option<Duration>,
 }
 
 pub(super) struct Mirror {
@@ -54,6 +75,10 @@ pub(super) struct Mirror {
     storage: Arc<Storage>,
     /// Largest blob in bytes.
     limit: u64,
+    /// How long nothing may come.
+    stall: Duration,
+    /// Until when the upstream is not asked what a tag means.
+    silent: Mutex<Option<Instant>>,
     known: Mutex<HashMap<Repository, Arc<Known>>>,
     coming: Arc<Mutex<HashMap<Digest, watch::Receiver<Coming>>>>,
 }
@@ -61,6 +86,7 @@ pub(super) struct Mirror {
 /// A repository upstream.
 struct Known {
     registry: Registry<'static>,
+    since: Instant,
     /// Manifests are fetched one after the other: the second of two who want the same finds it here.
     turn: AsyncMutex<()>,
 }
@@ -75,13 +101,30 @@ struct Coming {
 }
 
 impl Mirror {
-    pub(super) fn new(upstream: Upstream, storage: Arc<Storage>, limit: u64) -> Self {
-        Mirror { upstream, storage, limit, known: Mutex::default(), coming: Arc::default() }
+    pub(super) fn new(upstream: Upstream, storage: Arc<Storage>, limits: &Limits) -> Self {
+        let (limit, stall) = (limits.blob, limits.upstream);
+        Mirror { upstream, storage, limit, stall, silent: Mutex::default(), known: Mutex::default(), coming: Arc::default() }
+    }
+
+    /// Removes what nobody asks for any more, now and again as long as the registry is served.
+    pub(super) async fn tidy(self: Arc<Self>, notice: Notice) {
+        let keep = self.upstream.keep;
+        let pause = keep.unused.map_or(TIDY, |unused| (unused / 4).clamp(Duration::from_secs(1), TIDY));
+        while keep != Keep::default() {
+            let done = tokio::task::spawn_blocking({
+                let storage = self.storage.clone();
+                move || storage.evict(&keep)
+            });
+            if let Ok(Err(error)) = done.await {
+                notice("remove what nobody asks for", &error);
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     fn known(&self, repository: &Repository) -> Result<Arc<Known>, Refusal> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(repository) {
+        if let Some(known) = known.get(repository).filter(|known| known.since.elapsed() < FRESH) {
             return Ok(known.clone());
         }
         if known.len() >= KNOWN {
@@ -89,9 +132,10 @@ impl Mirror {
         }
         let name = format!("{}/{repository}", self.upstream.registry);
         let reference: Reference = name.parse().map_err(|_| Refusal::from(Code::NameUnknown))?;
-        let registry = Registry::new(&reference, &self.upstream.registries, &self.upstream.credentials, &());
+        let Upstream { registries, credentials, .. } = &self.upstream;
+        let registry = Registry::on_behalf(&reference, registries, credentials, &(), self.stall);
         let registry = registry.map_err(|error| upstream(&error, Code::NameUnknown))?;
-        let made = Arc::new(Known { registry, turn: AsyncMutex::default() });
+        let made = Arc::new(Known { registry, since: Instant::now(), turn: AsyncMutex::default() });
         known.insert(repository.clone(), made.clone());
         Ok(made)
     }
@@ -109,7 +153,11 @@ impl Mirror {
             What::Digest(digest) => (Some(digest.clone()), None),
             What::Tag(tag) => {
                 let kept = self.kept_tag(repository, tag).await?.filter(here);
-                match (known.registry.current(tag).await, kept) {
+                let now = match &kept {
+                    Some(_) => self.current_soon(&known, tag).await,
+                    None => known.registry.current(tag).await,
+                };
+                match (now, kept) {
                     // Nobody answers: what was kept is better than nothing.
                     (None, Some(_)) => return Ok(()),
                     (Some(now), Some(kept)) if now == kept => return Ok(()),
@@ -124,6 +172,17 @@ impl Mirror {
         shared.keep_manifest(repository, &fetched.digest, fetched.bytes, subject, tags).await
     }
 
+    /// What a tag means now, if the upstream says so at once.
+    async fn current_soon(&self, known: &Known, tag: &str) -> Option<Digest> {
+        let silent = || self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent().is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let said = tokio::time::timeout((self.stall / 2).min(PATIENCE), known.registry.current(tag)).await;
+        *silent() = said.is_err().then(|| Instant::now() + SILENCE);
+        said.ok().flatten()
+    }
+
     async fn kept_tag(&self, repository: &Repository, tag: &str) -> Result<Option<Digest>, Refusal> {
         let (repository, tag) = (repository.clone(), tag.to_owned());
         blocking(&self.storage, move |storage| storage.tag(&repository, &tag)).await
@@ -134,7 +193,7 @@ impl Mirror {
         let (to, wanted) = (repository.clone(), digest.clone());
         // Another repository may have it: nothing is fetched twice.
         if blocking(&self.storage, move |storage| storage.mount(&to, &wanted, None)).await? {
-            return kept(&self.storage, repository, digest, headers).await?.ok_or_else(|| Code::BlobUnknown.into());
+            return kept(&self.storage, repository, digest, headers, true).await?.ok_or_else(|| Code::BlobUnknown.into());
         }
         let known = self.known(&repository)?;
         if head {
@@ -160,7 +219,8 @@ impl Mirror {
         let (state, coming) = watch::channel(Coming::default());
         all.insert(digest.clone(), coming.clone());
         let (storage, others) = (self.storage.clone(), self.coming.clone());
-        let download = Download { storage, known, repository, digest: digest.clone(), limit: self.limit, state };
+        let (limit, keep) = (self.limit, self.upstream.keep);
+        let download = Download { storage, known, repository, digest: digest.clone(), limit, keep, state };
         // It ends whether or not those who asked for it stay.
         tokio::spawn(async move {
             let done = download.run().await;
@@ -180,6 +240,7 @@ struct Download {
     repository: Repository,
     digest: Digest,
     limit: u64,
+    keep: Keep,
     state: watch::Sender<Coming>,
 }
 
@@ -207,6 +268,10 @@ impl Download {
         blocking(&self.storage, move |storage| storage.discard(&id)).await?;
         stored?;
         self.state.send_modify(|coming| coming.ready = size);
+        let keep = self.keep;
+        if keep.bytes.is_some() {
+            blocking(&self.storage, move |storage| storage.evict(&keep)).await?;
+        }
         Ok(())
     }
 

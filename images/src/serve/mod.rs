@@ -13,7 +13,7 @@
 //! | `manifests`, `blobs`, `uploads`, `lists` | the resources |
 //! | `storage` | files and links: the only module that knows paths |
 //! | `sink`, `incoming`, `reply`, `pieces`, `refusal` | bytes that come and go |
-//! | `mirror` | fetches what is not here, once for all who ask |
+//! | `mirror` | fetches what is not here, once for all who ask, and forgets what nobody asks for |
 //!
 //! Memory is bounded by the connections: a manifest of 4 MiB at most, or two pieces of half a MiB each.
 
@@ -44,7 +44,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::accounts::Accounts;
 use self::mirror::Mirror;
-pub use self::mirror::Upstream;
+pub use self::mirror::{Keep, Upstream};
 use self::refusal::{Code, Refusal};
 use self::route::UploadId;
 #[cfg(any(test, fuzzing))]
@@ -68,7 +68,8 @@ pub struct Options {
     pub htpasswd: Option<PathBuf>,
     /// Certificate chain and private key, as PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Another registry, whose images are served and kept. It makes the registry read-only.
+    /// Another registry, whose images are served and kept. Nothing is pushed to such a registry; what is deleted is fetched again when
+    /// somebody asks for it.
     pub mirror: Option<Upstream>,
     /// Whether blobs are removed at the start that no manifest names, and that have been left alone for this time.
     pub prune: Option<Duration>,
@@ -89,6 +90,8 @@ pub struct Limits {
     pub blob: u64,
     /// How long nothing may come, or be taken, before a connection ends.
     pub idle: Duration,
+    /// How long nothing may come from a mirror's upstream before it is asked again, three times in all.
+    pub upstream: Duration,
     /// How long requests may go on after the registry was told to stop.
     pub grace: Duration,
 }
@@ -96,7 +99,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Limits { connections: 512, uploads: 512, blob: 64 << 30, idle: seconds(60), grace: seconds(10) }
+        Limits { connections: 512, uploads: 512, blob: 64 << 30, idle: seconds(60), upstream: seconds(30), grace: seconds(10) }
     }
 }
 
@@ -113,7 +116,7 @@ struct Shared {
     storage: Arc<Storage>,
     uploads: Uploads,
     accounts: Option<Accounts>,
-    mirror: Option<Mirror>,
+    mirror: Option<Arc<Mirror>>,
     read_only: bool,
     limits: Limits,
     notice: Notice,
@@ -133,8 +136,8 @@ impl Server {
         let listener = TcpListener::bind(options.listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let mirror = options.mirror.map(|upstream| Mirror::new(upstream, storage.clone(), options.limits.blob));
-        let read_only = options.read_only || mirror.is_some();
+        let mirror = options.mirror.map(|upstream| Arc::new(Mirror::new(upstream, storage.clone(), &options.limits)));
+        let read_only = options.read_only;
         let (limits, notice) = (options.limits, options.notice);
         let shared = Shared { storage, uploads: Uploads::default(), accounts, mirror, read_only, limits, notice };
         Ok(Server { address, listener, tls, shared: Arc::new(shared) })
@@ -149,6 +152,9 @@ impl Server {
     pub fn run(self, stop: OwnedFd) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build();
         let runtime = runtime.map_err(Error::Runtime)?;
+        if let Some(mirror) = &self.shared.mirror {
+            runtime.spawn(mirror.clone().tidy(self.shared.notice.clone()));
+        }
         let ended = runtime.block_on(connection::serve(self.listener, self.tls, self.shared, stop));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|source| Error::Listen { address: self.address, source })

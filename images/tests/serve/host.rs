@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use images::Digest;
 use images::serve::{Limits, Options, Server};
@@ -186,6 +186,15 @@ pub(crate) fn files(root: &Path) -> Vec<String> {
     walk(&root.join("registry"), "", &mut found);
     found.sort();
     found
+}
+
+/// Waits until something is so.
+pub(crate) fn soon(so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < end, "it does not come to be");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Reads one answer.

@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use images::Digest;
-use images::serve::Upstream;
+use images::serve::{Keep, Upstream};
 use images::{Credentials, Registries};
 
 use crate::host::Host;
@@ -16,8 +17,22 @@ fn mirror(registry: String) -> Host {
 }
 
 fn mirror_over(folder: tempfile::TempDir, registry: String) -> Host {
+    mirror_with(folder, registry, Keep::default())
+}
+
+/// One that does not wait long for the upstream.
+fn impatient(folder: tempfile::TempDir, registry: String) -> Host {
     Host::over(folder, |options| {
-        options.mirror = Some(Upstream { registry, registries: Registries::default(), credentials: Credentials::default() });
+        let (registries, credentials, keep) = (Registries::default(), Credentials::default(), Keep::default());
+        options.mirror = Some(Upstream { registry, registries, credentials, keep });
+        options.limits.upstream = Duration::from_millis(300);
+    })
+}
+
+fn mirror_with(folder: tempfile::TempDir, registry: String, keep: Keep) -> Host {
+    Host::over(folder, |options| {
+        let (registries, credentials) = (Registries::default(), Credentials::default());
+        options.mirror = Some(Upstream { registry, registries, credentials, keep });
     })
 }
 
@@ -149,4 +164,116 @@ fn an_upstream_that_lies() {
     drop(host.get("/v2/"));
     let folder = host.end();
     assert_eq!(crate::host::files(folder.path()), [] as [String; 0]);
+}
+
+/// What is deleted here is fetched again; nothing is deleted upstream.
+#[test]
+fn what_is_deleted_is_fetched_again() {
+    let upstream = Host::new();
+    let manifest = upstream.push("a/b", "v1", b"layer");
+    let before = upstream.files();
+    let host = mirror(upstream.address.to_string());
+    let blob = format!("/v2/a/b/blobs/{}", Digest::sha256(b"layer"));
+    let delete = |path: &str| host.send("DELETE", path, &[], b"").status;
+    assert_eq!(delete(&blob), 404, "it is not here yet");
+    for round in 0..2 {
+        assert_eq!((host.get("/v2/a/b/manifests/v1").status, host.get(&blob).status), (200, 200), "{round}");
+        assert_eq!((delete(&blob), delete(&blob)), (202, 404));
+        assert_eq!(delete(&format!("/v2/a/b/manifests/{manifest}")), 202);
+        assert_eq!(host.files(), [] as [String; 0]);
+    }
+    assert_eq!(host.put_manifest("a/b", "v2", &serde_json::json!({})).refusal(), (405, "UNSUPPORTED".into()));
+    assert_eq!(upstream.files(), before);
+    let read_only = Host::over(host.end(), |options| options.read_only = true);
+    assert_eq!(read_only.send("DELETE", &blob, &[], b"").refusal(), (405, "UNSUPPORTED".into()));
+}
+
+/// As if the file had been asked for last so long ago.
+fn age(host: &Host, digest: &Digest, seconds: u64) {
+    let file = std::fs::File::open(host.root().join("registry/blobs/sha256").join(digest.hex())).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+}
+
+#[test]
+fn no_more_is_kept_than_may_be() {
+    let upstream = Host::new();
+    let layers = [vec![1; 1000], vec![2; 1000], vec![3; 1000]];
+    for (number, layer) in layers.iter().enumerate() {
+        upstream.push("a", &format!("v{number}"), layer);
+    }
+    let keep = Keep { bytes: Some(2500), unused: None };
+    let host = mirror_with(tempfile::tempdir().unwrap(), upstream.address.to_string(), keep);
+    let digests = layers.each_ref().map(|layer| Digest::sha256(layer));
+    let get = |at: usize| {
+        assert!(host.get(&format!("/v2/a/blobs/{}", digests[at])).body == layers[at]);
+    };
+    let kept = |at: usize| host.files().contains(&format!("blobs/sha256/{}", digests[at].hex()));
+    (0..2).for_each(get);
+    age(&host, &digests[0], 1000);
+    age(&host, &digests[1], 500);
+    // Asked for again: now it is the other one that goes.
+    get(0);
+    get(2);
+    crate::host::soon(|| !kept(1));
+    assert!(kept(0) && kept(2));
+    get(1);
+    // More than all that may be: it is sent, and not kept.
+    let large = vec![4; 5000];
+    let digest = upstream.push_blob("a", &large);
+    assert!(host.get(&format!("/v2/a/blobs/{digest}")).body == large);
+    crate::host::soon(|| host.files().is_empty());
+}
+
+#[test]
+fn what_nobody_asks_for_goes() {
+    let upstream = Host::new();
+    let (old, new) = (upstream.push("a", "old", b"old layer"), upstream.push("a", "new", b"new layer"));
+    let address = upstream.address.to_string();
+    let host = mirror(address.clone());
+    for tag in ["old", "new"] {
+        assert_eq!(host.get(&format!("/v2/a/manifests/{tag}")).status, 200);
+    }
+    age(&host, &old, 7200);
+    age(&host, &new, 1800);
+    let keep = Keep { bytes: None, unused: Some(Duration::from_secs(3600)) };
+    let host = mirror_with(host.end(), address, keep);
+    let left = [format!("blobs/sha256/{}", new.hex()), "refs/a/:new".to_owned(), format!("refs/a/@{new}")];
+    crate::host::soon(|| host.files() == left);
+}
+
+/// Its clients need not wait long for an upstream that takes connections and says nothing.
+#[test]
+fn an_upstream_that_stalls() {
+    let upstream = Host::new();
+    let manifest = upstream.push("a", "v1", b"layer");
+    let host = mirror(upstream.address.to_string());
+    let blob = format!("/v2/a/blobs/{}", Digest::sha256(b"layer"));
+    assert_eq!((host.get("/v2/a/manifests/v1").status, host.get(&blob).status), (200, 200));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = impatient(host.end(), silent.local_addr().unwrap().to_string());
+    for _ in 0..20 {
+        assert_eq!(host.get("/v2/a/manifests/v1").header("docker-content-digest"), manifest.as_str());
+    }
+    assert_eq!(host.get(&blob).body, b"layer");
+    let asked = |listener: &TcpListener| {
+        listener.set_nonblocking(true).unwrap();
+        std::iter::from_fn(|| listener.accept().ok()).count()
+    };
+    assert_eq!(asked(&silent), 1, "it is asked once, and then not for a while");
+    assert_eq!(host.get("/v2/b/manifests/v1").refusal(), (502, "UNKNOWN".into()));
+    assert_eq!(host.get(&format!("/v2/a/blobs/{}", Digest::sha256(b"x"))).refusal(), (502, "UNKNOWN".into()));
+}
+
+/// An upstream that goes silent in the middle of a blob: who waits for it hears of it, and nothing stays.
+#[test]
+fn an_upstream_that_stalls_in_a_blob() {
+    let (_never, gate) = std::sync::mpsc::channel();
+    let slow = Slow::start(&CONTENT, gate);
+    let host = impatient(tempfile::tempdir().unwrap(), slow.address.clone());
+    let mut stream = host.connect();
+    write!(stream, "GET /v2/a/blobs/{} HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n", Digest::sha256(&CONTENT)).unwrap();
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    assert!(all.starts_with(b"HTTP/1.1 200") && all.len() < CONTENT.len());
+    crate::host::soon(|| host.files().is_empty());
 }

@@ -16,6 +16,7 @@
 //! comes last, by rename and sync, so whoever got the answer 201 has it after a power cut. A process killed at any instruction leaves a file
 //! in `uploads`, or one in `blobs` with no other link: the next start removes both.
 
+mod evict;
 mod lists;
 mod remove;
 

@@ -1,4 +1,4 @@
-//! What goes: by request, because nobody names it, or because a killed process left it.
+//! What goes: by request, because nobody names it or asks for it, or because a killed process left it.
 
 use std::collections::BTreeSet;
 use std::fs;

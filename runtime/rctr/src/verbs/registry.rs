@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
-use images::serve::{Limits, Options, Server, Upstream};
+use engine::Nanos;
+use images::serve::{Keep, Limits, Options, Server, Upstream};
 use rustix::process::Signal;
 
 use crate::context::{Context, absolute};
 use crate::exit;
+use crate::parse::{bytes, duration};
 
 /// Serve images to others
 #[derive(Debug, Subcommand)]
@@ -44,6 +46,12 @@ pub(crate) struct Args {
     /// Serve the images of this registry, such as docker.io, and keep them
     #[arg(long, value_name = "HOST[:PORT]")]
     mirror: Option<String>,
+    /// Keep so many bytes of that registry, such as 20g; what was asked for longest ago goes first
+    #[arg(long, value_name = "SIZE", value_parser = bytes, requires = "mirror")]
+    keep_size: Option<i64>,
+    /// Keep for so long what nobody asks for, such as 168h
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "mirror")]
+    keep_for: Option<Nanos>,
     /// Remove at the start what no manifest has named for a day
     #[arg(long)]
     prune: bool,
@@ -53,7 +61,9 @@ pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
     let Registry::Serve(args) = registry;
     // Before the first thread, which inherits it.
     let stop = sys::signal::signalfd(&[Signal::TERM.as_raw(), Signal::INT.as_raw()])?;
-    let mirror = args.mirror.map(|registry| upstream(context, registry)).transpose()?;
+    let keep =
+        Keep { bytes: args.keep_size.and_then(|bytes| u64::try_from(bytes).ok()), unused: args.keep_for.map(Duration::from_nanos) };
+    let mirror = args.mirror.map(|registry| upstream(context, registry, keep)).transpose()?;
     let root = match args.root {
         Some(root) => absolute(&root)?,
         None => context.root()?.join("registry"),
@@ -74,7 +84,7 @@ pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
     Ok(0)
 }
 
-fn upstream(context: &Context, registry: String) -> Result<Upstream> {
+fn upstream(context: &Context, registry: String, keep: Keep) -> Result<Upstream> {
     let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
-    Ok(Upstream { registry, registries, credentials })
+    Ok(Upstream { registry, registries, credentials, keep })
 }
