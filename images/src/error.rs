@@ -154,6 +154,16 @@ pub enum Error {
         /// Which file.
         what: String,
     },
+    /// A layer is there, and is not what it was.
+    #[error("image store: layer {digest} is damaged, see {}: `image check --repair` drops it, and the next pull brings it back", path.display())]
+    DamagedLayer {
+        /// The layer.
+        digest: Digest,
+        /// The file.
+        path: PathBuf,
+        /// How it was noticed.
+        source: sys::Error,
+    },
     /// The store's files cannot be read or written.
     #[error("image store: {what}")]
     Store {

@@ -20,7 +20,7 @@ use sys::Call;
 use super::Store;
 use super::layers::{IMAGE, LayerFile, SUMS, TREE, write_layer};
 use crate::Digest;
-use crate::erofs::{self, Sum, Unreadable, Written};
+use crate::erofs::{self, Sum, Written};
 use crate::error::{Doing, Error, Result};
 use crate::sums::{Entry, Log};
 use crate::unpack::hash::{Algorithm, Hasher};
@@ -99,8 +99,7 @@ impl Store {
         let file = File::options().read(true).write(true).open(&path).call(|| format!("open({path:?}, O_RDWR)")).doing(what)?;
         match erofs::Image::open(file, erofs.written().ok_or_else(damaged)?) {
             Ok(image) => Ok(Open::Image(Box::new(image))),
-            Err(Unreadable::Call(source)) => Err(source).doing(what),
-            Err(Unreadable::Damaged) => Err(damaged()),
+            Err(unreadable) => Err(self.unreadable(digest, unreadable)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use sys::Call;
 
@@ -30,6 +31,8 @@ pub struct Checked {
 pub struct Fault {
     /// `layer sha256:…`, `manifest sha256:…`, …
     pub part: String,
+    /// Its file, or its folder.
+    pub place: PathBuf,
     /// What is wrong with it.
     pub flaws: Vec<Flaw>,
     /// What was done about it.
@@ -119,7 +122,8 @@ impl Check<'_> {
             }
             remedy = Remedy::Dropped;
         }
-        let fault = Fault { part: what, flaws: vec![Flaw { path: String::new(), what: "content".into() }], remedy };
+        let flaws = vec![Flaw { path: String::new(), what: "content".into() }];
+        let fault = Fault { part: what, place: file.to_owned(), flaws, remedy };
         Ok(Checked { names: vec![name.to_owned()], layers: 0, unknown: Vec::new(), faults: vec![fault] })
     }
 
@@ -138,7 +142,8 @@ impl Check<'_> {
         for digest in &record.layers {
             let (examined, remedy) = self.layer(digest, promised.iter().find(|layer| layer.digest == *digest))?;
             if !examined.flaws.is_empty() {
-                faults.push(Fault { part: format!("layer {digest}"), flaws: examined.flaws, remedy });
+                let (part, place) = (format!("layer {digest}"), self.store.layer(digest));
+                faults.push(Fault { part, place, flaws: examined.flaws, remedy });
             } else if !examined.sums {
                 unknown.push(digest.clone());
             }
@@ -174,7 +179,7 @@ impl Check<'_> {
             remedy = Remedy::Dropped;
         }
         let flaws = vec![Flaw { path: String::new(), what: flaw.into() }];
-        Ok(Some(Fault { part: format!("{what} {digest}"), flaws, remedy }))
+        Ok(Some(Fault { part: format!("{what} {digest}"), place: path, flaws, remedy }))
     }
 
     fn layer(&mut self, digest: &Digest, promised: Option<&Layer>) -> Result<(Examined, Remedy)> {

@@ -10,7 +10,7 @@ use sys::Call;
 
 use super::Store;
 use super::kept::BLOB;
-use super::layers::{Found, IMAGE, SUMS, Summed};
+use super::layers::{Found, IMAGE, SUMS, Summed, is_of_the_disk};
 use crate::Digest;
 use crate::erofs::{Sum, Unreadable, Written};
 use crate::error::{Doing, Error, Result};
@@ -124,9 +124,4 @@ fn is_as_written(image: &File, known: &Summed) -> sys::Result<bool> {
 
 fn in_tree(path: &str) -> String {
     format!("tree/{path}").trim_end_matches('/').to_owned()
-}
-
-/// The disk, or what the file system finds on it, is bad.
-fn is_of_the_disk(error: &sys::Error) -> bool {
-    matches!(error.errno(), Errno::IO | Errno::UCLEAN | Errno::BADMSG)
 }

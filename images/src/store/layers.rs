@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sys::Call;
 
@@ -105,7 +106,7 @@ impl Store {
     /// One layer. If it is an image it is mounted: once for all, in a store that shares its layers (see `shared`).
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it is gone; the kernel cannot mount it.
+    /// [`Error::Damaged`] when it is gone, [`Error::DamagedLayer`] when its image is no longer what it was; the kernel cannot mount it.
     pub fn lower_of(&self, digest: &Digest) -> Result<Lower> {
         let image = match self.find_layer(digest)? {
             Found::Tree(tree) => return Ok(Lower::Folder(tree)),
@@ -115,7 +116,16 @@ impl Store {
             Some(folder) => shared::mount(&image, &folder.join(digest.hex())),
             None => driver::mount(&image),
         };
-        mount.map(Lower::Mount).doing(|| format!("mount layer {digest}"))
+        mount.map(Lower::Mount).map_err(|source| self.unmountable(digest, &image, source))
+    }
+
+    /// Why an image cannot be mounted: is it the image, or this kernel?
+    fn unmountable(&self, digest: &Digest, image: &File, source: sys::Error) -> Error {
+        let path = self.layer(digest).join(IMAGE);
+        if is_of_the_disk(&source) || erofs::root(image).is_err() {
+            return Error::DamagedLayer { digest: digest.clone(), path, source };
+        }
+        Error::Store { what: format!("mount layer {digest}, which is {}", path.display()), source }
     }
 
     /// The folder with one layer's files, of a mount of its own if it is an image.
@@ -123,7 +133,7 @@ impl Store {
         let what = || format!("open layer {digest}");
         match self.find_layer(digest)? {
             Found::Tree(tree) => sys::fs::open_dir(tree).doing(what),
-            Found::Image(image) => driver::mount(&image).doing(what),
+            Found::Image(image) => driver::mount(&image).map_err(|source| self.unmountable(digest, &image, source)),
         }
     }
 
@@ -146,10 +156,22 @@ impl Store {
             }
             Found::Image(image) => match erofs::root(&image) {
                 Ok((mode, uid, gid)) => Ok(Some(RootFolder { mode: mode.into(), uid, gid })),
-                Err(Unreadable::Call(error)) => Err(error).doing(what),
-                Err(Unreadable::Damaged) => Err(Error::Damaged { what: format!("layer {}", top.digest) }),
+                Err(unreadable) => Err(self.unreadable(&top.digest, unreadable)),
             },
         }
+    }
+
+    /// Why the image of a layer cannot be read.
+    pub(super) fn unreadable(&self, digest: &Digest, unreadable: Unreadable) -> Error {
+        let path = self.layer(digest).join(IMAGE);
+        let source = match unreadable {
+            Unreadable::Call(error) if !is_of_the_disk(&error) => {
+                return Error::Store { what: format!("read layer {digest}, which is {}", path.display()), source: error };
+            }
+            Unreadable::Call(error) => error,
+            Unreadable::Damaged => sys::Error::new(format!("read({path:?})"), Errno::UCLEAN),
+        };
+        Error::DamagedLayer { digest: digest.clone(), path, source }
     }
 
     /// What there is of a layer, which a power cut has not damaged.
@@ -212,6 +234,11 @@ impl Store {
     pub(super) fn beside(&self, digest: &Digest, ending: &str) -> PathBuf {
         self.layers(digest).join(format!("{}.{ending}", digest.hex()))
     }
+}
+
+/// The disk, or what the file system finds on it, is bad.
+pub(super) fn is_of_the_disk(error: &sys::Error) -> bool {
+    matches!(error.errno(), Errno::IO | Errno::UCLEAN | Errno::BADMSG)
 }
 
 /// What there is of a layer.

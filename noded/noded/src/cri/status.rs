@@ -55,14 +55,14 @@ pub(super) fn of_image(error: &images::Error) -> Status {
 }
 
 fn code_of_image(error: &images::Error) -> Code {
-    use images::Error::{Ambiguous, Damaged, InUse, NoSpace, NotFound, Registry, Stalled, WrongPlatform};
+    use images::Error::{Ambiguous, Damaged, DamagedLayer, InUse, NoSpace, NotFound, Registry, Stalled, WrongPlatform};
     match error {
         NotFound { .. } => Code::NotFound,
         Ambiguous { .. } => Code::InvalidArgument,
         InUse { .. } | WrongPlatform { .. } => Code::FailedPrecondition,
         NoSpace { .. } => Code::ResourceExhausted,
         Stalled { .. } => Code::DeadlineExceeded,
-        Damaged { .. } => Code::DataLoss,
+        Damaged { .. } | DamagedLayer { .. } => Code::DataLoss,
         Registry(error) => code_of_registry(error),
         _ => Code::Internal,
     }

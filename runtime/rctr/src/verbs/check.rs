@@ -60,7 +60,7 @@ fn print(checked: &Checked) {
             println!("  {}{place}: {}", fault.part, flaw.what);
         }
         match &fault.remedy {
-            Remedy::None => {}
+            Remedy::None => println!("    in {}", fault.place.display()),
             Remedy::Dropped => println!("    dropped: pull the image again"),
             Remedy::InUse(users) => println!("    kept: it is used by {}: stop them first", users.join(", ")),
         }
