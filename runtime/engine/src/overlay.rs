@@ -1,6 +1,7 @@
 //! The root file system: the image's layers with the container's own folder on top, as a detached mount.
 
-use std::fmt::Write;
+mod one_value;
+
 use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -72,24 +73,35 @@ struct Upper<'a> {
     volatile: bool,
 }
 
+/// `OVL_MAX_STACK` of the kernel.
+const MOST: usize = 500;
+
 fn mounted(lower: &[Lower], source: &str, upper: Option<&Upper<'_>>) -> sys::Result<OwnedFd> {
-    match with(source, upper, |overlay| add(overlay, lower)) {
-        // `lowerdir+` is known since Linux 6.7, and for descriptors since 6.13. To older kernels a layer is a path.
-        Err(error) if error.errno() == Errno::INVAL && error.call().contains("lowerdir+") => {
-            with(source, upper, |overlay| overlay.set("lowerdir", joined(lower)).map(drop))
-        }
+    if lower.len() > MOST {
+        let call = format!("fsconfig(overlay, \"lowerdir+\"): {} layers, overlayfs takes {MOST}", lower.len());
+        return Err(sys::Error::new(call, Errno::INVAL));
+    }
+    match with(source, upper, |overlay| lower.iter().try_for_each(|layer| add(overlay, layer))) {
+        // Linux 6.7 and newer know it.
+        Err(error) if is_refused(&error) => one_value::mount(lower, source, upper),
         other => other,
     }
 }
 
-fn add(overlay: &Filesystem, lower: &[Lower]) -> sys::Result<()> {
-    for layer in lower {
-        match layer {
-            Lower::Folder(path) => overlay.set("lowerdir+", path)?,
-            Lower::Mount(mount) => overlay.set_fd("lowerdir+", mount)?,
-        };
+fn is_refused(error: &sys::Error) -> bool {
+    error.errno() == Errno::INVAL && error.call().contains("\"lowerdir+\"")
+}
+
+fn add(overlay: &Filesystem, layer: &Lower) -> sys::Result<()> {
+    let added = match layer {
+        Lower::Folder(path) => return overlay.set("lowerdir+", path).map(drop),
+        Lower::Mount(mount) => overlay.set_fd("lowerdir+", mount),
+    };
+    match added {
+        // Descriptors are taken since Linux 6.13.
+        Err(error) if is_refused(&error) => overlay.set("lowerdir+", layer.path()).map(drop),
+        added => added.map(drop),
     }
-    Ok(())
 }
 
 /// A volatile mount leaves a mark that keeps overlayfs from ever mounting the folders again, as they may be incomplete after a power cut
@@ -153,18 +165,9 @@ pub(crate) fn owned_by(root: Option<RootFolder>, users: &UserMap) -> RootFolder 
     RootFolder { mode, uid, gid }
 }
 
-/// Layers as one value, in which `:` and `\` are escaped.
-fn joined(lower: &[Lower]) -> String {
-    let mut value = String::new();
-    for (at, layer) in lower.iter().enumerate() {
-        let escaped = layer.path().display().to_string().replace('\\', "\\\\").replace(':', "\\:");
-        let _ = write!(value, "{}{escaped}", if at == 0 { "" } else { ":" });
-    }
-    value
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
     use std::io::Write as _;
     use std::path::PathBuf;
 
@@ -213,13 +216,37 @@ mod tests {
         assert_eq!(names(mount(&lower, own, true).unwrap()), ["a", "b", "c"]);
         forget_unsynced(own).unwrap();
         let upper = Upper { folder: own, volatile: true };
-        let mount = with("overlay", Some(&upper), |overlay| overlay.set("lowerdir", joined(&lower)).map(drop)).unwrap();
+        let mount = one_value::mount(&lower, "overlay", Some(&upper)).unwrap();
         drop((first, second, lower));
         assert_eq!(names(mount), ["a", "b", "c"]);
     }
 
+    /// More layers than any option has room for, with names that are long and have what separates layers in an option.
     #[test]
-    fn separators_in_paths_are_escaped() {
-        assert_eq!(joined(&["/a:b", "/c\\d"].map(|path| Lower::Folder(path.into()))), "/a\\:b:/c\\\\d");
+    fn many_layers() {
+        if !rustix::process::geteuid().is_root() {
+            return drop(writeln!(std::io::stderr(), "skipped: needs root"));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let lower: Vec<Lower> = (0..MOST + 1)
+            .map(|number| {
+                let layer = folder.path().join(format!("{}:\\,{number}", "x".repeat(100)));
+                std::fs::create_dir(&layer).unwrap();
+                std::fs::write(layer.join(number.to_string()), "").unwrap();
+                Lower::Folder(layer)
+            })
+            .collect();
+        let count = |mount: OwnedFd| std::fs::read_dir(Lower::Mount(mount).path()).unwrap().count();
+        let of = |most: usize| one_value::mount(&lower[..most], "overlay", None);
+        assert_eq!(of(one_value::MOST).map(count).unwrap(), one_value::MOST);
+        let said = of(one_value::MOST + 1).unwrap_err().to_string();
+        assert!(said.contains("129 layers") && said.contains("6.7"), "{said}");
+        let said = mount_read_only(&lower, "overlay").unwrap_err();
+        assert!(said.source().unwrap().to_string().contains("501 layers, overlayfs takes 500"), "{said:?}");
+        match mounted(&lower[..300], "overlay", None) {
+            Ok(mount) => assert_eq!(count(mount), 300),
+            // Before Linux 6.7.
+            Err(error) => assert!(error.to_string().contains("300 layers"), "{error}"),
+        }
     }
 }
