@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use integration::env::{Env, within, world};
+use integration::env::{Env, Running, within, world};
 use integration::layer::{Compression, Entry, pack};
 use integration::oci::{Format, Image};
 use rustix::process::Signal;
@@ -16,10 +16,14 @@ use rustix::process::Signal;
 integration::tests![
     a_flipped_bit_is_found_in_a_tree,
     a_flipped_bit_is_found_in_an_image,
+    a_damaged_superblock_is_named,
+    mounted_layers_have_no_setuid_programs_and_no_devices,
     a_layer_that_is_used_stays,
     a_synced_pull_leaves_no_mark,
     kill9_of_whatever_changes_images,
+    kill9_of_whatever_changes_trees,
     kill9_of_pushes,
+    kill9_of_a_registry,
     power_cuts,
 ];
 
@@ -125,6 +129,55 @@ fn a_flipped_bit_is_found_in_an_image() {
     t.rctr(["image", "check"]).ok().says("busybox:latest: whole, 1 layer\n1 image: all whole\n");
 }
 
+/// An image whose first block is not what it was cannot be mounted: where it is, and what to do, is said.
+fn a_damaged_superblock_is_named() {
+    let t = Env::with_driver("erofs");
+    let pulled = t.rctr(["pull", "-q", "busybox"]);
+    if pulled.stderr.contains("cannot mount EROFS") {
+        integration::skip!("needs EROFS");
+    }
+    pulled.ok();
+    let image = layers(&t.root())[0].join("erofs");
+    let path = image.display().to_string();
+    let damages: [&dyn Fn(); 2] = [&|| flip(&image, 1024), &|| File::create(&image).map(drop).expect("an empty file")];
+    for damage in damages {
+        damage();
+        t.rctr(["run", "--rm", "--network", "none", "busybox", "true"]).fails(125, &["is damaged", &path, "image check --repair"]);
+        t.rctr(["image", "mount", "busybox"]).fails(125, &["is damaged", &path]);
+        let folder = format!("    in {}\n", image.parent().expect("a folder").display());
+        t.rctr(["image", "check"]).code(1).has(" erofs: content\n").has(&folder);
+        t.rctr(["image", "check", "-q", "--repair"]).ok();
+        t.rctr(["run", "--rm", "--network", "none", "busybox", "true"]).ok();
+        t.nothing_left();
+        t.rctr(["image", "prune", "-f"]).ok();
+    }
+}
+
+/// Layers that are mounted for all containers are of no use to whoever gets at them on the host; in containers setuid programs work.
+fn mounted_layers_have_no_setuid_programs_and_no_devices() {
+    let t = Env::with_driver("erofs");
+    let pulled = t.rctr(["pull", "-q", "test/tree"]);
+    if pulled.stderr.contains("cannot mount EROFS") {
+        integration::skip!("needs EROFS");
+    }
+    pulled.ok();
+    t.start(["--network", "none", "test/tree", "sleep", "1000"]);
+    let table = fs::read_to_string("/proc/self/mountinfo").expect("the mount table");
+    let folder = format!(" {}/", t.run().join("layers").display());
+    let mounts: Vec<_> = table.lines().filter(|line| line.contains(&folder)).collect();
+    assert!(!mounts.is_empty(), "{table}");
+    for mount in mounts {
+        let options = mount.split(' ').nth(5).unwrap_or_default();
+        assert!(["ro", "nosuid", "nodev"].iter().all(|option| options.split(',').any(|one| one == *option)), "{mount}");
+    }
+    // Nobody's process has rights by such a program's owner, in a layer of its own.
+    let made = ["run", "--name", "maker", "--network", "none", "test/tree", "/bin/sh", "-c"];
+    t.rctr([&made[..], &["cp /probe /suid && chmod 4755 /suid"]].concat()).ok();
+    t.rctr(["commit", "maker", "test/suid"]).ok();
+    let status = t.rctr(["run", "--rm", "--network", "none", "--user", "1000:1000", "test/suid", "/suid", "status"]);
+    status.ok().has("CapEff: ").lacks("CapEff: 0000000000000000");
+}
+
 fn a_layer_that_is_used_stays() {
     let t = Env::with_driver("tree");
     let id = t.start(["--network", "none", "busybox", "sleep", "1000"]);
@@ -169,10 +222,24 @@ fn assert_images_whole(t: &Env, what: &str) {
     assert!(layers(&t.root()).len() <= wanted, "{what}: a layer that no image has");
 }
 
+/// So many rounds of a loop of kills: more with ROUNDS, a factor, which `integration/test --long` sets.
+fn rounds(usual: u32) -> u32 {
+    let factor = std::env::var("ROUNDS").ok().and_then(|factor| factor.parse().ok());
+    usual * factor.unwrap_or(1)
+}
+
 /// Kills one command after the other at a random moment of its life.
 fn kill9_of_whatever_changes_images() {
-    const ROUNDS: u32 = 24;
-    let t = Env::new();
+    kill9_with(Env::new());
+}
+
+/// The same where layers are folders.
+fn kill9_of_whatever_changes_trees() {
+    kill9_with(Env::with_driver("tree"));
+}
+
+fn kill9_with(t: Env) {
+    let rounds = rounds(12);
     let mut random = Random::new();
     let many = many_files();
     t.rctr(["pull", "-q", many]).ok();
@@ -185,11 +252,11 @@ fn kill9_of_whatever_changes_images() {
         (&["rmi", many], &["pull", "-q", many]),
         (&["image", "prune", "-a", "-f"], &["load", "-q", "-i", &archive]),
     ];
-    let bound = Instant::now() + Duration::from_secs(120);
+    let bound = Instant::now() + Duration::from_secs(60) * rounds / 12;
     let mut usual = [Duration::from_millis(600); 4];
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         if Instant::now() > bound {
-            println!("{round} rounds in two minutes: enough");
+            println!("{round} rounds took long enough");
             break;
         }
         let at = random.below(4) as usize;
@@ -209,21 +276,57 @@ fn kill9_of_whatever_changes_images() {
     }
 }
 
-fn kill9_of_pushes() {
-    const ROUNDS: u32 = 8;
-    let t = Env::new();
-    let mut random = Random::new();
-    let mut serve = t.spawn(["registry", "serve", "--listen", "127.0.0.1:0", "--root", &t.path("served").display().to_string()]);
+/// A registry of our own in the folder `served`, and its address.
+fn serve(t: &Env, listen: &str) -> (Running, String) {
+    let mut serve = t.spawn(["registry", "serve", "--listen", listen, "--root", &t.path("served").display().to_string()]);
     serve.wait_for("127.0.0.1:");
     let address = serve.said().split_whitespace().find_map(|word| {
         let word = word.trim_matches(|c: char| !c.is_ascii_digit());
         word.contains("127.0.0.1:").then(|| word.to_owned())
     });
-    let address = address.expect("an address");
+    (serve, address.expect("an address"))
+}
+
+/// The registry is killed while somebody pushes to it: what it has said yes to is there, and the next push completes the rest.
+fn kill9_of_a_registry() {
+    let t = Env::new();
+    let mut random = Random::new();
+    let (mut registry, address) = serve(&t, "127.0.0.1:0");
     t.rctr(["pull", "-q", many_files()]).ok();
     let name = format!("{address}/x/many");
     t.rctr(["tag", many_files(), &name]).ok();
-    for _ in 0..ROUNDS {
+    for round in 0..rounds(6) {
+        // Something is to be sent each time: nobody names what was there.
+        if round > 0 {
+            registry.kill();
+            fs::remove_dir_all(t.path("served")).expect("no registry");
+            registry = serve(&t, &address).0;
+        }
+        let push = t.spawn(["push", "-q", &name]);
+        std::thread::sleep(random.part_of(Duration::from_millis(400)));
+        registry.kill();
+        registry = serve(&t, &address).0;
+        // It tries again for a while, and may well find it back.
+        if push.finish().code != 0 {
+            t.rctr(["push", "-q", &name]).ok();
+        }
+        t.rctr(["rmi", &name]).ok();
+        t.rctr(["pull", "-q", &name]).ok();
+        t.rctr(["image", "check", "-q"]).ok().says("");
+        let left: Vec<_> = fs::read_dir(t.path("served").join("uploads")).expect("a folder").flatten().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    registry.kill();
+}
+
+fn kill9_of_pushes() {
+    let t = Env::new();
+    let mut random = Random::new();
+    let (serve, address) = serve(&t, "127.0.0.1:0");
+    t.rctr(["pull", "-q", many_files()]).ok();
+    let name = format!("{address}/x/many");
+    t.rctr(["tag", many_files(), &name]).ok();
+    for _ in 0..rounds(8) {
         let push = t.spawn(["push", "-q", &name]);
         std::thread::sleep(random.part_of(Duration::from_millis(400)));
         push.kill();
