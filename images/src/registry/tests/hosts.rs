@@ -173,3 +173,22 @@ async fn through_a_proxy() {
     let error = pull("r.invalid/a", &registries(text).with_proxies(wrong)).await.unwrap_err();
     assert!(error.contains("the proxy's address"), "{error}");
 }
+
+/// A host that takes pushes gets them, with the name of the registry that is meant; pulls go elsewhere.
+#[tokio::test]
+async fn pushes_go_where_hosts_toml_says() {
+    let taking = Server::start(|_| manifest()).await;
+    let own = Server::start(|_| manifest()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("server = 'http://{}'\n[host.'http://{}']\ncapabilities = ['push']\n", own.host(), taking.host());
+    write(&folder.path().join("r.example/hosts.toml"), &text);
+    let registries = folder_of(&folder);
+    let reference = "r.example/a".parse().unwrap();
+    let credentials = Credentials::default();
+    let to = Registry::to_push_patiently(&reference, &registries, &credentials, Vec::new(), &(), Clock::new().patience).unwrap();
+    assert!(to.has_manifest(&crate::Digest::sha256(b"x")).await.unwrap());
+    assert_eq!((taking.seen().len(), own.seen().len()), (1, 0));
+    assert!(taking.seen()[0].path.ends_with("?ns=r.example"), "{:?}", taking.seen()[0].path);
+    pull("r.example/a", &registries).await.unwrap();
+    assert_eq!((taking.seen().len(), !own.seen().is_empty()), (1, true));
+}
