@@ -304,7 +304,7 @@ fn headers(table: &HostTable) -> Vec<(String, String)> {
 }
 
 /// Host and port of an address.
-fn host(url: &Url) -> String {
+pub(super) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -12,7 +12,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | `registries`, `hosts`, `proxies` | the administrator's files: where registries are, and how to reach them |
+//! | `registries`, `hosts`, `docker`, `proxies` | the administrator's files: where registries are, and how to reach them |
 //! | `credentials`, `login`, `helper` | the user's files, and programs that keep passwords |
 //! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
@@ -28,6 +28,7 @@ mod blob;
 mod challenge;
 mod credentials;
 mod dns;
+mod docker;
 mod download;
 mod endpoint;
 mod error;

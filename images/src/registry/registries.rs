@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::docker::Docker;
 use super::error::Error;
 use super::hosts::{self, Reach};
 use super::proxies::Proxies;
@@ -22,6 +23,9 @@ pub struct Registries {
     aliases: BTreeMap<String, String>,
     /// `certs.d` folders, which may have `hosts.toml` too.
     folders: Vec<PathBuf>,
+    docker: Docker,
+    /// All of them are.
+    insecure: bool,
     pub(super) proxies: Proxies,
 }
 
@@ -93,6 +97,14 @@ pub enum Invalid {
     /// The format of 2019 and before.
     #[error("version 1 of the format ([registries.search] and so on) is not supported: write [[registry]] tables")]
     Version1,
+    /// The form of a JSON file is wrong.
+    #[error("line {line}: {message}")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
     /// A table is wrong.
     #[error("[[registry]] {name:?}: {problem}")]
     Table {
@@ -159,6 +171,16 @@ impl Registries {
         Ok(self)
     }
 
+    /// With the mirrors and insecure registries of Docker's `daemon.json`, which count where nothing else is said of a registry.
+    pub fn with_docker(self, file: &Path) -> Result<Self, Error> {
+        Ok(Registries { docker: Docker::load(file)?, ..self })
+    }
+
+    /// Without certificates that anybody vouches for, and without TLS where there is none.
+    pub fn insecure(self) -> Self {
+        Registries { insecure: true, ..self }
+    }
+
     /// With proxies.
     pub fn with_proxies(self, proxies: Proxies) -> Self {
         Registries { proxies, ..self }
@@ -189,14 +211,25 @@ impl Registries {
             (Some(places), Purpose::Push | Purpose::Enter) => places.into_iter().next_back().into_iter().collect(),
             (None, _) => match hosts::places(&self.folders, reference, purpose)? {
                 Some(places) => places,
-                None => vec![Place::plain(reference.registry(), reference.repository())],
+                None => self.by_docker(reference, purpose),
             },
         };
         for place in &mut places {
+            place.insecure |= self.insecure;
             let certificates = hosts::certificates(&self.folders, &place.registry)?;
             place.reach.identity.extend(certificates);
         }
         Ok(places)
+    }
+
+    /// The same as Docker has it.
+    fn by_docker(&self, reference: &Reference, purpose: Purpose) -> Vec<Place> {
+        let mut places = self.docker.places(reference);
+        if purpose != Purpose::Pull {
+            // The registry itself is the last one.
+            places.drain(..places.len() - 1);
+        }
+        places
     }
 
     /// The same as `[[registry]]` tables have it; `None` if they have nothing about it.

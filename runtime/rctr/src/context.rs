@@ -13,11 +13,22 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Context {
     global: Global,
+    /// Whether registries need certificates.
+    tls: Tls,
+}
+
+/// How far registries are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+pub(crate) struct Tls {
+    /// Reach registries only with certificates that somebody vouches for
+    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true,
+        action = clap::ArgAction::Set)]
+    tls_verify: bool,
 }
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
-        Context { global }
+        Context { global, tls: Tls { tls_verify: true } }
     }
 
     /// The engine below the global folders.
@@ -67,8 +78,14 @@ impl Context {
 
     /// Where registries are, and how to reach them.
     pub(crate) fn registries(&self) -> Result<images::Registries> {
-        let registries = images::Registries::load(&registry_files())?;
-        Ok(registries.with_folders(certificate_folders()).with_proxies(proxies()))
+        let registries = images::Registries::load(&registry_files())?.with_docker(Path::new("/etc/docker/daemon.json"))?;
+        let registries = registries.with_folders(certificate_folders()).with_proxies(proxies());
+        Ok(if self.tls.tls_verify { registries } else { registries.insecure() })
+    }
+
+    /// The same with registries that are trusted as far as is said.
+    pub(crate) fn trusting(&self, tls: Tls) -> Context {
+        Context { global: self.global.clone(), tls }
     }
 
     /// Where to push to and with whose credentials.

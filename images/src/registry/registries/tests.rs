@@ -164,3 +164,26 @@ fn short_names() {
         assert!(error.starts_with("[aliases] \"a\": ") && error.contains(said), "{long}: {error}");
     }
 }
+
+#[test]
+fn without_certificates() {
+    let all = registries("[[registry]]\nlocation = 'a.example'\n[[registry.mirror]]\nlocation = 'm.example'").insecure();
+    let places = all.places(&"a.example/x".parse().unwrap(), Purpose::Pull).unwrap();
+    assert!(places.len() == 2 && places.iter().all(|place| place.insecure), "{places:?}");
+}
+
+/// What Docker was told counts last.
+#[test]
+fn beside_docker() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daemon.json");
+    fs::write(&file, r#"{"registry-mirrors": ["https://m.example"], "insecure-registries": ["a.example"]}"#).unwrap();
+    let all = registries("[[registry]]\nlocation = 'a.example'").with_docker(&file).unwrap();
+    let names = |name: &str, purpose| {
+        let places = all.places(&name.parse().unwrap(), purpose).unwrap();
+        places.into_iter().map(|place| (place.registry, place.insecure)).collect::<Vec<_>>()
+    };
+    assert_eq!(names("busybox", Purpose::Pull), [("m.example".to_owned(), false), ("docker.io".to_owned(), false)]);
+    assert_eq!(names("busybox", Purpose::Push), [("docker.io".to_owned(), false)]);
+    assert_eq!(names("a.example/x", Purpose::Pull), [("a.example".to_owned(), false)], "the table counts");
+}

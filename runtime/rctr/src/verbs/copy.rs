@@ -3,7 +3,7 @@
 use anyhow::Result;
 use images::{CopyOptions, Platform};
 
-use crate::context::Context;
+use crate::context::{Context, Tls};
 use crate::output::progress;
 
 /// Copy an image from one registry to another, with all its platforms
@@ -18,6 +18,8 @@ pub(crate) struct Args {
     /// Print only the new name with its digest
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    tls: Tls,
     /// [HOST[:PORT]/]NAME[:TAG|@DIGEST]
     source: String,
     /// [HOST[:PORT]/]NAME[:TAG]
@@ -26,6 +28,7 @@ pub(crate) struct Args {
 
 /// Copies the image and prints what its new name means.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let context = &context.trusting(args.tls);
     let images::PullOptions { platform, registries, credentials, .. } = context.pull_options(args.platform)?;
     let (from, to) = (registries.reference(&args.source)?, args.target.parse()?);
     let options = CopyOptions { platform, referrers: args.referrers, registries, credentials };

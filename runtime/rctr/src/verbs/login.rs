@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::context::{Context, login_file};
+use crate::context::{Context, Tls, login_file};
 use crate::terminal;
 
 /// Log in to a registry
@@ -19,6 +19,8 @@ pub(crate) struct Args {
     /// Read the password from standard input
     #[arg(long, requires = "username")]
     password_stdin: bool,
+    #[command(flatten)]
+    tls: Tls,
     /// HOST[:PORT]
     #[arg(default_value = "docker.io")]
     server: String,
@@ -26,6 +28,7 @@ pub(crate) struct Args {
 
 /// Asks for what is missing, lets the registry verify it, and keeps it.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let context = &context.trusting(args.tls);
     let file = login_file()?;
     if args.password.is_some() {
         eprintln!(

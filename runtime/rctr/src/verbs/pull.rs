@@ -5,7 +5,7 @@ use engine::Engine;
 use images::{Image, Platform, Pulled, Reference};
 
 use super::sync;
-use crate::context::Context;
+use crate::context::{Context, Tls};
 use crate::exit;
 use crate::output::{progress, told};
 
@@ -24,6 +24,8 @@ pub(crate) struct Args {
     /// Wait until the disk has it, too
     #[arg(long)]
     sync: bool,
+    #[command(flatten)]
+    tls: Tls,
     /// [HOST[:PORT]/]NAME[:TAG|@DIGEST]
     image: String,
 }
@@ -42,6 +44,7 @@ pub(crate) enum When {
 
 /// Pulls the image and prints what became of it.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let context = &context.trusting(args.tls);
     let engine = context.engine()?;
     let reference = context.registries()?.reference(&args.image)?;
     if !args.all_tags {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use engine::Engine;
 use images::Reference;
 
-use crate::context::Context;
+use crate::context::{Context, Tls};
 use crate::exit;
 use crate::output::{progress, told};
 
@@ -17,12 +17,15 @@ pub(crate) struct Args {
     /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    tls: Tls,
     /// [HOST[:PORT]/]NAME[:TAG]
     image: String,
 }
 
 /// Pushes the image and prints what its name means in the registry now.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
+    let context = &context.trusting(args.tls);
     let engine = context.engine()?;
     let reference: Reference = args.image.parse()?;
     if !args.all_tags {

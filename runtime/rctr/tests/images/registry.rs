@@ -90,6 +90,24 @@ fn through_a_proxy() {
     assert_eq!(pull("http_proxy", "r.invalid").code, Some(125));
 }
 
+/// A registry without certificates is reached when that is asked for.
+#[test]
+fn without_certificates() {
+    let Some(host) = Host::new() else { return };
+    let registry = Registry::serve(&host, &[]);
+    let name = format!("{}/a/b:1", registry.address);
+    host.load(&name);
+    host.out(&["push", "-q", &name]);
+    let pull = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
+        command.env("http_proxy", format!("http://{}", registry.address));
+        host.run(command, &[&["pull", "-q"], more, &["r.invalid/a/b:1"]].concat(), b"")
+    };
+    assert_eq!((pull(&[]).code, pull(&["--tls-verify"]).code), (Some(125), Some(125)));
+    let done = pull(&["--tls-verify=false"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "r.invalid/a/b:1\n"), "{}", done.err);
+}
+
 #[test]
 fn what_cannot_be_served() {
     let Some(host) = Host::new() else { return };
