@@ -42,7 +42,7 @@ fn named(lower: &[Lower], source: &str, upper: Option<&Upper<'_>>) -> sys::Resul
     let memory = Filesystem::open("tmpfs")?;
     let names = memory.set("mode", "700")?.mount(MountAttrFlags::empty())?;
     let mut value = Vec::new();
-    for (layer, name) in lower.iter().zip(FIRST..) {
+    for (layer, name) in lower.iter().zip(FIRST..=u8::MAX) {
         let (path, name) = (layer.path(), [name]);
         symlinkat(&path, &names, OsStr::from_bytes(&name)).call(|| format!("symlinkat({path:?})"))?;
         if !value.is_empty() {
