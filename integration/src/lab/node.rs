@@ -49,12 +49,14 @@ impl Node {
         let text = format!(
             "root = {:?}\nrun = {run:?}\nbridge = \"rctr0\"\ncgroup = \"/rctr_{cgroup}\"\n\
              [cri]\nsocket = {:?}\n[images]\nregistries = [{:?}]\nlogins = []\n\
-             [agent]\nname = {name:?}\nfolder = {:?}\ncgroup = \"/kubepods_{cgroup}\"\nlogs = {:?}\n[network]\n{network}\n",
+             [agent]\nname = {name:?}\nfolder = {:?}\ncgroup = \"/kubepods_{cgroup}\"\nlogs = {:?}\nstatic_pods = {:?}\n\
+             reserve_memory = 0\nreserve_disk = 0\nreserve_inodes = 0\n[network]\n{network}\n",
             folder.join("root"),
             run.join("cri.sock"),
             env.path("registries.conf"),
             folder.join("agent"),
             folder.join("logs"),
+            folder.join("manifests"),
         );
         fs::write(folder.join("noded.toml"), text).expect("noded.toml");
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -19,6 +19,9 @@ pub(super) const BUSYBOX: &str = "docker.io/library/busybox:latest";
 /// The node's name.
 pub(super) const NODE: &str = "one";
 
+/// Bytes of a log's file, of which there are three.
+pub(super) const LOG: u32 = 20_000;
+
 /// A web server that says its pod's name and ends when it is asked to.
 pub(super) const WEB: &str =
     "mkdir /w; hostname >/w/index.html; httpd -p 8080 -h /w; trap 'exit 0' TERM; while :; do sleep 0.1; done";
@@ -49,7 +52,8 @@ impl Cluster {
         let text = format!(
             "root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n\
              [cri]\nsocket = {:?}\n[images]\nregistries = [{:?}]\nlogins = []\n\
-             [agent]\nname = {NODE:?}\ncgroup = {cgroup:?}\nlogs = {:?}\n\
+             [agent]\nname = {NODE:?}\ncgroup = {cgroup:?}\nlogs = {:?}\nlog_size = {LOG}\nlog_files = 3\nstatic_pods = {:?}\nreserve_memory = 0\nreserve_disk = 0\nreserve_inodes = 0\n\
+             image_high = 100\nimage_low = 100\nimage_age = 0\n\
              [control]\nfolder = {:?}\nlisten = \"{listen}:{port}\"\npod_cidr = \"{}\"\nservice_cidr = \"{}\"\n",
             env.root(),
             env.run(),
@@ -58,6 +62,7 @@ impl Cluster {
             env.run().join("noded/cri.sock"),
             env.path("registries.conf"),
             env.path("logs"),
+            env.path("manifests"),
             env.path("control"),
             // Several clusters of this host have their pods' and services' addresses apart.
             format_args!("10.{}.{}.0/24", 128 + (port >> 8) % 112, port & 255),
@@ -90,6 +95,11 @@ impl Cluster {
             Err(error) => panic!("noded does not say that it is ready: {error}"),
         }
         self.noded = Some(noded);
+    }
+
+    /// Its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.noded.as_ref().map(Running::pid).expect("a daemon")
     }
 
     /// Kills noded with SIGKILL.

@@ -3,12 +3,30 @@
 //! Each test has its own state, bridge, cgroup and port. `NODED` is another noded.
 
 mod base;
+mod debug;
 mod deployments;
+mod logs;
+mod memory;
+mod mounts;
 mod nodes;
 mod pods;
+mod pressure;
 mod reach;
 mod services;
+mod statics;
 mod top;
 
-pub(crate) const TESTS: &[&[integration::runner::Test]] =
-    &[pods::TESTS, deployments::TESTS, nodes::TESTS, reach::TESTS, services::TESTS, top::TESTS];
+pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
+    pods::TESTS,
+    deployments::TESTS,
+    nodes::TESTS,
+    reach::TESTS,
+    services::TESTS,
+    logs::TESTS,
+    mounts::TESTS,
+    statics::TESTS,
+    debug::TESTS,
+    pressure::TESTS,
+    memory::TESTS,
+    top::TESTS,
+];

@@ -77,7 +77,7 @@ fn hidden_paths_are_as_asked_for() {
 }
 
 fn bind(path: &str, target: &str, access: Access) -> Mount {
-    let source = MountSource::Bind { path: path.into(), create: false, recursive: true };
+    let source = MountSource::Bind { path: path.into(), create: false, recursive: true, part: None };
     Mount { target: target.into(), source, access, propagation: None, chown: false, idmap: None, mode: String::new() }
 }
 

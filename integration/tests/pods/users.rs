@@ -53,7 +53,7 @@ fn mounts_are_mapped_if_asked_for() {
     std::fs::create_dir(&folder).unwrap();
     let mount = |target: &str, idmap: Option<&str>| Mount {
         target: target.into(),
-        source: MountSource::Bind { path: folder.clone(), create: false, recursive: false },
+        source: MountSource::Bind { path: folder.clone(), create: false, recursive: false, part: None },
         access: Access::Write,
         propagation: None,
         chown: false,

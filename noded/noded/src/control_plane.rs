@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::agent::plane;
 use crate::config::{Config, Control, Ports};
 use crate::host::log::{Level, say};
+use crate::host::memory;
 use crate::host::notify::Notify;
 
 /// Threads that run tasks.
@@ -84,6 +85,7 @@ pub(crate) fn run(args: ControlPlaneArgs) -> Result<()> {
     // the store marks its end when the last task is gone, which is when the runtime is dropped
     runtime.block_on(async {
         let plane = control::serve(config).await?;
+        let _memory = tokio::spawn(memory::give_back());
         let notify = Notify::from_environment();
         let mut end = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         notify.ready("serving the Kubernetes API");

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::cri;
 use crate::host::log::{self, Level, say};
 use crate::host::notify::Notify;
-use crate::host::{chain, listen};
+use crate::host::{chain, listen, memory};
 use crate::node::Node;
 use crate::sessions;
 
@@ -80,6 +80,7 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let connections = listen::connections(listener, node.config().cri.group)?;
     let streams = tokio::net::TcpListener::from_std(streams).context("serve streams")?;
+    tokio::spawn(memory::give_back());
     // Streams end with the daemon: their clients come again.
     tokio::spawn(sessions::serve(Arc::clone(node), streams));
     let served = tokio::spawn(cri::serve(Arc::clone(node), connections, stopping));

@@ -113,6 +113,7 @@ pub use rootfs::no_image;
 pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
+pub use size::taken;
 pub use start::{Attach, StartOptions};
 pub use state::Container;
 pub use stop::Grace;

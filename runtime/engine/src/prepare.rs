@@ -170,7 +170,7 @@ impl Engine {
         }
         let log_file = match &record.tuning.log {
             LogConfig { path: Some(path), none: false, .. } => {
-                Some(LogFile { path: path.clone(), file: table.add(log_file(path)?) })
+                Some(LogFile { path: path.clone(), file: table.add(log_file(path)?), limits: rotation(record) })
             }
             _ => None,
         };
@@ -223,7 +223,14 @@ fn hooks(record: &Record, runtime: &Path, spec: &Spec) -> Result<Option<Hooks>, 
     Ok(Some(Hooks { bundle, all }))
 }
 
-/// How much of a container's output is kept, if any.
+/// How much of a log outside the container's folder is kept; none where others rotate it.
+fn rotation(record: &Record) -> Option<LogLimits> {
+    let log = &record.tuning.log;
+    let max_files = log.max_files.unwrap_or(LogLimits::default().max_files);
+    log.max_size.map(|max_size| LogLimits { max_size, max_files, format: LogFormat::Cri })
+}
+
+/// How much of a container's output is kept in its folder, if any.
 fn log_limits(record: &Record) -> Option<LogLimits> {
     let (log, usual) = (&record.tuning.log, LogLimits::default());
     let limits = || LogLimits {

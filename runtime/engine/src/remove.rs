@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use monitor::log;
 use rustix::fs::renameat;
 use rustix::io::Errno;
 use sys::Call;
@@ -9,6 +10,7 @@ use sys::fs::open_dir;
 
 use crate::create::{Folder, in_charge, sweep, take_charge};
 use crate::error::During;
+use crate::request::LogConfig;
 use crate::wait::open_process;
 use crate::{Engine, Error, names, owners, pod, recover, state, volume};
 
@@ -89,6 +91,10 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
         names::release(config, &record.name, id);
         engine.told(record, "destroy", &[]);
         volume::release(config, record);
+        // A log that is rotated by others is theirs to remove.
+        if let LogConfig { path: Some(path), max_size: Some(_), .. } = &record.tuning.log {
+            log::remove(path).during(what)?;
+        }
     }
     sys::fs::remove_tree(all, gone).during(what)
 }

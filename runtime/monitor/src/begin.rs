@@ -223,12 +223,15 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
     let folder = get(folder);
     let container = Container {
         log: match &log_file {
-            Some(log) => table[log.file.0 as usize].try_clone().and_then(|file| Ok(Writer::file(file)?)).ok(),
+            Some(log) => {
+                let file = table[log.file.0 as usize].try_clone();
+                file.and_then(|file| Ok(Writer::file(file, &log.path, log.limits)?)).ok()
+            }
             None => log.and_then(|limits| Container::writer(&folder, limits, &log_notes)),
         },
         limits: log,
         log_notes,
-        log_path: log_file.map(|log| log.path),
+        log_path: log_file.map(|log| (log.path, log.limits)),
         folder,
         target: Some(target),
         start_time,

@@ -102,7 +102,7 @@ impl Container {
     pub(crate) fn writer(folder: &OwnedFd, limits: LogLimits, notes: &[(String, String)]) -> Option<Writer> {
         match limits.format {
             LogFormat::Journal => Some(Writer::journal(notes)),
-            LogFormat::Json | LogFormat::Text => Writer::open(folder, limits).ok().map(|log| log.noting(notes)),
+            LogFormat::Json | LogFormat::Text | LogFormat::Cri => Writer::open(folder, limits).ok().map(|log| log.noting(notes)),
         }
     }
 
@@ -110,7 +110,7 @@ impl Container {
     fn write_down(&mut self, stream: Stream, bytes: &[u8]) {
         if self.log.is_none() {
             self.log = match (&self.log_path, self.limits) {
-                (Some(path), _) => Writer::at(path).ok(),
+                (Some((path, limits)), _) => Writer::at(path, *limits).ok(),
                 (None, Some(limits)) => Self::writer(&self.folder, limits, &self.log_notes),
                 (None, None) => return,
             };

@@ -93,7 +93,7 @@ impl Session {
         }
         let reopened = match &self.container.log_path {
             None => Ok(()),
-            Some(path) => Writer::at(path).map(|log| self.container.log = Some(log)),
+            Some((path, limits)) => Writer::at(path, *limits).map(|log| self.container.log = Some(log)),
         };
         self.written(index, reopened);
     }

@@ -50,8 +50,8 @@ pub(crate) struct Container {
     pub(crate) limits: Option<LogLimits>,
     /// See [`monitor::Launch::log_notes`].
     pub(crate) log_notes: Vec<(String, String)>,
-    /// Where its log is, if not in its folder.
-    pub(crate) log_path: Option<PathBuf>,
+    /// Where its log is, if not in its folder. See [`monitor::LogFile`].
+    pub(crate) log_path: Option<(PathBuf, Option<LogLimits>)>,
     pub(crate) target: Option<Target>,
     /// Start of its first process in clock ticks since boot.
     pub(crate) start_time: u64,

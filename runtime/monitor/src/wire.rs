@@ -152,7 +152,7 @@ pub struct Launch {
     pub netfilter: Option<Slot>,
     /// How much of its output is kept in its folder; none without it.
     pub log: Option<LogLimits>,
-    /// Where else it is kept: a file that others rotate.
+    /// Where else it is kept.
     pub log_file: Option<LogFile>,
     /// What is noted with each record, where the format has room for it.
     pub log_notes: Vec<(String, String)>,
@@ -292,13 +292,15 @@ pub struct Names {
     pub config: net::dns::Config,
 }
 
-/// A log that is somebody else's to rotate: renamed by them, and then opened anew ([`Request::ReopenLog`]).
+/// A log outside the container's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFile {
     /// Its path on the host.
     pub path: PathBuf,
     /// The file, open for appending.
     pub file: Slot,
+    /// When it is rotated. Without it that is for others to do: they rename it, and it is opened anew ([`Request::ReopenLog`]).
+    pub limits: Option<LogLimits>,
 }
 
 /// Size of one log file and how many there are.
@@ -318,6 +320,8 @@ pub enum LogFormat {
     /// A text line each, as the Kubernetes CRI has it.
     #[default]
     Text,
+    /// The same, without a terminal's line ends, as containerd and CRI-O have it.
+    Cri,
     /// A JSON object each, as Docker's `json-file` has it, for what collects such files.
     Json,
     /// No files: records of systemd's journal.

@@ -16,6 +16,12 @@ pub fn open_in_root(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode
     open_resolved(root.as_fd(), path.as_ref(), flags, mode, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
+/// Opens `path` below `root`. Symbolic links are followed as long as they stay below it: one that leads out, or up from the root of the file system, is
+/// refused with `EXDEV` (CVE-2017-1002101).
+pub fn open_beneath(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+    open_resolved(root.as_fd(), path.as_ref(), flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+}
+
 /// Opens `path` below `root`. No part of it may be a symbolic link (`ELOOP`), so that what is opened has this very path.
 pub fn open_without_links(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
     open_resolved(root.as_fd(), path.as_ref(), flags, mode, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)

@@ -1,6 +1,7 @@
 //! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers.
 
-use api::kinds::pod::POD;
+use api::errors::FieldErrors;
+use api::kinds::pod::{POD, validate_added};
 use api::meta::{LabelSelector, Time};
 use api::selector;
 use api::status::Status;
@@ -203,18 +204,13 @@ async fn ephemeral(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response
             write::change(call, &media, &mut changed, given.clone())?;
         }
         body::check(call, &mut changed, Vec::new())?;
-        let empty = Vec::new();
-        let list = |o: &Value| o["spec"]["ephemeralContainers"].as_array().unwrap_or(&empty).clone();
-        let names = |o: &Value| list(o).iter().map(|c| c["name"].as_str().unwrap_or("").to_string()).collect::<Vec<_>>();
-        if names(old).iter().any(|n| !names(&changed).contains(n)) {
-            let why = "existing ephemeral containers may not be removed";
-            return Err(Status::unprocessable(format!(
-                "Pod {:?} is invalid: spec.ephemeralContainers: Forbidden: {why}",
-                call.target.name
-            )));
+        let mut errors = FieldErrors::new();
+        validate_added(&changed, old, &mut errors);
+        if !errors.is_empty() {
+            return Err(Status::invalid(call.kind, &call.target.name, &errors));
         }
         let mut new = old.clone();
-        new["spec"]["ephemeralContainers"] = list(&changed).into();
+        new["spec"]["ephemeralContainers"] = changed["spec"].get("ephemeralContainers").cloned().unwrap_or_else(|| json!([]));
         Ok(new)
     });
     Ok(answer::json(200, entry.await?.value.clone()))

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use cri::{ContainerState, ContainerStatus};
 
+use super::pressure::Evicted;
+
 /// Nanoseconds since 1970.
 pub(super) type Nanos = u64;
 
@@ -51,6 +53,8 @@ pub(super) struct Memory {
     pub(super) accepted: Nanos,
     /// It ends with its host, until then at the latest.
     pub(super) shutdown: Option<Nanos>,
+    /// It has to go.
+    pub(super) evicted: Option<Evicted>,
 }
 
 /// Something did not work, and is tried again.

@@ -1,17 +1,22 @@
 //! What actions do. Each is a call of the node's own CRI, with what it needs from the API.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::kinds::pod::Pod;
 use api::kinds::pod::container::{Container, LifecycleHandler};
 use serde_json::json;
+use tokio::sync::watch;
 
-use super::actual::{Action, Actual, Nanos, SECOND};
+use super::actual::{Action, Actual, Nanos, SECOND, name_of};
 use super::api::Api;
+use super::pressure::Pressure;
 use super::shutdown::Shutdown;
+use super::statics::{Mirrors, Statics};
 use super::wanted::{self, Place, container, environment, environment::Sources};
 use super::{fetch, probe, services, volumes};
-use crate::cri::local;
+use crate::cri::local::{self, Beyond};
 use crate::node::Node;
 
 /// How often files from objects of the API are looked at again.
@@ -27,6 +32,12 @@ pub(super) struct Shared {
     pub(super) known: Arc<services::Known>,
     /// Whether the host goes down.
     pub(super) shutdown: Shutdown,
+    pub(super) fetched: fetch::Fetched,
+    /// What this host's manifests say, and what the API shows of it; nothing before it has told all.
+    pub(super) statics: watch::Sender<Statics>,
+    pub(super) mirrors: watch::Sender<Option<Mirrors>>,
+    /// Whether the host is short of something.
+    pub(super) pressure: watch::Sender<Pressure>,
 }
 
 /// Why something did not work: one word, and a sentence.
@@ -51,13 +62,19 @@ pub(super) struct Case {
     /// Its id in the engine, and its addresses.
     pub(super) sandbox: Option<String>,
     pub(super) ips: Vec<String>,
+    /// Its volumes are there already.
+    pub(super) again: bool,
+    /// Ids of containers that run, by name.
+    pub(super) running: BTreeMap<String, String>,
 }
 
 impl Case {
     pub(super) fn new(uid: &str, pod: Option<Arc<Pod>>, actual: &Actual) -> Case {
         let sandbox = actual.sandbox();
         let ips = sandbox.map(|sandbox| sandbox.ips.clone()).unwrap_or_default();
-        Case { uid: uid.to_owned(), pod, sandbox: sandbox.map(|sandbox| sandbox.id.clone()), ips }
+        let again = actual.memory.volumes.is_some();
+        let running = actual.running().map(|seen| (name_of(seen).to_owned(), seen.id.clone())).collect();
+        Case { uid: uid.to_owned(), pod, sandbox: sandbox.map(|sandbox| sandbox.id.clone()), ips, again, running }
     }
 }
 
@@ -75,12 +92,18 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
             let id = local::run_pod(node, config, handler).await.map_err(failed("FailedCreatePodSandBox"))?;
             return Ok(Done::Sandbox(id));
         }
-        (Action::Pull { container, .. }, Some(pod)) => pull(shared, pod, find(pod, container)?).await?,
-        (Action::Start { container, attempt, .. }, Some(pod)) => start(shared, case, pod, find(pod, container)?, *attempt).await?,
+        (Action::Pull { container, .. }, Some(pod)) => {
+            let spec = find(pod, container)?;
+            pull(shared, pod, &spec).await?;
+        }
+        (Action::Start { container, attempt, .. }, Some(pod)) => {
+            let spec = find(pod, container)?;
+            start(shared, case, pod, &spec, *attempt).await?;
+        }
         (Action::Stop { container, id, until }, pod) => {
             let spec = pod.as_ref().and_then(|pod| find(pod, container).ok().map(|spec| (pod, spec)));
             if let Some((_, spec)) = spec {
-                pre_stop(shared, case, spec, id, *until).await;
+                pre_stop(shared, case, &spec, id, *until).await;
             }
             let left = until.saturating_sub(engine::now()).div_ceil(SECOND);
             local::stop(node, id, i64::try_from(left).unwrap_or(i64::MAX)).await.map_err(failed("FailedKillPod"))?;
@@ -95,10 +118,15 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
     Ok(Done::Nothing)
 }
 
-fn find<'a>(pod: &'a Pod, name: &str) -> Result<&'a Container, Failure> {
+fn find<'a>(pod: &'a Pod, name: &str) -> Result<Cow<'a, Container>, Failure> {
     let mut all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
-    all.find(|container| container.name == name)
-        .ok_or_else(|| ("CreateContainerConfigError", format!("there is no container {name}")))
+    let own = all.find(|container| container.name == name).map(Cow::Borrowed);
+    let added = || pod.spec.ephemeral_containers.iter().find(|added| added.name == name).map(|added| Cow::Owned(added.container()));
+    own.or_else(added).ok_or_else(|| ("CreateContainerConfigError", format!("there is no container {name}")))
+}
+
+async fn sources_of(shared: &Shared, pod: &Pod, fresh: bool) -> Result<Sources, String> {
+    fetch::sources(&shared.api, &shared.fetched.seen, pod, fresh).await.map_err(|error| error.to_string())
 }
 
 async fn make_volumes(shared: &Shared, case: &Case, pod: &Arc<Pod>) -> Result<Done, Failure> {
@@ -109,8 +137,8 @@ async fn make_volumes(shared: &Shared, case: &Case, pod: &Arc<Pod>) -> Result<Do
     let changes = volumes::may_change(pod);
     let (mut sources, mut tokens) = Default::default();
     if changes {
-        sources = fetch::sources(&shared.api, pod).await.map_err(|error| failed(error.to_string()))?;
-        tokens = fetch::tokens(&shared.api, pod).await.map_err(|error| failed(error.to_string()))?;
+        sources = sources_of(shared, pod, !case.again).await.map_err(failed)?;
+        tokens = fetch::tokens(&shared.api, &shared.fetched.tokens, pod).await.map_err(|error| failed(error.to_string()))?;
     }
     let (pod, place, case) = (Arc::clone(pod), shared.place.clone(), case.clone());
     let work = tokio::task::spawn_blocking(move || {
@@ -149,7 +177,7 @@ async fn pull(shared: &Shared, pod: &Pod, spec: &Container) -> Result<(), Failur
         Image::Pull => {
             let mut login = None;
             if !pod.spec.image_pull_secrets.is_empty() {
-                let sources = fetch::sources(&shared.api, pod).await.map_err(|error| ("ErrImagePull", error.to_string()))?;
+                let sources = sources_of(shared, pod, true).await.map_err(|why| ("ErrImagePull", why))?;
                 login = fetch::login(pod, &sources, reference.registry());
             }
             local::pull(&shared.node, name, login).await.map_err(said)
@@ -166,14 +194,17 @@ async fn start(shared: &Shared, case: &Case, pod: &Pod, spec: &Container, attemp
     let mut sources = Sources::default();
     let from_api = !spec.env_from.is_empty() || spec.env.iter().any(|variable| variable.value_from.is_some());
     if from_api {
-        sources = fetch::sources(&shared.api, pod).await.map_err(|error| wrong(error.to_string()))?;
+        sources = sources_of(shared, pod, true).await.map_err(wrong)?;
     }
     let links = services::links(&shared.known, pod).await;
     let variables = environment::environment(pod, spec, &sources, &case.ips, &shared.place, links).map_err(wrong)?;
-    let config = container::config(pod, spec, attempt, &variables, &volumes::paths(pod, &shared.place)).map_err(wrong)?;
+    let (mut config, parts) =
+        container::config(pod, spec, attempt, &variables, &volumes::paths(pod, &shared.place)).map_err(wrong)?;
+    container::aim(&mut config, pod, &case.running).map_err(wrong)?;
     not_root(shared, pod, spec).await?;
     let said = |word| move |status: tonic::Status| (word, status.message().to_owned());
-    let id = local::create(&shared.node, sandbox, config).await.map_err(said("CreateContainerError"))?;
+    let beyond = Beyond { rotation: Some(shared.place.rotation), parts };
+    let id = local::create(&shared.node, sandbox, config, beyond).await.map_err(said("CreateContainerError"))?;
     local::start(&shared.node, &id).await.map_err(said("RunContainerError"))?;
     let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
     if let Some(hook) = hook
@@ -252,6 +283,7 @@ async fn forget(shared: &Shared, case: &Case, pod: Option<&Pod>) -> Result<(), F
     });
     let removed = work.await.map_err(|error| stuck("remove what is left", &error))?;
     removed.map_err(|error| stuck("remove what is left", &error))?;
+    shared.fetched.tokens.forget(&case.uid);
     let Some(pod) = pod else { return Ok(()) };
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.metadata.namespace, pod.metadata.name);
     let options = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": case.uid } });

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::network::State;
+use super::pressure::Pressure;
 
 /// What a node tells of itself.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(super) struct Facts {
     pub(super) network: State,
     /// Whether the host goes down.
     pub(super) is_down: bool,
+    /// What it is short of.
+    pub(super) pressure: Pressure,
     processors: usize,
     /// KiB.
     memory: u64,
@@ -41,6 +44,7 @@ impl Facts {
             pod_cidr,
             network: State::Waiting,
             is_down: false,
+            pressure: Pressure::default(),
             processors,
             memory: total.unwrap_or(0),
             disk,
@@ -80,6 +84,7 @@ impl Facts {
             json!({ "type": kind, "status": status, "reason": reason, "message": message,
                 "lastHeartbeatTime": now, "lastTransitionTime": since })
         };
+        let [memory, disk] = self.pressure.conditions(condition);
         json!({
             "capacity": resources,
             "allocatable": resources,
@@ -88,9 +93,9 @@ impl Facts {
                 { "type": "Hostname", "address": self.name },
             ],
             "conditions": [
-                condition("MemoryPressure", "False", "NodeHasSufficientMemory", "node has sufficient memory available"),
-                condition("DiskPressure", "False", "NodeHasNoDiskPressure", "node has no disk pressure"),
-                condition("PIDPressure", "False", "NodeHasSufficientPID", "node has sufficient PID available"),
+                memory,
+                disk,
+                condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
                 self.reached(condition),
                 match self.is_down {
                     true => condition("Ready", "False", "KubeletNotReady", "node is shutting down"),

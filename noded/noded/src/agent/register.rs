@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::api::{Api, Refused};
 use super::host::Facts;
 use super::network::State;
+use super::pressure::Pressure;
 use super::shutdown::Phase;
 use crate::host::log::{self, Level, say};
 
@@ -44,8 +45,7 @@ async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
 pub(super) async fn heartbeat(
     api: Api,
     mut facts: Facts,
-    mut network: watch::Receiver<State>,
-    mut phase: watch::Receiver<Phase>,
+    (mut network, mut phase, mut pressure): (watch::Receiver<State>, watch::Receiver<Phase>, watch::Receiver<Pressure>),
     every: Duration,
 ) {
     let mut ticks = tokio::time::interval(every);
@@ -65,9 +65,10 @@ pub(super) async fn heartbeat(
         let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
         match renewed {
             Ok(()) => {
-                let changed = network.has_changed().unwrap_or(false);
+                let changed = network.has_changed().unwrap_or(false) || pressure.has_changed().unwrap_or(false);
                 if changed {
                     facts.network = network.borrow_and_update().clone();
+                    facts.pressure = *pressure.borrow_and_update();
                 }
                 // Whoever was silent may have been given up.
                 if lost || changed || turned || said.elapsed() >= AGAIN {

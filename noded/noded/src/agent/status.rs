@@ -1,7 +1,7 @@
 //! The status of a pod, as its node sees it: a function of what is desired, what is, and what was said before.
 
 use api::kinds::pod::Pod;
-use api::kinds::pod::container::Container;
+use api::kinds::pod::container::{Container, EphemeralContainer};
 use api::kinds::pod::status::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIp, PodCondition,
     PodIp, PodStatus,
@@ -35,10 +35,14 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
     };
     let inits = view(&spec.init_containers, true, if actual.sandbox().is_some() { "PodInitializing" } else { waits });
     let mains = view(&spec.containers, false, waits);
+    let added: Vec<Container> = spec.ephemeral_containers.iter().map(EphemeralContainer::container).collect();
+    let added =
+        view(&added, false, waits).into_iter().map(|status| ContainerStatus { ready: false, started: None, ..status }).collect();
     let ready = ended.is_none() && mains.iter().all(|main| main.ready);
     let (phase, reason, message) = match ended {
         Some(Outcome::Succeeded) => ("Succeeded", "", ""),
         Some(Outcome::Failed) => ("Failed", before.reason.as_str(), before.message.as_str()),
+        Some(Outcome::Evicted) => ("Failed", "Evicted", actual.memory.evicted.as_ref().map_or("", |why| why.message.as_str())),
         Some(Outcome::TooLate) => ("Failed", "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
         Some(Outcome::Terminated) => ("Failed", "Terminated", SHUTDOWN),
         None if mains.iter().any(is_on) => ("Running", "", ""),
@@ -79,6 +83,10 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         if ready && gates { says("Ready", true, "", "") } else { says("Ready", false, reason_ready, message_ready) },
         if ready { says("ContainersReady", true, "", "") } else { says("ContainersReady", false, why_not.0, why_not.1) },
     ]);
+    if let Some(why) = actual.memory.evicted.as_ref().filter(|why| why.by_node) {
+        conditions.retain(|condition| condition.kind != "DisruptionTarget");
+        conditions.push(says("DisruptionTarget", true, "TerminationByKubelet", &why.message));
+    }
     PodStatus {
         phase: phase.to_owned(),
         reason: reason.to_owned(),
@@ -92,6 +100,7 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         qos_class: qos(pod).to_owned(),
         init_container_statuses: inits,
         container_statuses: mains,
+        ephemeral_container_statuses: added,
         observed_generation: Some(pod.metadata.generation).filter(|generation| *generation > 0),
         nominated_node_name: before.nominated_node_name.clone(),
         ..PodStatus::default()
@@ -130,6 +139,7 @@ fn container(
         (_, true) => "Always",
         (true, _) if pod.spec.restart_policy == "Never" => "Never",
         (true, _) => "OnFailure",
+        _ if pod.spec.ephemeral_containers.iter().any(|added| added.name == spec.name) => "Never",
         _ => pod.spec.restart_policy.as_str(),
     };
     let running = seen.is_some_and(|seen| seen.state() == Is::ContainerRunning);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::api::Api;
+use super::effects::Shared;
 use super::register::{seconds, unversioned};
 use super::shutdown::Unsaid;
 use crate::host::log;
@@ -22,7 +23,7 @@ impl Told {
     pub(super) fn status(&self, raw: &Value, status: &PodStatus) {
         let mut object = raw.clone();
         object["status"] = serde_json::to_value(status).unwrap_or_default();
-        for list in ["containerStatuses", "initContainerStatuses"] {
+        for list in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
             for one in object["status"][list].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
                 // Zeros are said, too: programs that look for these fields expect them.
                 for (field, zero) in
@@ -74,14 +75,28 @@ async fn write(api: &Api, object: &Value) -> Result<(), super::api::Refused> {
     api.put(&path, object).await.map(drop)
 }
 
+/// Writes an event about the node.
+pub(super) fn event_of_node(shared: &Shared, kind: &str, reason: &str, message: &str) {
+    let name = &shared.place.node;
+    let about = json!({ "apiVersion": "v1", "kind": "Node", "name": name, "uid": name });
+    write_event(&shared.api, name, "default", about, [kind, reason, message]);
+}
+
 /// Writes an event about a pod.
 pub(super) fn event(api: &Api, node: &str, pod: &Pod, kind: &str, reason: &str, message: &str) {
-    let (now, metadata) = (seconds(), &pod.metadata);
+    let metadata = &pod.metadata;
+    let about =
+        json!({ "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid });
+    write_event(api, node, &metadata.namespace, about, [kind, reason, message]);
+}
+
+fn write_event(api: &Api, node: &str, namespace: &str, about: Value, [kind, reason, message]: [&str; 3]) {
+    let now = seconds();
     let event = json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "generateName": format!("{}.", metadata.name), "namespace": metadata.namespace },
-        "involvedObject": { "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
+        "metadata": { "generateName": format!("{}.", about["name"].as_str().unwrap_or_default()), "namespace": namespace },
+        "involvedObject": about,
         "reason": reason,
         "message": message.chars().take(1000).collect::<String>(),
         "type": kind,
@@ -90,7 +105,7 @@ pub(super) fn event(api: &Api, node: &str, pod: &Pod, kind: &str, reason: &str, 
         "lastTimestamp": now,
         "source": { "component": "noded", "host": node },
     });
-    let (api, path) = (api.clone(), format!("/api/v1/namespaces/{}/events", metadata.namespace));
+    let (api, path) = (api.clone(), format!("/api/v1/namespaces/{namespace}/events"));
     tokio::spawn(async move {
         if let Err(error) = api.create(&path, &event).await {
             log::failed("write an event", &error);

@@ -15,18 +15,27 @@ use tokio::task::JoinHandle;
 use super::actual::{Action, Actual, Health, LONGEST, Memory, Nanos, Problem, SECOND, SHORTEST, Sandbox, name_of};
 use super::effects::{self, Case, Done, Failure, Shared};
 use super::next::{STUCK, next, outcome};
+use super::pressure::{Evicted, is_critical};
 use super::probe::{self, Finding, Target};
 use super::shutdown::{Alive, Phase, class};
+use super::statics::SOURCE;
 use super::tell::{self, Told};
 use super::{status, wanted};
 use crate::cri::local;
 use crate::node::Node;
 
-/// A pod as the API has it.
+/// A pod as the API has it. That of a static pod is its mirror, if there is one yet.
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) raw: Value,
     pub(super) pod: Arc<Pod>,
+}
+
+impl Object {
+    /// Its uid in the API; empty for a static pod that the API does not show.
+    fn uid(&self) -> &str {
+        self.raw["metadata"]["uid"].as_str().unwrap_or_default()
+    }
 }
 
 /// What a worker hears.
@@ -34,8 +43,16 @@ pub(super) struct Object {
 pub(super) struct Line {
     /// The pod as it is desired; none when the API does not know it.
     pub(super) desired: watch::Sender<Option<Arc<Object>>>,
+    pub(super) poke: mpsc::UnboundedSender<Poke>,
+}
+
+/// What else there is to hear.
+#[derive(Debug, Clone)]
+pub(super) enum Poke {
     /// Something has happened to one of its containers.
-    pub(super) poke: mpsc::UnboundedSender<()>,
+    Look,
+    /// The pod has to go.
+    Evict(Evicted),
 }
 
 /// Starts a worker for a pod, and for what the engine has of it already, newest first.
@@ -57,8 +74,9 @@ struct Worker {
     /// Tasks that probe, by container.
     probes: HashMap<String, JoinHandle<()>>,
     told: Told,
-    /// What was told last.
+    /// What was told last, and of which object by its uid: that of a static pod may be made anew.
     said: PodStatus,
+    about: String,
     phase: watch::Receiver<Phase>,
     /// As long as something of the pod runs.
     alive: Option<Alive>,
@@ -88,12 +106,17 @@ impl Worker {
             let id = old.container_id.trim_start_matches("rctr://").to_owned();
             memory.health.insert(id, Health { started: old.started == Some(true), ready: old.ready, failed: None });
         }
+        if let Some(object) = object.as_ref().filter(|object| sandboxes.is_empty() && !is_critical(&object.pod)) {
+            let why = shared.pressure.borrow().refuses(wanted::qos(&object.pod) == "BestEffort");
+            memory.evicted = why.map(|message| Evicted { message, by_node: false });
+        }
         let told = tell::start(&shared.api, shared.shutdown.unsaid());
+        let about = object.as_ref().map(|object| object.uid().to_owned()).unwrap_or_default();
         let (phase, doing, probes) = (shared.shutdown.phase(), Vec::new(), HashMap::new());
-        Worker { shared, uid, desired, sandboxes, memory, doing, probes, told, said, phase, alive: None }
+        Worker { about, shared, uid, desired, sandboxes, memory, doing, probes, told, said, phase, alive: None }
     }
 
-    async fn run(mut self, mut pokes: mpsc::UnboundedReceiver<()>) {
+    async fn run(mut self, mut pokes: mpsc::UnboundedReceiver<Poke>) {
         let (results, mut done) = mpsc::unbounded_channel::<Results>();
         let (found, mut findings) = mpsc::unbounded_channel();
         loop {
@@ -120,7 +143,12 @@ impl Worker {
             tokio::select! {
                 changed = self.desired.changed() => if changed.is_err() { return },
                 Ok(()) = self.phase.changed() => {}
-                _ = pokes.recv() => while pokes.try_recv().is_ok() {},
+                poke = pokes.recv() => {
+                    self.poked(poke);
+                    while let Ok(poke) = pokes.try_recv() {
+                        self.poked(Some(poke));
+                    }
+                }
                 Some((action, result)) = done.recv() => {
                     if self.note(action, result) {
                         return;
@@ -151,6 +179,15 @@ impl Worker {
         if actual.memory.shutdown.is_none() && ends.is_some() && pod.is_some_and(|pod| outcome(pod, actual, now).is_none()) {
             self.memory.shutdown = ends;
             actual.memory.shutdown = ends;
+        }
+    }
+
+    fn poked(&mut self, poke: Option<Poke>) {
+        if let Some(Poke::Evict(evicted)) = poke
+            && self.memory.evicted.is_none()
+        {
+            self.event("Warning", "Evicted", &evicted.message);
+            self.memory.evicted = Some(evicted);
         }
     }
 
@@ -225,9 +262,12 @@ impl Worker {
         {
             return;
         }
-        if new != self.said {
+        if new != self.said || object.uid() != self.about {
             self.said = new.clone();
-            self.told.status(&object.raw, &new);
+            self.about = object.uid().to_owned();
+            if !self.about.is_empty() {
+                self.told.status(&object.raw, &new);
+            }
         }
     }
 
@@ -324,13 +364,20 @@ pub(super) fn sandboxes(node: &Node, name: &str, uid: &str) -> Vec<engine::Pod> 
     all.filter(|pod| pod.record.request.uid == uid && is_own(pod)).collect()
 }
 
-/// The pods of this agent that the engine has, by uid, newest first.
-pub(super) fn known(node: &Node, name: &str) -> HashMap<String, Vec<String>> {
-    let mut known: HashMap<String, Vec<String>> = HashMap::new();
-    for pod in node.engine().pods().unwrap_or_default() {
-        if pod.record.request.labels.get(wanted::NODE).is_some_and(|node| node == name) {
-            known.entry(pod.record.request.uid.clone()).or_default().push(pod.record.id);
-        }
-    }
-    known
+/// A pod of this agent that the engine has.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) uid: String,
+    /// Its id in the engine.
+    pub(super) sandbox: String,
+    /// It came from a manifest of this host.
+    pub(super) is_static: bool,
+}
+
+/// All of them, newest first.
+pub(super) fn known(node: &Node, name: &str) -> Vec<Known> {
+    let all = node.engine().pods().unwrap_or_default().into_iter().map(|pod| (pod.record.id, pod.record.request));
+    let own = all.filter(|(_, request)| request.labels.get(wanted::NODE).is_some_and(|node| node == name));
+    let is_static = |request: &engine::PodRequest| request.annotations.get(SOURCE).is_some_and(|source| source == "file");
+    own.map(|(sandbox, request)| Known { is_static: is_static(&request), uid: request.uid, sandbox }).collect()
 }

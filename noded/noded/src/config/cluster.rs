@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use engine::Ipv4Net;
 use serde::Deserialize;
 
+use crate::agent::pressure::{Images, Reserve};
+
 /// `[agent]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +19,15 @@ pub(crate) struct Agent {
     pub(crate) address: Option<IpAddr>,
     pub(crate) cgroup: String,
     pub(crate) logs: PathBuf,
+    pub(crate) log_size: u64,
+    pub(crate) log_files: u32,
+    pub(crate) static_pods: PathBuf,
+    pub(crate) reserve_memory: u64,
+    pub(crate) reserve_disk: u64,
+    pub(crate) reserve_inodes: u64,
+    pub(crate) image_high: u64,
+    pub(crate) image_low: u64,
+    pub(crate) image_age: u64,
     pub(crate) heartbeat: u64,
     pub(crate) pods: u32,
     pub(crate) shutdown: u64,
@@ -26,8 +37,26 @@ pub(crate) struct Agent {
 impl Default for Agent {
     fn default() -> Self {
         let (cgroup, logs) = ("/kubepods".to_owned(), "/var/log/pods".into());
-        let (name, folder) = (String::new(), "/var/lib/noded/agent".into());
-        Agent { name, folder, address: None, cgroup, logs, heartbeat: 1, pods: 500, shutdown: 30, shutdown_critical: 10 }
+        Agent {
+            name: String::new(),
+            folder: "/var/lib/noded/agent".into(),
+            address: None,
+            cgroup,
+            logs,
+            log_size: 10 << 20,
+            log_files: 5,
+            static_pods: "/etc/noded/manifests".into(),
+            reserve_memory: 100 << 20,
+            reserve_disk: 15,
+            reserve_inodes: 5,
+            image_high: 85,
+            image_low: 80,
+            image_age: 120,
+            heartbeat: 1,
+            pods: 500,
+            shutdown: 30,
+            shutdown_critical: 10,
+        }
     }
 }
 
@@ -35,6 +64,15 @@ impl Agent {
     pub(super) fn check(&self) -> Result<()> {
         ensure!(self.folder.is_absolute(), "agent.folder: {:?} is not an absolute path", self.folder);
         ensure!(self.logs.is_absolute(), "agent.logs: {:?} is not an absolute path", self.logs);
+        ensure!(self.static_pods.is_absolute(), "agent.static_pods: {:?} is not an absolute path", self.static_pods);
+        ensure!(self.log_size >= 1024, "agent.log_size: {} is less than 1024 bytes", self.log_size);
+        ensure!((2..=1000).contains(&self.log_files), "agent.log_files: {} is not from 2 to 1000", self.log_files);
+        for (key, percent) in
+            [("reserve_disk", self.reserve_disk), ("reserve_inodes", self.reserve_inodes), ("image_high", self.image_high)]
+        {
+            ensure!(percent <= 100, "agent.{key}: {percent} is more than 100 percent");
+        }
+        ensure!(self.image_low <= self.image_high, "agent.image_low: {} is more than image_high", self.image_low);
         let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let one = self.cgroup.strip_prefix('/').is_some_and(plain);
         ensure!(one, "agent.cgroup: {:?} is not of the form /name, with letters, digits and '_'", self.cgroup);
@@ -54,6 +92,16 @@ impl Agent {
         let name = if self.name.is_empty() { own } else { self.name.clone() };
         node_name(&name).with_context(|| "this host's name cannot be a node's: set agent.name")?;
         Ok(name)
+    }
+
+    /// What of the host has to be left.
+    pub(crate) fn reserve(&self) -> Reserve {
+        Reserve { memory: self.reserve_memory, disk: self.reserve_disk, inodes: self.reserve_inodes }
+    }
+
+    /// When unused images go.
+    pub(crate) fn images(&self) -> Images {
+        Images { high: self.image_high, low: self.image_low, age: self.image_age }
     }
 
     /// How often the node says that it lives.

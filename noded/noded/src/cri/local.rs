@@ -1,5 +1,7 @@
 //! The same calls for the agent in this process, which is this node's kubelet.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cri::{ContainerConfig, ContainerStatus, PodSandboxConfig};
@@ -9,6 +11,24 @@ use tonic::Status;
 
 use super::{Answer, image, runtime};
 use crate::node::Node;
+
+/// What this node's own agent may want, and for which CRI has no words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// When the log is rotated; a kubelet does that itself.
+    pub(crate) rotation: Option<Rotation>,
+    /// A path in what is mounted, by its place in the container, where not all of it is meant.
+    pub(crate) parts: BTreeMap<String, PathBuf>,
+}
+
+/// When a log is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rotation {
+    /// Bytes of a file.
+    pub(crate) size: u64,
+    /// Files, the newest one among them.
+    pub(crate) files: u32,
+}
 
 /// Makes a pod, or finds it.
 pub(crate) async fn run_pod(node: &Arc<Node>, config: PodSandboxConfig, handler: &str) -> Answer<String> {
@@ -29,9 +49,9 @@ pub(crate) async fn remove_pod(node: &Arc<Node>, id: &str) -> Answer<()> {
 }
 
 /// Makes a container, or finds it; answers its id.
-pub(crate) async fn create(node: &Arc<Node>, pod: &str, config: ContainerConfig) -> Answer<String> {
+pub(crate) async fn create(node: &Arc<Node>, pod: &str, config: ContainerConfig, beyond: Beyond) -> Answer<String> {
     let request = cri::CreateContainerRequest { pod_sandbox_id: pod.to_owned(), config: Some(config), sandbox_config: None };
-    Ok(runtime::container::create(node, request).await?.container_id)
+    Ok(runtime::container::create(node, request, beyond).await?.container_id)
 }
 
 /// Runs the program of a container.
@@ -85,6 +105,11 @@ pub(crate) async fn image(node: &Arc<Node>, name: &str) -> Answer<Option<cri::Im
 pub(crate) async fn pull(node: &Arc<Node>, name: &str, auth: Option<cri::AuthConfig>) -> Answer<()> {
     let image = Some(cri::ImageSpec { image: name.to_owned(), ..cri::ImageSpec::default() });
     image::pull(node, cri::PullImageRequest { image, auth, sandbox_config: None }).await.map(drop)
+}
+
+/// Bytes of memory that a pod has in use and would miss; none of one whose cgroup is gone.
+pub(crate) fn working_set(node: &Node, pod: &Pod) -> u64 {
+    node.engine().measure_pod(pod).map_or(0, |stats| runtime::stats::working_set(&stats))
 }
 
 /// The containers of a pod, newest first.

@@ -4,6 +4,7 @@ pub(crate) mod journal;
 pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod logind;
+pub(crate) mod memory;
 pub(crate) mod notify;
 
 /// An error with all its causes on one line, each said once.
@@ -17,6 +18,15 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     links.join(": ")
+}
+
+/// A descriptor whose owner has it for life, to be waited for.
+#[expect(
+    deprecated,
+    reason = "for types that may close their descriptor behind tokio's back: these have one for life, and the other way is unsafe"
+)]
+pub(crate) fn readable<T: std::os::fd::AsRawFd>(inner: T) -> std::io::Result<tokio::io::unix::AsyncFd<T>> {
+    tokio::io::unix::AsyncFd::with_interest(inner, tokio::io::Interest::READABLE)
 }
 
 #[cfg(test)]

@@ -344,7 +344,7 @@ impl Mounted {
             return Err(BuildError::Invalid("--mount=type=bind is read-only here: copy what is to be written".to_owned()));
         }
         let Some(from) = &mount.from else {
-            return Ok(MountSource::Bind { path: job.context_path(path)?, create: false, recursive: true });
+            return Ok(MountSource::Bind { path: job.context_path(path)?, create: false, recursive: true, part: None });
         };
         match job.copied(from)? {
             Copied::Folder(_) => {
@@ -365,7 +365,7 @@ impl Mounted {
     /// A file or folder of the host at `target`.
     fn bind(&mut self, path: PathBuf, target: PathBuf, readonly: bool) {
         let access = if readonly { Access::Read } else { Access::Write };
-        self.show(target, MountSource::Bind { path, create: false, recursive: true }, access);
+        self.show(target, MountSource::Bind { path, create: false, recursive: true, part: None }, access);
     }
 
     fn show(&mut self, target: PathBuf, source: MountSource, access: Access) {

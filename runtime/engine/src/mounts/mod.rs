@@ -7,6 +7,7 @@
 
 mod chown;
 mod open;
+mod part;
 mod resolve;
 
 pub(crate) use open::{open, open_for_others, stand_in, take_volumes};

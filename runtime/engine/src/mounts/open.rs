@@ -12,7 +12,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use sys::Call;
 use sys::fs::open_in_root;
 
-use super::chown;
+use super::{chown, part};
 use crate::error::During;
 use crate::request::{Mount, MountSource, Propagation};
 use crate::spec::user::Identity;
@@ -37,9 +37,9 @@ pub(crate) fn open(
     let mut trees = BTreeMap::new();
     for (at, mount) in record.mounts.iter().enumerate() {
         let tree = match &mount.source {
-            MountSource::Bind { path, create, .. } => {
+            MountSource::Bind { path, create, part, recursive } => {
                 host(mount, path, *create)?;
-                None
+                part.as_ref().map(|part| part::open(mount, path, part, *recursive)).transpose()?
             }
             source => given(engine, source, users)?,
         };
@@ -63,6 +63,7 @@ pub(crate) fn open_for_others<'a>(
     let mut trees = Vec::new();
     for mount in &record.mounts {
         let tree = match &mount.source {
+            MountSource::Bind { path, recursive, part: Some(part), .. } => Some(part::open(mount, path, part, *recursive)?),
             MountSource::Bind { path, recursive, .. } => {
                 let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
                 flags.set(OpenTreeFlags::AT_RECURSIVE, *recursive);

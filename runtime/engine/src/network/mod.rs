@@ -55,6 +55,11 @@ impl crate::Engine {
         default(&self.config).map(|network| network.gateway)
     }
 
+    /// Whether the default network is what a cluster wanted it to be: see [`crate::Engine::settle_network`].
+    pub fn has_pod_network(&self) -> bool {
+        default_file(&self.config).exists() && default(&self.config).is_ok_and(|network| network.cluster.is_some())
+    }
+
     /// The default network, with its bridge there: that of pods.
     ///
     /// # Errors

@@ -176,8 +176,9 @@ pub struct LogConfig {
     pub none: bool,
     /// It is kept as JSON, as Docker keeps it.
     pub json: bool,
-    /// It is kept in this file and not in the container's folder, in the format of the Kubernetes CRI, and others rotate it: an absolute path,
-    /// whose folder is made if it is missing. See [`crate::Engine::reopen_log`].
+    /// It is kept in this file and not in the container's folder, in the format of the Kubernetes CRI: an absolute path, whose folder is made if it
+    /// is missing. With a `max_size` it is rotated beside itself and goes with the container, else others rotate it: see
+    /// [`crate::Engine::reopen_log`].
     pub path: Option<PathBuf>,
     /// It goes to systemd's journal.
     pub journal: bool,
@@ -187,7 +188,7 @@ pub struct LogConfig {
     pub labels: Vec<String>,
     /// See `tag`.
     pub env: Vec<String>,
-    /// Bytes of a file; 10 MB without it.
+    /// Bytes of a file; 10 MB without it, in the container's folder.
     pub max_size: Option<u64>,
     /// Files; 3 without it.
     pub max_files: Option<u32>,

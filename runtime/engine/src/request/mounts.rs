@@ -44,6 +44,9 @@ pub enum MountSource {
         create: bool,
         /// With everything that is mounted below it.
         recursive: bool,
+        /// Only this folder or file of it, relative: a missing one is made as a folder when the container starts. Those who can write in the whole
+        /// do not lead it elsewhere.
+        part: Option<PathBuf>,
     },
     /// A volume.
     Volume {

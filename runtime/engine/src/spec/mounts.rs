@@ -82,6 +82,7 @@ fn shared_memory(record: &Record, files: &Path, all: &mut Vec<Mount>) {
 /// What the user wants to have mounted. `stand_in` stands for what is no path of the host.
 fn wanted(wanted: &Wanted, stand_in: &Path) -> Mount {
     let (source, bind) = match &wanted.source {
+        MountSource::Bind { part: Some(_), .. } => (stand_in, "rbind"),
         MountSource::Bind { path, recursive, .. } => (path.as_path(), if *recursive { "rbind" } else { "bind" }),
         MountSource::Volume { .. } | MountSource::Image { .. } => (stand_in, "rbind"),
         MountSource::Tmpfs { options, .. } => {
@@ -185,7 +186,7 @@ mod tests {
     }
 
     fn bind(target: &str, access: Access) -> Wanted {
-        let source = MountSource::Bind { path: "/host".into(), create: true, recursive: true };
+        let source = MountSource::Bind { path: "/host".into(), create: true, recursive: true, part: None };
         Wanted { target: target.into(), source, access, propagation: None, chown: false, idmap: None, mode: String::new() }
     }
 

@@ -8,6 +8,7 @@
 //!               current.1    older ones, up to `max_files` in all
 //! ```
 //!
+//! Or in a file elsewhere, `0.log` say, with the older ones beside it as `0.log.1` and so on, unless others rotate it by names of their own.
 //! Or, for what collects such files, JSON objects as Docker's `json-file` has them; a reader tells one from the other by its first byte.
 //!
 //! Bytes are written down as they come, like conmon does and unlike Docker, which holds a line back until it is complete:
@@ -34,6 +35,13 @@ mod tail;
 mod time;
 mod writer;
 
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use rustix::fs::unlink;
+use rustix::io::Errno;
+use sys::{Call, Result};
+
 pub use lines::{Line, Lines};
 pub use reader::{Reader, folder};
 pub use record::MAX_PART;
@@ -49,7 +57,28 @@ pub const CURRENT: &str = "current";
 /// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// The name of the file that was rotated `age` times.
-fn name(age: u32) -> String {
-    if age == 0 { CURRENT.to_owned() } else { format!("{CURRENT}.{age}") }
+/// The name of the file that was rotated `age` times, of a log whose newest file is `base`.
+fn name(base: &OsStr, age: u32) -> OsString {
+    let mut name = base.to_owned();
+    if age > 0 {
+        name.push(format!(".{age}"));
+    }
+    name
+}
+
+/// Removes the log in the file `path`, with the older ones beside it. What is not there is fine.
+///
+/// # Errors
+/// Those of unlink(2).
+pub fn remove(path: &Path) -> Result<()> {
+    let base = path.file_name().unwrap_or_default();
+    for age in 0.. {
+        let file = path.with_file_name(name(base, age));
+        match unlink(&file) {
+            Err(Errno::NOENT) if age > 0 => break,
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).call(|| format!("unlink({file:?})")),
+        }
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sys::{Call, Result};
 
 use super::tail::Tail;
-use super::{CHUNK, FOLDER, name};
+use super::{CHUNK, CURRENT, FOLDER, name};
 
 /// The log folder in the folder `container`.
 ///
@@ -23,19 +23,12 @@ pub fn folder(container: impl AsFd) -> Result<OwnedFd> {
 /// Reads a log from its oldest byte to its newest and goes on after a rotation.
 #[derive(Debug)]
 pub struct Reader {
-    newer: Newer,
+    /// Where newer files come to be: in a folder, under one name. The one before gets another.
+    folder: OwnedFd,
+    base: OsString,
     /// Oldest first. The first one is being read.
     files: VecDeque<File>,
     buffer: Vec<u8>,
-}
-
-/// Where newer files come to be.
-#[derive(Debug)]
-enum Newer {
-    /// In a folder that the writer rotates.
-    Folder(OwnedFd),
-    /// In a folder, under one name: others rename the file, and the writer makes it anew.
-    Named(OwnedFd, OsString),
 }
 
 /// An open log file keeps its inode number from being used again, so that number names it.
@@ -51,18 +44,17 @@ impl Reader {
     /// # Errors
     /// Those of open(2). A log without a file is empty.
     pub fn open(folder: OwnedFd) -> Result<Self> {
-        let files = files(&folder, None)?;
-        Ok(Reader { newer: Newer::Folder(folder), files, buffer: Vec::new() })
+        Reader::named(folder, CURRENT.as_ref())
     }
 
-    /// The log in the file `name` of a folder, which others rotate: from the beginning of the file that has the name now, and on with the next one
-    /// that gets it. Older files have names that only those others know.
+    /// The log in the file `base` of a folder, from its oldest byte as far as older files have names of ours. Where others rename the file, it begins
+    /// with the one that has the name now: older ones have names that only those others know.
     ///
     /// # Errors
     /// Those of open(2). A log without a file is empty.
-    pub fn named(folder: OwnedFd, name: &OsStr) -> Result<Self> {
-        let files = named(&folder, name, None)?;
-        Ok(Reader { newer: Newer::Named(folder, name.to_owned()), files, buffer: Vec::new() })
+    pub fn named(folder: OwnedFd, base: &OsStr) -> Result<Self> {
+        let files = files(&folder, base, None)?;
+        Ok(Reader { folder, base: base.to_owned(), files, buffer: Vec::new() })
     }
 
     /// The next bytes; `None` at the end of what is there now. The writer may add more.
@@ -80,10 +72,7 @@ impl Reader {
             }
             if self.files.len() < 2 {
                 let inode = self.files.front().map(|file| file.inode);
-                let newer = match &self.newer {
-                    Newer::Folder(folder) => files(folder, inode)?,
-                    Newer::Named(folder, name) => named(folder, name, inode)?,
-                };
+                let newer = files(&self.folder, &self.base, inode)?;
                 if newer.is_empty() {
                     return Ok(None);
                 }
@@ -121,11 +110,11 @@ impl Reader {
 /// The files of the log, oldest first; only those newer than the one with the number `after`, or all when that one is gone.
 ///
 /// They are opened from the newest to the oldest: a rotation in between shows one twice, which is noticed, and hides none.
-fn files(folder: &OwnedFd, after: Option<u64>) -> Result<VecDeque<File>> {
+fn files(folder: &OwnedFd, base: &OsStr, after: Option<u64>) -> Result<VecDeque<File>> {
     let mut files: VecDeque<File> = VecDeque::new();
     let mut missing = 0;
     for age in 0.. {
-        let name = name(age);
+        let name = name(base, age);
         let fd = match openat(folder, &name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             // Within a rotation there is one gap in the row, at the current file or behind it.
             Err(Errno::NOENT) if missing == 0 => {
@@ -144,16 +133,6 @@ fn files(folder: &OwnedFd, after: Option<u64>) -> Result<VecDeque<File>> {
         }
     }
     Ok(files)
-}
-
-/// The file of this name, unless it is the one with the number `after`.
-fn named(folder: &OwnedFd, name: &OsStr, after: Option<u64>) -> Result<VecDeque<File>> {
-    let fd = match openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(VecDeque::new()),
-        other => other.call(|| format!("openat({name:?})"))?,
-    };
-    let inode = fstat(&fd).call(|| format!("fstat({name:?})"))?.st_ino;
-    Ok((Some(inode) != after).then_some(File { fd, inode }).into_iter().collect())
 }
 
 fn read(file: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
@@ -218,10 +197,10 @@ mod tests {
         assert_eq!(rest(&mut early, &mut lines), [""; 0]);
         let mut seen = Vec::new();
         for number in 0..3 {
-            let mut writer = Writer::at(&path).unwrap();
+            let mut writer = Writer::at(&path, None).unwrap();
             writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
             seen.extend(rest(&mut early, &mut lines));
-            std::fs::rename(&path, dir.path().join(format!("0.log.{number}"))).unwrap();
+            std::fs::rename(&path, dir.path().join(format!("0.log.2026030{number}"))).unwrap();
             writer.write(1, Stream::Stdout, format!("late {number}\n").as_bytes()).unwrap();
         }
         assert_eq!(rest(&mut Reader::named(folder(), "0.log".as_ref()).unwrap(), &mut Lines::default()), [""; 0]);
@@ -250,7 +229,7 @@ mod tests {
         for number in 0..4 {
             writer.write(1, Stream::Stdout, format!("{number}\n").as_bytes()).unwrap();
         }
-        let path = |age| dir.path().join(FOLDER).join(name(age));
+        let path = |age| dir.path().join(FOLDER).join(name(CURRENT.as_ref(), age));
         std::fs::rename(path(3), path(4)).unwrap();
         for age in (0..3).rev() {
             std::fs::rename(path(age), path(age + 1)).unwrap();

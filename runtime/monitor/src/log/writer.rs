@@ -1,6 +1,7 @@
 //! Records to files, and rotation.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -15,6 +16,12 @@ use crate::{LogFormat, LogLimits, Stream};
 
 /// A batch is written out when it has grown to this size, in bytes.
 const BATCH: usize = 64 << 10;
+
+/// How a log is opened. A link in its place is not followed.
+const APPEND: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::APPEND).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// A log outside the container's folder may be read by the group of root, which collects such files.
+const FOR_GROUP: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
 
 /// The one writer of a container's log.
 #[derive(Debug)]
@@ -31,8 +38,8 @@ pub struct Writer {
 /// Where the files are.
 #[derive(Debug)]
 enum Place {
-    /// In a folder, and rotated here.
-    Folder { folder: OwnedFd, limits: LogLimits },
+    /// In a folder, under the name `base` while it is the newest, and rotated here.
+    Folder { folder: OwnedFd, base: OsString, mode: Mode, limits: LogLimits },
     /// One file, which others rotate.
     File,
     /// No file.
@@ -40,23 +47,29 @@ enum Place {
 }
 
 impl Writer {
-    /// The log in the file `path`, which is made if it is missing. Whoever may write in its folder is root, but what is there may be a link all the
-    /// same: it is not followed.
+    /// The log in the file `path`, which is made if it is missing; rotated here if there are limits, else by others. Whoever may write in its folder
+    /// is root, but what is there may be a link all the same: it is not followed.
     ///
     /// # Errors
     /// Those of open(2).
-    pub fn at(path: &Path) -> Result<Self> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Writer::file(openat(CWD, path, flags, Mode::from_raw_mode(0o640)).call(|| format!("open({path:?}, O_APPEND)"))?)
+    pub fn at(path: &Path, limits: Option<LogLimits>) -> Result<Self> {
+        let file = openat(CWD, path, APPEND, FOR_GROUP).call(|| format!("open({path:?}, O_APPEND)"))?;
+        Writer::file(file, path, limits)
     }
 
-    /// The log in a file that is open for appending.
+    /// The same, with the file open for appending.
     ///
     /// # Errors
-    /// Those of fstat(2).
-    pub fn file(file: OwnedFd) -> Result<Self> {
+    /// Those of fstat(2), and those of open(2) for its folder.
+    pub fn file(file: OwnedFd, path: &Path, limits: Option<LogLimits>) -> Result<Self> {
         let size = fstat(&file).call(|| "fstat(log)")?.st_size as u64;
-        Ok(Writer { place: Place::File, file: Some(file), size, notes: BTreeMap::new() })
+        let place = match (limits, path.parent().zip(path.file_name())) {
+            (Some(limits), Some((folder, base))) => {
+                Place::Folder { folder: sys::fs::open_dir(folder)?, base: base.to_owned(), mode: FOR_GROUP, limits }
+            }
+            _ => Place::File,
+        };
+        Ok(Writer { place, file: Some(file), size, notes: BTreeMap::new() })
     }
 
     /// The log in systemd's journal, with these fields in each record. Nothing is opened until there is something to be written.
@@ -82,7 +95,8 @@ impl Writer {
             Err(errno) => return Err(errno).call(|| format!("mkdirat({FOLDER:?})")),
         }
         let folder = super::folder(container)?;
-        Ok(Writer { place: Place::Folder { folder, limits }, file: None, size: 0, notes: BTreeMap::new() })
+        let place = Place::Folder { folder, base: CURRENT.into(), mode: Mode::RUSR | Mode::WUSR, limits };
+        Ok(Writer { place, file: None, size: 0, notes: BTreeMap::new() })
     }
 
     /// Writes down what `stream` said at `time`, in one write unless it is much or the file is full.
@@ -110,7 +124,9 @@ impl Writer {
                 Some(LogFormat::Json) => record::push_json(&mut batch, &time, stream, text, full, &self.notes),
                 Some(LogFormat::Text | LogFormat::Journal) => record::push(&mut batch, &time, stream, text, full),
                 // As containerd and CRI-O have it: of a terminal's line ends nothing is left.
-                None => record::push(&mut batch, &time, stream, text.strip_suffix(b"\r").filter(|_| full).unwrap_or(text), full),
+                None | Some(LogFormat::Cri) => {
+                    record::push(&mut batch, &time, stream, text.strip_suffix(b"\r").filter(|_| full).unwrap_or(text), full)
+                }
             }
         }
         self.flush(&mut batch)
@@ -125,10 +141,9 @@ impl Writer {
 
     /// The size of the current file, which is opened if it is not.
     fn size(&mut self) -> Result<u64> {
-        if let (None, Place::Folder { folder, .. }) = (&self.file, &self.place) {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = openat(folder, CURRENT, flags, Mode::from_raw_mode(0o600)).call(|| format!("openat({CURRENT:?})"))?;
-            self.size = fstat(&file).call(|| format!("fstat({CURRENT:?})"))?.st_size as u64;
+        if let (None, Place::Folder { folder, base, mode, .. }) = (&self.file, &self.place) {
+            let file = openat(folder, base, APPEND, *mode).call(|| format!("openat({base:?})"))?;
+            self.size = fstat(&file).call(|| format!("fstat({base:?})"))?.st_size as u64;
             self.file = Some(file);
         }
         Ok(self.size)
@@ -149,15 +164,15 @@ impl Writer {
     /// Renames each file to the next older name; the oldest one goes. With one file in all, that is the current one: readers keep
     /// what they have open.
     fn rotate(&mut self) -> Result<()> {
-        let Place::Folder { folder, limits } = &self.place else { return Ok(()) };
+        let Place::Folder { folder, base, limits, .. } = &self.place else { return Ok(()) };
         self.file = None;
         let oldest = limits.max_files.max(1) - 1;
         if oldest == 0 {
-            return unlinkat(folder, CURRENT, AtFlags::empty()).call(|| format!("unlinkat({CURRENT:?})"));
+            return unlinkat(folder, base, AtFlags::empty()).call(|| format!("unlinkat({base:?})"));
         }
         for age in (0..oldest).rev() {
-            let (from, to) = (name(age), name(age + 1));
-            match renameat(folder, &from, folder, &to) {
+            let (from, to) = (name(base, age), name(base, age + 1));
+            match renameat(folder, &*from, folder, &*to) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno).call(|| format!("renameat({from:?}, {to:?})")),
             }
@@ -225,7 +240,7 @@ mod tests {
         }
         let mut sizes = Vec::new();
         for age in 0..4 {
-            sizes.extend(std::fs::metadata(dir.path().join(FOLDER).join(name(age))).map(|file| file.len()));
+            sizes.extend(std::fs::metadata(dir.path().join(FOLDER).join(name(CURRENT.as_ref(), age))).map(|file| file.len()));
         }
         assert_eq!(sizes.len(), 3);
         assert!(sizes.iter().all(|size| *size <= 1000 && *size > 0) && sizes[1] > 900 && sizes[2] > 900, "{sizes:?}");
@@ -256,19 +271,47 @@ mod tests {
     fn a_file_of_others_is_not_rotated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0.log");
-        let mut log = Writer::at(&path).unwrap();
+        let mut log = Writer::at(&path, None).unwrap();
         log.write(1, Stream::Stdout, b"a\r\nb\rc\n").unwrap();
         log.write(1, Stream::Stderr, &vec![b'x'; MAX + 1]).unwrap();
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         log.write(1, Stream::Stdout, b"to the old one\n").unwrap();
-        Writer::at(&path).unwrap().write(1, Stream::Stdout, b"to the new one\n").unwrap();
+        Writer::at(&path, None).unwrap().write(1, Stream::Stdout, b"to the new one\n").unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let time = "1970-01-01T00:00:00.000000001Z";
         assert_eq!(read("0.log"), format!("{time} stdout F to the new one\n"));
         let long = format!("{time} stderr P {}\n{time} stderr P x\n", "x".repeat(MAX));
         assert_eq!(read("old"), format!("{time} stdout F a\n{time} stdout F b\rc\n{long}{time} stdout F to the old one\n"));
         std::os::unix::fs::symlink("old", dir.path().join("link")).unwrap();
-        assert!(Writer::at(&dir.path().join("link")).is_err());
+        assert!(Writer::at(&dir.path().join("link"), None).is_err());
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_rotated_beside_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let limits = LogLimits { max_size: 100, max_files: 3, format: LogFormat::Cri };
+        let mut log = Writer::at(&path, Some(limits)).unwrap();
+        let mut follow = Reader::named(std::fs::File::open(dir.path()).unwrap().into(), "0.log".as_ref()).unwrap();
+        let (mut lines, mut seen) = (Lines::default(), String::new());
+        for number in 0..9 {
+            log.write(1, Stream::Stdout, format!("{number}\r\n").as_bytes()).unwrap();
+            while let Some(bytes) = follow.read().unwrap() {
+                lines.push(bytes);
+                while let Some(line) = lines.next() {
+                    seen += std::str::from_utf8(line.bytes).unwrap();
+                }
+            }
+        }
+        assert_eq!(seen, "012345678");
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["0.log", "0.log.1", "0.log.2"]);
+        let last = std::fs::read_to_string(dir.path().join("0.log.2")).unwrap();
+        assert_eq!(last.lines().map(|line| &line[line.len() - 1..]).collect::<String>(), "45");
+        std::fs::write(dir.path().join("1.log"), "").unwrap();
+        super::super::remove(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "another log stays");
     }
 
     #[test]

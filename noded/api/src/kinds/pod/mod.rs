@@ -1,6 +1,8 @@
 //! Pods.
 
 pub mod container;
+mod ephemeral;
+mod mounts;
 pub mod placement;
 mod rules;
 pub mod status;
@@ -19,6 +21,7 @@ use placement::{Affinity, Toleration, TopologySpreadConstraint};
 use serde_json::Value;
 use volume::{LocalObjectReference, Volume};
 
+pub use ephemeral::validate_added;
 pub use rules::{default_template, validate_template};
 
 types! {

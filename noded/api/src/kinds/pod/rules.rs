@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::errors::{FieldError, FieldErrors};
 use crate::kinds::view;
 
-use super::PodSpec;
 use super::container::Container;
+use super::{PodSpec, ephemeral, mounts};
 
 pub(super) fn defaults(pod: &mut Value) {
     default_spec(&mut pod["spec"]);
@@ -132,14 +132,9 @@ fn validate_spec(spec: &PodSpec, path: &str, errors: &mut FieldErrors) {
         if sources > 1 {
             errors.push(FieldError::forbidden(format!("{path}.volumes[{at}]"), "may not specify more than 1 volume type"));
         }
-        if volume.host_path.as_ref().is_some_and(|h| h.path.split('/').any(|part| part == "..")) {
-            errors.push(FieldError::invalid(
-                format!("{path}.volumes[{at}].hostPath.path"),
-                &json!(volume.host_path.as_ref().map(|h| &h.path)),
-                "must not contain '..'".into(),
-            ));
-        }
+        mounts::validate_volume(volume, &format!("{path}.volumes[{at}]"), errors);
     }
+    ephemeral::validate(spec, &volumes, path, errors);
     unique(spec.init_containers.iter().chain(&spec.containers).map(|c| &c.name), &format!("{path}.containers"), errors);
     for (list, name) in [(&spec.init_containers, "initContainers"), (&spec.containers, "containers")] {
         for (at, container) in list.iter().enumerate() {
@@ -179,23 +174,8 @@ fn validate_container(container: &Container, volumes: &BTreeSet<&str>, path: &st
             "must not have leading or trailing whitespace".into(),
         ));
     }
-    let mut paths = BTreeSet::new();
-    for (at, mount) in container.volume_mounts.iter().enumerate() {
-        if !mount.name.is_empty() && !volumes.contains(mount.name.as_str()) {
-            errors.push(FieldError::not_found(format!("{path}.volumeMounts[{at}].name"), &json!(mount.name)));
-        }
-        if !paths.insert(&mount.mount_path) {
-            errors.push(FieldError::invalid(
-                format!("{path}.volumeMounts[{at}].mountPath"),
-                &json!(mount.mount_path),
-                "must be unique".into(),
-            ));
-        }
-        if mount.sub_path.starts_with('/') || mount.sub_path.split('/').any(|part| part == "..") {
-            let why = if mount.sub_path.starts_with('/') { "must be a relative path" } else { "must not contain '..'" };
-            errors.push(FieldError::invalid(format!("{path}.volumeMounts[{at}].subPath"), &json!(mount.sub_path), why.into()));
-        }
-    }
+    let security = container.security_context.as_ref();
+    mounts::validate(&container.volume_mounts, security, volumes, &format!("{path}.volumeMounts"), errors);
     for (at, variable) in container.env.iter().enumerate() {
         if !variable.value.is_empty() && variable.value_from.is_some() {
             errors.push(FieldError::invalid(
@@ -234,8 +214,8 @@ pub(super) fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors
             }
         }
     }
-    for field in ["activeDeadlineSeconds", "schedulingGates", "terminationGracePeriodSeconds", "nodeName", "ephemeralContainers"] {
-        // the node is set by binding, gates only ever go: both are checked where they are written
+    for field in ["activeDeadlineSeconds", "schedulingGates", "terminationGracePeriodSeconds"] {
+        // gates only ever go, which is checked where they are written
         copy(&mut new_spec, old_spec, field);
     }
     let added_only = old_spec["tolerations"].as_array().is_none_or(|old| {
@@ -318,5 +298,10 @@ mod tests {
         assert_eq!(changed(&new), 0);
         new["spec"]["containers"][0]["command"] = json!(["sh"]);
         assert_eq!(changed(&new), 1);
+        for (field, value) in [("nodeName", json!("other")), ("ephemeralContainers", json!([{"name": "d", "image": "x"}]))] {
+            let mut new = old.clone();
+            new["spec"][field] = value;
+            assert_eq!(changed(&new), 1, "{field} is set by another way");
+        }
     }
 }

@@ -30,8 +30,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub(super) async fn run(shared: Arc<Shared>) {
     let asked = Arc::new(Asked {
         sessions: Arc::new(Sessions::new(&shared.node)),
-        node: Arc::clone(&shared.node),
-        name: shared.place.node.clone(),
+        shared: Arc::clone(&shared),
         meter: usage::Meter::default(),
     });
     let (mut pause, mut told) = (SHORTEST, false);

@@ -14,18 +14,16 @@ use streaming::Job;
 use tonic::{Code, Status};
 
 use super::super::actual::name_of;
-use super::super::worker;
+use super::super::effects::Shared;
+use super::super::{statics, worker};
 use super::logs;
 use crate::cri::local;
-use crate::node::Node;
 use crate::sessions::Sessions;
 
 /// Answers questions about the pods of this node.
 pub(super) struct Asked {
-    pub(super) node: Arc<Node>,
+    pub(super) shared: Arc<Shared>,
     pub(super) sessions: Arc<Sessions>,
-    /// The node's name.
-    pub(super) name: String,
     pub(super) meter: super::usage::Meter,
 }
 
@@ -38,7 +36,11 @@ impl Asked {
         let job = match *parts.as_slice() {
             ["logs", uid, container] => return self.log(uid, container, &query).await.unwrap_or_else(refused),
             ["usage"] => {
-                return self.meter.usage(&self.node).await.map_or_else(refused, |usage| json!(usage).to_string().into_response());
+                return self
+                    .meter
+                    .usage(&self.shared.node)
+                    .await
+                    .map_or_else(refused, |usage| json!(usage).to_string().into_response());
             }
             ["exec", uid, container] => self.exec(uid, container, &query).await,
             ["attach", uid, container] => self.attach(uid, container, &query).await,
@@ -55,27 +57,33 @@ impl Asked {
         let options = LogOptions::read(query, jiff::Timestamp::now()).map_err(|status| Status::invalid_argument(status.message))?;
         let found = self.containers(uid).await?.into_iter().filter(|found| name_of(found) == container);
         let found = found.into_iter().nth(usize::from(options.previous)).ok_or_else(|| Status::not_found("it has no log"))?;
-        let stream = logs::stream(&self.node, found.id, options).await?;
+        let stream = logs::stream(&self.shared.node, found.id, options).await?;
         Ok(Body::from_stream(stream).into_response())
     }
 
     async fn exec(&self, uid: &str, container: &str, query: &Query) -> Result<Job, Status> {
         let StreamOptions { stdin, stdout, stderr, tty, command } = options(query, true)?;
         let container_id = self.running(uid, container).await?;
-        local::exec_job(&self.node, ExecRequest { container_id, cmd: command, tty, stdin, stdout, stderr }).await
+        local::exec_job(&self.shared.node, ExecRequest { container_id, cmd: command, tty, stdin, stdout, stderr }).await
     }
 
     async fn attach(&self, uid: &str, container: &str, query: &Query) -> Result<Job, Status> {
         let StreamOptions { stdin, stdout, stderr, tty, .. } = options(query, false)?;
         let container_id = self.running(uid, container).await?;
-        local::attach_job(&self.node, AttachRequest { container_id, stdin, tty, stdout, stderr }).await
+        local::attach_job(&self.shared.node, AttachRequest { container_id, stdin, tty, stdout, stderr }).await
     }
 
     async fn forward(&self, uid: &str) -> Result<Job, Status> {
-        let (node, name, uid) = (Arc::clone(&self.node), self.name.clone(), uid.to_owned());
+        let (node, name, uid) = (Arc::clone(&self.shared.node), self.shared.place.node.clone(), self.own(uid));
         let found = blocking(move || Ok(worker::sandboxes(&node, &name, &uid).into_iter().next())).await?;
         let pod = found.ok_or_else(|| Status::not_found("the pod is not on this node"))?;
-        local::forward_job(&self.node, pod.record.id).await
+        local::forward_job(&self.shared.node, pod.record.id).await
+    }
+
+    /// The uid by which a pod is known here: the API has others for static pods.
+    fn own(&self, uid: &str) -> String {
+        let known = statics::known(&self.shared.statics.borrow(), self.shared.mirrors.borrow().as_ref());
+        known.get(uid).cloned().unwrap_or_else(|| uid.to_owned())
     }
 
     /// The container of this name that runs, or ran last.
@@ -86,7 +94,7 @@ impl Asked {
 
     /// All containers of a pod of this node, newest first.
     async fn containers(&self, uid: &str) -> Result<Vec<ContainerStatus>, Status> {
-        let (node, name, uid) = (Arc::clone(&self.node), self.name.clone(), uid.to_owned());
+        let (node, name, uid) = (Arc::clone(&self.shared.node), self.shared.place.node.clone(), self.own(uid));
         blocking(move || {
             let sandboxes = worker::sandboxes(&node, &name, &uid);
             let containers = sandboxes.iter().map(|pod| local::containers(&node, pod)).collect::<Result<Vec<_>, _>>()?;

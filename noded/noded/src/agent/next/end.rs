@@ -15,6 +15,8 @@ pub(in super::super) enum Outcome {
     TooLate,
     /// Its host goes down.
     Terminated,
+    /// The node could not keep it.
+    Evicted,
 }
 
 /// How a pod has ended, if it has. What was told once stays so.
@@ -25,6 +27,9 @@ pub(in super::super) fn outcome(pod: &Pod, actual: &Actual, now: Nanos) -> Optio
         ("Failed", _) => return Some(Outcome::Failed),
         _ if actual.memory.shutdown.is_some() => return Some(Outcome::Terminated),
         _ => {}
+    }
+    if actual.memory.evicted.is_some() {
+        return Some(Outcome::Evicted);
     }
     if deadline(pod, actual).is_some_and(|deadline| deadline <= now) {
         return Some(Outcome::TooLate);
@@ -58,7 +63,9 @@ pub(super) fn finished(pod: &Pod, actual: &Actual, now: Nanos) -> Next {
     if makes(actual) {
         return Next::default();
     }
-    let grace = u64::try_from(pod.spec.termination_grace_period_seconds.unwrap_or(30)).unwrap_or(0);
+    // Whoever has to go for the node's sake has no time.
+    let grace = if actual.memory.evicted.is_some() { Some(1) } else { pod.spec.termination_grace_period_seconds };
+    let grace = u64::try_from(grace.unwrap_or(30)).unwrap_or(0);
     // The time counts from the moment in which it is seen; whoever is told to stop is not told again.
     let known = actual.doing.iter().find_map(|doing| match doing {
         Action::Stop { until, .. } => Some(*until),

@@ -88,6 +88,12 @@ fn go_on(pod: &Pod, actual: &Actual, now: Nanos) -> Next {
     }
     let sandboxes = actual.sandboxes.iter().skip(1);
     next.actions.extend(sandboxes.map(|sandbox| Action::RemoveSandbox { id: sandbox.id.clone() }));
+    for added in &pod.spec.ephemeral_containers {
+        // Whatever became of it, it is started once.
+        if actual.newest(&added.name).is_some() || !memory.attempts.contains_key(&added.name) {
+            next.add(container(pod, &added.container(), "Never", actual, now));
+        }
+    }
     for init in &pod.spec.init_containers {
         let sidecar = init.restart_policy == "Always";
         let policy = match (sidecar, pod.spec.restart_policy.as_str()) {

@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use net::services::{Place, RuleSet, Services, Watch};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use ::api::kinds::pod::Pod;
@@ -34,6 +33,7 @@ use ::api::kinds::pod::Pod;
 use super::effects::Shared;
 use super::wanted::dns::Resolvers;
 use crate::host::log::{self, Level, say};
+use crate::host::readable;
 use crate::node::Node;
 
 pub(super) use seen::Known;
@@ -96,7 +96,7 @@ async fn routed(shared: &Arc<Shared>, here: &Here) -> anyhow::Result<std::conver
     let watch = Watch::open(&place.table)?;
     let mut services = Services::open(place)?;
     let own = services.port()?;
-    let mut watch = heard(watch).context("listen for changes of nf_tables")?;
+    let mut watch = readable(watch).context("listen for changes of nf_tables")?;
     loop {
         known.complete().await;
         let (wanted, names) = known.read(|services, slices| (plan::plan(services, slices, here), zone::Zone::of(services, slices)));
@@ -127,14 +127,6 @@ async fn applied(mut services: Services, wanted: RuleSet) -> anyhow::Result<Serv
         say(Level::Debug, &format!("services: {} elements in {} bytes", applied.elements, applied.bytes), &[]);
     }
     Ok(services)
-}
-
-#[expect(
-    deprecated,
-    reason = "for types that may close their descriptor behind tokio's back: a Watch has one for life, and the other way is unsafe"
-)]
-fn heard(watch: Watch) -> std::io::Result<AsyncFd<Watch>> {
-    AsyncFd::with_interest(watch, Interest::READABLE)
 }
 
 /// Waits until somebody else has changed the table.

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use api::kinds::pod::Pod;
-use api::kinds::pod::container::{Container, ResourceRequirements, SecurityContext, VolumeMount};
+use api::kinds::pod::container::{Container, ResourceRequirements, SecurityContext};
 use api::quantity::Quantity;
 use cri::security_profile::ProfileType;
 use cri::{
     Capability, ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerResources,
-    LinuxContainerSecurityContext, Mount, MountPropagation, NamespaceOption, SecurityProfile, SupplementalGroupsPolicy,
+    LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, SecurityProfile, SupplementalGroupsPolicy,
 };
 
 use super::environment::expanded;
-use super::{facts, pid, qos};
+use super::{facts, mounts, pid, qos};
 
 /// What containers do not see of the host, and what they see but cannot change: the lists that Kubernetes has.
 const MASKED: [&str; 11] = [
@@ -31,17 +31,21 @@ const MASKED: [&str; 11] = [
 ];
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// Paths in volumes, by the places of the mounts.
+type Parts = BTreeMap<String, PathBuf>;
+
 /// A period of the processor's time, in microseconds.
 const PERIOD: i64 = 100_000;
 
-/// The container's configuration. `volumes` are the paths of the pod's volumes on this host, by name.
+/// The container's configuration, and the parts of volumes that it sees, by their places. `volumes` are the paths of the pod's volumes on this host, by
+/// name.
 pub(in super::super) fn config(
     pod: &Pod,
     spec: &Container,
     attempt: u32,
     environment: &[(String, String)],
     volumes: &BTreeMap<String, PathBuf>,
-) -> Result<ContainerConfig, String> {
+) -> Result<(ContainerConfig, Parts), String> {
     let words = |words: &[String]| words.iter().map(|word| expanded(word, environment)).collect();
     let labels = [
         ("io.kubernetes.container.name", &spec.name),
@@ -49,14 +53,21 @@ pub(in super::super) fn config(
         ("io.kubernetes.pod.namespace", &pod.metadata.namespace),
         ("io.kubernetes.pod.uid", &pod.metadata.uid),
     ];
-    Ok(ContainerConfig {
+    let (mut mounts, mut parts) = (Vec::new(), Parts::new());
+    for (mount, part) in
+        spec.volume_mounts.iter().map(|mount| mounts::mount(mount, volumes, environment)).collect::<Result<Vec<_>, _>>()?
+    {
+        parts.extend(part.map(|part| (mount.container_path.clone(), part)));
+        mounts.push(mount);
+    }
+    let config = ContainerConfig {
         metadata: Some(ContainerMetadata { name: spec.name.clone(), attempt }),
         image: Some(ImageSpec { image: spec.image.clone(), user_specified_image: spec.image.clone(), ..ImageSpec::default() }),
         command: words(&spec.command),
         args: words(&spec.args),
         working_dir: spec.working_dir.clone(),
         envs: environment.iter().map(|(key, value)| KeyValue { key: key.clone(), value: value.clone().into_bytes() }).collect(),
-        mounts: spec.volume_mounts.iter().map(|mount| self::mount(mount, volumes, environment)).collect::<Result<_, _>>()?,
+        mounts,
         labels: labels.map(|(key, value)| (key.to_owned(), value.clone())).into(),
         log_path: format!("{}/{attempt}.log", spec.name),
         stdin: spec.stdin,
@@ -68,7 +79,24 @@ pub(in super::super) fn config(
             security_context: Some(security(pod, &spec.security_context.clone().unwrap_or_default())?),
         }),
         ..ContainerConfig::default()
-    })
+    };
+    Ok((config, parts))
+}
+
+/// A container that was added to look into another one sees that one's processes. `running` are ids by name.
+pub(in super::super) fn aim(config: &mut ContainerConfig, pod: &Pod, running: &BTreeMap<String, String>) -> Result<(), String> {
+    let name = config.metadata.as_ref().map_or("", |metadata| metadata.name.as_str());
+    let added = pod.spec.ephemeral_containers.iter().find(|added| added.name == name);
+    let Some(target) = added.map(|added| added.target_container_name.as_str()).filter(|target| !target.is_empty()) else {
+        return Ok(());
+    };
+    let id = running.get(target).ok_or_else(|| format!("unable to find target container {target:?}: it does not run"))?;
+    let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut());
+    if let Some(options) = security.and_then(|security| security.namespace_options.as_mut()) {
+        options.pid = NamespaceMode::Target.into();
+        options.target_id.clone_from(id);
+    }
+    Ok(())
 }
 
 fn stop_signal(spec: &Container) -> Result<i32, String> {
@@ -76,27 +104,6 @@ fn stop_signal(spec: &Container) -> Result<i32, String> {
     let known =
         if name.is_empty() { Some(cri::Signal::RuntimeDefault) } else { cri::Signal::from_str_name(&format!("SIGNAL_{name}")) };
     known.map(i32::from).ok_or_else(|| format!("lifecycle.stopSignal: {name:.40?} is no signal"))
-}
-
-fn mount(mount: &VolumeMount, volumes: &BTreeMap<String, PathBuf>, environment: &[(String, String)]) -> Result<Mount, String> {
-    let path = volumes.get(&mount.name).ok_or_else(|| format!("volumeMounts: there is no volume {:?}", mount.name))?;
-    if !mount.sub_path.is_empty() || !expanded(&mount.sub_path_expr, environment).is_empty() {
-        return Err(format!("volumeMounts: {}: subPath is not supported on this node", mount.mount_path));
-    }
-    let propagation = match mount.mount_propagation.as_str() {
-        "HostToContainer" => MountPropagation::PropagationHostToContainer,
-        "Bidirectional" => MountPropagation::PropagationBidirectional,
-        _ => MountPropagation::PropagationPrivate,
-    };
-    let recursive = matches!(mount.recursive_read_only.as_str(), "Enabled" | "IfPossible") && mount.read_only;
-    Ok(Mount {
-        container_path: mount.mount_path.clone(),
-        host_path: path.display().to_string(),
-        readonly: mount.read_only,
-        recursive_read_only: recursive,
-        propagation: propagation.into(),
-        ..Mount::default()
-    })
 }
 
 /// Limits, and weights from requests.
@@ -195,7 +202,7 @@ mod tests {
         let pod: Pod =
             serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [container]}})).unwrap();
         let volumes = BTreeMap::from([("v".to_owned(), PathBuf::from("/disk/v"))]);
-        config(&pod, &pod.spec.containers[0], 2, &[("A".to_owned(), "1".to_owned())], &volumes)
+        config(&pod, &pod.spec.containers[0], 2, &[("A".to_owned(), "1".to_owned())], &volumes).map(|(config, _)| config)
     }
 
     #[test]
@@ -220,10 +227,19 @@ mod tests {
     fn what_cannot_be_is_said() {
         let error = |container| of(container).unwrap_err();
         assert!(error(json!({"name": "a", "volumeMounts": [{"name": "no", "mountPath": "/v"}]})).contains("no volume \"no\""));
-        assert!(
-            error(json!({"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}]})).contains("subPath")
-        );
         assert!(error(json!({"name": "a", "securityContext": {"runAsNonRoot": true, "runAsUser": 0}})).contains("runAsNonRoot"));
+    }
+
+    #[test]
+    fn one_that_looks_into_another_sees_its_processes() {
+        let spec = json!({"containers": [{"name": "app"}], "ephemeralContainers": [{"name": "d", "image": "i", "targetContainerName": "app"}]});
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec})).unwrap();
+        let container = pod.spec.ephemeral_containers[0].container();
+        let (mut config, _) = config(&pod, &container, 0, &[], &BTreeMap::new()).unwrap();
+        assert!(aim(&mut config, &pod, &BTreeMap::new()).unwrap_err().contains("target container \"app\""));
+        aim(&mut config, &pod, &BTreeMap::from([("app".to_owned(), "abc".to_owned())])).unwrap();
+        let options = config.linux.unwrap().security_context.unwrap().namespace_options.unwrap();
+        assert_eq!((options.pid(), options.target_id.as_str()), (NamespaceMode::Target, "abc"));
     }
 
     #[test]

@@ -104,6 +104,20 @@ fn value(
 
 /// Text with `$(NAME)` replaced by variables; `$$` is a dollar, and what names nothing stays as it is.
 pub(super) fn expanded(text: &str, variables: &[(String, String)]) -> String {
+    replaced(text, variables, &mut |name| format!("$({name})"))
+}
+
+/// The same where each name has to name something; the first one that does not otherwise.
+pub(super) fn filled(text: &str, variables: &[(String, String)]) -> Result<String, String> {
+    let mut missing = None;
+    let text = replaced(text, variables, &mut |name| {
+        missing.get_or_insert_with(|| name.to_owned());
+        String::new()
+    });
+    missing.map_or(Ok(text), Err)
+}
+
+fn replaced(text: &str, variables: &[(String, String)], unknown: &mut dyn FnMut(&str) -> String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -118,7 +132,7 @@ pub(super) fn expanded(text: &str, variables: &[(String, String)]) -> String {
             (None, Some((name, tail))) => {
                 match variables.iter().find(|(known, _)| known == name) {
                     Some((_, value)) => out.push_str(value),
-                    None => out.push_str(&format!("$({name})")),
+                    None => out.push_str(&unknown(name)),
                 }
                 rest = tail;
             }

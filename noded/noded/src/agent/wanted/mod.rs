@@ -4,6 +4,7 @@ pub(super) mod container;
 pub(super) mod dns;
 pub(super) mod environment;
 pub(super) mod facts;
+mod mounts;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,9 @@ use cri::{
     PortMapping, Protocol,
 };
 
+use super::pressure::{Images, Reserve};
 use crate::config::CgroupDriver;
+use crate::cri::local::Rotation;
 
 /// The label by which an agent finds its pods again: the node's name.
 pub(super) const NODE: &str = "dev.rctr.node";
@@ -28,6 +31,10 @@ pub(super) struct Place {
     pub(super) cgroup: String,
     pub(super) driver: CgroupDriver,
     pub(super) logs: PathBuf,
+    pub(super) rotation: Rotation,
+    /// What of the host has to be left, and when images go.
+    pub(super) reserve: Reserve,
+    pub(super) images: Images,
     /// Folders of pods' files: on disk, and in memory.
     pub(super) disk: PathBuf,
     pub(super) memory: PathBuf,
@@ -173,6 +180,9 @@ mod tests {
             cgroup: "/kubepods".to_owned(),
             driver: CgroupDriver::Cgroupfs,
             logs: "/var/log/pods".into(),
+            reserve: Reserve { memory: 0, disk: 0, inodes: 0 },
+            images: Images { high: 100, low: 100, age: 0 },
+            rotation: Rotation { size: 1 << 20, files: 2 },
             disk: "/disk".into(),
             memory: "/memory".into(),
         }

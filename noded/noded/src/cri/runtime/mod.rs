@@ -94,7 +94,9 @@ impl RuntimeService for Calls {
         &self,
         request: Request<cri::CreateContainerRequest>,
     ) -> Answer<Response<cri::CreateContainerResponse>> {
-        told(&self.node, "CreateContainer", container::create(&self.node, request.into_inner())).await.map(Response::new)
+        told(&self.node, "CreateContainer", container::create(&self.node, request.into_inner(), Default::default()))
+            .await
+            .map(Response::new)
     }
 
     async fn start_container(&self, request: Request<cri::StartContainerRequest>) -> Answer<Response<cri::StartContainerResponse>> {

@@ -139,7 +139,7 @@ impl Given {
             "bind" => {
                 let text = source.ok_or_else(missing)?;
                 let path = host(&text)?.ok_or_else(|| format!("the source {text:?} is no absolute path"))?;
-                MountSource::Bind { path, create: self.create, recursive: self.recursive != Some(Recursive::Disabled) }
+                MountSource::Bind { path, create: self.create, recursive: self.recursive != Some(Recursive::Disabled), part: None }
             }
             "tmpfs" if source.is_some() => return Err("type=tmpfs has no source".to_owned()),
             "tmpfs" => MountSource::Tmpfs {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn all_types() {
         let bind = mount("type=bind,src=/a,dst=/b,readonly").unwrap();
-        assert_eq!(bind.source, MountSource::Bind { path: "/a".into(), create: false, recursive: true });
+        assert_eq!(bind.source, MountSource::Bind { path: "/a".into(), create: false, recursive: true, part: None });
         assert_eq!((bind.target.as_path(), bind.access), (Path::new("/b"), Access::Read));
         let volume =
             mount(r#"source=data,target=/b,volume-nocopy,volume-label=a=b,volume-driver=local,"volume-opt=o=x,y",ro=false"#);

@@ -25,7 +25,7 @@ fn parse(text: &str) -> Result<Mount, String> {
     }
     let target = target(place)?;
     let source = match host(source)? {
-        Some(path) => MountSource::Bind { path, create: true, recursive: true },
+        Some(path) => MountSource::Bind { path, create: true, recursive: true, part: None },
         None => named(source),
     };
     let mut mount = plain(target, source);
@@ -85,7 +85,7 @@ mod tests {
 
     fn bind(text: &str) -> (String, String, Access) {
         let mount = volume(text).unwrap();
-        let MountSource::Bind { path, create: true, recursive: true } = &mount.source else { panic!("{mount:?}") };
+        let MountSource::Bind { path, create: true, recursive: true, part: None } = &mount.source else { panic!("{mount:?}") };
         (path.display().to_string(), mount.target.display().to_string(), mount.access)
     }
 

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::check::{self, Seccomp, Wanted};
 use super::maybe;
+use crate::cri::local::Beyond;
 use crate::cri::runtime::kept::{self, Kept};
 use crate::cri::runtime::{pod, selinux};
 use crate::cri::{Answer, check as say, status as code};
@@ -19,19 +20,23 @@ use crate::node::Node;
 const PROFILE: usize = 1 << 20;
 
 /// Makes a container. A kubelet that has lost patience asks again for the same: it gets the same container.
-pub(in crate::cri) async fn create(node: &Arc<Node>, request: CreateContainerRequest) -> Answer<CreateContainerResponse> {
+pub(in crate::cri) async fn create(
+    node: &Arc<Node>,
+    request: CreateContainerRequest,
+    beyond: Beyond,
+) -> Answer<CreateContainerResponse> {
     let config = say::there("config", request.config)?;
     let metadata = say::there("metadata", config.metadata.as_ref())?;
     say::id("pod_sandbox_id", &request.pod_sandbox_id)?;
     let key = format!("{}\n{}\n{}", request.pod_sandbox_id, metadata.name, metadata.attempt);
     let own = Arc::clone(node);
-    let container_id = node.containers.join(&key, move || made(&own, &request.pod_sandbox_id, config)).await?;
+    let container_id = node.containers.join(&key, move || made(&own, &request.pod_sandbox_id, config, &beyond)).await?;
     Ok(CreateContainerResponse { container_id })
 }
 
-fn made(node: &Node, pod_id: &str, config: ContainerConfig) -> Answer<String> {
+fn made(node: &Node, pod_id: &str, config: ContainerConfig, beyond: &Beyond) -> Answer<String> {
     let pod = pod::find(node, pod_id)?;
-    let wanted = check::wanted(&pod.record.id, &kept::pod(&pod), &config)?;
+    let wanted = check::wanted(&pod.record.id, &kept::pod(&pod), &config, beyond)?;
     let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
     let relabel = config.mounts.iter().any(|mount| mount.selinux_relabel);
     selinux::refuse(context.and_then(|context| context.selinux_options.as_ref()), relabel)?;

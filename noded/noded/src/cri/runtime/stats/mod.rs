@@ -5,6 +5,7 @@ mod table;
 mod view;
 
 pub(super) use metrics::{all_metrics, descriptors, metrics};
+pub(in crate::cri) use view::working_set;
 
 use cri::{
     ContainerStats, ContainerStatsFilter, ContainerStatsRequest, ContainerStatsResponse, ListContainerStatsRequest,

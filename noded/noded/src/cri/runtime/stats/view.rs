@@ -88,7 +88,7 @@ fn raw(stats: &Stats, v2: &str, v1: &str) -> u64 {
 }
 
 /// Bytes that are in use and would be missed: without page cache that goes first.
-pub(super) fn working_set(stats: &Stats) -> u64 {
+pub(in crate::cri) fn working_set(stats: &Stats) -> u64 {
     stats.memory.usage.usage.saturating_sub(raw(stats, "inactive_file", "total_inactive_file"))
 }
 

@@ -13,6 +13,7 @@ pub(super) use resources::resources;
 pub(super) use security::Seccomp;
 
 use super::signal;
+use crate::cri::local::{Beyond, Rotation};
 use crate::cri::{Answer, check, status::invalid};
 
 /// What a container is to be, but for what has to be read from the host.
@@ -25,7 +26,7 @@ pub(super) struct Wanted {
 }
 
 /// Checks a configuration for a container in the pod `pod`, which was made by `pod_config`.
-pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &ContainerConfig) -> Answer<Wanted> {
+pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &ContainerConfig, beyond: &Beyond) -> Answer<Wanted> {
     let metadata = check::there("metadata", config.metadata.as_ref())?;
     check::name("metadata.name", &metadata.name)?;
     check::notes("container", &[&config.labels, &config.annotations])?;
@@ -56,7 +57,7 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
         tty: config.tty,
         stdin: config.stdin,
         labels: config.labels.clone(),
-        mounts: mounts::mounts(&config.mounts, users(pod_config))?,
+        mounts: mounts::mounts(&config.mounts, users(pod_config), &beyond.parts)?,
         resources: limits,
         security,
         stop_signal,
@@ -66,7 +67,7 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
             group_policy,
             oom_score_adj: oom_score_adj(linux.resources.map_or(0, |resources| resources.oom_score_adj))?,
             devices: config.devices.iter().map(device).collect::<Answer<_>>()?,
-            log: log(pod_config, config)?,
+            log: log(pod_config, config, beyond.rotation)?,
             ..Tuning::default()
         },
         pod: Some(PodMember {
@@ -133,9 +134,10 @@ fn oom_score_adj(score: i64) -> Answer<Option<i32>> {
 }
 
 /// A container without a path for its log keeps none.
-fn log(pod: &PodSandboxConfig, config: &ContainerConfig) -> Answer<LogConfig> {
+fn log(pod: &PodSandboxConfig, config: &ContainerConfig, rotation: Option<Rotation>) -> Answer<LogConfig> {
     let path = log_path(&pod.log_directory, &config.log_path)?;
-    Ok(LogConfig { none: path.is_none(), path, ..LogConfig::default() })
+    let (max_size, max_files) = (rotation.map(|rotation| rotation.size), rotation.map(|rotation| rotation.files));
+    Ok(LogConfig { none: path.is_none(), path, max_size, max_files, ..LogConfig::default() })
 }
 
 /// Where the log is, below the pod's folder. Neither may lead out of it.

@@ -1,5 +1,8 @@
 //! What is mounted.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use cri::{Mount, MountPropagation, UserNamespace};
 use engine::{Access, MountSource, Propagation};
 
@@ -8,15 +11,19 @@ use crate::cri::{Answer, check, status::invalid};
 /// How many there may be. Each is a system call and a line of mountinfo for all on the host.
 const MOST: usize = 10_000;
 
-/// `users` are those of the pod, if it has some of its own.
-pub(super) fn mounts(mounts: &[Mount], users: Option<&UserNamespace>) -> Answer<Vec<engine::Mount>> {
+/// `users` are those of the pod, if it has some of its own; for `parts` see [`super::Beyond`].
+pub(super) fn mounts(
+    mounts: &[Mount],
+    users: Option<&UserNamespace>,
+    parts: &BTreeMap<String, PathBuf>,
+) -> Answer<Vec<engine::Mount>> {
     if mounts.len() > MOST {
         return Err(invalid(format_args!("mounts: {} are more than {MOST}", mounts.len())));
     }
-    mounts.iter().map(|mount| self::mount(mount, users)).collect()
+    mounts.iter().map(|mount| self::mount(mount, users, parts)).collect()
 }
 
-fn mount(mount: &Mount, users: Option<&UserNamespace>) -> Answer<engine::Mount> {
+fn mount(mount: &Mount, users: Option<&UserNamespace>, parts: &BTreeMap<String, PathBuf>) -> Answer<engine::Mount> {
     let target = check::absolute("mounts.container_path", mount.container_path.trim_end_matches('/'))?;
     let idmap = idmap(mount, users)?;
     if let Some(option) = mount.mount_options.first() {
@@ -28,7 +35,12 @@ fn mount(mount: &Mount, users: Option<&UserNamespace>) -> Answer<engine::Mount> 
         Some(image) => image_source(mount, &image.image)?,
         None if !mount.image_sub_path.is_empty() => return Err(invalid("mounts.image_sub_path: there is no image")),
         // What leads there may be a link of the host; what a missing one should be, nobody knows.
-        None => MountSource::Bind { path: check::absolute("mounts.host_path", &mount.host_path)?, create: false, recursive: true },
+        None => MountSource::Bind {
+            path: check::absolute("mounts.host_path", &mount.host_path)?,
+            create: false,
+            recursive: true,
+            part: parts.get(&mount.container_path).cloned(),
+        },
     };
     let propagation = match propagation {
         MountPropagation::PropagationPrivate => Propagation::RPrivate,

@@ -19,7 +19,7 @@ fn asked(config: &ContainerConfig) -> Result<CreateRequest, String> {
 }
 
 fn asked_in(pod: &PodSandboxConfig, config: &ContainerConfig) -> Result<CreateRequest, String> {
-    wanted(POD, pod, config).map(|wanted| wanted.request).map_err(|status| {
+    wanted(POD, pod, config, &Beyond::default()).map(|wanted| wanted.request).map_err(|status| {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         status.message().to_owned()
     })
@@ -111,7 +111,7 @@ fn profiles() {
     let profile = |kind: i32, file: &str| Some(SecurityProfile { profile_type: kind, localhost_ref: file.into() });
     let with = |seccomp| LinuxContainerSecurityContext { seccomp, ..Default::default() };
     let of = |security| {
-        wanted(POD, &PodSandboxConfig::default(), &context(security))
+        wanted(POD, &PodSandboxConfig::default(), &context(security), &Beyond::default())
             .map(|wanted| (wanted.request.security.seccomp_unconfined, wanted.seccomp))
     };
     assert_eq!(of(with(profile(0, ""))).unwrap(), (false, Seccomp::Own));
@@ -167,7 +167,7 @@ fn mounts_of_the_host() {
     let of = |mount| asked(&ContainerConfig { mounts: vec![mount], ..config() }).map(|mut request| request.mounts.remove(0));
     let plain = of(base()).unwrap();
     assert_eq!(plain.target, Path::new("/data"));
-    assert_eq!(plain.source, MountSource::Bind { path: "/srv".into(), create: false, recursive: true });
+    assert_eq!(plain.source, MountSource::Bind { path: "/srv".into(), create: false, recursive: true, part: None });
     assert_eq!((plain.access, plain.propagation), (Access::Write, Some(Propagation::RPrivate)));
     assert_eq!(of(Mount { readonly: true, propagation: 1, ..base() }).unwrap().access, Access::ReadTop);
     assert_eq!(of(Mount { propagation: 2, ..base() }).unwrap().propagation, Some(Propagation::RShared));

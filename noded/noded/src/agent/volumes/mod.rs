@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! ROOT/volumes/UID/NAME          emptyDir
-//! RUN/volumes/UID/NAME           emptyDir in memory, and what is written from objects of the API:
+//! RUN/volumes/UID/NAME           emptyDir in memory, a file system each; and what is written from objects of the API:
 //!             NAME/..DATE/KEY    the files, of one moment
 //!             NAME/..data        -> ..DATE, replaced in one step
 //!             NAME/KEY           -> ..data/KEY
 //! ```
+
+mod memory;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,6 +68,7 @@ pub(super) fn make(given: &Given<'_>) -> Result<(), String> {
 
 /// Removes all that was made for a pod.
 pub(super) fn remove(uid: &str, place: &Place) -> io::Result<()> {
+    memory::unmount_all(&place.memory.join(uid))?;
     for base in [&place.disk, &place.memory] {
         match fs::remove_dir_all(base.join(uid)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -82,8 +85,15 @@ fn one(volume: &Volume, given: &Given<'_>) -> Result<(), String> {
     if let Some(host) = &volume.host_path {
         return host_path(host).map_err(said);
     }
-    if volume.empty_dir.is_some() {
-        return empty(&path, group).map_err(said);
+    if let Some(of) = &volume.empty_dir {
+        return match of.medium.as_str() {
+            "" => empty(&path, group).map_err(said),
+            "Memory" => {
+                let mounted = folder(&path).and_then(|()| memory::mount(&path, memory::limit(of, given.pod)));
+                mounted.and_then(|()| empty(&path, group)).map_err(said)
+            }
+            other => Err(format!("emptyDir.medium: {other:.40?} is not supported on this node")),
+        };
     }
     let files = files(volume, given)?.ok_or("this kind of volume is not supported on this node")?;
     written(&path, &files, group).map_err(said)

@@ -1,32 +1,50 @@
 //! What the API has beside a pod and the pod uses: ConfigMaps, Secrets, tokens.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod seen;
+mod tokens;
+
+use std::collections::BTreeSet;
 
 use api::kinds::pod::Pod;
+use api::kinds::pod::container::EphemeralContainer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub(super) use seen::Seen;
+pub(super) use tokens::{Tokens, tokens};
 
 use super::api::{Api, Refused};
 use super::wanted::environment::{Keys, Sources};
 
-/// ConfigMaps and Secrets that a pod names, as far as they are there.
-pub(super) async fn sources(api: &Api, pod: &Pod) -> Result<Sources, Refused> {
+/// What was fetched before.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    pub(super) tokens: Tokens,
+    pub(super) seen: Seen,
+}
+
+/// ConfigMaps and Secrets that a pod names, as far as they are there: as they are now where `fresh`, else as they were a moment ago.
+pub(super) async fn sources(api: &Api, seen: &Seen, pod: &Pod, fresh: bool) -> Result<Sources, Refused> {
     let mut sources = Sources::default();
-    let namespace = &pod.metadata.namespace;
     let (maps, secrets) = names(pod);
-    for (secret, name) in maps.iter().map(|name| (false, name)).chain(secrets.iter().map(|name| (true, name))) {
-        let plural = if secret { "secrets" } else { "configmaps" };
-        match api.get(&format!("/api/v1/namespaces/{namespace}/{plural}/{name}")).await {
-            Ok(object) => {
-                let all = if secret { &mut sources.secrets } else { &mut sources.config_maps };
-                all.insert(name.clone(), keys(&object, secret));
-            }
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
+    for (secret, name) in maps.into_iter().map(|name| (false, name)).chain(secrets.into_iter().map(|name| (true, name))) {
+        let key = (pod.metadata.namespace.clone(), secret, name.clone());
+        if let Some(keys) = seen.get(key, fresh, engine::now(), read(api, &pod.metadata.namespace, secret, &name)).await? {
+            let all = if secret { &mut sources.secrets } else { &mut sources.config_maps };
+            all.insert(name, keys);
         }
     }
     Ok(sources)
+}
+
+async fn read(api: &Api, namespace: &str, secret: bool, name: &str) -> Result<Option<Keys>, Refused> {
+    let plural = if secret { "secrets" } else { "configmaps" };
+    match api.get(&format!("/api/v1/namespaces/{namespace}/{plural}/{name}")).await {
+        Ok(object) => Ok(Some(keys(&object, secret))),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn keys(object: &Value, secret: bool) -> Keys {
@@ -42,7 +60,8 @@ fn keys(object: &Value, secret: bool) -> Keys {
 /// Names of the ConfigMaps and of the Secrets.
 fn names(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut maps, mut secrets) = (BTreeSet::new(), BTreeSet::new());
-    for container in pod.spec.containers.iter().chain(&pod.spec.init_containers) {
+    let added: Vec<_> = pod.spec.ephemeral_containers.iter().map(EphemeralContainer::container).collect();
+    for container in pod.spec.containers.iter().chain(&pod.spec.init_containers).chain(&added) {
         for from in &container.env_from {
             maps.extend(from.config_map_ref.iter().map(|reference| reference.name.clone()));
             secrets.extend(from.secret_ref.iter().map(|reference| reference.name.clone()));
@@ -62,29 +81,6 @@ fn names(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     }
     secrets.extend(pod.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()));
     (maps, secrets)
-}
-
-/// Tokens of the pod's service account by audience. They are asked for anew each time: an old one must not run out while it is used.
-pub(super) async fn tokens(api: &Api, pod: &Pod) -> Result<BTreeMap<String, String>, Refused> {
-    let mut tokens = BTreeMap::new();
-    let sources = pod.spec.volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| &projected.sources);
-    for source in sources.filter_map(|source| source.service_account_token.as_ref()) {
-        let account = if pod.spec.service_account_name.is_empty() { "default" } else { &pod.spec.service_account_name };
-        let audiences: Vec<&str> = Some(source.audience.as_str()).filter(|audience| !audience.is_empty()).into_iter().collect();
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {
-                "audiences": audiences,
-                "expirationSeconds": source.expiration_seconds.unwrap_or(3600),
-                "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid },
-            },
-        });
-        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", pod.metadata.namespace);
-        let answer = api.create(&path, &request).await?;
-        tokens.insert(source.audience.clone(), answer["status"]["token"].as_str().unwrap_or_default().to_owned());
-    }
-    Ok(tokens)
 }
 
 /// The login for a registry in the pod's secrets.
@@ -115,6 +111,8 @@ pub(super) fn login(pod: &Pod, sources: &Sources, registry: &str) -> Option<cri:
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
