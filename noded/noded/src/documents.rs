@@ -25,3 +25,13 @@ pub(crate) fn man(args: &ManArgs) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    /// The daemon and the monitors speak a language that only those of one build share.
+    #[test]
+    fn the_package_is_of_one_version_with_rctrs() {
+        let needed = format!("depends = \"rctr (= {}-1)\"", env!("CARGO_PKG_VERSION"));
+        assert!(include_str!("../Cargo.toml").lines().any(|line| line.starts_with(&needed)), "{needed}");
+    }
+}

@@ -118,12 +118,25 @@ fn boolean(name: &str, given: &str) -> Result<String> {
     }
 }
 
+/// How a flag is written.
+pub(crate) struct Parts {
+    /// With their dashes.
+    pub(crate) names: Vec<String>,
+    pub(crate) value: Option<&'static str>,
+}
+
+/// See [`Parts`].
+pub(crate) fn parts(flag: &Flag) -> Parts {
+    let dashed = |name: &&str| if name.len() == 1 { format!("-{name}") } else { format!("--{name}") };
+    Parts { names: flag.names.iter().map(dashed).collect(), value: flag.value }
+}
+
 /// A table of flags as help.
 pub(crate) fn help(table: &[Flag]) -> String {
-    let dashed = |name: &&str| if name.len() == 1 { format!("-{name}") } else { format!("--{name}") };
     let left = |flag: &Flag| {
-        let names = flag.names.iter().map(dashed).collect::<Vec<_>>().join(", ");
-        flag.value.map_or(names.clone(), |value| format!("{names} {value}"))
+        let Parts { names, value } = parts(flag);
+        let names = names.join(", ");
+        value.map_or(names.clone(), |value| format!("{names} {value}"))
     };
     let width = table.iter().map(|flag| left(flag).len()).max().unwrap_or(0);
     table.iter().map(|flag| format!("  {:width$}  {}\n", left(flag), flag.help)).collect()

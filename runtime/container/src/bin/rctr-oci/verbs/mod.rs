@@ -8,6 +8,7 @@ mod exec;
 mod features;
 mod kill;
 mod list;
+mod man;
 mod pause;
 mod ps;
 mod restore;
@@ -54,4 +55,5 @@ pub(crate) const ALL: &[Verb] = &[
     features::VERB,
     checkpoint::VERB,
     restore::VERB,
+    man::VERB,
 ];
