@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::cri;
 use crate::host::log::{self, Level, say};
 use crate::host::notify::Notify;
-use crate::host::{chain, listen, memory};
+use crate::host::{chain, limits, listen, memory};
 use crate::node::Node;
 use crate::sessions;
 
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &RunArgs, passed: Vec<OwnedFd>) -> Result<()> {
     let config = if args.in_cluster() { config.in_cluster() } else { config };
     ensure!(rustix::process::geteuid().is_root(), "containers need root");
     log::set_level(config.log.level);
+    limits::raise(config.agent.pods);
     let _lock = listen::only_one(&config.run)?;
     let listener = listen::socket(passed, &config.cri.socket, config.cri.group)?;
     let streams =

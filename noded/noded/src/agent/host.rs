@@ -70,13 +70,21 @@ impl Facts {
         })
     }
 
-    /// Its status. What had been true before keeps its time.
-    pub(super) fn status(&self, before: &Value, now: &str) -> Value {
+    /// How many pods it takes: no more than there are addresses for, but for those of the range itself and of the bridge.
+    fn room(&self, range: Option<&str>) -> u64 {
+        let net = range.and_then(|range| range.parse::<engine::Ipv4Net>().ok());
+        let addresses = net.map(|net| (1u64 << (32 - net.prefix_len())).saturating_sub(3));
+        addresses.unwrap_or(u64::MAX).min(self.pods.into())
+    }
+
+    /// Its status on the node as it is known. What had been true before keeps its time.
+    pub(super) fn status(&self, node: &Value, now: &str) -> Value {
+        let (before, range) = (&node["status"], node["spec"]["podCIDR"].as_str().or(self.pod_cidr.as_deref()));
         let resources = json!({
             "cpu": self.processors.to_string(),
             "memory": format!("{}Ki", self.memory),
             "ephemeral-storage": self.disk.to_string(),
-            "pods": self.pods.to_string(),
+            "pods": self.room(range).to_string(),
         });
         let condition = |kind: &str, status: &str, reason: &str, message: &str| {
             let old = before["conditions"].as_array().and_then(|all| all.iter().find(|condition| condition["type"] == kind));
@@ -156,11 +164,20 @@ mod tests {
         let facts = Facts::look("n".to_owned(), IpAddr::from([192, 0, 2, 1]), 7, None, Path::new("/"));
         let first = facts.status(&Value::Null, "2026-01-01T00:00:00Z");
         assert_eq!(first["capacity"]["pods"], "7");
-        let mut second = first.clone();
-        second["conditions"][4]["status"] = "Unknown".into();
+        let mut second = json!({ "status": first.clone() });
+        second["status"]["conditions"][4]["status"] = "Unknown".into();
         let third = facts.status(&second, "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(third["conditions"][4]["lastTransitionTime"], "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastHeartbeatTime"], "2026-01-01T00:01:00Z");
+    }
+
+    #[test]
+    fn a_node_takes_no_more_pods_than_it_has_addresses() {
+        let facts = Facts::look("n".to_owned(), IpAddr::from([192, 0, 2, 1]), 500, None, Path::new("/"));
+        let rooms = [None, Some("10.244.3.0/24"), Some("10.244.0.0/22"), Some("10.244.0.0/30")].map(|range| facts.room(range));
+        assert_eq!(rooms, [500, 253, 500, 1]);
+        let node = json!({ "spec": { "podCIDR": "10.244.3.0/24" } });
+        assert_eq!(facts.status(&node, "2026-01-01T00:00:00Z")["allocatable"]["pods"], "253");
     }
 }

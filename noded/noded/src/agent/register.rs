@@ -36,7 +36,7 @@ async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
     }
     let path = format!("/api/v1/nodes/{}", facts.name);
     let mut node = api.get(&path).await?;
-    node["status"] = facts.status(&node["status"], &now);
+    node["status"] = facts.status(&node, &now);
     unversioned(&mut node);
     api.put(&format!("{path}/status"), &node).await.map(drop)
 }

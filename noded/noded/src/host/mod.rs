@@ -1,6 +1,7 @@
 //! Where the daemon meets the host: sockets, systemd, the journal.
 
 pub(crate) mod journal;
+pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod logind;

@@ -183,6 +183,27 @@ fn what_the_api_does_not_know_is_killed() {
 }
 
 #[test]
+fn a_pod_ends_with_its_host_no_later_than_that() {
+    let mut pod = plain("Never");
+    pod.spec.termination_grace_period_seconds = Some(600);
+    let mut actual = ready(vec![runs("a", 0)]);
+    actual.memory.shutdown = Some(NOW + 20 * SECOND);
+    assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Terminated));
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", NOW + 20 * SECOND)]);
+    // Its own grace counts when it is shorter, and what it says at its end is no success.
+    pod.spec.termination_grace_period_seconds = Some(5);
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", NOW + 5 * SECOND)]);
+    actual.containers = vec![ended("a", 0, 0)];
+    assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Terminated));
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [Action::StopSandbox { id: "pod".to_owned() }]);
+    // One that had succeeded before stays what it is, and one that has not begun does not begin.
+    pod.status.phase = "Succeeded".to_owned();
+    assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Succeeded));
+    let none = Actual { memory: actual.memory, ..Actual::default() };
+    assert!(next(Some(&plain("Always")), &none, NOW).actions.is_empty());
+}
+
+#[test]
 fn a_lost_pod_is_made_again() {
     let mut actual = ready(vec![ended("a", 0, 255)]);
     actual.sandboxes[0].ready = false;

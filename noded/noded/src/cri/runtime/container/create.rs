@@ -14,6 +14,7 @@ use crate::cri::local::Beyond;
 use crate::cri::runtime::kept::{self, Kept};
 use crate::cri::runtime::{pod, selinux};
 use crate::cri::{Answer, check as say, status as code};
+use crate::host::limits;
 use crate::node::Node;
 
 /// The longest profile of system calls that is read.
@@ -82,6 +83,7 @@ fn reference(store: &Store, image: &Image) -> Answer<(String, String)> {
 fn completed(wanted: Wanted, kept: &Kept) -> Answer<engine::CreateRequest> {
     let Wanted { mut request, seccomp, .. } = wanted;
     request.image.clone_from(&kept.image);
+    request.tuning.ulimits.extend(limits::of_containers());
     if let Seccomp::File(path) = seccomp {
         request.security.seccomp_profile = Some(profile(&path)?);
     }
