@@ -3,9 +3,11 @@
 //! Each daemon has a state, a socket, a bridge and a parent of cgroups of its own, the same image from the same registry, and is asked in
 //! turn. A pod is a sandbox with one container that sleeps.
 
+mod crowd;
 mod memory;
 mod plan;
 mod pods;
+mod probes;
 mod server;
 
 use std::time::Instant;
@@ -16,7 +18,7 @@ use integration::registry::Registry;
 
 use crate::Args;
 use crate::measure::{Row, Unit, milliseconds, sample, samples, settle};
-use pods::Pod;
+use crowd::running;
 use server::Server;
 
 /// Who may take part beside ours.
@@ -40,7 +42,8 @@ pub(crate) fn rows(args: &Args, registry: &Registry, peers: &[String]) -> Result
     rows.extend(lives("one pod", 1, args.runs(30), &servers)?);
     rows.extend(lives(&format!("{CROWD} pods at once"), CROWD, args.runs(10), &servers)?);
     rows.push(exec(args.runs(60), &servers)?);
-    rows.extend(crowded(many, args.runs(60), &servers)?);
+    rows.push(probes::row(args.quick, &servers)?);
+    rows.extend(crowd::rows(many, args.runs(60), &servers)?);
     Ok(rows)
 }
 
@@ -86,19 +89,6 @@ fn lives(what: &str, count: usize, runs: usize, servers: &[Server]) -> Result<Ve
     Ok(vec![row("run, create, start", start), row("stop, remove", end)])
 }
 
-/// Pods by the name of who has them. Who cannot do it is left out, but for ours.
-fn running(count: usize, servers: &[Server]) -> Result<Vec<(&Server, Vec<Pod>)>> {
-    let mut running = Vec::new();
-    for server in servers {
-        match tidily(server, || server.grow(count, CROWD)) {
-            Ok(pods) => running.push((server, pods)),
-            Err(error) if server.is_ours() => return Err(error),
-            Err(error) => eprintln!("bench: {} is left out with {count} pods: {error:#}", server.who()),
-        }
-    }
-    Ok(running)
-}
-
 /// A process in a running container, from the call to its exit code.
 fn exec(runs: usize, servers: &[Server]) -> Result<Row> {
     let running = running(1, servers)?;
@@ -110,23 +100,4 @@ fn exec(runs: usize, servers: &[Server]) -> Result<Row> {
     })?;
     running.into_iter().try_for_each(|(server, pods)| server.end(pods, CROWD))?;
     Ok(row)
-}
-
-/// The lists while there are many pods, and the memory then.
-fn crowded(count: usize, runs: usize, servers: &[Server]) -> Result<Vec<Row>> {
-    eprintln!("bench: {count} pods of each");
-    let running = running(count, servers)?;
-    let [pods, containers] = samples(&format!("lists with {count} pods"), &running, runs, |(server, _), _| {
-        settle();
-        let begun = Instant::now();
-        server.list_pods(count)?;
-        let pods = milliseconds(begun.elapsed());
-        let begun = Instant::now();
-        server.list_containers(count)?;
-        Ok([vec![pods], vec![milliseconds(begun.elapsed())]])
-    })?;
-    let memory = sample(&memory_title(count), &running, 1, |(server, _), _| Ok(vec![memory::settled(server)?]))?;
-    running.into_iter().try_for_each(|(server, pods)| server.end(pods, CROWD))?;
-    let row = |call: &str, samples| Row { title: format!("{call}, {count} pods"), unit: Unit::Milliseconds, samples };
-    Ok(vec![row("ListPodSandbox", pods), row("ListContainers", containers), Row { unit: Unit::Kib, ..memory }])
 }

@@ -42,6 +42,13 @@ async fn end(mut client: Client, id: String) -> Result<()> {
     Ok(())
 }
 
+async fn exec(mut client: Client, container_id: String, program: &[&str]) -> Result<()> {
+    let cmd = program.iter().map(ToString::to_string).collect();
+    let answer = done("ExecSync", client.exec_sync(ExecSyncRequest { container_id, cmd, timeout: 60 })).await?;
+    ensure!(answer.exit_code == 0, "{program:?} ended with {}", answer.exit_code);
+    Ok(())
+}
+
 /// Does all of it, `hands` at a time. The first error counts, after what was under way is done.
 async fn all<T: Send + 'static>(work: Vec<impl Future<Output = Result<T>> + Send + 'static>, hands: usize) -> Result<Vec<T>> {
     let (mut under_way, mut results) = (JoinSet::new(), Vec::new());
@@ -77,11 +84,13 @@ impl Server {
 
     /// Runs a program in the container, which has to succeed.
     pub(super) fn exec(&self, pod: &Pod, program: &[&str]) -> Result<()> {
-        let cmd = program.iter().map(ToString::to_string).collect();
-        let request = ExecSyncRequest { container_id: pod.container.clone(), cmd, timeout: 10 };
-        let answer = self.wait(async { done("ExecSync", self.client().exec_sync(request)).await })?;
-        ensure!(answer.exit_code == 0, "{program:?} ended with {}", answer.exit_code);
-        Ok(())
+        self.wait(exec(self.client(), pod.container.clone(), program))
+    }
+
+    /// The same in each of these, `hands` at a time.
+    pub(super) fn exec_in_all(&self, pods: &[Pod], program: &'static [&'static str], hands: usize) -> Result<()> {
+        let work = pods.iter().map(|pod| exec(self.client(), pod.container.clone(), program)).collect();
+        self.wait(all(work, hands)).map(drop)
     }
 
     fn pods(&self) -> Result<Vec<PodSandbox>> {
