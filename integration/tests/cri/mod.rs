@@ -5,6 +5,7 @@
 //! containerd is known to do otherwise than the interface says ([`known`]). `NODED` is another noded.
 
 mod asking;
+mod bad;
 mod checkpoints;
 mod cni;
 mod containers;
@@ -23,6 +24,7 @@ mod watching;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     daemon::TESTS,
+    bad::TESTS,
     checkpoints::TESTS,
     cni::TESTS,
     images::TESTS,
