@@ -116,6 +116,7 @@ impl Config {
     /// The cgroup of a container.
     pub(crate) fn cgroup_of(&self, record: &crate::Record) -> String {
         match &record.tuning.cgroup_parent {
+            Some(parent) if record.tuning.scope => format!("{parent}/{}", crate::scope::name(&record.id)),
             Some(parent) => format!("{}/{}", parent.trim_end_matches('/'), record.id),
             None => self.cgroup(&record.id),
         }

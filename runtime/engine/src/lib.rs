@@ -73,6 +73,7 @@ mod request;
 mod restart;
 mod rootfs;
 mod runtime;
+mod scope;
 mod secret;
 mod session;
 mod signals;

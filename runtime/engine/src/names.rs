@@ -87,6 +87,15 @@ pub(crate) fn release(config: &Config, name: &str, id: &str) {
     }
 }
 
+/// Takes away whatever names a container has.
+pub(crate) fn release_all(config: &Config, id: &str) {
+    for link in fs::read_dir(config.names()).into_iter().flatten().flatten() {
+        if target(&link.path()).as_deref() == Some(id) {
+            let _ = fs::remove_file(link.path());
+        }
+    }
+}
+
 /// The id of the existing container that has `name`.
 pub(crate) fn holder(config: &Config, name: &str) -> Option<String> {
     check(name).ok()?;

@@ -15,6 +15,7 @@ use crate::ahead::{Ahead, Begun};
 use crate::error::During;
 use crate::network::Network;
 use crate::request::{LogConfig, NetworkMode};
+use crate::scope::{self, Holder};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
@@ -28,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) table: Table,
     /// To be enforced before the container's program runs.
     pub(crate) devices: Devices,
+    /// What keeps its cgroup until the container is in it.
+    pub(crate) holder: Option<Holder>,
 }
 
 impl Engine {
@@ -56,7 +59,7 @@ impl Engine {
         });
         let other = || Error::Invalid { what: "network".to_owned(), why: "the start was begun for another one".to_owned() };
         let network = attached.or(network).ok_or_else(other)??;
-        let Local { rootfs, identity, host, cgroup, devices } = local?;
+        let Local { rootfs, identity, host, cgroup, devices, holder } = local?;
         let state = network.state();
         let files = match (&record.pod, &record.network) {
             (Some(member), _) => self.config.pod(&member.pod),
@@ -96,7 +99,7 @@ impl Engine {
         launch.health = spec::health(record, &identity, &host, secret::variables(self, record)?)?;
         launch.own_mounts = own_mounts;
         launch.hooks = hooks;
-        Ok((monitor?, Prepared { launch, table, devices }))
+        Ok((monitor?, Prepared { launch, table, devices, holder }))
     }
 
     /// The root file system of a container that does not run, attached nowhere.
@@ -123,9 +126,18 @@ impl Engine {
             // Found again without the record, which may be damaged by then.
             runtime::note_cgroup(&self.config, record)?;
         }
-        let (cgroup, devices) =
-            cgroup::create_open(&host.cgroup, &self.config.cgroup_of(record), &resources).map_err(Error::Cgroup)?;
-        Ok(Local { rootfs, identity, host, cgroup, devices })
+        let (cgroup, devices, holder) = match scope::unit(record) {
+            Some(unit) => {
+                let (cgroup, devices, holder) = scope::create(&self.config, record, &unit, &host.cgroup, &resources)?;
+                (cgroup, devices, Some(holder))
+            }
+            None => {
+                let path = self.config.cgroup_of(record);
+                let (cgroup, devices) = cgroup::create_open(&host.cgroup, &path, &resources).map_err(Error::Cgroup)?;
+                (cgroup, devices, None)
+            }
+        };
+        Ok(Local { rootfs, identity, host, cgroup, devices, holder })
     }
 
     fn launch(
@@ -261,6 +273,7 @@ struct Local {
     host: container::Host,
     cgroup: Cgroup,
     devices: Devices,
+    holder: Option<Holder>,
 }
 
 /// The descriptors that travel to the monitor.

@@ -85,6 +85,10 @@ fn drop_container(engine: &Engine, id: &str, record: Option<crate::Record>, lock
         Ok(()) | Err(Errno::NOENT) => {}
         other => other.call(|| format!("renameat({id:?}, {gone:?})")).during(what)?,
     }
+    if record.is_none() {
+        // Which names it had is not known; those that lead to it are.
+        names::release_all(config, id);
+    }
     if let Some(record) = &record {
         pod::forget(config, record.pod.as_ref(), id);
         owners::forget(config, record);

@@ -94,7 +94,7 @@ impl Engine {
 
 /// Tells the monitor to make and start the container, and waits until it has.
 fn hand_over(session: &mut Session, prepared: Prepared, options: &StartOptions) -> Result<(), Error> {
-    let Prepared { launch, table, devices } = prepared;
+    let Prepared { launch, table, devices, holder: _holder } = prepared;
     let borrowed: Vec<_> = table.fds.iter().map(AsFd::as_fd).collect();
     session.send(&Request::Launch(Box::new(launch)), &borrowed)?;
     drop(table);

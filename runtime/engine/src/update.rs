@@ -6,7 +6,7 @@ use monitor::{Policy, Request};
 use crate::create::{Folder, RECORD, store};
 use crate::record::environment;
 use crate::request::{Port, Protocol, Resources};
-use crate::{Engine, Error, Record, names, spec, state};
+use crate::{Engine, Error, Record, names, scope, spec, state};
 
 /// What is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +51,12 @@ impl Engine {
             let written = lifted(&before.resources, &after.resources)?.unwrap_or(new);
             let written = cgroup::merge(&mut known, &written)
                 .map_err(|error| Error::Invalid { what: "limits".to_owned(), why: error.to_string() })?;
-            cgroup::update(&hierarchies, &config.cgroup_of(&after), &written).map_err(Error::Cgroup)?;
+            let path = config.cgroup_of(&after);
+            let done = match scope::unit(&after) {
+                Some(unit) => cgroup::systemd::update(&hierarchies, &unit, &path, &written),
+                None => cgroup::update(&hierarchies, &path, &written),
+            };
+            done.map_err(Error::Cgroup)?;
         }
         if before.restart != after.restart
             && let Some(mut session) = self.connect(&id)?

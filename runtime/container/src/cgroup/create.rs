@@ -123,7 +123,7 @@ pub fn create_or_use(hierarchies: &Hierarchies, path: &str, resources: &LinuxRes
     enforced(make_all(hierarchies, path, resources, Existing::Adopt)?)
 }
 
-fn enforced((cgroup, devices): (Cgroup, Devices)) -> Result<Cgroup, Error> {
+pub(super) fn enforced((cgroup, devices): (Cgroup, Devices)) -> Result<Cgroup, Error> {
     devices.enforce()?;
     Ok(cgroup)
 }
@@ -140,11 +140,16 @@ fn make_all(
     finish(hierarchies, cgroup, &limits, resources)
 }
 
-/// Puts limits into force in the cgroup of a scope, where systemd has made some of its folders.
-pub(super) fn of_scope(hierarchies: &Hierarchies, path: &str, resources: &LinuxResources, scope: Scope) -> Result<Cgroup, Error> {
+/// Puts limits into force in the cgroup of a scope, where systemd has made some of its folders. Rules about devices are still to be enforced.
+pub(super) fn of_scope(
+    hierarchies: &Hierarchies,
+    path: &str,
+    resources: &LinuxResources,
+    scope: Scope,
+) -> Result<(Cgroup, Devices), Error> {
     let limits = limits(hierarchies, resources)?;
     let cgroup = Cgroup::folders_of(hierarchies, clean(path)?, Existing::Scope, Some(scope))?;
-    enforced(finish(hierarchies, cgroup, &limits, resources)?)
+    finish(hierarchies, cgroup, &limits, resources)
 }
 
 impl Cgroup {

@@ -3,7 +3,7 @@
 use container::cgroup::{self, Hierarchies};
 
 use crate::config::Config;
-use crate::{Engine, Error};
+use crate::{Engine, Error, scope};
 
 impl Engine {
     /// Removes a cgroup that pods were given, a path or a slice as in [`PodRequest::cgroup_parent`](crate::PodRequest::cgroup_parent):
@@ -12,7 +12,11 @@ impl Engine {
     /// # Errors
     /// It is no name of one; processes are in it.
     pub fn remove_cgroup(&self, parent: &str) -> Result<(), Error> {
-        removed(&path(parent)?)
+        let path = path(parent)?;
+        if scope::is_slice(&path) {
+            scope::stop(&path)?;
+        }
+        removed(&path)
     }
 }
 
@@ -31,12 +35,19 @@ fn removed(path: &str) -> Result<(), Error> {
     cgroup::paths(&hierarchies, path).iter().try_for_each(|folder| cgroup::remove(folder)).map_err(Error::Cgroup)
 }
 
+/// Bytes of a path, and of one of its parts (limits.h).
+const PATH_MAX: usize = 4096;
+const NAME_MAX: usize = 255;
+
 /// The path of a cgroup that is given as one, or as a slice of systemd: each dash of that leads one level down (systemd.slice(5)).
 ///
 /// # Errors
 /// It is neither.
 pub(super) fn path(given: &str) -> Result<String, Error> {
-    let invalid = |why: &str| Err(Error::Invalid { what: format!("cgroup parent {given:?}"), why: why.to_owned() });
+    let invalid = |why: &str| Err(Error::Invalid { what: format!("cgroup parent {given:.300?}"), why: why.to_owned() });
+    if given.len() >= PATH_MAX || given.split('/').any(|part| part.len() > NAME_MAX) {
+        return invalid("it is longer than a path or a name may be");
+    }
     if given.starts_with('/') {
         let parts = || given.split('/').filter(|part| !part.is_empty());
         // What is below a slice by path is one, too: its last part says all.
@@ -82,5 +93,6 @@ mod tests {
         for bad in ["", "/", "a", "a/b.slice", "/../a", "/a/./b", "-.slice", ".slice", "a--b.slice", "-a.slice", "a-.slice"] {
             assert!(path(bad).is_err(), "{bad:?}");
         }
+        assert!(path(&format!("/{}", "a".repeat(256))).is_err() && path(&"/a".repeat(2100)).is_err());
     }
 }

@@ -12,7 +12,7 @@ use super::{MEMBERS, find, run};
 use crate::config::Config;
 use crate::error::During;
 use crate::request::{CreateRequest, NetworkMode, Sharing, Users};
-use crate::{Engine, Error, Record, names};
+use crate::{Engine, Error, Record, names, scope};
 
 /// A request, completed by what the pod decides.
 pub(crate) struct Within<'a> {
@@ -53,7 +53,9 @@ pub(crate) fn within<'a>(engine: &Engine, request: &'a CreateRequest) -> Result<
     }
     // Whoever makes pods has limits of its own.
     own.resources.tiny = true;
-    own.tuning.cgroup_parent = Some(pod.record.cgroup(config)?);
+    let parent = pod.record.cgroup(config)?;
+    own.tuning.scope = scope::is_slice(&parent);
+    own.tuning.cgroup_parent = Some(parent);
     Ok(Within { request: Cow::Owned(own), hold: Some(hold) })
 }
 

@@ -10,7 +10,7 @@ use super::{MEMBERS, STOPPED, find, namespaces, pids};
 use crate::config::Config;
 use crate::create::{Folder, RECORD};
 use crate::error::During;
-use crate::{Engine, Error, Grace, state};
+use crate::{Engine, Error, Grace, recover, state};
 
 impl Engine {
     /// Ends the containers of a pod, each in the way of [`Engine::stop`], all at once; then lets go of its addresses and namespaces. A pod that
@@ -61,6 +61,8 @@ impl Engine {
             let waited = Folder::lock(&self.config, container).map(drop);
             match waited.and_then(|()| self.stop(container, None, grace)) {
                 Err(Error::NoSuchContainer(_)) => Ok(()),
+                // How it wants to end cannot be read any more.
+                Err(Error::Damaged { .. }) => recover::kill(&self.config, container).map(drop),
                 other => other,
             }
         };

@@ -116,6 +116,8 @@ pub struct Tuning {
     pub device_rules: Vec<DeviceRule>,
     /// The cgroup above its own, instead of the usual one.
     pub cgroup_parent: Option<String>,
+    /// That is a slice, and the container a scope of systemd in it. Whoever makes pods decides it.
+    pub scope: bool,
     /// What becomes of its output.
     pub log: LogConfig,
 }

@@ -41,5 +41,5 @@ mod unit;
 pub use crate::dbus::{Failure, Value};
 pub use annotation::annotations;
 pub(super) use scope::Scope;
-pub use scope::{abandon, create, stop, update};
+pub use scope::{abandon, create, create_with, stop, update};
 pub use unit::Unit;

@@ -5,7 +5,8 @@ use rustix::process::Signal;
 use sys::Call;
 use sys::process::{Child, Clone, clone3};
 
-use super::super::create::{Cgroup, check, of_scope};
+use super::super::apply::Devices;
+use super::super::create::{Cgroup, check, enforced, of_scope};
 use super::super::{Error, Hierarchies};
 use super::Unit;
 use super::manager::Manager;
@@ -85,15 +86,47 @@ pub fn create(
     resources: &LinuxResources,
     extra: &[(String, Value)],
 ) -> Result<Cgroup, Error> {
-    let failed = |source| Error::Systemd { what: "start", unit: unit.name.clone(), source };
     super::super::limits::limits(hierarchies, resources)?;
+    let holder = Holder::new().map_err(|source| refused(unit, Failure::Broken(source)))?;
+    let pid = holder.pid();
+    enforced(begin(hierarchies, unit, (description, resources, extra), holder, pid)?)
+}
+
+/// [`create`] for a caller with threads, which has a process `pid` that does nothing meanwhile: it is put into the scope, and has to stay
+/// until another one is there. Rules about devices are still to be enforced.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_with(
+    hierarchies: &Hierarchies,
+    unit: &Unit,
+    description: &str,
+    resources: &LinuxResources,
+    pid: u32,
+) -> Result<(Cgroup, Devices), Error> {
+    super::super::limits::limits(hierarchies, resources)?;
+    begin(hierarchies, unit, (description, resources, &[]), Holder(None), pid)
+}
+
+fn refused(unit: &Unit, source: Failure) -> Error {
+    Error::Systemd { what: "start", unit: unit.name.clone(), source }
+}
+
+/// Starts it with the process `pid`.
+fn begin(
+    hierarchies: &Hierarchies,
+    unit: &Unit,
+    (description, resources, extra): (&str, &LinuxResources, &[Property]),
+    holder: Holder,
+    pid: u32,
+) -> Result<(Cgroup, Devices), Error> {
+    let failed = |source| refused(unit, source);
     let limits = properties(hierarchies, resources)?;
-    let holder = Holder::new().map_err(|source| failed(Failure::Broken(source)))?;
-    let own = own(hierarchies, unit, description, holder.pid());
+    let own = own(hierarchies, unit, description, pid);
     let mut bus = Manager::connect(unit.user.as_deref()).map_err(failed)?;
     start(&mut bus, unit, &own, limits, extra).map_err(failed)?;
     let scope = Scope { unit: Some(unit.clone()), holder };
-    let path = place(hierarchies, scope.holder.pid())?;
+    let path = place(hierarchies, pid)?;
     of_scope(hierarchies, &path, resources, scope)
 }
 
