@@ -82,10 +82,22 @@ impl Calls {
     }
 }
 
+/// The longest message of an error. It travels in a header, and one that repeats what a client has sent may be longer than those may be: then
+/// the client is told of a broken connection instead.
+const WORDS: usize = 2048;
+
+fn bounded(status: Status) -> Status {
+    let message = status.message();
+    match message.len() {
+        0..=WORDS => status,
+        all => Status::new(status.code(), format!("{}… ({all} bytes)", &message[..message.floor_char_boundary(WORDS)])),
+    }
+}
+
 /// Says what became of a call: what failed in us to all, the rest to those who want to know.
 pub(super) async fn told<T>(node: &Node, name: &'static str, work: impl Future<Output = Answer<T>>) -> Answer<T> {
     let (begun, _call) = (Instant::now(), node.begin());
-    let answer = work.await;
+    let answer = work.await.map_err(bounded);
     let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
     let level = if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) { Level::Warning } else { Level::Debug };
     if hears(level) {
@@ -94,4 +106,17 @@ pub(super) async fn told<T>(node: &Node, name: &'static str, work: impl Future<O
         say(level, &format!("{name}{said}"), &[("CRI_CALL", name), ("CRI_CODE", &format!("{code:?}")), ("CRI_MICROS", &micros)]);
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_not_as_long_as_a_client_likes() {
+        let long = bounded(Status::invalid_argument("ä".repeat(5000)));
+        assert_eq!(long.code(), Code::InvalidArgument);
+        assert!(long.message().ends_with("… (10000 bytes)") && long.message().len() < WORDS + 30, "{}", long.message());
+        assert_eq!(bounded(Status::not_found("short")).message(), "short");
+    }
 }

@@ -28,7 +28,8 @@ pub(in crate::cri) fn remove(node: &Node, request: RemovePodSandboxRequest) -> A
         node.engine().remove_pod(&request.pod_sandbox_id).map_err(|error| code::of(&error))?;
         return Ok(RemovePodSandboxResponse {});
     };
-    let members = container::of_pod(node, &pod.record.id)?;
+    // Those whose records are damaged go without a word.
+    let members = container::of_pod(node, &pod.record.id).unwrap_or_default();
     node.engine().remove_pod(&pod.record.id).map_err(|error| code::of(&error))?;
     node.samples.forget(&pod.record.id);
     for member in members {
