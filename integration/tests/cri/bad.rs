@@ -79,7 +79,8 @@ fn what_is_huge_or_no_number_of_ours_is_refused() {
         &|config| config.linux.as_mut().expect("linux").cgroup_parent = format!("/{huge}"),
     ];
     for (number, change) in pods.iter().enumerate() {
-        let status = n.ask(n.containers().run_pod_sandbox(request(change))).expect_err("nonsense");
+        let made = n.ask(n.containers().run_pod_sandbox(request(change)));
+        let status = made.err().unwrap_or_else(|| panic!("{number} is made"));
         assert_eq!(status.code(), Code::InvalidArgument, "{number}: {:.300}", status.message());
         assert!(status.message().len() < 4096, "{number}: the message repeats all of it");
     }
@@ -88,7 +89,7 @@ fn what_is_huge_or_no_number_of_ours_is_refused() {
     let mut client = n.containers().max_encoding_message_size(64 << 20);
     n.ask(client.run_pod_sandbox(larger)).expect_err("too large");
     n.fails(Code::NotFound, n.containers().start_container(StartContainerRequest { container_id: "7".repeat(64) }));
-    n.fails(Code::InvalidArgument, n.containers().start_container(StartContainerRequest { container_id: huge.clone() }));
+    n.fails(Code::NotFound, n.containers().start_container(StartContainerRequest { container_id: huge.clone() }));
     n.env.nothing_left();
 }
 
@@ -99,7 +100,7 @@ fn a_client_that_goes_leaves_what_a_retry_finds() {
     for pause in [0, 1, 3, 9] {
         let mut client = n.containers();
         // The call is taken back when its time is over.
-        let _ = n.wait(tokio::time::timeout(Duration::from_millis(pause), client.run_pod_sandbox(request())));
+        let _ = n.wait(async { tokio::time::timeout(Duration::from_millis(pause), client.run_pod_sandbox(request())).await });
     }
     let pod = run(&n, &config);
     let there = n.ok(n.containers().list_pod_sandbox(ListPodSandboxRequest { filter: None })).items;
@@ -170,12 +171,12 @@ fn a_full_disk_is_named() {
     let pulled = n.ask(n.images().pull_image(PullImageRequest { image: spec(BUSYBOX), ..Default::default() }));
     let full = pulled.expect_err("no room");
     assert!(full.message().contains("No space left on device") && full.code() != Code::Unknown, "{full:?}");
-    n.env.nothing_left();
+    let disk = format!("mount {}", root.display());
+    assert_eq!(n.env.left(), [disk], "nothing but the disk itself");
     // There is room again.
     mount_remount(&root, MountFlags::empty(), c"size=64m").expect("a larger disk");
     let (pod, _) = started(&n, "room", SLEEP);
     remove_pod(&n, &pod);
-    drop(n);
 }
 
 fn state_that_was_cut_in_half_touches_no_other() {
