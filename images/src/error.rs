@@ -36,6 +36,22 @@ pub enum Error {
         /// The failed call.
         source: sys::Error,
     },
+    /// What is there has no steps of builds.
+    #[error("there is no build cache in {place}")]
+    NoCache {
+        /// The place.
+        place: String,
+    },
+    /// The image is here, but for other machines.
+    #[error("image {name} is here for {here}, and not for {platform}")]
+    OtherPlatform {
+        /// As it was asked for.
+        name: String,
+        /// What was asked for.
+        platform: String,
+        /// What is here.
+        here: String,
+    },
     /// An image cannot be removed because something needs it.
     #[error("image {name} is in use by {}", by.join(", "))]
     InUse {

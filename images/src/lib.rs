@@ -17,10 +17,12 @@
 //! | `unpack`, `erofs`, `sums`, `store` | layers as folder trees or as images to mount, how damage is found, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
 //! | `make` | what a container has written as a layer, and layers as an image |
+//! | `cache` | what builds remember, in registries and folders |
 //! | [`serve`] | the other end of the protocol |
 #![forbid(unsafe_code)]
 
 mod archive;
+mod cache;
 mod change;
 mod config;
 mod copy;
@@ -46,6 +48,7 @@ mod sums;
 mod unpack;
 
 pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, plain, save};
+pub use cache::{CachePlace, CacheStep, RemoteCache, export_cache, import_cache, inline as inline_cache};
 pub use change::{Change, InvalidChange, apply as apply_changes};
 pub use config::{History, ImageConfig, RootFs, RunConfig};
 pub use copy::{Copied, CopyOptions, copy};
@@ -67,6 +70,6 @@ pub use registry::{
 };
 pub use store::{
     CacheEntry, Cached, Checked, Damage, Driver, Examined, Fault, Flaw, InvalidDriver, Lease, Listing, Lower, Remedy, Removed,
-    RootFolder, Store, Usage, Users,
+    RootFolder, Store, Usage, Users, Variant,
 };
 pub use unpack::Error as UnpackError;

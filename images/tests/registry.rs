@@ -96,7 +96,7 @@ impl Host {
 
     fn push(&self, name: &Reference) -> Result<(Pushed, Vec<String>), String> {
         let steps = Steps::default();
-        let options = PushOptions { registries: Registries::default(), credentials: self.credentials() };
+        let options = PushOptions { registries: Registries::default(), credentials: self.credentials(), platform: None };
         let pushed = images::push(&self.store, name, &options, &steps).map_err(|error| chain(&error))?;
         Ok((pushed, steps.0.into_inner().unwrap()))
     }
@@ -108,7 +108,7 @@ impl Host {
 
     fn save(&self, name: &Reference) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        let options = SaveOptions { registries: Registries::default(), credentials: self.credentials() };
+        let options = SaveOptions { registries: Registries::default(), credentials: self.credentials(), platform: None };
         let saved = images::save(&self.store, &[name.to_string()], &options, &mut bytes, &());
         saved.map(|()| bytes).map_err(|error| chain(&error))
     }

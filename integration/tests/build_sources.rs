@@ -250,8 +250,8 @@ fn flags_of_other_builders() {
     let t = Env::new();
     let context = folder(&t, "FROM busybox\nRUN true\n");
     for (flags, why) in [
-        (&["--cache-from", "x"][..], "--cache-from"),
-        (&["--cache-to", "type=inline"], "--cache-to"),
+        (&["--cache-from", "type=gha"][..], "--cache-from"),
+        (&["--cache-to", "type=gha"], "--cache-to"),
         (&["--provenance=true"], "--provenance"),
         (&["--sbom"], "--sbom"),
         (&["--builder", "other"], "--builder"),

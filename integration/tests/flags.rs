@@ -14,10 +14,13 @@ integration::tests![
     swappiness_where_there_is_such_a_thing,
     logs_of_several,
     variables_that_change,
+    mounts_that_change,
+    what_an_image_undoes,
     volumes_as_archives,
     lists_that_are_changed,
     searched,
     all_tags,
+    files_and_options_that_make_no_sense,
 ];
 
 fn a_mask_and_a_time_zone() {
@@ -43,23 +46,23 @@ fn a_mask_and_a_time_zone() {
 fn a_folder_instead_of_an_image() {
     let t = Env::new();
     let of = t.rctr(["create", "--network", "none", "busybox"]);
-    t.rctr(["cp", "-q", "-a", &format!("{}:/.", of.ok().text()), &t.path("root").display().to_string()]).ok();
+    t.rctr(["cp", "-q", "-a", &format!("{}:/.", of.ok().text()), &t.path("files").display().to_string()]).ok();
     t.rctr(["rm", of.text()]).ok();
-    let folder = t.path("root").display().to_string();
+    let folder = t.path("files").display().to_string();
     let apart = format!("{folder}:O");
     t.rctr(["run", "--rm", "--network", "none", "--rootfs", &apart, "sh", "-c", "echo > /new; id -u"]).ok().says("0\n");
-    assert!(!t.path("root/new").exists(), "it was written to");
+    assert!(!t.path("files/new").exists(), "it was written to");
     let user = ["run", "--rm", "--network", "none", "-u", "1000", "--rootfs", &apart, "/bin/busybox", "ls", "/bin/busybox"];
     t.rctr(user).ok().says("/bin/busybox\n");
     t.rctr(["run", "--name", "own", "--network", "none", "--rootfs", &folder, "sh", "-c", "echo kept > /new"]).ok();
-    assert_eq!(std::fs::read_to_string(t.path("root/new")).expect("what it wrote"), "kept\n");
-    assert_eq!(t.inspect("own", "{{.Rootfs}} {{.Image}}"), folder.clone() + " ");
+    assert_eq!(std::fs::read_to_string(t.path("files/new")).expect("what it wrote"), "kept\n");
+    assert_eq!(t.inspect("own", "{{.Rootfs}} {{.Image}}"), folder);
     t.rctr(["cp", "-q", "own:/new", &t.path("copy").display().to_string()]).ok();
     t.rctr(["diff", "own"]).fails(125, &["own", &folder]);
     t.rctr(["commit", "own"]).fails(125, &["own", &folder, "export"]);
     t.rctr(["start", "-a", "own"]).ok();
     t.rctr(["rm", "-f", "own"]).ok();
-    assert!(t.path("root/bin").is_dir(), "the folder went with its container");
+    assert!(t.path("files/bin").is_dir(), "the folder went with its container");
     t.rctr(["create", "--name", "over", "--network", "none", "--rootfs", &apart, "sh", "-c", "echo > /more"]).ok();
     t.rctr(["start", "-a", "over"]).ok();
     t.rctr(["diff", "over"]).ok().says("A /more\n");
@@ -156,7 +159,7 @@ fn volumes_as_archives() {
     // What leads out of the volume leads nowhere: the link is the host's /etc only on the host.
     let out = pack(&[Entry::symlink("x", "/etc"), Entry::file("x/planted", "")], Compression::Gzip).expect("a layer");
     std::fs::write(t.path("out.tar.gz"), out.data.read().expect("its bytes")).expect("a file");
-    t.rctr(["volume", "import", "to", &t.path("out.tar.gz").display().to_string()]);
+    t.rctr(["volume", "import", "to", &t.path("out.tar.gz").display().to_string()]).fails(125, &["x/planted"]);
     assert!(!Path::new("/etc/planted").exists(), "it got out of the volume");
     t.rctr(["volume", "import", "to", &t.path("nonsuch").display().to_string()]).fails(125, &["nonsuch"]);
     t.rctr(["volume", "import", "nobody", &archive]).fails(125, &["nobody"]);
@@ -243,5 +246,101 @@ fn all_tags() {
     fake.serve("/v2/all/tags/tags/list", &Document::new("application/json", tags.to_string().into_bytes()));
     t.rctr(["pull", "-q", "-a", &name]).code(125).complains(&["gone"]).has("two");
     t.rctr(["push", "-a", &format!("{name}:one")]).fails(125, &["--all-tags", "tag"]);
+    t.nothing_left();
+}
+
+/// What can be told only once the command is under way. All others are in runtime/rctr/src/cli/nonsense.rs.
+fn files_and_options_that_make_no_sense() {
+    let t = Env::new();
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    let id = t.rctr(["create", "--network", "none", "busybox"]);
+    std::fs::create_dir(t.path("context")).expect("a folder");
+    std::fs::write(t.path("context/Dockerfile"), "FROM busybox\n").expect("a file");
+    let (id, context) = (id.ok().text().to_owned(), t.path("context").display().to_string());
+    let nonsense = "\u{1}?nonsense=,:/\\";
+    for (verb, flag, rest) in [
+        ("create", "--env-file", "busybox"),
+        ("create", "--label-file", "busybox"),
+        ("create", "--cidfile", "busybox"),
+        ("create", "--log-opt", "busybox"),
+        ("create", "--security-opt", "busybox"),
+        ("update", "--env-file", &id),
+        ("export", "--output", &id),
+        ("save", "--output", "busybox"),
+        ("load", "--input", ""),
+        ("build", "--file", &context),
+        ("build", "--iidfile", &context),
+        ("build", "--metadata-file", &context),
+        ("build", "--ssh", &context),
+        ("build", "--target", &context),
+        ("network create", "--opt", "senseless"),
+        ("network create", "--interface-name", "senseless"),
+        ("volume create", "--opt", "senseless"),
+        ("registry serve", "--htpasswd", ""),
+    ] {
+        let given = format!("{flag}={nonsense}");
+        let words = verb.split(' ').chain([given.as_str(), rest]).filter(|word| !word.is_empty());
+        let said = t.rctr(words);
+        said.code(if flag == "--target" { 1 } else { 125 }).complains(&[flag]);
+    }
+    let run = ["run", "--rm", "--network", "none", "--pidfile", nonsense, "busybox", "true"];
+    t.rctr(run).code(125).complains(&["--pidfile"]);
+    t.rctr(["rm", &id]).ok();
+    t.nothing_left();
+}
+
+fn mounts_that_change() {
+    let t = Env::new();
+    std::fs::create_dir(t.path("host")).expect("a folder");
+    std::fs::write(t.path("host/f"), "of the host").expect("a file");
+    let host = format!("{}:/data:ro", t.path("host").display());
+    t.rctr([
+        "run",
+        "--name",
+        "moved",
+        "--network",
+        "none",
+        "-v",
+        "first:/data",
+        "-v",
+        "/own",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /data/f; ls /etc/own",
+    ])
+    .code(1);
+    t.rctr(["update", "-v", &host, "-v", "second:/etc/own", "--volume-rm", "/own", "moved"]).ok().says("moved\n");
+    t.rctr(["start", "-a", "moved"]).ok().says("of the host");
+    assert_eq!(t.inspect("moved", "{{range .Mounts}}{{.Destination}} {{end}}"), "/data /etc/own");
+    // What it had is free, and its own one is gone; what it has now is not free.
+    t.rctr(["volume", "ls", "-q"]).ok().says("first\nsecond\n");
+    t.rctr(["volume", "rm", "first"]).ok();
+    t.rctr(["volume", "rm", "second"]).fails(125, &["second", "moved"]);
+    t.rctr(["update", "--volume-rm", "/nowhere", "moved"]).fails(125, &["/nowhere"]);
+    t.rctr(["update", "--volume-rm", "nowhere", "moved"]).code(125).complains(&["--volume-rm", "absolute"]);
+    t.rctr(["update", "-v", "a1:/x", "-v", "b1:/x", "moved"]).fails(125, &["/x", "two"]);
+    t.rctr(["volume", "ls", "-q"]).ok().says("second\n");
+    t.rctr(["rm", "moved"]).ok();
+    t.rctr(["volume", "rm", "second"]).ok();
+    t.nothing_left();
+}
+
+fn what_an_image_undoes() {
+    let t = Env::new();
+    let build = |text: &str, name: &str, flags: &[&str]| {
+        std::fs::create_dir_all(t.path("context")).expect("a folder");
+        std::fs::write(t.path("context/Dockerfile"), text).expect("a file");
+        let context = t.path("context").display().to_string();
+        t.rctr(["build", "-q", "-t", name].into_iter().chain(flags.iter().copied()).chain([context.as_str()]))
+    };
+    build("FROM busybox\nVOLUME /v\nEXPOSE 80 81/udp\nENV A=b C=d\nLABEL l=m\n", "below", &[]).ok();
+    let flags = ["--unsetvolume", "/v", "--unsetexpose", "80", "--unsetenv", "A", "--unsetlabel", "l"];
+    build("FROM below\nLABEL n=o\n", "above", &flags).ok();
+    let shown = t.inspect("above", "{{json .Config}}");
+    assert!(!shown.contains("/v") && !shown.contains("80/tcp") && !shown.contains("A=b") && !shown.contains("\"l\""), "{shown}");
+    assert!(shown.contains("81/udp") && shown.contains("C=d") && shown.contains("\"n\""), "{shown}");
+    t.rctr(["run", "--rm", "--network", "none", "above", "sh", "-c", "grep -c ' /v ' /proc/mounts"]).code(1).says("0\n");
+    build("FROM below\n", "wrong", &["--unsetvolume", "/nosuch"]).code(1).complains(&["/nosuch"]);
     t.nothing_left();
 }

@@ -8,6 +8,7 @@ use integration::runner;
 
 mod apps;
 mod build;
+mod build_cache;
 mod build_sources;
 mod callers;
 mod changes;
@@ -34,6 +35,7 @@ mod mounts;
 mod named_volumes;
 mod namespaces;
 mod networks;
+mod platforms;
 mod pods;
 mod ports;
 mod ps;
@@ -82,6 +84,8 @@ fn main() -> ExitCode {
         apps::TESTS,
         build::TESTS,
         build_sources::TESTS,
+        build_cache::TESTS,
+        platforms::TESTS,
         secrets::TESTS,
         flags::TESTS,
         lines::TESTS,

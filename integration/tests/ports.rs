@@ -22,6 +22,7 @@ integration::tests![
     addresses_are_unique_and_reused,
     shown_by_ps_and_inspect,
     bad_ports_are_refused,
+    thousands_of_them,
 ];
 
 /// A port that was free a moment ago.
@@ -279,5 +280,18 @@ fn bad_ports_are_refused() {
     }
     // an address that is not this host's
     t.rctr(["run", "--rm", "-p", "203.0.113.9:8080:80", "test/probe", "out", "x"]).fails(125, &["203.0.113.9"]);
+    t.nothing_left();
+}
+
+/// On an address of loopback that nobody else uses.
+fn thousands_of_them() {
+    let t = Env::new();
+    let ports = "127.0.0.77:20000-22999:20000-22999";
+    let id = t.start(["-p", ports, "busybox", "sh", "-c", "echo here | nc -l -p 22999; sleep 1000"]);
+    assert_eq!(t.rctr(["port", &id]).ok().lines().len(), 3000);
+    // Held, though no descriptor of a process is one of them.
+    assert!(std::net::TcpListener::bind("127.0.0.77:21500").is_err(), "a port is free");
+    t.rctr(["run", "--rm", "-p", "127.0.0.77:22999:80", "busybox", "true"]).fails(125, &["127.0.0.77", "22999"]);
+    t.rctr(["rm", "-f", &id]).ok();
     t.nothing_left();
 }

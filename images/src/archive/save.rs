@@ -13,13 +13,12 @@ use super::members::path;
 use super::{IMAGE_NAME, INDEX, MANIFEST, REF_NAME};
 use crate::error::{Error, Result};
 use crate::image::{Image, Layer};
-use crate::manifest;
 use crate::pull::{Event, Progress};
 use crate::push::{Access, Blob};
 use crate::registry::Content;
 use crate::store::Store;
 use crate::unpack::hash::{Algorithm, Hasher};
-use crate::{Credentials, Digest, Reference, Registries};
+use crate::{Credentials, Digest, Platform, Reference, Registries};
 
 /// How to save.
 #[derive(Debug, Default)]
@@ -28,6 +27,8 @@ pub struct SaveOptions {
     pub registries: Registries,
     /// Who fetches them.
     pub credentials: Credentials,
+    /// The images for these machines.
+    pub platform: Option<Platform>,
 }
 
 /// Writes images to `out`, as one tar archive which is an OCI layout and Docker's form at once. Those given by name have this name
@@ -36,7 +37,7 @@ pub struct SaveOptions {
 /// # Errors
 /// What was written by then is no archive.
 pub fn save(store: &Store, names: &[String], options: &SaveOptions, out: &mut dyn Write, progress: &dyn Progress) -> Result<()> {
-    let images = wanted(store, names)?;
+    let images = wanted(store, names, options.platform.as_ref())?;
     let leases = images.iter().map(|(image, _)| store.hold(image)).collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
@@ -61,10 +62,10 @@ pub fn save(store: &Store, names: &[String], options: &SaveOptions, out: &mut dy
 type Wanted = Vec<(Image, Vec<Reference>)>;
 
 /// Each image once, with the names it was asked for by.
-fn wanted(store: &Store, names: &[String]) -> Result<Wanted> {
+fn wanted(store: &Store, names: &[String], platform: Option<&Platform>) -> Result<Wanted> {
     let mut images: BTreeMap<Digest, (Image, Vec<Reference>)> = BTreeMap::new();
     for name in names {
-        let image = store.image(name)?;
+        let image = store.image_for(name, platform)?;
         let tags: Vec<Reference> = image.names.iter().filter(|name| name.tag().is_some()).cloned().collect();
         images.entry(image.manifest.clone()).or_insert_with(|| (image, Vec::new())).1.extend(tags);
     }
@@ -74,17 +75,7 @@ fn wanted(store: &Store, names: &[String]) -> Result<Wanted> {
 fn index(store: &Store, images: &Wanted) -> Result<Value> {
     let mut manifests = Vec::new();
     for (image, names) in images {
-        let bytes = store.manifest_bytes(image)?;
-        let platform = image.config.platform();
-        let mut entry = json!({
-            "mediaType": manifest::media_type(&bytes, "")?,
-            "digest": image.manifest,
-            "size": bytes.len(),
-            "platform": {"architecture": platform.architecture, "os": platform.os},
-        });
-        if let Some(variant) = platform.variant {
-            entry["platform"]["variant"] = variant.into();
-        }
+        let mut entry = store.entry(image)?;
         if names.is_empty() {
             manifests.push(entry.clone());
         }

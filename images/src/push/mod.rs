@@ -6,6 +6,7 @@
 //! ```
 
 mod content;
+mod several;
 
 use std::collections::BTreeSet;
 
@@ -19,7 +20,7 @@ use crate::manifest::{self, Document};
 use crate::pull::{Event, Progress};
 use crate::registry::{Registry, Upload, Uploaded};
 use crate::store::Store;
-use crate::{Credentials, Digest, Reference, Registries};
+use crate::{Credentials, Digest, Platform, Reference, Registries};
 
 /// Layers on their way at once.
 const PARALLEL: usize = 4;
@@ -31,6 +32,8 @@ pub struct PushOptions {
     pub registries: Registries,
     /// Who pushes, also where a layer has to be fetched from.
     pub credentials: Credentials,
+    /// Only the image for these machines, without an index.
+    pub platform: Option<Platform>,
 }
 
 /// A pushed image.
@@ -47,18 +50,25 @@ pub struct Pushed {
 
 /// Sends the image with the name `reference` to where that name leads. Blocks until it is there.
 ///
-/// An image that came with an index keeps it if the repository has the manifests of all its platforms; otherwise the manifest of
-/// this platform goes alone.
+/// An image with an index goes with the other images of the index that are here, and keeps it if the repository then has the manifests of all
+/// platforms; otherwise the name means an index of those that are here, or this image alone.
 pub fn push(store: &Store, reference: &Reference, options: &PushOptions, progress: &dyn Progress) -> Result<Pushed> {
-    let image = store.image(&reference.to_string())?;
-    let _lease = store.hold(&image)?;
+    let image = store.image_for(&reference.to_string(), options.platform.as_ref())?;
+    let others = if options.platform.is_none() { several::others(store, &image)? } else { Vec::new() };
+    let _leases = [&image].into_iter().chain(&others).map(|image| store.hold(image)).collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
     let pushed = runtime.block_on(async {
-        let mounts = mounts(store, &image, reference)?;
-        let from = mounts.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let mounts = |image: &Image| mounts(store, image, reference);
+        let every = [&image].into_iter().chain(&others).map(mounts).collect::<Result<Vec<_>>>()?;
+        let from = every.into_iter().flatten().flatten().collect::<BTreeSet<_>>().into_iter().collect();
         let registry = Registry::to_push(reference, &options.registries, &options.credentials, from, progress)?;
-        Push { store, reference, image: &image, mounts, registry: &registry, access: &access }.run().await
+        let push =
+            |image| Ok::<_, Error>(Push { store, reference, image, mounts: mounts(image)?, registry: &registry, access: &access });
+        for other in &others {
+            push(other)?.entry().await?;
+        }
+        push(&image)?.run(&others, options.platform.is_some()).await
     });
     runtime.shutdown_background();
     pushed
@@ -85,13 +95,18 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    async fn run(&self) -> Result<Pushed> {
-        let sizes: Vec<_> = self.image.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
-        self.access.progress.event(Event::Layers(&sizes));
-        tokio::try_join!(self.layers(), self.config())?;
-        let pushed = self.documents().await?;
+    /// `others` are those of its index that are there by now; `alone`: the index is left out.
+    async fn run(&self, others: &[Image], alone: bool) -> Result<Pushed> {
+        self.content().await?;
+        let pushed = self.documents(others, alone).await?;
         self.remember()?;
         Ok(pushed)
+    }
+
+    async fn content(&self) -> Result<()> {
+        let sizes: Vec<_> = self.image.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
+        self.access.progress.event(Event::Layers(&sizes));
+        tokio::try_join!(self.layers(), self.config()).map(drop)
     }
 
     async fn config(&self) -> Result<()> {
@@ -129,17 +144,21 @@ impl Push<'_> {
     }
 
     /// Manifest and index, the one with the name last.
-    async fn documents(&self) -> Result<Pushed> {
+    async fn documents(&self, others: &[Image], alone: bool) -> Result<Pushed> {
         let what = self.reference.what();
         let manifest = self.store.manifest_bytes(self.image)?;
         let (id, target) = (&self.image.manifest, &self.image.target);
         let mut without = Vec::new();
-        if target != id {
+        if target != id && !alone {
             let index = self.store.read_blob("index", target)?;
             without = self.absent(&index).await?;
             if without.is_empty() {
                 self.document(&id.to_string(), id, &manifest).await?;
                 return self.document(&what, target, &index).await;
+            }
+            if !others.is_empty() && what != target.as_str() {
+                self.document(&id.to_string(), id, &manifest).await?;
+                return self.those_here(&what, others, without).await;
             }
         }
         // A name with the index's digest cannot mean the manifest.

@@ -39,7 +39,8 @@ impl Store {
         Ok(self.list()?.images)
     }
 
-    /// All images, with all their names, and what is damaged.
+    /// All images, with all their names, and what is damaged. Of several platforms under one name, only the one that it means without a
+    /// platform: [`Store::variants`] has the others.
     pub fn list(&self) -> Result<Listing> {
         let mut listing = Listing::default();
         let mut images: BTreeMap<Digest, (Record, Vec<Reference>)> = BTreeMap::new();
@@ -55,6 +56,11 @@ impl Store {
                 Ok(None) => {}
                 Err(error) => listing.damaged.push(Damage { name: name.to_string(), error }),
             }
+        }
+        // Those are no images of their own.
+        if images.values().any(|(_, names)| names.is_empty()) {
+            let indexed = self.indexed()?;
+            images.retain(|manifest, (_, names)| !names.is_empty() || !indexed.contains(manifest));
         }
         for (manifest, (record, names)) in images {
             let name = names.first().map_or_else(|| manifest.to_string(), ToString::to_string);

@@ -38,6 +38,8 @@
 //! pull. A layer that still has a mark when the host has booted again is read and compared with its sums before its first use: one that
 //! differs goes, and the next pull brings it back. Blobs, records and names are synced, in this order: a name never stands for nothing.
 //!
+//! **Platforms.** A record with an index as its target keeps the other images of that index that are here (see `platforms`).
+//!
 //! **Blobs of layers.** A push or `save` needs a layer's exact bytes, which its tree does not give back: no other gzip makes
 //! the same ones. Keeping them takes 37 % more disk (97 MB beside 263 MB for the node image of six layers) and as much
 //! writing in each pull, for what most hosts never do; what it saves is a download (from a registry on loopback a push takes 0.37 s
@@ -59,6 +61,7 @@ mod leases;
 mod locks;
 mod making;
 mod mark;
+mod platforms;
 mod publish;
 mod refs;
 mod remove;
@@ -90,6 +93,8 @@ pub(crate) use layers::{LayerFile, Staged};
 pub use leases::Lease;
 pub(crate) use locks::Lock;
 pub(crate) use making::Making;
+pub use platforms::Variant;
+pub(crate) use platforms::index;
 pub(crate) use publish::Publication;
 pub(crate) use refs::{Record, list};
 pub use remove::Removed;

@@ -56,6 +56,9 @@ impl Store {
         let _lock = self.lock_publish()?;
         let record = self.read_record(&self.record_file(&image.manifest))?;
         let record = record.ok_or_else(|| Error::NotFound { name: image.id.to_string() })?;
+        // With the index that the image was found by, and so with the other platforms, unless that has gone meanwhile.
+        let target = if self.blob(&image.target).exists() { image.target.clone() } else { record.target.clone() };
+        let record = Record { target, ..record };
         self.write_record(&self.ref_file(name), &record)
     }
 

@@ -49,12 +49,34 @@ impl Store {
                 if let Some(record) = &goal.record {
                     self.remove_record(&self.record_file(&record.manifest))?;
                     removed.deleted.push(record.config.clone());
+                    removed.deleted.extend(self.remove_others(record, in_use)?);
                 }
                 self.sweep_blobs()?;
             }
         }
         if !removed.deleted.is_empty() {
             removed.deleted.extend(self.sweep_layers()?);
+        }
+        Ok(removed)
+    }
+
+    /// Removes the other images of an index whose last name has gone, unless somebody needs them. Answers their ids.
+    fn remove_others(&self, gone: &Record, in_use: &dyn Fn(&Image) -> Vec<String>) -> Result<Vec<Digest>> {
+        let entries = self.entries(&gone.target, &gone.manifest)?;
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut kept = self.indexed()?;
+        for (_, file) in self.names()? {
+            kept.extend(self.read_record(&file).ok().flatten().map(|record| record.manifest));
+        }
+        let mut removed = Vec::new();
+        for entry in entries.iter().filter(|entry| !kept.contains(&entry.digest)) {
+            let Ok(Some(record)) = self.read_record(&self.record_file(&entry.digest)) else { continue };
+            let goal = Goal { record: Some(record), names: Vec::new(), leaving: 0, by_id: true };
+            let (true, Some(record)) = (self.users(&goal, in_use)?.is_empty(), &goal.record) else { continue };
+            self.remove_record(&self.record_file(&record.manifest))?;
+            removed.push(record.config.clone());
         }
         Ok(removed)
     }

@@ -49,6 +49,7 @@ mod events;
 mod exec;
 mod exec_sync;
 mod files;
+mod hold;
 mod joined;
 mod journal;
 mod layers;
@@ -67,6 +68,7 @@ mod prepare;
 mod processes;
 mod record;
 mod recover;
+mod remount;
 mod remove;
 mod rename;
 mod request;
@@ -106,6 +108,7 @@ pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status}
 pub use logs::{LogLine, LogOptions, Logs};
 pub use mirror::Mirror;
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
+pub use names::check as check_name;
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use pod::{POD_INIT, Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};
 pub use record::{ImageRecord, Record};
@@ -115,13 +118,14 @@ pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use size::taken;
+pub use spec::check_capability;
 pub use start::{Attach, StartOptions};
 pub use state::Container;
 pub use stop::Grace;
 pub use update::Change;
 pub use usage::{Traffic, Usage};
 pub use view::View;
-pub use volume::{Volume, VolumeRecord};
+pub use volume::{Volume, VolumeRecord, check_name as check_volume_name};
 
 /// The containers and images below one [`Config`].
 #[derive(Debug)]

@@ -25,8 +25,11 @@ pub(crate) fn new_id() -> Result<String, Error> {
     }
 }
 
-/// `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 bytes.
-pub(crate) fn check(name: &str) -> Result<(), Error> {
+/// Whether a container can have this name: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 bytes.
+///
+/// # Errors
+/// [`Error::BadName`].
+pub fn check(name: &str) -> Result<(), Error> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));

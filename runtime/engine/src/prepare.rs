@@ -19,7 +19,9 @@ use crate::scope::{self, Holder};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
-use crate::{Engine, Error, Record, create, events, lognotes, mounts, overlay, owners, rootfs, runtime, secret, used, volume};
+use crate::{
+    Engine, Error, Record, create, events, hold, lognotes, mounts, overlay, owners, rootfs, runtime, secret, used, volume,
+};
 
 /// All that a start needs.
 pub(crate) struct Prepared {
@@ -168,7 +170,8 @@ impl Engine {
                 connections: table.add(connections),
                 config,
             });
-            hold = kept.reserved.into_iter().map(|socket| table.add(socket)).collect();
+            let held = hold::packed(kept.reserved).during(|| "hold the published ports")?;
+            hold = held.into_iter().map(|socket| table.add(socket)).collect();
             netfilter = kept.netfilter.map(|socket| table.add(socket));
         }
         let folders: Vec<_> = cgroup.keep();
@@ -221,6 +224,12 @@ fn hooks(record: &Record, runtime: &Path, spec: &Spec) -> Result<Option<Hooks>, 
     let all = spec::hooks(&record.tuning.cdi)?;
     if all.is_empty() {
         return Ok(None);
+    }
+    if record.namespaces.users.is_some() {
+        // They look for its root in our folders, where only root of the host may go.
+        let what = format!("devices {}", record.tuning.cdi.join(", "));
+        let why = "they come with hooks, which cannot be run for a container with users of its own (--userns, --uidmap)".to_owned();
+        return Err(Error::Invalid { what, why });
     }
     let during = || format!("describe container {} for hooks", record.name);
     let bundle = runtime.join("bundle");

@@ -1,12 +1,14 @@
-//! `update`: what may change after a container was made. Ports and variables wait for the next start.
+//! `update`: what may change after a container was made. Ports, variables and mounts wait for the next start.
+
+use std::path::PathBuf;
 
 use container::cgroup::{self, Hierarchies};
 use monitor::{Policy, Request};
 
 use crate::create::{Folder, RECORD, store};
 use crate::record::environment;
-use crate::request::{Port, Protocol, Resources};
-use crate::{Engine, Error, Record, names, scope, spec, state};
+use crate::request::{Mount, Port, Protocol, Resources};
+use crate::{Engine, Error, Record, names, remount, scope, spec, state};
 
 /// What is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Change {
     pub env: Vec<String>,
     /// Variables that it loses.
     pub env_gone: Vec<String>,
+    /// What is mounted, too, or instead of what is at the same place.
+    pub mounts: Vec<Mount>,
+    /// Places at which nothing is mounted any more.
+    pub mounts_gone: Vec<PathBuf>,
     /// Ports that are published, too.
     pub ports: Vec<Port>,
     /// Ports of the container that are not any more.
@@ -41,7 +47,8 @@ impl Engine {
         let lock = Folder::lock(config, &id)?;
         let before: Option<Record> = state::read(&config.container(&id).join(RECORD))?;
         let before = before.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?;
-        let after = changed(&before, change)?;
+        let mut after = changed(&before, change)?;
+        after.mounts = remount::changed(self, &before, &change.mounts, &change.mounts_gone)?;
         let (mut known, new) = (spec::limits(&before.resources)?, spec::limits(&after.resources)?);
         let container = state::load(config, &id)?;
         let runs = container.as_ref().is_some_and(|container| container.process().is_some());
@@ -66,9 +73,14 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+        remount::take(self, &before, &after)?;
         store(&lock.dir, &after)?;
+        // One that runs has them still: they are free once it is removed.
+        if !runs {
+            remount::release(self, &before, &after);
+        }
         self.told(&after, "update", &[]);
-        Ok(runs && (&before.ports, &before.env) != (&after.ports, &after.env))
+        Ok(runs && (&before.ports, &before.env, &before.mounts) != (&after.ports, &after.env, &after.mounts))
     }
 }
 

@@ -239,6 +239,9 @@ impl Verb {
 }
 
 #[cfg(test)]
+mod nonsense;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

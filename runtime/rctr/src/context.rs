@@ -89,9 +89,9 @@ impl Context {
     }
 
     /// Where to push to and with whose credentials.
-    pub(crate) fn push_options(&self) -> Result<images::PushOptions> {
+    pub(crate) fn push_options(&self, platform: Option<images::Platform>) -> Result<images::PushOptions> {
         let images::PullOptions { registries, credentials, .. } = self.pull_options(None)?;
-        Ok(images::PushOptions { registries, credentials })
+        Ok(images::PushOptions { registries, credentials, platform })
     }
 }
 

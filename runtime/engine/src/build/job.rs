@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use images::{Downloaded, Image, LayerOptions, NewImage, Platform};
+use images::{CacheStep, Downloaded, Image, LayerOptions, NewImage, Platform};
 use serde_json::json;
 
+use super::cache::Steps;
 use super::copying::{self, Copied};
 use super::dockerfile::{Base, Dockerfile, Globals, Ignore, Stages};
 use super::failure::{BuildError, BuildFailed, For};
@@ -34,6 +35,8 @@ pub struct Built {
     pub image: Option<Image>,
     /// The stage that was built.
     state: Arc<State>,
+    /// What was done for it, and whether its layer is in it.
+    pub(super) steps: Vec<(CacheStep, bool)>,
 }
 
 /// An image that was named, once it is there; who wants it meanwhile waits.
@@ -53,6 +56,7 @@ pub(super) struct Job<'a> {
     /// When the build is said to have happened.
     now: i64,
     vertices: AtomicUsize,
+    pub(super) steps: Steps,
     /// A stage has failed: the others end.
     failed: AtomicBool,
     progress: Mutex<Progress>,
@@ -109,6 +113,7 @@ impl Engine {
             context: context.transpose()?,
             now: request.epoch.unwrap_or_else(|| (monitor::now() / SECOND) as i64),
             vertices: AtomicUsize::new(1),
+            steps: Steps::default(),
             failed: AtomicBool::new(false),
             progress: Mutex::new(Progress { begun: vec![false; count], done: vec![None; count], failure: None }),
             moved: Condvar::new(),
@@ -158,7 +163,8 @@ impl Job<'_> {
         drop(progress);
         let state = state.ok_or(BuildError::Canceled)?;
         let image = if self.request.image { Some(self.export(&state)?) } else { None };
-        Ok(Built { image, state })
+        let steps = self.steps.of(&state);
+        Ok(Built { image, state, steps })
     }
 
     /// Builds stages until none is left.
@@ -233,11 +239,16 @@ impl Job<'_> {
     fn image_of(&self, state: &State) -> Result<Image, BuildError> {
         let mut state = state.clone();
         state.add("Labels", self.request.labels.iter().map(|(name, value)| (name.clone(), json!(value))));
+        self.request.unset.apply(state.config())?;
         let mut document = state.document.clone();
         document.insert("created".to_owned(), json!(self.created_or(state.made.as_deref())));
         // What a container has left is of no use to others.
         for key in ["container", "container_config", "docker_version", "parent", "id"] {
             document.remove(key);
+        }
+        if self.request.inline_cache {
+            let steps: Vec<_> = self.steps.of(&state).into_iter().map(|(step, _)| step).collect();
+            images::inline_cache(&mut document, &steps, &state.layers);
         }
         let new = NewImage { config: document, layers: &state.layers, names: &self.request.names };
         Ok(self.engine.images.make_image(&new)?)

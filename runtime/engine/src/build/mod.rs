@@ -15,6 +15,8 @@
 //! below a step leaves it in the cache. Secrets, and proxies that come as arguments, are in no key. The folders of `--mount=type=cache` are
 //! below `build/mounts`, by a digest of their id.
 //!
+//! What other hosts remember under the same keys is found there ([`images::RemoteCache`]), and given to them ([`Built::cache`]).
+//!
 //! **Who starts containers.** A `RUN` is a container like any other, made and started by the engine, with its overlay's upper folder in
 //! the store: when it has ended that becomes the layer. It has the label `dev.rctr.build` with the number of the building process. One
 //! whose process was killed is removed by the next build or by [`crate::Engine::prune_builds`].
@@ -22,6 +24,7 @@
 //! **Paths.** Strangers write contexts, images and Dockerfiles. Sources are found below an open folder (`RESOLVE_IN_ROOT`), read without any
 //! link being followed (`RESOLVE_NO_SYMLINKS`), and put below an open root (CVE-2024-1753, CVE-2024-9675, CVE-2024-23652).
 
+mod cache;
 mod copying;
 pub mod dockerfile;
 mod emulator;
@@ -37,6 +40,7 @@ mod run;
 mod select;
 mod stage;
 mod state;
+mod unset;
 mod watch;
 mod work;
 
@@ -46,4 +50,5 @@ pub use job::Built;
 pub use prune::BuildCache;
 pub use repository::{Checkout, Repository};
 pub use request::{Bases, BuildRequest, NamedContext, Running, Stop};
+pub use unset::Unset;
 pub use watch::{Report, Vertex, Watch};

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use images::{Downloaded, Image, Platform, Reference};
+use images::{Downloaded, Image, Platform, Reference, RemoteCache};
 use sys::Call;
 
 use super::dockerfile::Ignore;
 use super::repository::{Checkout, Repository};
+use super::unset::Unset;
 use crate::error::During;
 use crate::{Error, HostEntry, NetworkMode, Resources, Ulimit};
 
@@ -30,14 +32,22 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// For which machines; none: this host.
     pub platform: Option<Platform>,
+    /// Steps are shown with it.
+    pub says_platform: bool,
     /// Labels on top of the Dockerfile's.
     pub labels: BTreeMap<String, String>,
+    /// What it does not take over from the images below it.
+    pub unset: Unset,
     /// Names of the image.
     pub names: Vec<Reference>,
     /// Nothing that was remembered is used.
     pub no_cache: bool,
     /// Nothing that was remembered of these stages is used.
     pub no_cache_filter: Vec<String>,
+    /// What other hosts remember, looked at after what this one does.
+    pub caches: Vec<Arc<RemoteCache>>,
+    /// The image's config gets the steps that made it, for others to find.
+    pub inline_cache: bool,
     /// Files with secrets, by id.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of agents, by id.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use images::{Digest, NewLayer, Platform};
 use serde_json::{Value, json};
 
+use super::cache;
 use super::copying::{self, CopyStep};
 use super::dockerfile::{self, Base, Command, Healthcheck, Instruction, Kind};
 use super::failure::{BuildError, BuildFailed};
@@ -98,7 +99,9 @@ impl Builder<'_> {
             1 => String::new(),
             _ => format!("{} ", dockerfile::shown(self.job.file, self.at)),
         };
-        format!("[{name}{}/{}]", self.step, self.steps)
+        let platform = self.job.request.platform.as_ref().filter(|_| self.job.request.says_platform);
+        let platform = platform.map(|platform| format!("{platform} ")).unwrap_or_default();
+        format!("[{platform}{name}{}/{}]", self.step, self.steps)
     }
 
     fn instruction(&mut self, kind: &Kind, text: &str) -> Result<(), BuildError> {
@@ -174,11 +177,14 @@ impl Builder<'_> {
         let job = self.job;
         let key = key(job, &self.state)?;
         let images = job.engine.images();
-        if self.may_use_cache()
-            && let Some(cached) = images.cached(&key)?
-        {
+        let known = match self.may_use_cache() {
+            true => images.cached(&key)?.or_else(|| cache::elsewhere(job, &job.request.caches, &key, shown)),
+            false => None,
+        };
+        if let Some(cached) = known {
             shown.cached();
             let created = job.created_or(Some(&cached.created));
+            job.steps.add(key, cached.layer.clone(), &self.state, one_line(text), &cached.created);
             let Some(layer) = cached.layer else { return Ok((true, created)) };
             self.state.push(layer, Arc::new(cached.lease));
             return Ok((false, created));
@@ -186,6 +192,7 @@ impl Builder<'_> {
         let made = make(job, &self.state, shown)?;
         let created = job.created();
         images.remember(&key, made.as_ref().map(|made| &made.layer), &one_line(text), &created)?;
+        job.steps.add(key, cache::layer_of(made.as_ref()), &self.state, one_line(text), &created);
         shown.done();
         let Some(made) = made else { return Ok((true, created)) };
         let layer = made.layer.clone();

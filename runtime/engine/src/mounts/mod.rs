@@ -11,4 +11,4 @@ mod part;
 mod resolve;
 
 pub(crate) use open::{open, open_for_others, stand_in, take_volumes};
-pub(crate) use resolve::{map_volumes, resolve};
+pub(crate) use resolve::{complete_all, map_volumes, resolve};

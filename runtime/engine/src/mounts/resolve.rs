@@ -110,6 +110,17 @@ fn from_container(engine: &Engine, name: &str, readonly: bool) -> Result<Vec<Mou
     Ok(mounts)
 }
 
+/// Mounts that a container gets later. Each place is there once.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn complete_all(engine: &Engine, mounts: &[Mount]) -> Result<Vec<Mount>, Error> {
+    if let Some(twice) = mounts.iter().enumerate().find_map(|(at, mount)| same_target(&mounts[..at], mount)) {
+        return Err(invalid(twice, "two have this place in the container"));
+    }
+    mounts.iter().map(|mount| complete(engine, mount.clone())).collect()
+}
+
 /// Adds what only this host knows.
 fn complete(engine: &Engine, mut mount: Mount) -> Result<Mount, Error> {
     let failed = match &mut mount.source {

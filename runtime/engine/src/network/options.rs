@@ -49,6 +49,16 @@ const KNOWN: [(&str, &str); 7] = [
     ("com.docker.network.container_iface_prefix", "1 to 11 letters, digits, '-' or '_'"),
 ];
 
+impl crate::NetworkRequest {
+    /// Whether the driver has these options.
+    ///
+    /// # Errors
+    /// One is unknown, or its value is nothing that it can have; both are named.
+    pub fn check_options(&self) -> Result<(), Error> {
+        Options::read(self.driver, &self.options).map(drop)
+    }
+}
+
 impl Options {
     /// Reads the options.
     ///

@@ -103,6 +103,16 @@ pub enum Access {
     ReadTop,
 }
 
+impl MountSource {
+    /// The name of the volume, if it is one.
+    pub(crate) fn volume(&self) -> Option<&str> {
+        match self {
+            MountSource::Volume { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Access {
     /// The mount itself can be written.
     pub fn writable(self) -> bool {

@@ -20,6 +20,7 @@ pub(crate) use health::health;
 pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};
 pub(crate) use mounts::{NETWORK_SYSCTLS, shared};
+pub use process::check_capability;
 use process::process;
 pub(crate) use process::{exec, filter};
 

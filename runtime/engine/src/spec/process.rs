@@ -90,6 +90,14 @@ pub(crate) fn granted(security: &Security) -> Result<Set, Error> {
     })
 }
 
+/// Whether there is a capability of this name (capabilities(7)), with or without `CAP_`; `ALL` is one.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_capability(name: &str) -> Result<(), Error> {
+    union(&[name.to_owned()]).map(drop)
+}
+
 /// The capabilities of these names together.
 fn union(names: &[String]) -> Result<Set, Error> {
     let word = |name: &String| {

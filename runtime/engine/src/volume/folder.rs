@@ -24,8 +24,11 @@ pub(super) const DATA: &str = "_data";
 const USERS: &str = "users";
 const RECORD: &str = "volume.json";
 
-/// `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, at most 255 bytes: Docker's rule and the file system's.
-pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+/// Whether a volume can have this name: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, at most 255 bytes, which is Docker's rule and the file system's.
+///
+/// # Errors
+/// [`Error::BadVolumeName`].
+pub fn check_name(name: &str) -> Result<(), Error> {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::request::VolumeSpec;
 use crate::{Engine, Error, create, names, size, state};
 
-pub(crate) use folder::{check_name, release, release_own, take, undo};
+pub use folder::check_name;
+pub(crate) use folder::{release, release_own, take, undo};
 pub(crate) use options::tree;
 
 /// A volume.

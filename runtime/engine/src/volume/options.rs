@@ -19,6 +19,16 @@ use crate::error::During;
 
 const KEYS: [&str; 3] = ["type", "device", "o"];
 
+impl crate::VolumeSpec {
+    /// Whether the driver has these options, and all that belong to them.
+    ///
+    /// # Errors
+    /// One is unknown or missing; it is named.
+    pub fn check_options(&self) -> Result<(), Error> {
+        check(&self.options)
+    }
+}
+
 /// Refuses what the driver does not have, and what is incomplete.
 pub(super) fn check(options: &BTreeMap<String, String>) -> Result<(), Error> {
     let refuse = |key: &str, why: String| Err(Error::Invalid { what: format!("volume option {key:?}"), why });

@@ -7,16 +7,16 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// Fills a file that appears under its name only once it is whole. What is no file, such as `/dev/null`, is written to as it is.
+/// Fills the file of `--output`, which appears under its name only once it is whole. What is no file, such as `/dev/null`, is written to as it is.
 pub(crate) fn file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let create = |path: &Path| {
         let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-        opened.with_context(|| format!("write {}", path.display()))
+        opened.with_context(|| format!("--output: write {}", path.display()))
     };
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return fill(&mut create(path)?);
     }
-    let Some(name) = path.file_name() else { bail!("write {}: no name of a file", path.display()) };
+    let Some(name) = path.file_name() else { bail!("--output: write {}: no name of a file", path.display()) };
     let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
     let mut file: File = create(&temporary)?;
     let filled = fill(&mut file).and_then(|()| {

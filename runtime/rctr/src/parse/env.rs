@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) fn environment(files: &[PathBuf], given: &[String], caller: impl Fn(&str) -> Option<String>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(file).with_context(|| format!("read the variables in {}", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("--env-file: read the variables in {}", file.display()))?;
         for (number, line) in text.lines().enumerate() {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {

@@ -19,10 +19,15 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
 
 /// `KEY=VALUE`.
 pub(crate) fn sysctl(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace));
+    let pair = text.split_once('=').filter(|(key, _)| is_setting(key));
     let (key, value) =
         pair.ok_or_else(|| format!("{text:?} is no setting: the form is KEY=VALUE, such as net.core.somaxconn=1024"))?;
     Ok((key.replace('/', "."), value.to_owned()))
+}
+
+/// A path below `/proc/sys`, with dots or slashes between its parts (sysctl(8)).
+fn is_setting(key: &str) -> bool {
+    key.contains(['.', '/']) && key.chars().all(|letter| letter.is_ascii_graphic())
 }
 
 fn is_access(text: &str) -> bool {

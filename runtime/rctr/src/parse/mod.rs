@@ -13,6 +13,7 @@ mod prune;
 mod secret;
 mod size;
 mod users;
+mod words;
 
 pub(crate) use device::{Wanted, device, gpus};
 pub(crate) use env::{environment, label, variable};
@@ -27,6 +28,7 @@ pub(crate) use prune::{PruneFilter, prune_filter};
 pub(crate) use secret::secret;
 pub(crate) use size::{bytes, bytes_or_none, cpus, disk, grace, list, seconds};
 pub(crate) use users::{Wish, id_map, pool, users};
+pub(crate) use words::{capability, container_name, group, host_name, user, workdir};
 
 /// A signal by name or number.
 pub(crate) fn signal(text: &str) -> Result<i32, String> {

@@ -32,10 +32,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
     /// User and group, by name or number: USER[:GROUP]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = parse::user)]
     user: Option<String>,
     /// Working folder
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_parser = parse::workdir)]
     workdir: Option<String>,
     /// Give it all capabilities and no filter
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use engine::Engine;
-use images::{History, Image};
+use images::{History, Image, Platform};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     #[arg(short = 'H', long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true",
         require_equals = true)]
     human: bool,
+    /// Of the image for these machines: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
     /// json, a Go template, or "table TEMPLATE"
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -32,7 +35,7 @@ pub(crate) struct Args {
 /// Prints one row for each step, newest first.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let image = engine.images().image(&args.image)?;
+    let image = engine.images().image_for(&args.image, args.platform.as_ref())?;
     let rows = rows(&image, &sizes(&engine, &image)?, &args);
     if args.quiet {
         rows.iter().for_each(|row| println!("{}", template::plain(&row["ID"])));

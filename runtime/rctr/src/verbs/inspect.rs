@@ -7,6 +7,7 @@ pub(crate) mod mounts;
 
 use anyhow::{Result, bail};
 use engine::{Engine, Error};
+use images::Platform;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Also say how much a container has written, and how much its files are
     #[arg(short, long)]
     size: bool,
+    /// Only of images, with `image inspect`
+    #[arg(skip)]
+    platform: Option<Platform>,
     /// Names or ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
@@ -44,10 +48,27 @@ pub(crate) struct One {
     names: Vec<String>,
 }
 
+/// Print everything about images as JSON
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfImage {
+    #[command(flatten)]
+    one: One,
+    /// Of the image for these machines: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
+}
+
+impl OfImage {
+    /// Looks for images alone.
+    pub(crate) fn image(self) -> Args {
+        Args { platform: self.platform, ..self.one.of("image") }
+    }
+}
+
 impl One {
     /// Looks only for this kind.
     pub(crate) fn of(self, kind: &str) -> Args {
-        Args { format: self.format, kind: Some(kind.to_owned()), size: self.size, names: self.names }
+        Args { format: self.format, kind: Some(kind.to_owned()), size: self.size, platform: None, names: self.names }
     }
 }
 
@@ -56,7 +77,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let (mut code, mut found) = (0, Vec::new());
     for name in &args.names {
-        match look(&engine, name, args.kind.as_deref(), args.size) {
+        match look(&engine, name, args.kind.as_deref(), args.size, args.platform.as_ref()) {
             Ok(value) => found.push(value),
             Err(error) => code = exit::report(&error),
         }
@@ -77,7 +98,7 @@ pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
     images::Digest::sha256(format!("{container}/{network}").as_bytes()).hex().to_owned()
 }
 
-fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool) -> Result<Value> {
+fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool, platform: Option<&Platform>) -> Result<Value> {
     if kind == Some("network") {
         return Ok(super::network::inspect::shape(&engine.network(name)?, &engine.containers()?));
     }
@@ -98,7 +119,7 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool) -> Result<V
             Err(error) => return Err(error.into()),
         }
     }
-    match engine.images().image(name) {
+    match engine.images().image_for(name, platform) {
         Ok(found) => Ok(image::shape(&found)),
         Err(error) if matches!(error, images::Error::NotFound { .. }) && kind.is_none() => match engine.network(name) {
             Ok(found) => Ok(super::network::inspect::shape(&found, &engine.containers()?)),

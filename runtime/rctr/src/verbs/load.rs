@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let input = match &args.input {
-        Some(path) => File::open(path).with_context(|| format!("open {}", path.display()))?,
+        Some(path) => File::open(path).with_context(|| format!("--input: open {}", path.display()))?,
         None if io::stdin().is_terminal() => bail!("load: this is a terminal: give --input FILE, or lead an archive here"),
         None => io::stdin().as_fd().try_clone_to_owned().context("read standard input")?.into(),
     };

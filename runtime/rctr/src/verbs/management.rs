@@ -17,7 +17,7 @@ pub(crate) enum Image {
     Ls(images::Args),
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),
-    Inspect(inspect::One),
+    Inspect(inspect::OfImage),
     Exists(exists::Args),
     Prune(prune::Args),
     Tag(tag::Args),
@@ -41,7 +41,7 @@ impl From<Image> for Verb {
         match image {
             Image::Ls(args) => Verb::Images(args),
             Image::Rm(args) => Verb::Rmi(args),
-            Image::Inspect(args) => Verb::Inspect(args.of("image")),
+            Image::Inspect(args) => Verb::Inspect(args.image()),
             Image::Exists(args) => Verb::Exists(exists::Kind::Image, args),
             Image::Prune(args) => Verb::Prune(args),
             Image::Tag(args) => Verb::Tag(args),

@@ -102,22 +102,26 @@ pub(crate) fn present(
     platform: Option<Platform>,
     quiet: bool,
 ) -> Result<Image> {
-    let mut found = engine.images().image(name);
+    // What the name means now, if it is only for another platform's sake that it is pulled.
+    let before = platform.as_ref().and_then(|_| engine.images().image(name).ok());
+    let of = |name: &str| engine.images().image_for(name, platform.as_ref());
+    let mut found = of(name);
     let mut alias = None;
     if let Err(images::Error::NotFound { .. }) = &found {
         // Only now is it worth to read what short names there are.
         alias = context.registries()?.alias(name)?;
         if let Some(long) = &alias {
-            found = engine.images().image(&long.to_string());
+            found = of(&long.to_string());
         }
     }
     // One that a power cut or the disk has damaged is as good as none, as long as it can be had again.
     found = found.and_then(|image| engine.images().check_layers(&image).map(|()| image));
     match (found, when) {
-        (Ok(image), When::Missing | When::Never) if fits(&image, platform.as_ref()) => return Ok(image),
+        (Ok(image), When::Missing | When::Never) => return Ok(image),
         (Err(error @ images::Error::Damaged { .. }), When::Missing | When::Always) => eprintln!("rctr: {error}"),
-        (Err(error), _) if !matches!(error, images::Error::NotFound { .. }) => return Err(error.into()),
-        (Ok(image), When::Never) => bail!("image {name} is for {}, not for the platform asked for", own_platform(&image)),
+        (Err(error), _) if !matches!(error, images::Error::NotFound { .. } | images::Error::OtherPlatform { .. }) => {
+            return Err(error.into());
+        }
         (Err(error), When::Never) => return Err(anyhow::Error::from(error).context("--pull never")),
         _ => {}
     }
@@ -126,6 +130,9 @@ pub(crate) fn present(
         eprintln!("Pulling {}", reference.familiar());
     }
     let pulled = pull(context, engine, &reference, platform, quiet)?;
+    if let Some(before) = before.filter(|before| before.target == pulled.digest && before.manifest != pulled.image.manifest) {
+        engine.images().tag(&before, &reference)?;
+    }
     if pulled.fresh {
         sync::behind(context)?;
     }
@@ -145,19 +152,5 @@ fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Opt
         let named = exit::chain(&error).contains(&reference.familiar());
         let error = if other_platform { anyhow::anyhow!("{error}: choose one with --platform") } else { error };
         if named { error } else { error.context(format!("pull {}", reference.familiar())) }
-    })
-}
-
-fn own_platform(image: &Image) -> Platform {
-    let config = &image.config;
-    Platform { os: config.os.clone(), architecture: config.architecture.clone(), variant: config.variant.clone() }
-}
-
-/// The image is for the platform asked for; one that names no variant takes any.
-fn fits(image: &Image, platform: Option<&Platform>) -> bool {
-    let own = own_platform(image);
-    platform.is_none_or(|asked| {
-        let variant = asked.variant.is_none() || own.variant.is_none() || asked.variant == own.variant;
-        asked.os == own.os && asked.architecture == own.architecture && variant
     })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use engine::Engine;
-use images::Reference;
+use images::{Platform, Reference};
 
 use crate::context::{Context, Tls};
 use crate::exit;
@@ -14,6 +14,9 @@ pub(crate) struct Args {
     /// Push all tags of the repository
     #[arg(short, long)]
     all_tags: bool,
+    /// Only the image for these machines, OS/ARCHITECTURE[/VARIANT], without the index that it may have come with
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
@@ -29,12 +32,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let reference: Reference = args.image.parse()?;
     if !args.all_tags {
-        return push(context, &engine, &reference, args.quiet).map(|()| 0);
+        return push(context, &engine, &reference, args.platform, args.quiet).map(|()| 0);
     }
     super::pull::untagged(&args.image)?;
     let mut code = 0;
     for name in tags(&engine, &reference)? {
-        if let Err(error) = push(context, &engine, &name, args.quiet) {
+        if let Err(error) = push(context, &engine, &name, args.platform.clone(), args.quiet) {
             code = exit::report(&error);
         }
     }
@@ -42,17 +45,23 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 }
 
 /// Pushes one image.
-pub(crate) fn push(context: &Context, engine: &Engine, reference: &Reference, quiet: bool) -> Result<()> {
+pub(crate) fn push(
+    context: &Context,
+    engine: &Engine,
+    reference: &Reference,
+    platform: Option<Platform>,
+    quiet: bool,
+) -> Result<()> {
     engine.images().image(&reference.to_string())?;
     if !quiet {
         println!("The push refers to repository [{}]", reference.familiar_name());
     }
     let progress = progress::shown(progress::PUSH, quiet);
-    let pushed = images::push(engine.images(), reference, &context.push_options()?, progress.as_ref())?;
+    let pushed = images::push(engine.images(), reference, &context.push_options(platform)?, progress.as_ref())?;
     told::image(engine, "push", &reference.familiar(), &reference.familiar_name());
     if !pushed.without.is_empty() {
         let (what, without) = (reference.familiar(), pushed.without.join(", "));
-        eprintln!("rctr: {what}: pushed for this platform alone, as the repository has not the others of its index: {without}");
+        eprintln!("rctr: {what}: pushed without those of its index that neither this host nor the repository has: {without}");
     }
     match quiet {
         true => println!("{reference}"),

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Serve the images of this registry, such as docker.io, and keep them
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = registry)]
     mirror: Option<String>,
     /// Keep so many bytes of that registry, such as 20g; what was asked for longest ago goes first
     #[arg(long, value_name = "SIZE", value_parser = bytes, requires = "mirror")]
@@ -68,6 +68,9 @@ pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
         Some(root) => absolute(&root)?,
         None => context.root()?.join("registry"),
     };
+    if let Some(file) = args.htpasswd.as_deref().filter(|file| !file.is_file()) {
+        anyhow::bail!("--htpasswd: there is no file {}", file.display());
+    }
     let server = Server::bind(Options {
         listen: args.listen,
         root,
@@ -82,6 +85,12 @@ pub(crate) fn run(context: &Context, registry: Registry) -> Result<i32> {
     println!("{}", server.address());
     server.run(stop)?;
     Ok(0)
+}
+
+/// The name of a registry.
+fn registry(text: &str) -> Result<String, String> {
+    let named = format!("{text}/any/any").parse::<images::Reference>().is_ok_and(|any| any.registry() == text);
+    named.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is no registry: the form is HOST[:PORT], such as docker.io"))
 }
 
 fn upstream(context: &Context, registry: String, keep: Keep) -> Result<Upstream> {

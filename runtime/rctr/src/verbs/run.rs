@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if let Some(file) = &args.pidfile
         && let Status::Running { pid, .. } = engine.container(&record.id)?.status
     {
-        fs::write(file, pid.to_string()).with_context(|| format!("write the process to {}", file.display()))?;
+        fs::write(file, pid.to_string()).with_context(|| format!("--pidfile: write the process to {}", file.display()))?;
     }
     match signals {
         Some(signals) => session::follow(&mut session, &signals, Listening { input: interactive, tty, keys: args.detach_keys }),

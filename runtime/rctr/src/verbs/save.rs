@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use engine::Engine;
-use images::SaveOptions;
+use images::{Platform, SaveOptions};
 
 use crate::context::Context;
 use crate::output::{progress, told, whole};
@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The images for these machines: OS/ARCHITECTURE[/VARIANT]
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Names or ids
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 /// Writes an archive that is an OCI layout and Docker's form at once.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
-    let options = SaveOptions { registries, credentials };
+    let options = SaveOptions { registries, credentials, platform: args.platform.clone() };
     let engine = context.engine()?;
     match &args.output {
         Some(path) => whole::file(path, |out| save(&engine, &args.images, &options, out))?,

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use engine::{Change, Policy, Port, Protocol};
+use engine::{Change, Mount, Policy, Port, Protocol};
 
 use super::create::limits::Limits;
 use crate::context::Context;
 use crate::{exit, parse};
 
-/// Change limits, restart policy, labels, variables and ports of containers
+/// Change limits, restart policy, labels, variables, mounts and ports of containers
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -32,6 +32,15 @@ pub(crate) struct Args {
     /// Take a variable away from the next start on
     #[arg(long, value_name = "KEY", value_parser = parse::variable)]
     unsetenv: Vec<String>,
+    /// Mount something from the next start on, in place of what is mounted there: [NAME:|/HOST:]/CONTAINER[:OPTION,...]
+    #[arg(short, long, value_name = "MOUNT", value_parser = parse::volume)]
+    volume: Vec<Mount>,
+    /// The same in words: type=bind|volume|tmpfs|image,source=SOURCE,target=/CONTAINER[,KEY=VALUE...]
+    #[arg(long, value_name = "MOUNT", value_parser = parse::mount)]
+    mount: Vec<Mount>,
+    /// Mount nothing there from the next start on
+    #[arg(long, value_name = "PATH", value_parser = parse::workdir)]
+    volume_rm: Vec<String>,
     /// Publish a port from the next start on: [[IP:][HOST]:]CONTAINER[/tcp|/udp]
     #[arg(short, long, value_name = "PORT", value_parser = parse::ports)]
     publish: Vec<Vec<Port>>,
@@ -55,15 +64,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         labels_gone: args.label_rm,
         env: parse::environment(&args.env_file, &args.env, |key| std::env::var(key).ok())?,
         env_gone: args.unsetenv,
+        mounts: [args.volume, args.mount].concat(),
+        mounts_gone: args.volume_rm.into_iter().map(PathBuf::from).collect(),
         ports: args.publish.into_iter().flatten().collect(),
         ports_gone: gone,
     };
     if change == Change::default() {
-        anyhow::bail!("nothing to change: give a limit, --restart, --label, --env or --publish");
+        anyhow::bail!("nothing to change: give a limit, --restart, --label, --env, --volume or --publish");
     }
     Ok(exit::each(&args.containers, |name| {
         if engine.update(name, &change).with_context(|| format!("update {name}"))? {
-            eprintln!("rctr: {name}: what it has of its ports and variables changes with its next start");
+            eprintln!("rctr: {name}: what it has of ports, variables and mounts changes with its next start");
         }
         Ok(())
     }))

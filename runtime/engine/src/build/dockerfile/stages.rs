@@ -52,7 +52,7 @@ impl Stages {
         let target = match target {
             None => file.stages.len() - 1,
             Some(name) => find(file, name)
-                .ok_or_else(|| Invalid::new(1, format!("target stage {name:?} could not be found: {}", known(file))))?,
+                .ok_or_else(|| Invalid::new(1, format!("--target: target stage {name:?} could not be found: {}", known(file))))?,
         };
         let mut needs = Vec::new();
         for (at, stage) in file.stages.iter().enumerate() {

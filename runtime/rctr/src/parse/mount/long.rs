@@ -157,6 +157,9 @@ impl Given {
                 if name.is_empty() && self.subpath.is_some() {
                     return Err("volume-subpath needs a volume with a name: add source".to_owned());
                 }
+                if !name.is_empty() {
+                    engine::check_volume_name(&name).map_err(|error| error.to_string())?;
+                }
                 MountSource::Volume {
                     anonymous: name.is_empty(),
                     name,

@@ -26,7 +26,12 @@ fn parse(text: &str) -> Result<Mount, String> {
     let target = target(place)?;
     let source = match host(source)? {
         Some(path) => MountSource::Bind { path, create: true, recursive: true, part: None },
-        None => named(source),
+        None => {
+            if !source.is_empty() {
+                engine::check_volume_name(source).map_err(|error| error.to_string())?;
+            }
+            named(source)
+        }
     };
     let mut mount = plain(target, source);
     let mut groups = Vec::new();

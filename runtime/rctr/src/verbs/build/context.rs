@@ -61,7 +61,7 @@ impl Source {
                 Source::with("-".to_owned(), dockerfile, None, Place::Folder(folder))
             }
             Some(path) => {
-                let dockerfile = text(File::open(path).with_context(|| format!("open {path}"))?, path)?;
+                let dockerfile = text(File::open(path).with_context(|| format!("--file: open {path}"))?, path)?;
                 let own = match std::fs::read_to_string(format!("{path}.dockerignore")) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                     own => Some(own.with_context(|| format!("read {path}.dockerignore"))?),

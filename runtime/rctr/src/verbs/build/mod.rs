@@ -1,8 +1,10 @@
 //! `rctr build`.
 
+mod cache;
 mod context;
 mod git;
 mod output;
+mod platforms;
 mod progress;
 mod running;
 mod screen;
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use engine::build::{Bases, BuildFailed, BuildRequest, Checkout, NamedContext, Repository, Stop};
+use engine::build::{Bases, BuildFailed, BuildRequest, Checkout, NamedContext, Repository, Stop, Unset};
 use engine::{Engine, NetworkMode};
 use images::{Image, Platform, Reference};
 
@@ -46,6 +48,18 @@ pub(crate) struct Args {
     /// Add a label: KEY=VALUE
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = parse::label)]
     label: Vec<(String, String)>,
+    /// Leave a variable out that an image below it has set
+    #[arg(long, value_name = "KEY", value_parser = parse::variable)]
+    unsetenv: Vec<String>,
+    /// Leave a label of theirs out
+    #[arg(long, value_name = "KEY")]
+    unsetlabel: Vec<String>,
+    /// Leave a VOLUME of theirs out
+    #[arg(long, value_name = "PATH", value_parser = parse::workdir)]
+    unsetvolume: Vec<String>,
+    /// Leave an EXPOSE of theirs out: PORT[-PORT][/tcp|/udp|/sctp]
+    #[arg(long, value_name = "PORT", value_parser = parse::exposed)]
+    unsetexpose: Vec<Vec<String>>,
     /// Show a secret to RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME]
     #[arg(long, value_name = "SECRET", value_parser = values::secret)]
     secret: Vec<values::Secret>,
@@ -64,9 +78,9 @@ pub(crate) struct Args {
     /// Pull images again that are here
     #[arg(long)]
     pull: bool,
-    /// For which machines: OS/ARCHITECTURE[/VARIANT]
-    #[arg(long)]
-    platform: Option<Platform>,
+    /// For which machines: OS/ARCHITECTURE[/VARIANT]; for several of them, which become one index: PLATFORM,PLATFORM...
+    #[arg(long, value_delimiter = ',')]
+    platform: Vec<Platform>,
     /// The network of RUN: default, host or none
     #[arg(long, value_name = "NETWORK", default_value = "default", value_parser = values::network)]
     network: NetworkMode,
@@ -85,6 +99,8 @@ pub(crate) struct Args {
     /// Write digests and names to a file, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
+    #[command(flatten)]
+    caches: cache::Args,
     #[command(flatten)]
     running: running::Args,
     #[command(flatten)]
@@ -105,33 +121,35 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let keep = args.build_arg.iter().any(|arg| arg == "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
     let source = context::Source::open(&engine, &args.context, args.file.as_deref(), keep)?;
-    let request = request(&args, &source)?;
+    let mut request = request(&args, &source)?;
+    (request.caches, request.inline_cache) = (args.caches.imported(context, request.platform.as_ref())?, args.caches.is_inline());
     let stop = Arc::new(Stop::new()?);
     end_with_signals(&stop)?;
     let style = if args.quiet { progress::Style::Quiet } else { args.progress.resolved() };
     let watch = progress::watch(style);
     let when = if args.pull { When::Always } else { When::Missing };
     let images = Images { context, engine: &engine, when, quiet: style != progress::Style::Plain };
-    let built = engine.build(&request, &images, watch.as_ref(), &stop);
+    let built = platforms::build(&engine, &args, &request, |request| engine.build(request, &images, watch.as_ref(), &stop));
     // The last frame is drawn before anything else is said.
     drop(watch);
-    let built = match built {
+    let built = match built? {
         Ok(built) => built,
         Err(failed) => return Ok(report(&source, failed)),
     };
+    args.caches.export(context, &engine, &built, args.quiet)?;
     if let Some(output) = &args.output {
         output::write(context, &engine, &built, output, &args.tag)?;
     }
     let Some(image) = &built.image else { return Ok(0) };
     if let Some(file) = &args.iidfile {
-        std::fs::write(file, image.id.as_str()).with_context(|| format!("write the id to {}", file.display()))?;
+        std::fs::write(file, image.id.as_str()).with_context(|| format!("--iidfile: write the id to {}", file.display()))?;
     }
     if let Some(file) = &args.metadata_file {
         let text = metadata(image, &args.tag);
-        std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
+        std::fs::write(file, text).with_context(|| format!("--metadata-file: write {}", file.display()))?;
     }
     if args.push {
-        args.tag.iter().try_for_each(|name| push::push(context, &engine, name, args.quiet))?;
+        args.tag.iter().try_for_each(|name| push::push(context, &engine, name, None, args.quiet))?;
     }
     if args.quiet {
         println!("{}", image.id);
@@ -170,11 +188,20 @@ fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {
         contexts: args.build_context.iter().cloned().collect(),
         args: values,
         target: args.target.clone(),
-        platform: args.platform.clone(),
+        platform: args.platform.first().cloned(),
+        says_platform: args.platform.len() > 1,
         labels: args.label.iter().cloned().collect(),
+        unset: Unset {
+            env: args.unsetenv.clone(),
+            labels: args.unsetlabel.clone(),
+            volumes: args.unsetvolume.clone(),
+            ports: args.unsetexpose.concat(),
+        },
         names: args.tag.clone(),
         no_cache: args.no_cache,
         no_cache_filter: args.no_cache_filter.clone(),
+        caches: Vec::new(),
+        inline_cache: false,
         secrets,
         agents,
         network: args.network.clone(),
@@ -247,7 +274,8 @@ fn metadata(image: &Image, names: &[Reference]) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let json = serde_json::json!({
         "containerimage.config.digest": image.id,
-        "containerimage.digest": image.manifest,
+        // What the names mean: the index, where there are several platforms.
+        "containerimage.digest": image.target,
         "image.name": names.join(","),
     });
     format!("{json:#}\n")

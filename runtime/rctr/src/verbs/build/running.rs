@@ -42,10 +42,6 @@ impl Args {
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Refused {
-    #[arg(long, value_name = "IMAGE", hide = true, value_parser = cache)]
-    cache_from: Vec<String>,
-    #[arg(long, value_name = "PLACE", hide = true, value_parser = cache)]
-    cache_to: Vec<String>,
     #[arg(long, value_name = "KIND", hide = true, value_parser = attestation)]
     attest: Vec<String>,
     #[arg(long, value_name = "MODE", hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
@@ -63,11 +59,6 @@ pub(crate) struct Refused {
     force_rm: Option<String>,
     #[arg(long, hide = true, num_args = 0, default_missing_value = "true", value_parser = squash)]
     squash: Option<bool>,
-}
-
-fn cache(_: &str) -> Result<String, String> {
-    Err("there are no caches outside this host: what was built here is found again by its content, whatever image it is in"
-        .to_owned())
 }
 
 fn attestation(text: &str) -> Result<String, String> {

@@ -97,7 +97,13 @@ pub(crate) fn named(text: &str) -> Result<(String, NamedContext), String> {
     let place = match place.strip_prefix("docker-image://") {
         Some(image) => NamedContext::Image(image.to_owned()),
         None if place.contains("://") => return Err(wrong("other addresses are not fetched")),
-        None => NamedContext::Folder(std::path::absolute(place).map_err(|error| wrong(&error.to_string()))?),
+        None => {
+            let path = std::path::absolute(place).map_err(|error| wrong(&error.to_string()))?;
+            if !path.is_dir() {
+                return Err(wrong("there is no such folder"));
+            }
+            NamedContext::Folder(path)
+        }
     };
     Ok((name.to_owned(), place))
 }
@@ -116,6 +122,11 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// The result is an image of the store and no more.
+    pub(crate) fn is_image(&self) -> bool {
+        matches!(self, Output::Image)
+    }
+
     pub(crate) fn needs_image(&self) -> bool {
         matches!(self, Output::Image | Output::Archive(_))
     }

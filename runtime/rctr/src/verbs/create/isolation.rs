@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long)]
     init: bool,
     /// Domain name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse::host_name)]
     domainname: Option<String>,
     /// Limit of processes: NAME=SOFT[:HARD], such as nofile=1024:4096
     #[arg(long, value_name = "LIMIT", value_parser = parse::ulimit)]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse::sysctl)]
     sysctl: Vec<(String, String)>,
     /// Further group, by name or number
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = parse::group)]
     group_add: Vec<String>,
     /// How soon it is killed when memory runs out, from -1000 to 1000
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
@@ -69,7 +69,8 @@ pub(crate) struct Args {
 impl Args {
     pub(super) fn apply(self, request: &mut CreateRequest) -> Result<()> {
         for file in &self.label_file {
-            let text = std::fs::read_to_string(file).with_context(|| format!("read the labels in {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("--label-file: read the labels in {}", file.display()))?;
             for (number, line) in text.lines().enumerate() {
                 let line = line.trim_start();
                 if line.is_empty() || line.starts_with('#') {

@@ -40,7 +40,7 @@ pub(crate) struct CreateArgs {
     #[arg(long)]
     pub(crate) rm: bool,
     /// Its name
-    #[arg(long)]
+    #[arg(long, value_parser = parse::container_name)]
     name: Option<String>,
     /// Remove the container that has this name, whether it runs or not
     #[arg(long, requires = "name")]
@@ -146,7 +146,7 @@ impl Making {
 
 /// Takes the file for the id before anything is made, so that two containers never share one.
 fn claim(path: &Path) -> Result<(fs::File, PathBuf)> {
-    let file = fs::File::create_new(path).with_context(|| format!("make the id file {}", path.display()))?;
+    let file = fs::File::create_new(path).with_context(|| format!("--cidfile: make the id file {}", path.display()))?;
     Ok((file, path.to_owned()))
 }
 

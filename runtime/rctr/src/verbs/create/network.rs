@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PORT", value_parser = parse::exposed)]
     expose: Vec<Vec<String>>,
     /// Host name
-    #[arg(short = 'h', long, value_name = "NAME")]
+    #[arg(short = 'h', long, value_name = "NAME", value_parser = parse::host_name)]
     hostname: Option<String>,
 }
 

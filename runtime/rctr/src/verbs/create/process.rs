@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY", value_parser = parse::variable)]
     unsetenv: Vec<String>,
     /// Working folder
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_parser = parse::workdir)]
     workdir: Option<String>,
     /// Permissions that files do not get which it makes: an octal number, such as 0027
     #[arg(long, value_name = "MASK", value_parser = parse::umask)]
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ZONE", value_parser = parse::timezone)]
     tz: Option<PathBuf>,
     /// User and group, by name or number: USER[:GROUP]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = parse::user)]
     user: Option<String>,
     /// Signal that asks it to end
     #[arg(long, value_name = "SIGNAL", value_parser = parse::signal)]

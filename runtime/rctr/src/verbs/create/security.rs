@@ -9,10 +9,10 @@ use crate::parse;
 #[group(skip)]
 pub(crate) struct Args {
     /// Add a capability, such as NET_ADMIN or ALL
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = parse::capability)]
     cap_add: Vec<String>,
     /// Drop a capability
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = parse::capability)]
     cap_drop: Vec<String>,
     /// Give it all capabilities and devices, and no filter
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod filter;
 mod row;
+mod tree;
 
 use anyhow::Result;
 use engine::Nanos;
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// Only those that fit: dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = filter::parse)]
     filter: Vec<filter::Filter>,
+    /// Show the platforms of each image, also those that are not here
+    #[arg(long, conflicts_with_all = ["quiet", "format", "digests", "no_trunc"])]
+    tree: bool,
     /// json, a Go template, or "table TEMPLATE"
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -44,6 +48,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let mut images = store.images()?;
     images.sort_by_key(|image| std::cmp::Reverse(created(image)));
     let wanted = filter::Wanted::new(&args.filter, args.repository.as_deref(), store)?;
+    if args.tree {
+        return tree::print(&engine, &images, &wanted).map(|()| 0);
+    }
     let rows: Vec<Value> = images.iter().flat_map(|image| row::rows(store, image, args.no_trunc, &wanted)).collect();
     if args.quiet {
         let mut last = None;

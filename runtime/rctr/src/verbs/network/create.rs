@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use engine::{Driver, IpNet, NetworkRequest};
 
 use crate::context::Context;
@@ -58,6 +58,7 @@ pub(crate) struct Args {
 /// Makes the network and prints its id.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let mut options: BTreeMap<String, String> = args.opt.into_iter().collect();
+    let flag = if args.interface_name.is_some() { "--interface-name or --opt" } else { "--opt" };
     options.extend(args.interface_name.map(|name| ("com.docker.network.bridge.name".to_owned(), name)));
     let request = NetworkRequest {
         name: args.name,
@@ -72,6 +73,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         labels: args.label.into_iter().collect(),
         options,
     };
+    request.check_options().context(flag)?;
     println!("{}", context.engine()?.create_network(&request)?.id);
     Ok(0)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use engine::VolumeSpec;
 
 use crate::context::Context;
@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context, args: Args) -> Result<i32> {
         options.insert(key.to_owned(), value.to_owned());
     }
     let spec = VolumeSpec { labels: args.label.into_iter().collect(), options };
+    spec.check_options().context("--opt")?;
     println!("{}", context.engine()?.volume_create(args.name.as_deref(), &spec)?.name);
     Ok(0)
 }
