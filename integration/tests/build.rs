@@ -23,6 +23,7 @@ integration::tests![
     reproducible,
     outputs,
     standard_input,
+    archives,
     programs_that_fail,
     mistakes,
     an_interrupted_build,
@@ -338,6 +339,23 @@ fn standard_input() {
     assert_eq!(says(&t, "cat /from-archive"), "content");
     t.rctr_with("FROM busybox\nCOPY a /b\n", ["build", "-"]).code(1).complains(&["no build context"]);
     t.nothing_left();
+}
+
+/// `ADD` unpacks archives, whatever the usual tools have compressed them with; what only looks like one is a file.
+fn archives() {
+    let t = Env::new();
+    let folder = context(&t, &[("in/file", "content")]);
+    fs::write(t.path("ctx/broken.tar.xz"), b"\xfd7zXZ\0 and no more").expect("a file");
+    for (ending, option) in [("tar", "-c"), ("gz", "-cz"), ("xz", "-cJ"), ("bz2", "-cj")] {
+        let mut tar = std::process::Command::new("tar");
+        let made = tar.current_dir(&folder).args([option, "-f", &format!("a.{ending}"), "in"]).output().expect("tar");
+        if !made.status.success() {
+            integration::skip!("needs tar, gzip, xz and bzip2: {}", String::from_utf8_lossy(&made.stderr));
+        }
+    }
+    let add = "ADD a.tar /1/\nADD a.gz /2/\nADD a.xz /3/\nADD a.bz2 /4/\nADD broken.tar.xz /5/\n";
+    build(&t, &format!("FROM busybox\n{add}"), &[]).ok();
+    assert_eq!(says(&t, "cat /1/in/file /2/in/file /3/in/file /4/in/file && ls /5"), "contentcontentcontentcontentbroken.tar.xz");
 }
 
 fn programs_that_fail() {
