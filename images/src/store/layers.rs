@@ -116,13 +116,14 @@ impl Store {
             Some(folder) => shared::mount(&image, &folder.join(digest.hex())),
             None => driver::mount(&image),
         };
-        mount.map(Lower::Mount).map_err(|source| self.unmountable(digest, &image, source))
+        mount.map(Lower::Mount).map_err(|source| self.unmountable(digest, source))
     }
 
     /// Why an image cannot be mounted: is it the image, or this kernel?
-    fn unmountable(&self, digest: &Digest, image: &File, source: sys::Error) -> Error {
+    fn unmountable(&self, digest: &Digest, source: sys::Error) -> Error {
         let path = self.layer(digest).join(IMAGE);
-        if is_of_the_disk(&source) || erofs::root(image).is_err() {
+        let differs = || self.examine_layer(digest).is_ok_and(|examined| !examined.flaws.is_empty());
+        if is_of_the_disk(&source) || differs() {
             return Error::DamagedLayer { digest: digest.clone(), path, source };
         }
         Error::Store { what: format!("mount layer {digest}, which is {}", path.display()), source }
@@ -133,7 +134,7 @@ impl Store {
         let what = || format!("open layer {digest}");
         match self.find_layer(digest)? {
             Found::Tree(tree) => sys::fs::open_dir(tree).doing(what),
-            Found::Image(image) => driver::mount(&image).map_err(|source| self.unmountable(digest, &image, source)),
+            Found::Image(image) => driver::mount(&image).map_err(|source| self.unmountable(digest, source)),
         }
     }
 
