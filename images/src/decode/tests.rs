@@ -66,7 +66,9 @@ fn sample(length: usize) -> Vec<u8> {
     (0..length).map(&mut byte).collect()
 }
 
-const FORMATS: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [("gzip", gzip), ("zstd", zstd), ("xz", xz), ("bzip2", bzip2)];
+type Encoder = fn(&[u8]) -> Vec<u8>;
+
+const FORMATS: [(&str, Encoder); 4] = [("gzip", gzip), ("zstd", zstd), ("xz", xz), ("bzip2", bzip2)];
 
 #[test]
 fn whatever_the_pieces_and_the_room() {

@@ -116,10 +116,10 @@ impl Others<'_> {
     /// Whether some pod keeps this one away from a node, by its own rules or by that pod's.
     pub(super) fn keeps_away(&self, node: usize) -> Option<&'static str> {
         let is_there = |counter: &&Counter| self.snapshot.place_of(counter, node).is_some_and(|place| counter.count(place) > 0);
-        if self.apart.iter().any(|c| is_there(c)) {
+        if self.apart.iter().any(&is_there) {
             return Some(APART);
         }
-        self.guards.iter().any(|c| is_there(c)).then_some(GUARDED)
+        self.guards.iter().any(is_there).then_some(GUARDED)
     }
 
     /// Why the pod cannot go to a node, as far as other pods matter.
