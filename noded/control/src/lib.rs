@@ -134,19 +134,20 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
     };
     let (certificate, life) = own.shown().map_err(NotStarted::Certificates)?;
     let acceptor = server::tls(&authority, certificate.clone()).map_err(|e| NotStarted::Tls(e.to_string()))?;
+    let pulse = tunnel::Pulse::default();
     let server = Server {
         objects: objects.clone(),
         tokens: Tokens::new(signer, &config.tokens),
         address: format!("{shown}:{}", address.port()),
         policy: Mutex::default(),
-        nodes: tunnel::Nodes::default(),
+        nodes: tunnel::Nodes::new(pulse.clone()),
         authority,
         node_certificates: config.node_certificates,
     };
     let tasks = vec![
         tokio::spawn(server::run(Arc::new(server), listener, acceptor)),
         tokio::spawn(own.renew(certificate, life)),
-        tokio::spawn(controllers::run(objects.clone(), config.times.clone())),
+        tokio::spawn(controllers::run(objects.clone(), config.times.clone(), pulse)),
         tokio::spawn(controllers::forget_events(objects.clone())),
         tokio::spawn(scheduler::run(objects.clone())),
     ];

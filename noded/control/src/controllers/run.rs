@@ -20,6 +20,7 @@ use super::nodes::Heard;
 use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset, revisions};
 use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT, prefix};
 use crate::store::Watch;
+use crate::tunnel::Pulse;
 
 /// So many objects are looked at in one round.
 const ROUND: usize = 64;
@@ -29,17 +30,20 @@ const ABREAST: usize = 256;
 struct Loop {
     objects: Objects,
     times: Times,
+    pulse: Pulse,
     cache: Cache,
     watches: Vec<(&'static Kind, Option<Watch>)>,
     later: BTreeMap<Instant, Vec<Work>>,
     failures: BTreeMap<Work, u32>,
 }
 
-/// Runs all controllers until it is dropped.
-pub async fn run(objects: Objects, times: Times) {
+/// Runs all controllers until it is dropped; nodes are listened to as long.
+pub async fn run(objects: Objects, times: Times, pulse: Pulse) {
+    let _listening = pulse.listen();
     let mut this = Loop {
         objects,
         times,
+        pulse,
         cache: Cache::default(),
         watches: kinds().map(|k| (k, None)).collect(),
         later: BTreeMap::new(),
@@ -73,6 +77,7 @@ impl Loop {
                 }
             }
         }
+        self.cache.dirty.extend(self.pulse.take_returned().into_iter().map(Work::Node));
         let now = Instant::now();
         while let Some(entry) = self.later.first_entry().filter(|e| *e.key() <= now) {
             self.cache.dirty.extend(entry.remove());
@@ -88,7 +93,11 @@ impl Loop {
             .iter_mut()
             .filter_map(|(kind, watch)| watch.as_mut().map(|w| async move { (*kind, w.next().await) }))
             .collect();
-        if let Ok(Some((kind, Ok(events)))) = tokio::time::timeout(due, waiting.next()).await {
+        let happened = tokio::select! {
+            happened = tokio::time::timeout(due, waiting.next()) => happened,
+            () = self.pulse.returned() => return,
+        };
+        if let Ok(Some((kind, Ok(events)))) = happened {
             events.iter().for_each(|e| cache.take(kind, e.before.as_deref(), e.after.as_deref()));
         }
     }
@@ -164,7 +173,11 @@ impl Loop {
     }
 
     fn heard(&self, node: &str) -> Heard {
-        let silent = |name: &String| self.cache.heard.get(name).map_or(Duration::ZERO, Instant::elapsed);
+        // by what it has written, or by its heart
+        let silent = |name: &String| {
+            let last = self.cache.heard.get(name).copied().max(self.pulse.last(name));
+            last.map_or(Duration::ZERO, |at| at.elapsed())
+        };
         let all = self.cache.nodes.len();
         let lost = self.cache.nodes.keys().filter(|n| silent(n) >= self.times.node_silence).count();
         Heard { silent: silent(&node.to_string()), brake: lost * 2 > all }

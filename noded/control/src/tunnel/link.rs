@@ -71,8 +71,14 @@ impl Link {
         tokio::select! {
             _ = connection => link.end(),
             _ = ended.wait_for(|ended| *ended) => {}
+            () = nodes.pulse.follow(&link) => {}
         }
         nodes.leave(&node, &link);
+    }
+
+    /// Whose connection it is.
+    pub(super) fn node(&self) -> &str {
+        &self.node
     }
 
     /// Ends the connection, and all that goes over it.

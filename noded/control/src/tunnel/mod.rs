@@ -4,6 +4,7 @@
 //! agent ──TLS, its certificate──▶ GET /noded/connection, Upgrade: noded-node/1 ──▶ 101
 //!       ◀── HTTP/2, the API server as the client ── GET /logs/UID/CONTAINER?…            logs
 //!                                                   GET /usage                           what is used there
+//!                                                   GET /beat                            a byte each second
 //!                                                   CONNECT, then HTTP/1.1 within it     exec, attach, port-forward
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod link;
 pub mod options;
+pub mod pulse;
 #[cfg(test)]
 mod tests;
 pub mod usage;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use api::status::Status;
 
 pub use link::Link;
+pub use pulse::Pulse;
 pub use why::no_logs;
 
 /// The path at which nodes come.
@@ -46,21 +49,29 @@ pub const ALIVE: Duration = Duration::from_secs(5);
 
 /// The nodes that are connected.
 #[derive(Debug, Default)]
-pub struct Nodes(Mutex<HashMap<String, Arc<Link>>>);
+pub struct Nodes {
+    links: Mutex<HashMap<String, Arc<Link>>>,
+    pulse: Pulse,
+}
 
 impl Nodes {
+    /// Those whose hearts are listened to for `pulse`.
+    pub fn new(pulse: Pulse) -> Self {
+        Self { links: Mutex::default(), pulse }
+    }
+
     /// The connection of a node.
     ///
     /// # Errors
     /// 503: there is none.
     pub fn link(&self, node: &str) -> Result<Arc<Link>, Status> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned();
+        let found = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned();
         found.ok_or_else(|| Status::unavailable(format!("node {node:?} is not connected to the API server")))
     }
 
     /// Takes a node's new connection, and ends the one before.
     fn enter(&self, node: &str, link: &Arc<Link>) {
-        let before = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), Arc::clone(link));
+        let before = self.links.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), Arc::clone(link));
         if let Some(before) = before {
             before.end();
         }
@@ -68,7 +79,7 @@ impl Nodes {
 
     /// Forgets a connection that has ended, unless there is a newer one.
     fn leave(&self, node: &str, link: &Arc<Link>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(node).is_some_and(|current| Arc::ptr_eq(current, link)) {
             all.remove(node);
         }

@@ -19,7 +19,7 @@ async fn node(nodes: &Arc<Nodes>, name: &'static str, word: &'static str) -> Arc
     let before = nodes.link(name).ok();
     let (near, far) = tokio::io::duplex(64 << 10);
     let service = service_fn(move |request: Request<Incoming>| async move {
-        let endless = request.uri().path() == "/endless";
+        let endless = matches!(request.uri().path(), "/endless" | super::pulse::PATH);
         let piece = if endless { vec![0; 16 << 10].into() } else { Bytes::from(format!("{word}{}", request.uri().path())) };
         let pieces = std::iter::repeat_n(piece, if endless { usize::MAX } else { 1 });
         let pieces = stream::iter(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece))));
@@ -106,4 +106,19 @@ async fn the_newest_connection_of_a_node_wins_and_others_stay() {
         assert_eq!(nodes.link("n").unwrap_err().message, "node \"n\" is not connected to the API server");
     })
     .await;
+}
+
+/// A node is heard while somebody listens, and named when it comes back.
+#[tokio::test]
+async fn nodes_are_heard_while_somebody_listens() {
+    let pulse = super::Pulse::default();
+    let nodes = Arc::new(Nodes::new(pulse.clone()));
+    let _link = node(&nodes, "n1", "").await;
+    let heard = tokio::time::timeout(Duration::from_millis(50), pulse.returned()).await;
+    assert!(heard.is_err() && pulse.last("n1").is_none(), "nobody listens yet");
+    let listening = pulse.listen();
+    tokio::time::timeout(Duration::from_secs(60), pulse.returned()).await.expect("it is heard");
+    assert_eq!(pulse.take_returned(), ["n1"]);
+    assert!(pulse.last("n1").is_some() && pulse.last("n2").is_none() && pulse.take_returned().is_empty());
+    drop(listening);
 }

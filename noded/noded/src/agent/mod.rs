@@ -128,7 +128,8 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let crew = tokio::spawn(crew::run(Arc::clone(&shared), pods, network.state()));
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
-        let reached = connection::run(Arc::clone(&shared));
+        let heart = connection::Heart::new(heartbeat);
+        let reached = connection::run(Arc::clone(&shared), heart.clone());
         let renewed = identity::renew(identity, api.clone(), shared.place.node.clone());
         let pressure = shared.pressure.subscribe();
         let (phase, down) = (shared.shutdown.phase(), shutdown::run(Arc::clone(&shared), config.agent.clone()));
@@ -140,7 +141,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             }
         };
         tokio::join!(
-            register::heartbeat(api, facts, (state, phase, pressure), heartbeat),
+            register::heartbeat(api, facts, (state, phase, pressure), (heart, heartbeat)),
             network.run(),
             reached,
             renewed,

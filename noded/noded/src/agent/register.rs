@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::api::{Api, Refused};
+use super::connection::Heart;
 use super::host::Facts;
 use super::network::State;
 use super::pressure::Pressure;
@@ -41,17 +42,22 @@ async fn written(api: &Api, facts: &Facts) -> Result<(), Refused> {
     api.put(&format!("{path}/status"), &node).await.map(drop)
 }
 
-/// Renews the node's lease again and again, and its status now and then.
+/// How often the lease is renewed while somebody listens to the node's heart: as often as a kubelet does it.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Renews the node's lease again and again, and its status now and then. Where nobody listens to its heart the lease says in its place that the
+/// node lives.
 pub(super) async fn heartbeat(
     api: Api,
     mut facts: Facts,
     (mut network, mut phase, mut pressure): (watch::Receiver<State>, watch::Receiver<Phase>, watch::Receiver<Pressure>),
-    every: Duration,
+    (heart, every): (Heart, Duration),
 ) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut said = tokio::time::Instant::now();
     let mut lost = false;
+    let mut last: Option<tokio::time::Instant> = None;
     loop {
         // A host that goes down says so at once.
         let turned = tokio::select! {
@@ -61,7 +67,13 @@ pub(super) async fn heartbeat(
                 std::mem::replace(&mut facts.is_down, is_down) != is_down
             }
         };
-        let renewed = tokio::time::timeout(every.max(Duration::from_secs(5)), renew(&api, &facts.name, every)).await;
+        let is_new = network.has_changed().unwrap_or(false) || pressure.has_changed().unwrap_or(false);
+        let is_quiet = !(lost || turned || is_new);
+        if is_quiet && heart.is_heard() && last.is_some_and(|last| last.elapsed() + every / 2 < LEASE) {
+            continue;
+        }
+        last = Some(tokio::time::Instant::now());
+        let renewed = tokio::time::timeout(every.max(Duration::from_secs(5)), renew(&api, &facts.name)).await;
         let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
         match renewed {
             Ok(()) => {
@@ -90,20 +102,20 @@ pub(super) async fn heartbeat(
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
-async fn renew(api: &Api, name: &str, every: Duration) -> Result<(), Refused> {
-    let lease = lease(name, every, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+async fn renew(api: &Api, name: &str) -> Result<(), Refused> {
+    let lease = lease(name, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
     match api.put(&format!("{LEASES}/{name}"), &lease).await {
         Err(error) if error.is_missing() => api.create(LEASES, &lease).await.map(drop),
         renewed => renewed.map(drop),
     }
 }
 
-fn lease(name: &str, every: Duration, now: &str) -> Value {
+fn lease(name: &str, now: &str) -> Value {
     json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": { "name": name, "namespace": "kube-node-lease" },
-        "spec": { "holderIdentity": name, "leaseDurationSeconds": every.as_secs().saturating_mul(4), "renewTime": now },
+        "spec": { "holderIdentity": name, "leaseDurationSeconds": LEASE.as_secs() * 4, "renewTime": now },
     })
 }
 

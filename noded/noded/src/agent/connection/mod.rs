@@ -1,6 +1,7 @@
 //! The node's own connection to the API server, over which it is asked for logs, streams, and what is used: nothing has to reach the node. See
 //! [`control::tunnel`], which is the other end.
 
+mod beat;
 mod logs;
 mod routes;
 mod usage;
@@ -20,6 +21,7 @@ use super::api::Refused;
 use super::effects::Shared;
 use crate::host::log;
 use crate::sessions::Sessions;
+pub(super) use beat::Heart;
 use routes::Asked;
 
 /// The shortest and the longest pause before the next try.
@@ -27,11 +29,12 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Keeps a connection for ever.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(shared: Arc<Shared>, heart: Heart) {
     let asked = Arc::new(Asked {
         sessions: Arc::new(Sessions::new(&shared.node)),
         shared: Arc::clone(&shared),
         meter: usage::Meter::default(),
+        heart,
     });
     let (mut pause, mut told) = (SHORTEST, false);
     loop {

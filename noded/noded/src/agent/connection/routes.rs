@@ -25,6 +25,7 @@ pub(super) struct Asked {
     pub(super) shared: Arc<Shared>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) meter: super::usage::Meter,
+    pub(super) heart: super::Heart,
 }
 
 impl Asked {
@@ -35,6 +36,7 @@ impl Asked {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let job = match *parts.as_slice() {
             ["logs", uid, container] => return self.log(uid, container, &query).await.unwrap_or_else(refused),
+            ["beat"] => return self.heart.beats().into_response(),
             ["usage"] => {
                 return self
                     .meter
