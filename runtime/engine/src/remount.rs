@@ -35,11 +35,10 @@ pub(crate) fn take(engine: &Engine, before: &Record, after: &Record) -> Result<(
     mounts::take_volumes(engine, &Record { mounts: new, ..after.clone() })
 }
 
-/// Gives back those that only `before` had; its own ones go.
+/// Gives back those that only `before` had. Their files stay, also of those that were its own: `volume prune` finds them.
 pub(crate) fn release(engine: &Engine, before: &Record, after: &Record) {
     let same = |a: &Mount, b: &Mount| a.source.volume().is_some() && a.source.volume() == b.source.volume();
     let gone = before.mounts.iter().filter(|mount| !after.mounts.iter().any(|other| same(mount, other))).cloned().collect();
     let gone = Record { mounts: gone, ..before.clone() };
     volume::release(&engine.config, &gone);
-    let _ = volume::release_own(&engine.config, &gone);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use container::cgroup::{self, Hierarchies};
 use monitor::{Policy, Request};
 
-use crate::create::{Folder, RECORD, store};
+use crate::create::{Folder, RECORD, in_charge, store};
 use crate::record::environment;
 use crate::request::{Mount, Port, Protocol, Resources};
 use crate::{Engine, Error, Record, names, remount, scope, spec, state};
@@ -75,8 +75,8 @@ impl Engine {
         }
         remount::take(self, &before, &after)?;
         store(&lock.dir, &after)?;
-        // One that runs has them still: they are free once it is removed.
-        if !runs {
+        // One that runs, or is about to run again, has them still: they are free once it is removed.
+        if !runs && !in_charge(&config.container(&id)) {
             remount::release(self, &before, &after);
         }
         self.told(&after, "update", &[]);
