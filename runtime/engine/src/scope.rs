@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_scope_is_in_the_slice_of_its_pod() {
         let slice = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice";
-        let mut record = Record { id: "0a".to_owned(), ..Record::default() };
+        let mut record = Record { id: "0a".to_owned(), ..crate::spec::plain_record() };
         record.tuning.cgroup_parent = Some(slice.to_owned());
         assert_eq!(unit(&record), None);
         record.tuning.scope = true;

@@ -30,6 +30,9 @@ use crate::record::Record;
 use crate::request::Sharing;
 use user::Identity;
 
+#[cfg(test)]
+pub(crate) use self::mounts::tests::record as plain_record;
+
 /// What is known only when the container starts.
 pub(crate) struct Facts<'a> {
     /// Who its first process is.

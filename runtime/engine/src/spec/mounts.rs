@@ -162,11 +162,12 @@ pub(super) fn sysctls(record: &Record) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::request::{Resources, Security};
 
-    fn record() -> Record {
+    /// A container of which nothing is asked.
+    pub(crate) fn record() -> Record {
         let digest = format!("sha256:{}", "0".repeat(64));
         serde_json::from_value(serde_json::json!({
             "id": "", "name": "", "created": 0, "entrypoint": [], "cmd": [], "env": [], "workdir": "/", "user": "", "hostname": "",
