@@ -50,6 +50,14 @@ fn static_pods_run_by_themselves() {
     c.soon("and the other one", || phase(&c, "other-one") == "Running");
     c.soon("and the old one is gone", || c.env.rctr(["inspect", &id]).code != 0);
 
+    // One that comes again while it ends runs again.
+    let text = fs::read_to_string(folder.join("other.yaml")).expect("a manifest");
+    let first = c.container("other-one");
+    fs::remove_file(folder.join("other.yaml")).expect("a manifest");
+    c.soon("it ends", || c.env.rctr(["inspect", "-f", "{{.State.Running}}", &first]).stdout.trim() != "true");
+    put(&folder, "other.yaml", &text);
+    c.soon("it runs again", || phase(&c, "other-one") == "Running" && c.container("other-one") != first);
+
     // What has changed while nobody looked is noticed by the next noded; it finds its pods again.
     let (id, other) = (c.container("web-one"), c.container("other-one"));
     c.kill();

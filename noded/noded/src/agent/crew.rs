@@ -109,6 +109,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: mpsc::Receiver<Heard>, m
             }
         }
         crew.workers.retain(|_, line| !line.desired.is_closed());
+        if crew.own.iter().any(|uid| !crew.workers.contains_key(uid)) {
+            crew.statics();
+        }
     }
 }
 
@@ -232,8 +235,9 @@ impl Crew {
             self.lost(&uid);
         }
         for (uid, Static { raw, pod }) in wanted {
-            let new = !self.workers.contains_key(&uid);
-            if new && (self.addresses || pod.spec.host_network) {
+            // One that is taken away and comes again may find its worker ending what there was.
+            let is_worked_on = self.own.contains(&uid) && self.workers.contains_key(&uid);
+            if !is_worked_on && (self.addresses || pod.spec.host_network) {
                 let mirrors = self.shared.mirrors.borrow();
                 let mirror = mirrors.as_ref().and_then(|all| all.get(&statics::key(&raw))).cloned();
                 drop(mirrors);

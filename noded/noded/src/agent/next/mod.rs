@@ -36,6 +36,10 @@ impl Next {
 
 /// What to do for a pod. Without `pod` the API does not know it any more: all of it has to go.
 pub(super) fn next(pod: Option<&Pod>, actual: &Actual, now: Nanos) -> Next {
+    if actual.doing.contains(&Action::Forget) {
+        // A static pod that comes again begins when nothing is left of what there was.
+        return Next::default();
+    }
     let mut next = match pod {
         None => end::all(None, actual, now),
         Some(pod) if pod.metadata.deletion_timestamp.is_some() => end::all(Some(pod), actual, now),

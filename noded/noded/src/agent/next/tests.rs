@@ -3,6 +3,7 @@ use cri::{ContainerMetadata, ContainerState, ContainerStatus};
 use serde_json::json;
 
 use super::super::actual::{Action, Actual, Health, Memory, Pause, Problem, SECOND, Sandbox};
+use super::super::pressure::Evicted;
 use super::end::Outcome;
 use super::{next, outcome};
 
@@ -226,4 +227,39 @@ fn a_deadline_ends_a_pod() {
     assert_eq!(outcome(&pod, &actual, NOW + 5 * SECOND), Some(Outcome::TooLate));
     let actions = next(Some(&pod), &actual, NOW + 5 * SECOND).actions;
     assert!(matches!(actions[..], [Action::Stop { .. }]), "{actions:?}");
+}
+
+#[test]
+fn one_that_is_added_is_started_once() {
+    let spec = json!({"restartPolicy": "Always", "initContainers": [{"name": "i"}], "containers": [{"name": "a"}],
+        "ephemeralContainers": [{"name": "d", "image": "x"}]});
+    let pod = pod(spec);
+    let mut actual = ready(vec![runs("a", 0)]);
+    actual.memory.images.insert("d".to_owned(), (0, Ok(())));
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [begin("d")]);
+    // It waits for nobody, and its end is for good, whatever the pod's policy is.
+    actual.containers = vec![runs("i", 0)];
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [begin("d")]);
+    actual.containers = vec![ended("d", 0, 1), runs("a", 0)];
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, []);
+    actual.containers = vec![runs("a", 0)];
+    actual.memory.attempts.insert("d".to_owned(), 1);
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [], "also when the pod in the engine is another one");
+}
+
+#[test]
+fn one_that_has_to_go_has_a_moment() {
+    let pod = plain("Always");
+    let mut actual = ready(vec![runs("a", 0)]);
+    actual.memory.evicted = Some(Evicted { message: "no room".to_owned(), by_node: true });
+    assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Evicted));
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", NOW + SECOND)]);
+    actual.containers = vec![ended("a", 0, 137)];
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [Action::StopSandbox { id: "pod".to_owned() }]);
+}
+
+#[test]
+fn what_comes_again_waits_for_what_there_was_to_be_forgotten() {
+    let actual = Actual { doing: vec![Action::Forget], ..Actual::default() };
+    assert_eq!(next(Some(&plain("Always")), &actual, NOW).actions, []);
 }

@@ -92,7 +92,10 @@ fn round(shared: &Shared, pods: &[Arc<Pod>], due: bool) -> Round {
     let mut round = Round { scarce: host.scarce(reserve), ..Round::default() };
     if due && host.disk.above(shared.place.images.high) > 0 {
         round.collected = true;
-        collect(shared, &|| look().disk.above(shared.place.images.low) == 0);
+        if !collect(shared, &|| look().disk.above(shared.place.images.low) == 0) {
+            let message = "Failed to garbage collect required amount of images: no more are unused";
+            tell::event_of_node(shared, "Warning", "FreeDiskSpaceFailed", message);
+        }
     }
     let on_disk = |scarce: &Scarce| *scarce != Scarce::Memory;
     if round.scarce.iter().any(on_disk) {
@@ -106,17 +109,14 @@ fn round(shared: &Shared, pods: &[Arc<Pod>], due: bool) -> Round {
     round
 }
 
-/// Lets images go, and says so where that is not enough.
-fn collect(shared: &Shared, enough: &dyn Fn() -> bool) {
+/// Lets images go. Answers whether that is enough.
+fn collect(shared: &Shared, enough: &dyn Fn() -> bool) -> bool {
     match images::collect(&shared.node, shared.place.images.age, enough) {
         Ok(gone) if gone > 0 => say(Level::Info, &format!("the disk is nearly full: {gone} unused images went"), &[]),
         Ok(_) => {}
         Err(error) => log::failed("remove unused images", &error),
     }
-    if !enough() {
-        let message = "Failed to garbage collect required amount of images: no more are unused";
-        tell::event_of_node(shared, "Warning", "FreeDiskSpaceFailed", message);
-    }
+    enough()
 }
 
 /// Pods that take more of the disk than they themselves may.
@@ -146,11 +146,8 @@ fn one(shared: &Shared, pods: &[Arc<Pod>], scarce: Scarce, host: &Host) -> Optio
         }
     };
     let candidates: Vec<Candidate<'_>> = pods.iter().map(|pod| Candidate { pod, taken: candidate(pod) }).collect();
+    let chosen = rank::first(&candidates, scarce)?;
     tell::event_of_node(shared, "Warning", "EvictionThresholdMet", &format!("Attempting to reclaim {}", scarce.word()));
-    let Some(chosen) = rank::first(&candidates, scarce) else {
-        say(Level::Warning, &format!("{} is scarce, and there is no pod that may go", scarce.word()), &[]);
-        return None;
-    };
     let reserve = shared.place.reserve;
     let (left, threshold) = match scarce {
         Scarce::Memory => (host.memory, reserve.memory),
