@@ -119,7 +119,7 @@ mod tests {
         let json = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
         assert_eq!(of(&json.to_string()).unwrap(), web, "JSON is YAML");
         let others = [
-            of(&WEB.replace("image: x", "image: y")),
+            of(&WEB.replace("image: x", "image: other")),
             pod(WEB, Path::new("/m/b.yaml"), "one"),
             pod(WEB, Path::new("/m/web.yaml"), "two"),
         ];
