@@ -8,7 +8,7 @@ use integration::registry::Registry;
 
 integration::tests![in_a_registry, in_a_folder, in_the_image, what_cannot_be_read_is_left_out];
 
-const FILE: &str = "FROM busybox AS tool\nRUN echo made > /made\nFROM busybox\nCOPY --from=tool /made /made\nCOPY f /f\nRUN true\nRUN echo more > /more\nENV A=b\n";
+const FILE: &str = "FROM busybox AS tool\nRUN echo made > /made; echo other > /other\nFROM busybox\nCOPY --from=tool /made /made\nCOPY f /f\nRUN true\nRUN echo more > /more\nENV A=b\n";
 
 /// Builds with further flags, as a text of all steps.
 fn build(t: &Env, flags: &[&str]) -> Output {
