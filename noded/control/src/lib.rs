@@ -17,6 +17,7 @@
 //! | [`certs`] | the authority and what it signs |
 //! | [`scheduler`] | where pods run |
 //! | [`controllers`] | what makes desired things so |
+//! | [`events`] | what happened, told once |
 //! | [`bootstrap`] | what every cluster has from its first start |
 //!
 //! A library: it neither prints nor exits; `noded control-plane` does.
@@ -26,6 +27,7 @@ pub mod auth;
 pub mod bootstrap;
 pub mod certs;
 pub mod controllers;
+pub mod events;
 pub mod join;
 pub mod objects;
 mod random;

@@ -1,13 +1,11 @@
 //! The loop that feeds the controllers and does what they want.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::kinds::Kind;
 use api::kinds::event::EVENT;
 use api::kinds::namespace::NAMESPACE;
-use api::meta::Time;
 use api::patch::merge;
 use api::status::Status;
 use futures_util::StreamExt;
@@ -18,6 +16,7 @@ use super::action::Action;
 use super::cache::{Cache, Work, daemon_owner, deployment_owner, kinds, set_owner};
 use super::nodes::Heard;
 use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset, revisions};
+use crate::events::Happened;
 use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT, prefix};
 use crate::store::Watch;
 use crate::tunnel::Pulse;
@@ -274,7 +273,10 @@ async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
             });
             gone_is_fine(released.await.map(drop))
         }
-        Action::Tell(about, level, reason, message) => tell(objects, about, level, reason, message).await,
+        Action::Tell(about, level, reason, message) => {
+            let (about, message) = (&about, message.as_str());
+            tell(objects, &Happened { about, level, reason, message, component: "noded", host: "" }).await
+        }
         Action::After(_) => Ok(()),
     }
 }
@@ -295,19 +297,27 @@ async fn patched(
     objects.update(kind, namespace, name, part, &context(), change).await.map(drop)
 }
 
-/// Writes an event.
-pub(crate) async fn tell(objects: &Objects, about: Value, level: &str, reason: &str, message: String) -> Result<(), Status> {
-    let text = |field: &str| about[field].as_str().unwrap_or("").to_string();
-    let namespace = Some(text("namespace")).filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
-    let now = Time::now().to_string();
-    let event = json!({
-        "metadata": {"generateName": format!("{}.", text("name"))}, "involvedObject": about, "type": level, "reason": reason, "message": message,
-        "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": "noded"}, "reportingComponent": "noded",
-    });
-    match objects.create(&EVENT, &namespace, event, &context()).await {
+/// Writes an event: a new one, or an equal one again.
+pub(crate) async fn tell(objects: &Objects, happened: &Happened<'_>) -> Result<(), Status> {
+    let Some(told) = objects.told.tell(happened, jiff::Timestamp::now()) else { return Ok(()) };
+    let (namespace, context) = (happened.namespace(), Context { manager: happened.component.into(), ..Default::default() });
+    if told.count > 1 {
+        let patch = told.patch();
+        let change = |old: &Value| {
+            let mut new = old.clone();
+            merge(&mut new, patch.clone());
+            Ok(new)
+        };
+        match objects.update(&EVENT, namespace, &told.name, Part::Main, &context, change).await {
+            // forgotten meanwhile
+            Err(status) if status.code == 404 => {}
+            written => return written.map(drop),
+        }
+    }
+    match objects.create(&EVENT, namespace, told.object(happened), &context).await {
         // nobody is told in a namespace that goes
         Err(status) if matches!(status.code, 403 | 404) => Ok(()),
-        made => made.map(|_: Arc<_>| ()),
+        made => made.map(drop),
     }
 }
 

@@ -14,6 +14,7 @@ use api::kinds::Kind;
 use api::status::Status;
 use serde_json::Value;
 
+use crate::events::Correlator;
 use crate::store::{Change, Entry, NotWritten, Store};
 
 pub use account::ROOT;
@@ -36,6 +37,8 @@ pub struct Context {
 pub struct Objects {
     store: Arc<dyn Store>,
     settings: Arc<Settings>,
+    /// What was told of them lately.
+    pub(crate) told: Arc<Correlator>,
 }
 
 /// What objects depend on beside themselves.
@@ -79,7 +82,7 @@ pub fn key(kind: &Kind, namespace: &str, name: &str) -> String {
 impl Objects {
     /// The objects in a store.
     pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
-        Self { store, settings: Arc::new(settings) }
+        Self { store, settings: Arc::new(settings), told: Arc::default() }
     }
 
     /// Where services get their addresses from.

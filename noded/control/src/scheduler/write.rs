@@ -1,12 +1,13 @@
 //! What was decided is written, and told.
 
 use api::kinds::pod::{POD, Pod};
-use api::meta::Time;
+use api::meta::{ObjectMeta, Time};
 use api::status::Status;
 use serde_json::{Value, json};
 
 use super::{Decision, Preemption};
 use crate::controllers::tell;
+use crate::events::Happened;
 use crate::objects::{Context, DeleteOptions, Objects, Part};
 use crate::server::bound;
 
@@ -17,10 +18,11 @@ fn context() -> Context {
     Context { manager: NAME.into(), ..Default::default() }
 }
 
-/// What an event is about.
-fn about(meta: &api::meta::ObjectMeta) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod", "namespace": meta.namespace, "name": meta.name, "uid": meta.uid,
-        "resourceVersion": meta.resource_version})
+/// Tells of a pod.
+async fn told(objects: &Objects, meta: &ObjectMeta, (level, reason): (&str, &str), message: &str) -> Result<(), Status> {
+    let about = json!({"apiVersion": "v1", "kind": "Pod", "namespace": meta.namespace, "name": meta.name, "uid": meta.uid,
+        "resourceVersion": meta.resource_version});
+    tell(objects, &Happened { about: &about, level, reason, message, component: NAME, host: "" }).await
 }
 
 /// Writes what was decided about a pod.
@@ -50,7 +52,7 @@ async fn bind(objects: &Objects, pod: &Pod, node: &str) -> Result<(), Status> {
     };
     objects.update(&POD, namespace, name, Part::Whole("binding"), &context(), change).await?;
     let message = format!("Successfully assigned {namespace}/{name} to {node}");
-    tell(objects, about(&pod.metadata), "Normal", "Scheduled", message).await
+    told(objects, &pod.metadata, ("Normal", "Scheduled"), &message).await
 }
 
 /// Says why a pod waits, and for which node, if for one.
@@ -69,7 +71,7 @@ async fn wait(objects: &Objects, pod: &Pod, why: &str, node: &str) -> Result<(),
         Ok(new)
     };
     objects.update(&POD, namespace, name, Part::Status, &context(), change).await?;
-    tell(objects, about(&pod.metadata), "Warning", "FailedScheduling", why.into()).await
+    told(objects, &pod.metadata, ("Warning", "FailedScheduling"), why).await
 }
 
 async fn push_away(objects: &Objects, pod: &Pod, preemption: &Preemption) -> Result<(), Status> {
@@ -81,7 +83,7 @@ async fn push_away(objects: &Objects, pod: &Pod, preemption: &Preemption) -> Res
             ended => ended?,
         }
         let message = format!("Preempted by pod {} on node {}", pod.metadata.uid, preemption.node);
-        tell(objects, about(&victim.metadata), "Normal", "Preempted", message).await?;
+        told(objects, &victim.metadata, ("Normal", "Preempted"), &message).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod basics;
 mod cluster;
+mod events;
 mod join;
 mod owners;
 mod priority;

@@ -130,6 +130,11 @@ impl Api {
         self.call(Method::PUT, path, Some(object)).await
     }
 
+    /// Lays a merge patch over an object.
+    pub(super) async fn patch(&self, path: &str, patch: &Value) -> Result<Value, Refused> {
+        self.call(Method::PATCH, path, Some(patch)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str, options: &Value) -> Result<Value, Refused> {
         self.call(Method::DELETE, path, Some(options)).await
     }
@@ -150,9 +155,10 @@ impl Api {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, Refused> {
+        let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let mut request = self.request(method, path);
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request.header("content-type", media).body(body.to_string());
         }
         request.send().await.map_err(|error| away(&error))
     }

@@ -25,6 +25,8 @@ const REFRESH: Nanos = 60 * SECOND;
 /// What all pods of the agent share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// What was told of pods lately.
+    pub(super) events: control::events::Correlator,
     pub(super) node: Arc<Node>,
     pub(super) api: Api,
     pub(super) place: Place,

@@ -112,10 +112,11 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         memory: config.run.join("volumes-of-pods"),
     };
     let shutdown = shutdown::Shutdown::default();
-    let (known, fetched) = Default::default();
+    let (known, fetched, events) = Default::default();
     let statics = statics::first(&config.agent.static_pods, &place.node);
     let (mirrors, pressure) = (watch::Sender::new(None), watch::Sender::new(Pressure::default()));
-    let shared = Shared { node: Arc::clone(node), api: api.clone(), place, known, fetched, statics, mirrors, pressure, shutdown };
+    let shared =
+        Shared { node: Arc::clone(node), api: api.clone(), place, known, fetched, statics, mirrors, pressure, shutdown, events };
     let shared = Arc::new(shared);
     let heartbeat = config.agent.heartbeat();
     let network = network::Network::new(node, &api, &shared.place.node, address);

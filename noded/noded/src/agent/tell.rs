@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use api::kinds::pod::Pod;
 use api::kinds::pod::status::PodStatus;
+use control::events::Happened;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::api::Api;
 use super::effects::Shared;
-use super::register::{seconds, unversioned};
+use super::register::unversioned;
 use super::shutdown::Unsaid;
 use crate::host::log;
 
@@ -79,35 +80,36 @@ async fn write(api: &Api, object: &Value) -> Result<(), super::api::Refused> {
 pub(super) fn event_of_node(shared: &Shared, kind: &str, reason: &str, message: &str) {
     let name = &shared.place.node;
     let about = json!({ "apiVersion": "v1", "kind": "Node", "name": name, "uid": name });
-    write_event(&shared.api, name, "default", about, [kind, reason, message]);
+    write_event(shared, &about, [kind, reason, message]);
 }
 
 /// Writes an event about a pod.
-pub(super) fn event(api: &Api, node: &str, pod: &Pod, kind: &str, reason: &str, message: &str) {
+pub(super) fn event(shared: &Shared, pod: &Pod, kind: &str, reason: &str, message: &str) {
     let metadata = &pod.metadata;
     let about =
         json!({ "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid });
-    write_event(api, node, &metadata.namespace, about, [kind, reason, message]);
+    write_event(shared, &about, [kind, reason, message]);
 }
 
-fn write_event(api: &Api, node: &str, namespace: &str, about: Value, [kind, reason, message]: [&str; 3]) {
-    let now = seconds();
-    let event = json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": { "generateName": format!("{}.", about["name"].as_str().unwrap_or_default()), "namespace": namespace },
-        "involvedObject": about,
-        "reason": reason,
-        "message": message.chars().take(1000).collect::<String>(),
-        "type": kind,
-        "count": 1,
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "source": { "component": "noded", "host": node },
-    });
-    let (api, path) = (api.clone(), format!("/api/v1/namespaces/{namespace}/events"));
+/// A new one, or an equal one again.
+fn write_event(shared: &Shared, about: &Value, [level, reason, message]: [&str; 3]) {
+    let message = message.chars().take(1000).collect::<String>();
+    let (host, component) = (shared.place.node.as_str(), "noded");
+    let happened = Happened { about, level, reason, message: &message, component, host };
+    let Some(told) = shared.events.tell(&happened, jiff::Timestamp::now()) else { return };
+    let (api, event) = (shared.api.clone(), told.object(&happened));
     tokio::spawn(async move {
-        if let Err(error) = api.create(&path, &event).await {
+        let path = format!("/api/v1/namespaces/{}/events", event["metadata"]["namespace"].as_str().unwrap_or_default());
+        let before = format!("{path}/{}", told.name);
+        // One that is told again may have been forgotten meanwhile.
+        let written = match told.count {
+            1 => api.create(&path, &event).await,
+            _ => match api.patch(&before, &told.patch()).await {
+                Err(error) if error.is_missing() => api.create(&path, &event).await,
+                patched => patched,
+            },
+        };
+        if let Err(error) = written {
             log::failed("write an event", &error);
         }
     });

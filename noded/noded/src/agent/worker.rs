@@ -285,7 +285,7 @@ impl Worker {
 
     fn event(&self, kind: &str, reason: &str, message: &str) {
         if let Some(object) = &*self.desired.borrow() {
-            tell::event(&self.shared.api, &self.shared.place.node, &object.pod, kind, reason, message);
+            tell::event(&self.shared, &object.pod, kind, reason, message);
         }
     }
 
