@@ -103,6 +103,7 @@ callers() {
 	local policy=/usr/sbin/policy-rc.d ours=
 	[[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1; }
 	install containerd=containerd podman=podman conmon=conmon dockerd=docker.io runc=runc crun=crun criu=criu setsid=util-linux || true
+	install etcd=etcd-server || true
 	# newer releases have the command line apart
 	install docker=docker-cli || true
 	[[ -z $ours ]] || rm -f "$policy"

@@ -13,6 +13,7 @@
 //! them.
 
 mod client;
+mod etcd;
 mod logind;
 mod node;
 mod plane;
@@ -27,6 +28,7 @@ use crate::env::{Env, PATIENCE, Running, within};
 use crate::output::Output;
 
 pub use client::Client;
+pub use etcd::Etcd;
 pub use logind::Logind;
 pub use node::Node;
 pub use plane::Plane;
@@ -41,6 +43,9 @@ pub const BUSYBOX: &str = "docker.io/library/busybox:latest";
 /// The address of the control plane.
 const PLANE: &str = "10.66.0.1";
 
+/// The address of a second host of it: the router's on the first segment.
+const SECOND: &str = "10.66.1.1";
+
 /// A cluster.
 #[derive(Debug)]
 pub struct Lab {
@@ -50,6 +55,10 @@ pub struct Lab {
     pub wires: Wires,
     /// The control plane.
     pub plane: Plane,
+    /// What two hosts share, where there are two.
+    pub etcd: Option<Etcd>,
+    /// The second one.
+    pub second: Option<Plane>,
     /// The nodes, by name.
     pub nodes: BTreeMap<&'static str, Node>,
 }
@@ -62,6 +71,38 @@ impl Lab {
     /// When a node does not come up.
     #[must_use]
     pub fn start(segments: &[u8], network: &str) -> Lab {
+        let lab = Lab::wired(segments);
+        lab.grown(segments, network)
+    }
+
+    /// One with two control-plane hosts, which share an etcd.
+    ///
+    /// # Panics
+    /// When a node does not come up.
+    #[must_use]
+    pub fn start_with_hosts(segments: &[u8], network: &str) -> Lab {
+        if !is_there("etcd") {
+            crate::skip!("etcd is not installed");
+        }
+        let mut lab = Lab::wired(segments);
+        let mut etcd = Etcd::new(&lab.env, &lab.wires);
+        etcd.begin();
+        let store = ["--store", etcd.address()];
+        lab.plane = Plane::new(&lab.env, &lab.wires, "control-1", PLANE, &store);
+        let mut second = Plane::new(&lab.env, &lab.wires, "control-2", SECOND, &store);
+        lab.plane.begin();
+        lab.soon("the first host answers", || lab.kubectl(&["get", "--raw", "/readyz"]).code == 0);
+        // all that an operator has to carry over
+        std::fs::copy(lab.plane.folder().join("store.key"), second.folder().join("store.key")).expect("the key");
+        second.begin();
+        lab.soon("the second host answers", || lab.kubectl_at(&second, &["get", "--raw", "/readyz"]).code == 0);
+        lab.soon("both are listed", || lab.get(&["endpoints", "kubernetes"], "{.subsets[*].addresses[*].ip}").contains(SECOND));
+        (lab.etcd, lab.second) = (Some(etcd), Some(second));
+        lab.grown(segments, network)
+    }
+
+    /// The links and a control plane that does not run yet.
+    fn wired(segments: &[u8]) -> Lab {
         for program in ["kubectl", "ip", "nft", "nsenter", "unshare", "curl"] {
             if !is_there(program) {
                 crate::skip!("{program} is not installed");
@@ -69,9 +110,16 @@ impl Lab {
         }
         let env = Env::new();
         let wires = Wires::make(&env.bridge().replace("rt", "lab"), segments);
-        let plane = Plane::new(&env, &wires);
-        let mut lab = Lab { env, wires, plane, nodes: BTreeMap::new() };
-        lab.plane.begin();
+        let plane = Plane::new(&env, &wires, "control", "0.0.0.0", &["--name", PLANE]);
+        Lab { env, wires, plane, etcd: None, second: None, nodes: BTreeMap::new() }
+    }
+
+    /// With a control plane and nodes that are ready.
+    fn grown(self, segments: &[u8], network: &str) -> Lab {
+        let mut lab = self;
+        if lab.plane.pid().is_none() {
+            lab.plane.begin();
+        }
         lab.soon("the API answers", || lab.kubectl(&["get", "--raw", "/readyz"]).code == 0);
         let names = NAMES.into_iter().take(segments.len());
         for (number, name) in (1..).zip(names) {
@@ -103,8 +151,13 @@ impl Lab {
 
     /// `kubectl ARGS`, from beside the control plane.
     pub fn kubectl(&self, args: &[&str]) -> Output {
-        let mut command = self.kubectl_command();
-        command.args(args);
+        self.kubectl_at(&self.plane, args)
+    }
+
+    /// The same at another host.
+    pub fn kubectl_at(&self, plane: &Plane, args: &[&str]) -> Output {
+        let mut command = self.wires.command(&self.env, 0, "kubectl");
+        command.arg("--kubeconfig").arg(plane.kubeconfig()).args(args);
         Running::start(command).finish()
     }
 

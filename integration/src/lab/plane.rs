@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{PLANE, Wires};
+use super::Wires;
 use crate::debian::program;
 use crate::env::{Env, Running};
 
@@ -24,14 +24,17 @@ pub(super) fn noded() -> PathBuf {
 }
 
 impl Plane {
-    pub(super) fn new(env: &Env, wires: &Wires) -> Plane {
-        let folder = env.path("control");
+    /// One that is reached at `address`, with these options more, in a folder of this name.
+    pub(super) fn new(env: &Env, wires: &Wires, name: &str, address: &str, more: &[&str]) -> Plane {
+        let folder = env.path(name);
         fs::create_dir(&folder).expect("a folder");
         let flags = rustix::mount::MountFlags::empty();
         rustix::mount::mount("tmpfs", &folder, "tmpfs", flags, c"size=32m,mode=700").expect("a disk of its own");
         let mut command = wires.command(env, 0, &noded().display().to_string());
         command
-            .args(["control-plane", "--listen", "0.0.0.0:6443", "--name", PLANE, "--pod-range", "10.77.0.0/16", "--data"])
+            .args(["control-plane", "--listen", &format!("{address}:6443"), "--pod-range", "10.77.0.0/16"])
+            .args(more)
+            .arg("--data")
             .arg(&folder);
         let text = |word: &std::ffi::OsStr| word.to_string_lossy().into_owned();
         let start = std::iter::once(command.get_program()).chain(command.get_args()).map(text).collect();
@@ -50,6 +53,16 @@ impl Plane {
         let mut command = Command::new(&self.start[0]);
         command.args(&self.start[1..]).env_clear().envs(self.variables.iter().cloned());
         self.running = Some(Running::start(command));
+    }
+
+    /// Ends it with SIGTERM.
+    ///
+    /// # Panics
+    /// When it does not run, or ends with an error.
+    pub fn end(&mut self) {
+        let running = self.running.take().expect("a control plane that runs");
+        running.signal(rustix::process::Signal::TERM);
+        running.finish().ok();
     }
 
     /// Kills it with SIGKILL. (`nsenter` has become it.)

@@ -5,6 +5,7 @@
 mod base;
 mod debug;
 mod deployments;
+mod hosts;
 mod logs;
 mod memory;
 mod mounts;
@@ -29,4 +30,5 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     pressure::TESTS,
     memory::TESTS,
     top::TESTS,
+    hosts::TESTS,
 ];

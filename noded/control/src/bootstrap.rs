@@ -48,17 +48,21 @@ pub async fn first_objects(objects: &Objects) -> Result<(), Status> {
     ensure(objects, &SERVICE, "default", json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": spec})).await
 }
 
-/// Says where the service `kubernetes` leads: to this server, if others can reach it.
+/// Says where the service `kubernetes` leads: to these servers, if others can reach any.
 ///
 /// # Errors
 /// What the store or the rules refuse.
-pub async fn reachable(objects: &Objects, address: Option<Ipv4Addr>, port: u16) -> Result<(), Status> {
-    let Some(address) = address else { return Ok(()) };
+pub async fn reachable(objects: &Objects, addresses: &[Ipv4Addr], port: u16) -> Result<(), Status> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let endpoints: Vec<_> = addresses.iter().map(|ip| json!({"addresses": [ip], "conditions": {"ready": true}})).collect();
+    let all: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
     let meta = json!({"name": API, "labels": {"kubernetes.io/service-name": API}});
     let slice = json!({"metadata": meta, "addressType": "IPv4", "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}]});
+        "endpoints": endpoints});
     let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
-    let subsets = json!([{"addresses": [{"ip": address.to_string()}], "ports": ports}]);
+    let subsets = json!([{"addresses": all, "ports": ports}]);
     put(objects, &ENDPOINT_SLICE, slice, &["endpoints", "ports"]).await?;
     put(objects, &ENDPOINTS, json!({"metadata": {"name": API}, "subsets": subsets}), &["subsets"]).await?;
     let target = json!([{"name": "https", "port": 443, "targetPort": port, "protocol": "TCP"}]);

@@ -55,7 +55,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) common: Args,
 
-    /// The API of the cluster that this node joins, such as https://cp:6443
+    /// The API of the cluster that this node joins, such as https://cp:6443; of several servers, with commas between them, one is asked
+    /// until it does not answer
     #[arg(long, value_name = "URL", conflicts_with = "all_in_one")]
     pub(crate) join: Option<String>,
 

@@ -24,6 +24,19 @@ pub(crate) struct ControlPlaneArgs {
     /// Where store, keys and the administrator's kubeconfig are kept
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// The etcd that keeps the objects, for several control-plane hosts: etcd://HOST:PORT,HOST:PORT, and /PREFIX of our keys;
+    /// by default a file keeps them
+    #[arg(long, value_name = "ADDRESS")]
+    store: Option<String>,
+    /// Whom to trust as etcd, PEM: TLS is spoken with it
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
+    /// The certificate that etcd is shown, PEM
+    #[arg(long, value_name = "FILE")]
+    store_certificate: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE")]
+    store_key: Option<PathBuf>,
     /// Where the API listens
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -62,6 +75,10 @@ impl ControlPlaneArgs {
             }
         }
         set(self.data.and_then(|data| std::path::absolute(data).ok()), &mut control.folder);
+        set(self.store, &mut control.store);
+        set(self.store_ca, &mut control.store_ca);
+        set(self.store_certificate, &mut control.store_certificate);
+        set(self.store_key, &mut control.store_key);
         set(self.listen, &mut control.listen);
         set(Some(self.names).filter(|names| !names.is_empty()), &mut control.names);
         set(self.token_file, &mut control.tokens);
@@ -96,6 +113,7 @@ pub(crate) fn run(args: ControlPlaneArgs) -> Result<()> {
             _ = end.1.recv() => {}
         }
         notify.stopping();
+        plane.end().await;
         Ok(())
     })
 }

@@ -101,7 +101,9 @@ async fn serve(
     notify.stopping();
     say(Level::Info, "stopping; containers live on", &[]);
     let _ = stop.send(true);
-    drop(agent);
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
     // A client that keeps its connection without asking for anything is not waited for.
     let idle = async {
         node.idle().await;

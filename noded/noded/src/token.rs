@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::agent::api::Api;
 use crate::agent::kubeconfig;
+use crate::agent::servers::listed;
 use crate::config::Config;
 
 const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
@@ -63,7 +64,8 @@ pub(crate) fn run(args: TokenArgs) -> Result<()> {
                 let authority = CertificateDer::from_pem_slice(&authority).context("certificate-authority")?;
                 let pin = Pin::of(&authority).context("certificate-authority: it is no certificate")?;
                 let token = create(&api, ttl, &description).await?;
-                println!("noded run --join {server} --token {token} --ca-hash {pin}");
+                let servers = servers(&api, server).await;
+                println!("noded run --join {servers} --token {token} --ca-hash {pin}");
             }
             Verb::List => {
                 print!("{}", table(&api.get(&format!("{SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken")).await?))
@@ -78,6 +80,17 @@ pub(crate) fn run(args: TokenArgs) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// This server, and the others of its control plane, should there be any.
+async fn servers(api: &Api, server: String) -> String {
+    let slice = api.get("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes").await;
+    let listed = slice.ok().and_then(|slice| serde_json::from_value(slice).ok()).map(|slice| listed(&slice)).unwrap_or_default();
+    if listed.len() < 2 {
+        return server;
+    }
+    let others = listed.into_iter().filter(|other| *other != server);
+    std::iter::once(server.clone()).chain(others).collect::<Vec<_>>().join(",")
 }
 
 async fn create(api: &Api, ttl: SignedDuration, description: &str) -> Result<String> {

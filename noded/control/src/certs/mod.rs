@@ -3,12 +3,14 @@
 //! ```text
 //! FOLDER/pki/ca.crt ca.key      made once: the root of all trust in the cluster
 //! FOLDER/pki/sa.key             made once: signs tokens of service accounts
+//!                               (where several hosts share a store in etcd, it has these three, sealed, and each host has copies; see [`shared`])
 //! FOLDER/admin.kubeconfig       0600: a client certificate in the group system:masters, made anew before it runs out
 //! ```
 //!
 //! The server's own certificate is signed anew at each start and never kept; see [`own`].
 
 pub(crate) mod own;
+pub(crate) mod shared;
 mod signing;
 
 use std::fs::{self, OpenOptions};
@@ -42,6 +44,15 @@ pub enum NoCertificates {
     /// A file cannot be used.
     #[error("{0}")]
     File(PathBuf, #[source] io::Error),
+    /// The hosts of one control plane must have the same ones.
+    #[error("{0} is not that of the control plane in etcd: move it away, if it is of no use any more, or choose another prefix")]
+    Other(PathBuf),
+    /// What etcd has of the authority makes no sense.
+    #[error("the authority's keys in etcd cannot be read")]
+    Foreign,
+    /// They cannot be shared.
+    #[error("share the authority's keys")]
+    NotShared(#[source] crate::store::NotShared),
     /// A key or certificate cannot be made or read.
     #[error("{0}")]
     Made(&'static str, #[source] rcgen::Error),

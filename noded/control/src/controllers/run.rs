@@ -321,9 +321,12 @@ pub(crate) async fn tell(objects: &Objects, happened: &Happened<'_>) -> Result<(
     }
 }
 
-/// Events go after an hour.
+/// Events go after an hour, also in a store that does not see to it by itself.
 pub async fn forget_events(objects: Objects) {
     const KEPT: i64 = 3600;
+    if objects.store().forgets_events() {
+        return;
+    }
     loop {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let now = jiff::Timestamp::now();

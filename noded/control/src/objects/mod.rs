@@ -100,6 +100,16 @@ impl Objects {
         &*self.store
     }
 
+    /// The store, for who makes others over it.
+    pub(crate) fn shared_store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    /// The same objects, written through another store.
+    pub(crate) fn over(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, settings: self.settings.clone() }
+    }
+
     /// One object.
     ///
     /// # Errors
@@ -119,9 +129,12 @@ impl Objects {
     }
 }
 
-/// A failed disk is the server's fault.
+/// A failed disk is the server's fault; an etcd that does not answer may do so later.
 fn internal(why: NotWritten) -> Status {
-    Status::internal(why)
+    match why {
+        NotWritten::Unknown(_) => Status::unavailable(why.to_string()),
+        _ => Status::internal(why),
+    }
 }
 
 /// An object that was not written, as if it had been.

@@ -51,6 +51,8 @@ pub struct Server {
     pub tokens: Tokens,
     /// The address that clients are told.
     pub address: String,
+    /// Of this process: nodes have one connection to each.
+    pub id: String,
     /// The policy, and the revisions of the kinds that it was made from.
     pub(crate) policy: Mutex<([u64; 4], Arc<Policy>)>,
     /// The nodes that are connected.

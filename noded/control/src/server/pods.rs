@@ -1,6 +1,7 @@
 //! What the API server asks nodes for: logs of pods, and streams to them. It says what may be done to which container, and carries the rest.
 
 use api::kinds;
+use api::kinds::node::NODE;
 use api::kinds::pod::{POD, Pod};
 use api::status::Status;
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::answer::{self, Body};
 use super::route::Call;
 use crate::auth::User;
 use crate::tunnel::options::{LogOptions, StreamOptions};
-use crate::tunnel::{Link, PROTOCOL, no_logs};
+use crate::tunnel::{Link, PROTOCOL, SERVERS, no_logs};
 use std::sync::Arc;
 
 /// The most that a node says when something is wrong.
@@ -36,13 +37,19 @@ pub(super) fn connect(server: &Arc<Server>, user: &User, mut request: Request<In
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>().filter(|_| wanted) else {
         return Err(Status::bad_request(format!("an upgrade to {PROTOCOL} is needed")));
     };
+    let known = request.headers().get(SERVERS).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if known.split(',').any(|id| id == server.id) {
+        return Err(Status::conflict(&NODE, &node, "it is connected to this server, by another address"));
+    }
     let server = server.clone();
+    let id = HeaderValue::from_str(&server.id).map_err(Status::internal)?;
     tokio::spawn(async move { Link::serve(&server.nodes, node, upgrade).await });
     let mut response = answer::typed(101, "", Bytes::new());
     let headers = response.headers_mut();
     headers.remove(CONTENT_TYPE);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    headers.insert(SERVERS, id);
     Ok(response)
 }
 

@@ -29,6 +29,11 @@ pub(super) struct Call<'a> {
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, request: Request<Incoming>) -> Response<Body> {
+    if wants_newest(server, &request)
+        && let Err(why) = server.objects.store().fresh().await
+    {
+        return answer::status(&Status::unavailable(why.to_string()));
+    }
     let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_string();
     let authorization = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
     let Some(user) = server.user(certificate, authorization) else { return answer::status(&Status::unauthorized()) };
@@ -52,6 +57,17 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
         None => plain(server, &user, &path, &request),
     };
     outcome.unwrap_or_else(|status| answer::status(&status))
+}
+
+/// Whether this must be answered from what all hosts have written. Lists and watches that say since when are content with less.
+fn wants_newest(server: &Server, request: &Request<Incoming>) -> bool {
+    if !request.uri().path().starts_with("/api") {
+        return false;
+    }
+    let query = Query::parse(request.uri().query().unwrap_or(""));
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let known = query.text("resourceVersion").parse::<u64>().ok().filter(|_| is_read && query.text("continue").is_empty());
+    known.is_none_or(|known| known > server.objects.store().revision())
 }
 
 /// Who may impersonate others acts with their rights, and with theirs alone.

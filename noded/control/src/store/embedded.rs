@@ -111,6 +111,8 @@ struct Batch {
     bytes: Vec<u8>,
     events: Vec<Event>,
     answers: Vec<(oneshot::Sender<Answer>, Arc<Entry>)>,
+    /// Told when the rest is seen: whoever looks then sees what was in its way.
+    refused: Vec<(oneshot::Sender<Answer>, NotWritten)>,
     /// Keys that this batch has changed already.
     latest: HashMap<String, Option<Arc<Entry>>>,
     must_sync: bool,
@@ -127,7 +129,7 @@ impl Writer {
                         revision += 1;
                         batch.answers.push((request.answer, entry));
                     }
-                    Err(why) => drop(request.answer.send(Err(why))),
+                    Err(why) => batch.refused.push((request.answer, why)),
                 }
             }
             if !self.commit(batch) {
@@ -175,20 +177,26 @@ impl Writer {
 
     /// Brings a batch to the disk, then to the readers, then answers. After a disk that failed to sync no more writes are taken.
     fn commit(&mut self, batch: Batch) -> bool {
-        if batch.answers.is_empty() {
-            return true;
-        }
+        let (answers, refused) = (batch.answers, batch.refused);
         let before = self.file.length();
-        if let Err(e) = self.file.append(&batch.bytes, batch.must_sync) {
-            let stays = e.kind() == std::io::ErrorKind::StorageFull && self.file.length() == before;
-            let why = Arc::new(e);
-            batch.answers.into_iter().for_each(|(answer, _)| drop(answer.send(Err(NotWritten::Disk(why.clone())))));
-            return stays;
+        let appended = if answers.is_empty() { Ok(()) } else { self.file.append(&batch.bytes, batch.must_sync) };
+        let mut stays = true;
+        match appended {
+            Ok(()) => {
+                self.memory.apply(batch.events);
+                answers.into_iter().for_each(|(answer, entry)| drop(answer.send(Ok(entry))));
+            }
+            Err(e) => {
+                stays = e.kind() == std::io::ErrorKind::StorageFull && self.file.length() == before;
+                let why = Arc::new(e);
+                answers.into_iter().for_each(|(answer, _)| drop(answer.send(Err(NotWritten::Disk(why.clone())))));
+            }
         }
-        self.memory.apply(batch.events);
-        batch.answers.into_iter().for_each(|(answer, entry)| drop(answer.send(Ok(entry))));
-        self.tidy();
-        true
+        refused.into_iter().for_each(|(answer, why)| drop(answer.send(Err(why))));
+        if stays {
+            self.tidy();
+        }
+        stays
     }
 
     /// Writes the file anew when most of it is past.
@@ -205,7 +213,8 @@ impl Writer {
     }
 }
 
-fn stamped(key: &str, mut object: Value, revision: u64) -> Entry {
+/// An object as it is kept: with its revision in it.
+pub(super) fn stamped(key: &str, mut object: Value, revision: u64) -> Entry {
     if let Value::Object(meta) = &mut object["metadata"] {
         meta.insert("resourceVersion".into(), revision.to_string().into());
     }

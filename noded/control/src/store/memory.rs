@@ -67,6 +67,8 @@ struct State {
     revision: u64,
     /// Kinds that appear later have a history since here.
     began: u64,
+    /// Another one when all was read anew: watches from before have lost their place.
+    life: u64,
     shelves: HashMap<String, Shelf>,
 }
 
@@ -109,7 +111,7 @@ impl Shelf {
 impl Memory {
     /// Begins with nothing, at a revision before which there is no history.
     pub(super) fn new(revision: u64) -> Self {
-        Self { state: RwLock::new(State { revision, began: revision, shelves: HashMap::new() }) }
+        Self { state: RwLock::new(State { revision, began: revision, life: 0, shelves: HashMap::new() }) }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
@@ -148,6 +150,22 @@ impl Memory {
     /// Moves the counter, after loading.
     pub(super) fn set_revision(&self, revision: u64) {
         self.write().revision = revision;
+    }
+
+    /// Begins anew with these entries; watches from before are told that they have missed something.
+    pub(super) fn reset(&self, entries: Vec<Entry>, revision: u64) {
+        let mut state = self.write();
+        (state.revision, state.began, state.life) = (revision, revision, state.life + 1);
+        for shelf in state.shelves.values_mut() {
+            (shelf.entries, shelf.history, shelf.bytes) = (BTreeMap::new(), VecDeque::new(), 0);
+            shelf.complete_after = revision;
+        }
+        for entry in entries {
+            state.shelf(kind_of(&entry.key)).entries.insert(entry.key.clone(), Arc::new(entry));
+        }
+        for shelf in state.shelves.values_mut() {
+            shelf.changed.send_replace(revision);
+        }
     }
 
     /// Makes events seen, all at once.
@@ -194,7 +212,7 @@ impl Memory {
             return Err(Gone { asked: after, oldest: shelf.complete_after });
         }
         let changed = shelf.changed.subscribe();
-        Ok(Watch { memory: self.clone(), prefix: prefix.into(), cursor: after, changed })
+        Ok(Watch { memory: self.clone(), prefix: prefix.into(), cursor: after, life: state.life, changed })
     }
 }
 
@@ -203,6 +221,7 @@ pub struct Watch {
     memory: Arc<Memory>,
     prefix: String,
     cursor: u64,
+    life: u64,
     changed: watch::Receiver<u64>,
 }
 
@@ -212,7 +231,7 @@ impl Watch {
         self.cursor
     }
 
-    /// The next events, at most 256; waits until there is one. An answer without events says that the store is gone.
+    /// The next events, 256 or so at most; waits until there is one. An answer without events says that the store is gone.
     ///
     /// # Errors
     /// That this reader was too slow: what comes next is gone.
@@ -234,13 +253,14 @@ impl Watch {
         const MOST: usize = 256;
         let state = self.memory.read();
         let Some(shelf) = state.shelves.get(kind_of(&self.prefix)) else { return Ok(Vec::new()) };
-        if self.cursor < shelf.complete_after {
+        if self.cursor < shelf.complete_after || self.life != state.life {
             return Err(Gone { asked: self.cursor, oldest: shelf.complete_after });
         }
         let from = shelf.history.partition_point(|e| e.revision <= self.cursor);
         let mut found = Vec::new();
         for event in shelf.history.range(from..) {
-            if found.len() == MOST {
+            // what has happened at one revision is not parted
+            if found.len() >= MOST && event.revision != self.cursor {
                 return Ok(found);
             }
             self.cursor = event.revision;

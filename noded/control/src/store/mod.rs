@@ -11,10 +11,13 @@
 //! **History.** Each kind has its own: a busy one (leases, events) does not push another's out. A watch reads it at its own pace with a
 //! cursor, so one that never reads costs nothing; when what it has not read yet is gone, it is told so.
 //!
+//! Two stores are of this kind: [`EmbeddedStore`], described above, and [`EtcdStore`], for several hosts; the same tests run on both.
+//!
 //! **Revisions after a crash.** Writes of leases and events are not waited for on the disk. After a power cut the counter could fall
 //! behind what clients have seen; so it begins [`EmbeddedStore`]'s next life higher, unless the last one ended in order.
 
 mod embedded;
+mod etcd;
 mod file;
 mod memory;
 mod record;
@@ -29,6 +32,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+pub use self::etcd::{Address, EtcdStore, Files, NotAnAddress, NotShared, Tls};
 pub use embedded::EmbeddedStore;
 pub use memory::{Event, Gone, Snapshot, Watch};
 
@@ -79,6 +83,15 @@ pub enum NotWritten {
     /// The disk did not take it. Nothing has changed.
     #[error("write the store: {0}")]
     Disk(Arc<std::io::Error>),
+    /// etcd says no. Nothing has changed.
+    #[error("write the store: {0}")]
+    Refused(String),
+    /// etcd has not answered: it may have been written, or not.
+    #[error("write the store: {0}; it may have been written, or not")]
+    Unknown(String),
+    /// Who writes works for the leader of the control plane's hosts, which this host is not any more.
+    #[error("this host does not lead the control plane any more")]
+    NotLeader,
     /// The store has been closed, or its disk has failed before.
     #[error("the store does not take writes any more")]
     Closed,
@@ -102,7 +115,21 @@ pub enum NotOpened {
     /// Sealed values cannot be opened with this key.
     #[error("{0}: sealed with another key")]
     Sealed(String),
+    /// etcd does not answer, refuses, or is not one that can be used.
+    #[error("{0}")]
+    Etcd(String),
+    /// etcd has a cluster, whose key this host has not.
+    #[error("etcd has a cluster already, and {0} is not here: copy it from a host of that control plane")]
+    NoKey(String),
 }
+
+/// Why what is read next may be old.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("read the store: {0}")]
+pub struct NotRead(pub(crate) String);
+
+/// Done when what is read next is new enough.
+pub type Reading = Pin<Box<dyn Future<Output = Result<(), NotRead>> + Send>>;
 
 /// A write that is under way; its answer is the entry written, or removed.
 pub type Writing = Pin<Box<dyn Future<Output = Result<Arc<Entry>, NotWritten>> + Send>>;
@@ -132,6 +159,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// A number that changes whenever an object of this kind does: `GROUP/PLURAL`.
     fn kind_revision(&self, kind: &str) -> u64;
+
+    /// Done when what is read next has in it all that was written before this call, on whichever host. A store that one process has alone
+    /// always is.
+    fn fresh(&self) -> Reading {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Whether events go by themselves.
+    fn forgets_events(&self) -> bool {
+        false
+    }
 }
 
 /// The first two parts of a key.

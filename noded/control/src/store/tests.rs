@@ -1,11 +1,55 @@
-//! Every store passes these.
+//! Every store passes the first part of these; what follows is of the file.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Change, EmbeddedStore, Entry, Expect, NotOpened, NotWritten, Store};
+use super::etcd::testing::Etcd;
+use super::{Change, EmbeddedStore, Entry, EtcdStore, Expect, NotOpened, NotWritten, Store};
+
+/// Where a store is, so that it can be opened again.
+struct Place {
+    folder: tempfile::TempDir,
+    etcd: Option<Etcd>,
+}
+
+impl Place {
+    async fn open(&self) -> Box<dyn Store> {
+        match &self.etcd {
+            None => Box::new(open(self.folder.path())),
+            Some(etcd) => Box::new(EtcdStore::open(&etcd.address(), self.folder.path()).await.unwrap()),
+        }
+    }
+}
+
+macro_rules! on_every_store {
+    ($($test:ident)*) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Place { folder: tempfile::tempdir().unwrap(), etcd: None }).await;
+            })*
+        }
+        mod etcd {
+            $(#[tokio::test]
+            async fn $test() {
+                let Some(etcd) = super::Etcd::start() else { return };
+                super::$test(super::Place { folder: tempfile::tempdir().unwrap(), etcd: Some(etcd) }).await;
+            })*
+        }
+    };
+}
+
+on_every_store! {
+    writes_compare_and_stamp
+    a_list_shows_one_revision_also_a_past_one
+    watches_see_everything_once_and_in_order
+    a_watch_that_never_reads_is_told_and_others_kinds_keep_their_history
+    everything_is_there_after_a_restart
+    secrets_are_there_after_a_restart
+    writers_at_once_are_one_after_another
+}
 
 fn pod(name: &str, note: u64) -> Value {
     json!({"metadata": {"name": name}, "note": note})
@@ -19,29 +63,25 @@ fn open(folder: &Path) -> EmbeddedStore {
     EmbeddedStore::open(folder).unwrap()
 }
 
-#[tokio::test]
-async fn writes_compare_and_stamp() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let first = put(&store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
+async fn writes_compare_and_stamp(place: Place) {
+    let store = place.open().await;
+    let first = put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
     assert_eq!(first.object()["metadata"]["resourceVersion"], first.revision.to_string());
-    assert!(matches!(put(&store, "core/pods/d/a", Expect::Absent, pod("a", 2)).await, Err(NotWritten::Mismatch)));
-    assert!(matches!(put(&store, "core/pods/d/a", Expect::Revision(1), pod("a", 2)).await, Err(NotWritten::Mismatch)));
-    let second = put(&store, "core/pods/d/a", Expect::Revision(first.revision), pod("a", 2)).await.unwrap();
+    assert!(matches!(put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 2)).await, Err(NotWritten::Mismatch)));
+    assert!(matches!(put(&*store, "core/pods/d/a", Expect::Revision(1), pod("a", 2)).await, Err(NotWritten::Mismatch)));
+    let second = put(&*store, "core/pods/d/a", Expect::Revision(first.revision), pod("a", 2)).await.unwrap();
     assert!(second.revision > first.revision && store.revision() == second.revision);
     let gone =
         store.write(Change { key: "core/pods/d/a".into(), expect: Expect::Revision(second.revision), object: None }).await.unwrap();
     assert_eq!((gone.object()["note"].as_u64(), store.get("core/pods/d/a")), (Some(2), None));
 }
 
-#[tokio::test]
-async fn a_list_shows_one_revision_also_a_past_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let a = put(&store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
-    put(&store, "core/pods/e/b", Expect::Absent, pod("b", 1)).await.unwrap();
+async fn a_list_shows_one_revision_also_a_past_one(place: Place) {
+    let store = place.open().await;
+    let a = put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
+    put(&*store, "core/pods/e/b", Expect::Absent, pod("b", 1)).await.unwrap();
     let then = store.revision();
-    put(&store, "core/pods/d/c", Expect::Absent, pod("c", 1)).await.unwrap();
+    put(&*store, "core/pods/d/c", Expect::Absent, pod("c", 1)).await.unwrap();
     store.write(Change { key: "core/pods/d/a".into(), expect: Expect::Revision(a.revision), object: None }).await.unwrap();
     let names =
         |prefix: &str, at| -> Vec<String> { store.list(prefix, at).unwrap().entries.iter().map(|e| e.key.to_string()).collect() };
@@ -51,14 +91,12 @@ async fn a_list_shows_one_revision_also_a_past_one() {
     assert_eq!(names("core/nodes/", None).len(), 0);
 }
 
-#[tokio::test]
-async fn watches_see_everything_once_and_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn watches_see_everything_once_and_in_order(place: Place) {
+    let store = place.open().await;
     let start = store.revision();
     let mut watch = store.watch("core/pods/d/", start).unwrap();
-    let a = put(&store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
-    put(&store, "core/pods/e/x", Expect::Absent, pod("x", 1)).await.unwrap();
+    let a = put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
+    put(&*store, "core/pods/e/x", Expect::Absent, pod("x", 1)).await.unwrap();
     store.write(Change { key: "core/pods/d/a".into(), expect: Expect::Revision(a.revision), object: None }).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
@@ -70,35 +108,75 @@ async fn watches_see_everything_once_and_in_order() {
     assert_eq!(again.ready().unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_watch_that_never_reads_is_told_and_others_kinds_keep_their_history() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
+async fn a_watch_that_never_reads_is_told_and_others_kinds_keep_their_history(place: Place) {
+    let store = place.open().await;
+    put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
     let start = store.revision();
     let mut slow = store.watch("core/events/", start).unwrap();
     for n in 0..1100 {
-        put(&store, &format!("core/events/d/{n}"), Expect::Absent, pod("e", n)).await.unwrap();
+        put(&*store, &format!("core/events/d/{n}"), Expect::Absent, pod("e", n)).await.unwrap();
     }
     assert!(slow.ready().is_err() && store.watch("core/events/", start).is_err());
     assert!(store.watch("core/pods/", start).is_ok());
 }
 
-#[tokio::test]
-async fn everything_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    put(&store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
-    let b = put(&store, "core/pods/d/b", Expect::Absent, pod("b", 1)).await.unwrap();
+async fn everything_is_there_after_a_restart(place: Place) {
+    let store = place.open().await;
+    put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 1)).await.unwrap();
+    let b = put(&*store, "core/pods/d/b", Expect::Absent, pod("b", 1)).await.unwrap();
     store.write(Change { key: "core/pods/d/b".into(), expect: Expect::Revision(b.revision), object: None }).await.unwrap();
     let revision = store.revision();
-    assert!(matches!(EmbeddedStore::open(folder.path()), Err(NotOpened::Locked(_))));
     drop(store);
-    let store = open(folder.path());
+    let store = place.open().await;
     assert_eq!((store.list("core/pods/", None).unwrap().entries.len(), store.revision()), (1, revision));
     // a watch from before the restart begins anew
     assert!(store.watch("core/pods/", revision - 1).is_err());
     assert!(store.watch("core/pods/", revision).is_ok());
+}
+
+async fn secrets_are_there_after_a_restart(place: Place) {
+    let store = place.open().await;
+    let secret = json!({"metadata": {"name": "s"}, "data": {"k": "cGFzc3dvcmQ="}});
+    let made = put(&*store, "core/secrets/d/s", Expect::Absent, secret).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.get("core/secrets/d/s").unwrap(), made);
+    let gone = Change { key: "core/secrets/d/s".into(), expect: Expect::Revision(made.revision), object: None };
+    assert_eq!(store.write(gone).await.unwrap().object()["data"]["k"], "cGFzc3dvcmQ=");
+}
+
+async fn writers_at_once_are_one_after_another(place: Place) {
+    const WRITERS: u64 = 20;
+    let store: Arc<dyn Store> = place.open().await.into();
+    put(&*store, "core/pods/d/a", Expect::Absent, pod("a", 0)).await.unwrap();
+    let writers = (0..WRITERS).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            loop {
+                let entry = store.get("core/pods/d/a").unwrap();
+                let next = pod("a", entry.object()["note"].as_u64().unwrap() + 1);
+                match put(&*store, "core/pods/d/a", Expect::Revision(entry.revision), next).await {
+                    // what is there instead is seen by then
+                    Err(NotWritten::Mismatch) => assert!(store.get("core/pods/d/a").unwrap().revision > entry.revision),
+                    written => return written.unwrap().revision,
+                }
+            }
+        })
+    });
+    let mut revisions = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        revisions.push(writer.await.unwrap());
+    }
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!((revisions.len() as u64, store.get("core/pods/d/a").unwrap().object()["note"].as_u64()), (WRITERS, Some(WRITERS)));
+}
+
+#[tokio::test]
+async fn a_file_has_one_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(folder.path());
+    assert!(matches!(EmbeddedStore::open(folder.path()), Err(NotOpened::Locked(_))));
 }
 
 #[tokio::test]

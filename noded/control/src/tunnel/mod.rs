@@ -11,6 +11,9 @@
 //! The API server says who may do what and to which container; the node does it, and speaks SPDY or WebSocket with the client: what follows
 //! a client's upgrade is carried unread. A node is whoever has its certificate, and has one connection: a newer one ends the older.
 //!
+//! Of several control-plane hosts each must reach the node, for a client may ask any of them: the node keeps a connection to each that the
+//! service `kubernetes` lists. A server has an id, which the node names when it comes by another address: then it is not taken twice.
+//!
 //! Each stream may have [`WINDOW`] bytes that nobody has read, and the connection has room for those of all streams: a client that stalls
 //! holds up itself.
 
@@ -37,6 +40,9 @@ pub const PATH: &str = "/noded/connection";
 
 /// What their connection becomes.
 pub const PROTOCOL: &str = "noded-node/1";
+
+/// The header in which a node names the servers that it is connected to, and a server itself.
+pub const SERVERS: &str = "noded-servers";
 
 /// Streams of a connection at once.
 pub const STREAMS: u32 = 256;

@@ -54,6 +54,7 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let config = Config {
             folder: folder.path().join("state"),
+            etcd: None,
             listen: "127.0.0.1:0".parse().unwrap(),
             names: Vec::new(),
             tokens: "token-of-ann,ann,7,\"dev\"\ntoken-of-n1,system:node:n1,8,\"system:nodes\"\n".into(),

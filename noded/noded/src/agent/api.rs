@@ -1,10 +1,11 @@
-//! A client of the API.
+//! A client of the API. Of several servers it asks one until that does not answer, then the next; watches of the one before end then, too.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use control::join::Pinned;
+use control::tunnel::{PATH, PROTOCOL, SERVERS};
 use reqwest::header::{CONNECTION, UPGRADE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Upgraded};
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::identity::Pair;
 use super::kubeconfig::Kubeconfig;
+use super::servers::Servers;
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +58,7 @@ struct Reached {
     /// It is another one when the node has a new certificate.
     client: RwLock<Client>,
     roots: RootCertStore,
-    base: String,
+    servers: Servers,
     token: Option<String>,
 }
 
@@ -79,9 +81,9 @@ impl Api {
     }
 
     /// As a node with a certificate of its own.
-    pub(super) fn joined(server: &str, roots: RootCertStore, pair: &Pair) -> Result<Api> {
+    pub(super) fn joined(servers: &str, roots: RootCertStore, pair: &Pair) -> Result<Api> {
         let client = client(known(&roots, Some(identity(pair)?))?)?;
-        Ok(Api::new(server, client, roots, None))
+        Ok(Api::new(servers, client, roots, None))
     }
 
     /// As a host that is nobody yet.
@@ -90,8 +92,13 @@ impl Api {
         Ok(Api::new(server, client(tls)?, RootCertStore::empty(), Some(token.to_owned())))
     }
 
-    fn new(server: &str, client: Client, roots: RootCertStore, token: Option<String>) -> Api {
-        Api(Arc::new(Reached { client: RwLock::new(client), roots, base: server.trim_end_matches('/').to_owned(), token }))
+    fn new(servers: &str, client: Client, roots: RootCertStore, token: Option<String>) -> Api {
+        Api(Arc::new(Reached { client: RwLock::new(client), roots, servers: Servers::new(servers), token }))
+    }
+
+    /// The servers.
+    pub(super) fn servers(&self) -> &Servers {
+        &self.0.servers
     }
 
     /// Comes with this certificate from now on. Connections that there are stay what they are.
@@ -105,8 +112,8 @@ impl Api {
         self.0.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client().request(method, format!("{}{path}", self.0.base));
+    fn request(&self, server: &str, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client().request(method, format!("{server}{path}"));
         match &self.0.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -114,8 +121,8 @@ impl Api {
     }
 
     /// The address.
-    pub(super) fn address(&self) -> &str {
-        &self.0.base
+    pub(super) fn address(&self) -> String {
+        self.0.servers.current()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Refused> {
@@ -150,24 +157,31 @@ impl Api {
                 false => Err(refused(status.as_u16(), &value)),
             }
         };
-        let late = |_| Err(Refused::Away(format!("no answer within {} s", PATIENCE.as_secs())));
-        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(late)
+        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response, Refused> {
         let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        let mut request = self.request(method, path);
+        let server = self.0.servers.current();
+        let mut request = self.request(&server, method, path);
         if let Some(body) = body {
             request = request.header("content-type", media).body(body.to_string());
         }
-        request.send().await.map_err(|error| away(&error))
+        request.send().await.map_err(|error| self.lost(&server, &error))
+    }
+
+    /// That a server does not answer. The next one is asked from now on.
+    fn lost(&self, server: &str, error: &reqwest::Error) -> Refused {
+        self.0.servers.leave(server);
+        away(error)
     }
 
     /// Sends text, and answers text.
     pub(super) async fn text(&self, path: &str, body: String) -> Result<String, Refused> {
-        let late = |_| Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()));
-        let sent = self.request(Method::POST, path).body(body).send();
-        let response = tokio::time::timeout(PATIENCE, sent).await.map_err(late)?.map_err(|error| away(&error))?;
+        let server = self.0.servers.current();
+        let sent = self.request(&server, Method::POST, path).body(body).send();
+        let response = tokio::time::timeout(PATIENCE, sent).await.map_err(|_| late())?;
+        let response = response.map_err(|error| self.lost(&server, &error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| away(&error))?;
         match status.is_success() {
@@ -176,28 +190,30 @@ impl Api {
         }
     }
 
-    /// A connection of its own that becomes another protocol's.
-    pub(super) async fn upgrade(&self, path: &str, protocol: &str) -> Result<Upgraded, Refused> {
-        let request = self.request(Method::GET, path).header(CONNECTION, "Upgrade").header(UPGRADE, protocol);
-        let late = |_| Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()));
-        let response = tokio::time::timeout(PATIENCE, request.send()).await.map_err(late)?.map_err(|error| away(&error))?;
+    /// A connection of its own to one server, unless that is among the `known`, and the server's id.
+    pub(super) async fn connect(&self, server: &str, known: &str) -> Result<(Upgraded, String), Refused> {
+        let request = self.request(server, Method::GET, PATH).header(CONNECTION, "Upgrade").header(UPGRADE, PROTOCOL);
+        let sent = request.header(SERVERS, known).send();
+        let response = tokio::time::timeout(PATIENCE, sent).await.map_err(|_| late())?.map_err(|error| away(&error))?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let bytes = response.bytes().await.map_err(|error| away(&error))?;
             return Err(refused(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or_default()));
         }
-        response.upgrade().await.map_err(|error| away(&error))
+        let id = response.headers().get(SERVERS).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        Ok((response.upgrade().await.map_err(|error| away(&error))?, id))
     }
 
     /// Begins a watch.
     pub(super) async fn watch(&self, path: &str) -> Result<Watch, Refused> {
+        let moves = self.0.servers.moves();
         let response = self.send(Method::GET, path, None).await?;
         let status = response.status();
         if !status.is_success() {
             let bytes = response.bytes().await.map_err(|error| away(&error))?;
             return Err(refused(status.as_u16(), &serde_json::from_slice(&bytes).unwrap_or_default()));
         }
-        Ok(Watch { response, buffer: Vec::new() })
+        Ok(Watch { response, buffer: Vec::new(), moves })
     }
 }
 
@@ -238,6 +254,10 @@ fn refused(code: u16, status: &Value) -> Refused {
     Refused::Status { code, message: message.to_owned() }
 }
 
+fn late() -> Refused {
+    Refused::Away(format!("no answer within {} s", PATIENCE.as_secs()))
+}
+
 fn away(error: &reqwest::Error) -> Refused {
     // The first link names the address, which everybody knows; the last one says what went wrong.
     let last = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
@@ -249,6 +269,7 @@ fn away(error: &reqwest::Error) -> Refused {
 pub(super) struct Watch {
     response: Response,
     buffer: Vec<u8>,
+    moves: tokio::sync::watch::Receiver<u64>,
 }
 
 impl Watch {
@@ -262,7 +283,11 @@ impl Watch {
             if self.buffer.len() > OBJECT {
                 return Err(Refused::Away("an object in a watch is too long".to_owned()));
             }
-            match self.response.chunk().await.map_err(|error| away(&error))? {
+            let chunk = tokio::select! {
+                chunk = self.response.chunk() => chunk.map_err(|error| away(&error))?,
+                Ok(()) = self.moves.changed() => return Err(Refused::Away("the server does not answer: another is asked".to_owned())),
+            };
+            match chunk {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
                 None => return Ok(None),
             }

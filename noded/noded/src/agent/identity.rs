@@ -51,7 +51,7 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// Joins a cluster as `node`, or finds that it has. `folder` is where key and certificate are kept.
 pub(super) async fn join(folder: &Path, node: &str, server: &str, args: &JoinArgs) -> Result<Api> {
-    ensure!(server.starts_with("https://"), "--join: {server:?} is not of the form https://HOST:PORT");
+    super::servers::check(server)?;
     let pin = match &args.ca_hash {
         Some(text) => Some(Pin::parse(text).with_context(|| format!("--ca-hash: {text:?} is not of the form sha256:HEX"))?),
         None => None,

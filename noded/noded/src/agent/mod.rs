@@ -37,6 +37,7 @@ pub(crate) mod plane;
 pub(crate) mod pressure;
 mod probe;
 mod register;
+pub(crate) mod servers;
 pub(crate) mod services;
 mod shutdown;
 mod statics;
@@ -66,8 +67,18 @@ use wanted::Place;
 
 /// The agent, and the control plane if it is in this process, too. They end when it is dropped; pods live on.
 pub(crate) struct Agent {
-    _plane: Option<ControlPlane>,
+    plane: Option<ControlPlane>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Agent {
+    /// Ends in order: other hosts of the control plane are told.
+    pub(crate) async fn end(mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+        if let Some(plane) = self.plane.take() {
+            plane.end().await;
+        }
+    }
 }
 
 impl Drop for Agent {
@@ -95,7 +106,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         (false, Some(server)) => (identity::join(folder, &name, server, &args.joining).await?, Identity::Joined(folder.clone())),
         (false, None) => return Ok(None),
     };
-    let address = config.agent.address.or_else(|| own_address(api.address())).or_else(plane::own_address);
+    let address = config.agent.address.or_else(|| own_address(&api.address())).or_else(plane::own_address);
     let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
     let pod_cidr = config.pod_cidr()?.map(|range| range.to_string());
     let facts = Facts::look(name.clone(), address, config.agent.pods, pod_cidr, &config.root);
@@ -151,7 +162,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             pods
         );
     });
-    Ok(Some(Agent { _plane: plane, tasks: vec![own, pressed, crew, run] }))
+    Ok(Some(Agent { plane, tasks: vec![own, pressed, crew, run] }))
 }
 
 /// The address of this host on its way to the API, unless that is the loopback interface's.

@@ -73,8 +73,14 @@ pub(super) async fn heartbeat(
             continue;
         }
         last = Some(tokio::time::Instant::now());
-        let renewed = tokio::time::timeout(every.max(Duration::from_secs(5)), renew(&api, &facts.name)).await;
-        let renewed = renewed.unwrap_or_else(|_| Err(Refused::Away("no answer".to_owned())));
+        // where another can be asked, there is no time to wait until the node is missed
+        let (server, others) = (api.address(), api.servers().all().len() > 1);
+        let patience = every.max(Duration::from_secs(if others { 2 } else { 5 }));
+        let renewed = tokio::time::timeout(patience, renew(&api, &facts.name)).await;
+        let renewed = renewed.unwrap_or_else(|_| {
+            api.servers().leave(&server);
+            Err(Refused::Away("no answer".to_owned()))
+        });
         match renewed {
             Ok(()) => {
                 let changed = network.has_changed().unwrap_or(false) || pressure.has_changed().unwrap_or(false);

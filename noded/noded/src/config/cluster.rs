@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use control::store::{Address, Files};
 use engine::Ipv4Net;
 use serde::Deserialize;
 
@@ -148,6 +149,10 @@ impl TryFrom<String> for Ports {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Control {
     pub(crate) folder: PathBuf,
+    pub(crate) store: String,
+    pub(crate) store_ca: PathBuf,
+    pub(crate) store_certificate: PathBuf,
+    pub(crate) store_key: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) names: Vec<String>,
     pub(crate) tokens: PathBuf,
@@ -165,6 +170,10 @@ impl Default for Control {
         let times = control::controllers::Times::default();
         Control {
             folder: "/var/lib/noded/control".into(),
+            store: String::new(),
+            store_ca: PathBuf::new(),
+            store_certificate: PathBuf::new(),
+            store_key: PathBuf::new(),
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 6443)),
             names: Vec::new(),
             tokens: PathBuf::new(),
@@ -202,6 +211,17 @@ impl Control {
         Ok(())
     }
 
+    /// The etcd that has the objects, if one has.
+    fn etcd(&self) -> Result<Option<Address>> {
+        let files = Files { authority: &self.store_ca, certificate: &self.store_certificate, key: &self.store_key };
+        if self.store.is_empty() {
+            let unused = [files.authority, files.certificate, files.key].iter().all(|path| path.as_os_str().is_empty());
+            ensure!(unused, "control.store: it names no etcd, for which there are certificates");
+            return Ok(None);
+        }
+        Address::read(&self.store, files).map(Some).context("control.store")
+    }
+
     fn times(&self) -> control::controllers::Times {
         let seconds = Duration::from_secs;
         control::controllers::Times { node_silence: seconds(self.node_silence), eviction: seconds(self.eviction) }
@@ -220,6 +240,7 @@ impl Control {
         let settings = control::objects::Settings { service_range, node_ports, pod_range, node_prefix, ..Default::default() };
         Ok(control::Config {
             folder: self.folder.clone(),
+            etcd: self.etcd()?,
             listen: self.listen,
             names,
             tokens: tokens(&self.tokens)?,

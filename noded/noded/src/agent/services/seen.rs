@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::super::api::{Api, Refused};
+use super::super::servers::listed;
 use crate::host::log;
 
 /// Namespace and name.
@@ -100,7 +101,22 @@ impl Followed for EndpointSlice {
 
 /// Follows both kinds for ever.
 pub(super) async fn follow(api: &Api, known: &Known) {
-    tokio::join!(again::<Service>(api, known), again::<EndpointSlice>(api, known));
+    tokio::join!(again::<Service>(api, known), again::<EndpointSlice>(api, known), servers(api, known));
+}
+
+/// The API's own service lists its servers.
+async fn servers(api: &Api, known: &Known) {
+    let mut changes = known.changes.subscribe();
+    loop {
+        changes.borrow_and_update();
+        let listed = known.read(|_, slices| slices.get(&("default".to_owned(), "kubernetes".to_owned())).map(listed));
+        if let Some(listed) = listed {
+            api.servers().list(listed);
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn again<T: Followed>(api: &Api, known: &Known) {
