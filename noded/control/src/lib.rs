@@ -36,6 +36,8 @@ pub mod objects;
 mod random;
 pub mod scheduler;
 pub mod server;
+#[cfg(test)]
+mod stalled;
 pub mod store;
 pub mod tunnel;
 
@@ -135,6 +137,11 @@ impl ControlPlane {
 /// # Errors
 /// What is in its way.
 pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
+    serve_with(config, server::peer::PATIENCE).await
+}
+
+/// The same with another patience for clients that do not read.
+async fn serve_with(config: Config, patience: std::time::Duration) -> Result<ControlPlane, NotStarted> {
     let folder = &config.folder;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| NotStarted::Folder(folder.clone(), e))?;
     let store: Arc<dyn Store> = match &config.etcd {
@@ -175,6 +182,7 @@ pub async fn serve(config: Config) -> Result<ControlPlane, NotStarted> {
         id: id.clone(),
         policy: Mutex::default(),
         nodes: tunnel::Nodes::new(pulse.clone()),
+        patience,
         authority,
         node_certificates: config.node_certificates,
     };

@@ -3,6 +3,7 @@
 //! The API server and the controllers of this process call the same functions; none of them knows HTTP or rights.
 
 mod account;
+mod address;
 mod create;
 mod delete;
 mod priority;

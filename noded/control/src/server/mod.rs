@@ -11,6 +11,7 @@ mod documents;
 mod metrics;
 mod node;
 mod parts;
+pub(crate) mod peer;
 mod pods;
 mod read;
 mod review;
@@ -38,6 +39,7 @@ use crate::certs::Authority;
 use crate::certs::own::Shown;
 use crate::objects::Objects;
 use crate::tunnel::Nodes;
+use peer::{Peer, Watching};
 
 pub use answer::Body;
 pub(crate) use parts::bound;
@@ -57,6 +59,8 @@ pub struct Server {
     pub(crate) policy: Mutex<([u64; 4], Arc<Policy>)>,
     /// The nodes that are connected.
     pub nodes: Nodes,
+    /// How long a client with a watch may read nothing.
+    pub patience: std::time::Duration,
     /// What signs certificates of nodes.
     pub authority: Arc<Authority>,
     /// How long they last.
@@ -82,7 +86,7 @@ pub(crate) fn tls(authority: &Authority, own: Arc<Shown>) -> Result<TlsAcceptor,
 }
 
 /// Takes connections until it is dropped.
-pub async fn run(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
+pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -90,9 +94,11 @@ pub async fn run(server: Arc<Server>, listener: TcpListener, acceptor: TlsAccept
                 tokio::spawn(async move {
                     let _ = stream.set_nodelay(true);
                     // a client that does not finish its handshake holds a connection, no more than that, and not for long
+                    let watching = Watching::default();
+                    let stream = Peer::new(stream, watching.clone(), server.patience);
                     let shake = tokio::time::timeout(std::time::Duration::from_secs(10), acceptor.accept(stream));
                     if let Ok(Ok(stream)) = shake.await {
-                        connection(server, stream).await;
+                        connection(server, stream, watching).await;
                     }
                 });
             }
@@ -102,9 +108,10 @@ pub async fn run(server: Arc<Server>, listener: TcpListener, acceptor: TlsAccept
     }
 }
 
-async fn connection(server: Arc<Server>, stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
+async fn connection(server: Arc<Server>, stream: tokio_rustls::server::TlsStream<Peer>, watching: Watching) {
     let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first()).and_then(|c| from_certificate(c));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(watching.clone());
         let (server, certificate) = (server.clone(), certificate.clone());
         async move { Ok::<Response<Body>, std::convert::Infallible>(route::answer(&server, certificate, request).await) }
     });

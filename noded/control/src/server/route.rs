@@ -9,6 +9,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, Request, Response};
 
 use super::answer::{self, Body};
+use super::peer::Watching;
 use super::target::{self, Query, Target};
 use super::{Server, certificate, documents, metrics, node, parts, pods, read, review, watch, write};
 use crate::auth::User;
@@ -156,7 +157,11 @@ async fn resource(
     match verb {
         "get" => read::get(&call),
         "list" => read::list(&call),
-        "watch" => watch::answer(&call),
+        "watch" => {
+            let answer = watch::answer(&call)?;
+            request.extensions().get::<Watching>().inspect(|watching| watching.begin());
+            Ok(answer)
+        }
         "create" => write::create(&call, request).await,
         "update" => write::update(&call, request).await,
         "patch" => write::patch(&call, request).await,

@@ -18,6 +18,8 @@ use crate::objects::prefix;
 use crate::random;
 use crate::store::{Entry, Event, Gone, Watch};
 
+/// A piece of the answer is about so long: a client that stalls holds one of them.
+const PIECE: usize = 16 << 10;
 /// So often an idle client is told how far it has come.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
@@ -29,7 +31,7 @@ struct Feed {
     bookmarks: bool,
     named_columns: bool,
     /// Objects that were there at the beginning.
-    initial: Option<Vec<Arc<Entry>>>,
+    initial: Option<std::vec::IntoIter<Arc<Entry>>>,
     /// The initial objects end with a mark.
     mark_initial: bool,
     ends: Instant,
@@ -54,7 +56,7 @@ pub(super) fn answer(call: &Call<'_>) -> Result<Response<Body>, Status> {
     // without a revision a watch begins with what is there
     let (initial, after) = if send_initial || from == 0 {
         let snapshot = store.list(&prefix, None).map_err(expired)?;
-        (Some(snapshot.entries), snapshot.revision)
+        (Some(snapshot.entries.into_iter()), snapshot.revision)
     } else {
         (None, from)
     };
@@ -95,11 +97,17 @@ impl Feed {
             return None;
         }
         let mut out = Vec::new();
-        if let Some(entries) = self.initial.take() {
-            for entry in entries.iter().filter(|e| self.choice.takes(e)).cloned().collect::<Vec<_>>() {
-                self.push(&mut out, "ADDED", &entry);
+        if let Some(mut entries) = self.initial.take() {
+            while out.len() < PIECE
+                && let Some(entry) = entries.next()
+            {
+                if self.choice.takes(&entry) {
+                    self.push(&mut out, "ADDED", &entry);
+                }
             }
-            if self.mark_initial {
+            if entries.len() > 0 {
+                self.initial = Some(entries);
+            } else if self.mark_initial {
                 self.bookmark(&mut out, true);
             }
             if !out.is_empty() {

@@ -231,7 +231,7 @@ impl Watch {
         self.cursor
     }
 
-    /// The next events, 256 or so at most; waits until there is one. An answer without events says that the store is gone.
+    /// The next events, not so many that a reader who stalls would keep much; waits until there is one. An answer without events says that the store is gone.
     ///
     /// # Errors
     /// That this reader was too slow: what comes next is gone.
@@ -251,20 +251,22 @@ impl Watch {
     /// That this reader was too slow: what comes next is gone.
     pub fn ready(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
         const MOST: usize = 256;
+        const MOST_BYTES: usize = 16 << 10;
         let state = self.memory.read();
         let Some(shelf) = state.shelves.get(kind_of(&self.prefix)) else { return Ok(Vec::new()) };
         if self.cursor < shelf.complete_after || self.life != state.life {
             return Err(Gone { asked: self.cursor, oldest: shelf.complete_after });
         }
         let from = shelf.history.partition_point(|e| e.revision <= self.cursor);
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         for event in shelf.history.range(from..) {
             // what has happened at one revision is not parted
-            if found.len() >= MOST && event.revision != self.cursor {
+            if (found.len() >= MOST || bytes >= MOST_BYTES) && event.revision != self.cursor {
                 return Ok(found);
             }
             self.cursor = event.revision;
             if event.key().starts_with(&self.prefix) {
+                bytes += event.size();
                 found.push(event.clone());
             }
         }

@@ -7,6 +7,7 @@ mod events;
 mod join;
 mod owners;
 mod priority;
+mod python;
 mod restriction;
 mod rights;
 mod watch;
