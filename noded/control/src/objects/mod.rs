@@ -108,7 +108,7 @@ impl Objects {
 
     /// The same objects, written through another store.
     pub(crate) fn over(&self, store: Arc<dyn Store>) -> Self {
-        Self { store, settings: self.settings.clone() }
+        Self { store, settings: self.settings.clone(), told: self.told.clone() }
     }
 
     /// One object.
