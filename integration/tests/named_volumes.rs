@@ -93,7 +93,7 @@ fn names_and_options_are_checked() {
         // two dots and a path are a folder of the host
         if !bad.starts_with('-') && bad != ".." {
             let bind = format!("{bad}:/data");
-            t.rctr(["create", "-v", &bind, "busybox"]).fails(125, &["invalid volume name"]);
+            t.rctr(["create", "-v", &bind, "busybox"]).code(125).complains(&["--volume", "invalid volume name"]);
         }
     }
     t.rctr(["volume", "create", &"x".repeat(255)]).ok();

@@ -145,7 +145,7 @@ fn name_and_labels() {
     assert_eq!(t.inspect("app.1", "{{.Id}}"), id);
     assert_eq!(t.inspect(&id[..6], "{{.Name}}"), "/app.1");
     assert_eq!(t.inspect("app.1", "{{index .Config.Labels \"tier\"}}:{{.Config.Labels.bare}}"), "web:");
-    t.rctr(["run", "--name", "bad name", "test/probe"]).fails(125, &["bad name"]);
+    t.rctr(["run", "--name", "bad name", "test/probe"]).code(125).complains(&["--name", "bad name"]);
     t.rctr(["rm", "-f", "app.1"]).ok().says("app.1\n");
     t.nothing_left();
 }

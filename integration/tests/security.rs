@@ -67,7 +67,7 @@ fn capabilities_added_and_dropped() {
     let bounding = own.lines().find_map(|line| line.strip_prefix("CapBnd:")).expect("a set").trim().to_owned();
     let possible = u64::from_str_radix(&bounding, 16).expect("hexadecimal") & ((1 << (last + 1)) - 1);
     assert_eq!(capabilities(&status, "CapEff"), possible & !kill, "{status}");
-    t.rctr(NONE.iter().chain(&["--cap-add", "FLY", "test/probe", "id"])).fails(125, &["FLY"]);
+    t.rctr(NONE.iter().chain(&["--cap-add", "FLY", "test/probe", "id"])).code(125).complains(&["--cap-add", "FLY"]);
     t.nothing_left();
 }
 

@@ -45,6 +45,8 @@ fn add_paths(kind: &Kind, paths: &mut Map<String, Value>) {
             "patch": operation(kind, "patch", &PATCHES), "delete": operation(kind, "delete", &[]),
         });
         paths.insert(format!("{list}/{{name}}"), one);
+    } else if !kind.allows("create") {
+        paths.insert(format!("{list}/{{name}}"), json!({"get": operation(kind, "get", &[])}));
     }
 }
 

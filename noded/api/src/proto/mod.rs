@@ -225,7 +225,8 @@ fn value(wire: &Wire<'_>, ty: &'static Type, name: &str, depth: usize) -> Result
         (Type::Quantity, Wire::Bytes(bytes)) => first_text(bytes)?,
         (Type::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
         (Type::Object(object), Wire::Bytes(bytes)) => message(bytes, object, depth + 1)?,
-        (Type::Any, Wire::Bytes(bytes)) if name == "fieldsV1" => {
+        // both are messages of one field, whose bytes are JSON
+        (Type::Any, Wire::Bytes(bytes)) if matches!(name, "fieldsV1" | "data") => {
             let text = first_text(bytes)?;
             serde_json::from_str(text.as_str().unwrap_or("")).map_err(|_| NotProtobuf::Malformed)?
         }
