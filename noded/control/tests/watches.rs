@@ -1,6 +1,6 @@
-//! Many watches on one server: what each costs, that all are told, and that those who read nothing cost no more.
+//! Ten thousand watches on one server: what each costs, that all are told, and that those who read nothing cost no more.
 //!
-//! The server is a process of its own, which is measured from outside. `WATCHES` is another number of them: 10 000 with `integration/test --long`.
+//! The server is a process of its own, which is measured from outside. `WATCHES` is another number of them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -124,8 +124,8 @@ async fn told(mut watch: Response<Incoming>, what: &str) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn many_watches_are_told_and_cost_little_also_when_they_are_not_read() {
-    let count: usize = std::env::var("WATCHES").ok().map_or(1000, |text| text.parse().unwrap());
+async fn ten_thousand_watches_are_told_and_cost_little_also_when_they_are_not_read() {
+    let count: usize = std::env::var("WATCHES").ok().map_or(10_000, |text| text.parse().unwrap());
     let server = Server::start();
     let writer = server.connect().await;
     let map = |note: &str| json!({"metadata": {"name": "a"}, "data": {"note": note}});

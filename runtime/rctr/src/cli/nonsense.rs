@@ -9,12 +9,13 @@ use super::Cli;
 const NONSENSE: &str = "\u{1}?nonsense=,:/\\";
 
 /// Flags for which it makes sense, and why.
-const ANYTHING: [(&[&str], &str); 8] = [
+const ANYTHING: [(&[&str], &str); 9] = [
     (&["format"], "a template may have any text"),
     (&["label", "label-rm", "unsetlabel", "annotation", "env", "build-arg"], "keys and values may be any text"),
     (&["entrypoint", "health-cmd"], "what a program is called only its container knows"),
     (&["message", "author", "username", "password"], "people write what they like"),
     (&["arch", "os", "variant", "os-version", "os-features"], "platforms that are yet to come"),
+    (&["again"], "nobody but rctr itself gives it"),
     (&["target", "no-cache-filter"], "what stages are called only the Dockerfile knows"),
     // Each of these names its flag when there is no such file, and so do options of drivers: see integration/tests/flags.rs.
     (
