@@ -16,7 +16,10 @@ fn build(t: &Env, flags: &[&str]) -> Output {
     fs::write(t.path("context/f"), "text").expect("a file");
     fs::write(t.path("context/Dockerfile"), FILE).expect("a file");
     let context = t.path("context").display().to_string();
-    let words = ["build", "--progress", "plain", "--network", "none"].into_iter().chain(flags.iter().copied());
+    // the same files at whatever moment they are made: a copy from another stage stands for all of that
+    let words = ["build", "--progress", "plain", "--network", "none", "--build-arg", "SOURCE_DATE_EPOCH=1700000000"]
+        .into_iter()
+        .chain(flags.iter().copied());
     t.rctr(words.chain([context.as_str()]))
 }
 

@@ -52,7 +52,14 @@ impl Store {
         }
         for (name, file) in self.names()? {
             match self.read_record(&file) {
-                Ok(Some(record)) => images.entry(record.manifest.clone()).or_insert((record, Vec::new())).1.push(name),
+                Ok(Some(record)) => {
+                    let (known, names) = images.entry(record.manifest.clone()).or_insert_with(|| (record.clone(), Vec::new()));
+                    // The manifest's own record knows no index.
+                    if record.target != record.manifest {
+                        *known = record;
+                    }
+                    names.push(name);
+                }
                 Ok(None) => {}
                 Err(error) => listing.damaged.push(Damage { name: name.to_string(), error }),
             }
