@@ -104,7 +104,7 @@ callers() {
 	[[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=1; }
 	install containerd=containerd podman=podman conmon=conmon dockerd=docker.io runc=runc crun=crun criu=criu setsid=util-linux || true
 	install etcd=etcd-server || true
-	python3 -c 'import kubernetes' 2>/dev/null || {
+	/usr/bin/python3 -c 'import kubernetes' 2>/dev/null || {
 		say "apt-get install python3-kubernetes"
 		apt-get install -qq -y --no-install-recommends python3-kubernetes >/dev/null || true
 	}

@@ -1,8 +1,9 @@
-//! Ten thousand watches on one server: what each costs, that all are told, and that those who read nothing cost no more.
+//! Very many watches on one server: what each costs, that all are told, and that those who read nothing cost no more.
 //!
-//! The server is a process of its own, which is measured from outside. `WATCHES` is another number of them.
+//! The server is a process of its own, which is measured from outside. `WATCHES` is another number of them, with `integration/test --long`
+//! ten thousand.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ struct Server {
     child: Child,
     address: String,
     folder: tempfile::TempDir,
+    /// A test runner whose output nobody takes ends.
+    _said: Box<dyn std::io::Read + Send>,
 }
 
 impl Server {
@@ -62,9 +65,10 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = said.by_ref().lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix("serves ").map(String::from)).expect("it serves");
-        Self { child, address, folder }
+        Self { child, address, folder, _said: Box::new(said) }
     }
 
     /// Bytes that it has in memory.
@@ -82,6 +86,7 @@ impl Server {
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -124,8 +129,8 @@ async fn told(mut watch: Response<Incoming>, what: &str) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn ten_thousand_watches_are_told_and_cost_little_also_when_they_are_not_read() {
-    let count: usize = std::env::var("WATCHES").ok().map_or(10_000, |text| text.parse().unwrap());
+async fn very_many_watches_are_told_and_cost_little_also_when_they_are_not_read() {
+    let count: usize = std::env::var("WATCHES").ok().map_or(1000, |text| text.parse().unwrap());
     let server = Server::start();
     let writer = server.connect().await;
     let map = |note: &str| json!({"metadata": {"name": "a"}, "data": {"note": note}});
@@ -148,13 +153,13 @@ async fn ten_thousand_watches_are_told_and_cost_little_also_when_they_are_not_re
     assert_eq!(watches.len(), count);
     // none of them reads: 4 MB are for each to hear
     let told_all = server.memory();
-    for number in 0..2000 {
-        let _ = ask(&writer, "PUT", &format!("{MAPS}/a"), map(&format!("{number} {}", "x".repeat(2000)))).await;
+    for number in 0..1000 {
+        let _ = ask(&writer, "PUT", &format!("{MAPS}/a"), map(&format!("{number} {}", "x".repeat(4000)))).await;
     }
     let unread = server.memory().saturating_sub(told_all) / count as u64;
     assert!(unread < 2 * COST, "a watch that is not read costs {unread} bytes more");
     let _ = writeln!(std::io::stderr(), "{count} watches: {each} bytes each; unread {unread} more, of 4 MB that are there to read");
     // whoever reads again goes on where it was
     let first = watches.into_iter().next().unwrap();
-    told(first, "1999 ").await;
+    told(first, "999 ").await;
 }
