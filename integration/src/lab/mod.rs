@@ -130,7 +130,7 @@ impl Lab {
         let count = segments.len();
         lab.soon("all nodes are ready", || lab.ready().len() == count);
         // a node takes pods once its network is there, and not all are there at once
-        lab.soon("all nodes take pods", || lab.get(&["nodes"], "{.items[*].spec.taints}").is_empty());
+        lab.soon("all nodes take pods", || lab.get(&["nodes"], "{.items[*].spec.taints[*].key}").is_empty());
         lab
     }
 
