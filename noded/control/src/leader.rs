@@ -198,10 +198,11 @@ impl Election {
                 self.objects.create(&LEASE, NAMESPACE, json!({"metadata": {"name": NAME}, "spec": spec}), &context()).await
             }
             Some(seen) => {
+                let seen = seen.to_string();
                 let change = |old: &Value| {
                     let is_mine = old["spec"]["holderIdentity"] == self.me.as_str();
                     // a renewal whose answer was lost has moved the revision; nobody else writes our name
-                    if !is_mine && old["metadata"]["resourceVersion"] != seen.to_string() {
+                    if !is_mine && old["metadata"]["resourceVersion"] != seen {
                         return Err(Status::modified(&LEASE, NAME));
                     }
                     Ok(renewed(old, &self.me, &now))

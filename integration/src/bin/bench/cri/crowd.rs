@@ -22,8 +22,11 @@ pub(super) fn running(count: usize, servers: &[Server]) -> Result<Vec<(&Server, 
     Ok(running)
 }
 
+/// Pods of each server.
+type Crowds<'a> = Vec<(&'a Server, Vec<Pod>)>;
+
 /// As [`running`], with how long it took.
-fn begun(count: usize, servers: &[Server]) -> Result<(Vec<(&Server, Vec<Pod>)>, Samples)> {
+fn begun(count: usize, servers: &[Server]) -> Result<(Crowds<'_>, Samples)> {
     let (mut all, mut times) = (Vec::new(), Samples::new());
     for server in servers {
         settle();

@@ -156,7 +156,7 @@ impl Pressure {
     /// Why a pod that needs what is scarce does not begin.
     pub(in super::super) fn refuses(&self, best_effort: bool) -> Option<String> {
         let kinds = [(self.memory.is_some() && best_effort, "MemoryPressure"), (self.disk.is_some(), "DiskPressure")];
-        let kinds: Vec<Value> = kinds.into_iter().filter_map(|(is, kind)| is.then(|| json!(kind))).collect();
+        let kinds: Vec<Value> = kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| json!(kind)).collect();
         let words = kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
         (!kinds.is_empty()).then(|| format!("The node had condition: [{words}]. "))
     }

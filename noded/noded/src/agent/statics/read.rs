@@ -52,7 +52,7 @@ pub(super) fn pod(text: &str, path: &Path, node: &str) -> Result<Value, String> 
 /// Completes a pod as the API would, refuses what that would, and says what it is.
 fn checked(mut pod: Value, path: &Path, node: &str) -> Result<Value, String> {
     api::prepare::complete(&api::kinds::pod::POD, &mut pod);
-    if let Some(error) = api::prepare::validate(&api::kinds::pod::POD, &pod, None).iter().next() {
+    if let Some(error) = api::prepare::validate(&api::kinds::pod::POD, &pod, None).first() {
         return Err(error.to_string());
     }
     if let Some(field) = needs_api(&pod["spec"]) {

@@ -73,8 +73,10 @@ impl Args {
     }
 }
 
+type Fields<'a> = Vec<(&'a str, &'a str)>;
+
 /// `KEY=VALUE` fields, the kind among them.
-fn fields(text: &str) -> Result<(&str, Vec<(&str, &str)>), String> {
+fn fields(text: &str) -> Result<(&str, Fields<'_>), String> {
     let mut all = Vec::new();
     for field in text.split(',') {
         all.push(field.split_once('=').ok_or_else(|| format!("{text:?}: {field:?} is not KEY=VALUE"))?);
