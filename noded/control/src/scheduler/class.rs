@@ -46,7 +46,7 @@ impl Class {
             }
         }
         let wants = Wants::new(pod, snapshot.of_owner(owner(pod)));
-        let rules = Rules::new(snapshot, pod, &nodes);
+        let rules = Rules::new(snapshot, pod);
         let groups = Groups::new(snapshot, &rules, &wants, &nodes);
         Self { wants, rules, groups, nodes, refusals, stuck: false }
     }

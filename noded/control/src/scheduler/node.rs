@@ -18,20 +18,38 @@ pub(super) fn refusal(spec: &PodSpec, node: &Node) -> Option<String> {
     if node.metadata.deletion_timestamp.is_some() {
         return Some("node(s) were unschedulable".into());
     }
-    if node.spec.unschedulable
-        && !bears(&spec.tolerations, &Taint { key: UNSCHEDULABLE.into(), effect: "NoSchedule".into(), ..Default::default() })
-    {
+    if is_closed(spec, node) {
         return Some("node(s) were unschedulable".into());
     }
-    let hard = node.spec.taints.iter().filter(|t| t.effect != "PreferNoSchedule");
-    if let Some(taint) = hard.into_iter().find(|t| !bears(&spec.tolerations, t)) {
+    if let Some(taint) = unborne(spec, node) {
         return Some(format!("node(s) had untolerated taint {{{}: {}}}", taint.key, taint.value));
     }
+    (!selects(spec, node)).then(|| "node(s) didn't match Pod's node affinity/selector".into())
+}
+
+/// It takes no new pods, and this one does not bear that.
+fn is_closed(spec: &PodSpec, node: &Node) -> bool {
+    let taint = || Taint { key: UNSCHEDULABLE.into(), effect: "NoSchedule".into(), ..Default::default() };
+    node.spec.unschedulable && !bears(&spec.tolerations, &taint())
+}
+
+/// The first taint that keeps such a pod away.
+fn unborne<'a>(spec: &PodSpec, node: &'a Node) -> Option<&'a Taint> {
+    node.spec.taints.iter().filter(|t| t.effect != "PreferNoSchedule").find(|t| !bears(&spec.tolerations, t))
+}
+
+/// Whether such a pod bears all that keeps pods away from a node.
+pub(super) fn borne(spec: &PodSpec, node: &Node) -> bool {
+    !is_closed(spec, node) && unborne(spec, node).is_none()
+}
+
+/// Whether a node is one that such a pod asks for, by selector and required affinity.
+pub(super) fn selects(spec: &PodSpec, node: &Node) -> bool {
     let labels = &node.metadata.labels;
     let selected = spec.node_selector.iter().all(|(k, v)| labels.get(k) == Some(v));
     let required = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref()?.required.as_ref());
     let wanted = required.is_none_or(|r| r.terms.iter().any(|t| term(t, labels, &node.metadata.name)));
-    (!(selected && wanted)).then(|| "node(s) didn't match Pod's node affinity/selector".into())
+    selected && wanted
 }
 
 /// How much a pod would like to be there, beside what the node has free.

@@ -3,7 +3,7 @@
 use api::kinds::pod::Pod;
 
 use super::snapshot::Snapshot;
-use super::terms::{PodRules, Term};
+use super::terms::{PodRules, Spread, Term};
 use super::topology::Counter;
 
 const FAR: &str = "node(s) didn't match pod affinity rules";
@@ -18,22 +18,25 @@ pub(super) struct Rules {
     apart: Vec<usize>,
     spread: Vec<(usize, i64, bool, i64)>,
     wishes: Vec<(usize, i64)>,
-    /// The places in which pods of the class may be, for each rule of spreading.
+    /// The places over which pods of the class are spread, for each rule of that.
     reach: Vec<Vec<u32>>,
 }
 
 impl Rules {
-    /// `nodes` are those that can ever fit.
-    pub(super) fn new(snapshot: &mut Snapshot, pod: &Pod, nodes: &[(usize, i64)]) -> Self {
+    pub(super) fn new(snapshot: &mut Snapshot, pod: &Pod) -> Self {
         let rules = PodRules::of(pod);
         let mut counters = |terms: &[Term]| -> Vec<usize> { terms.iter().map(|t| snapshot.counter(t)).collect() };
         let (near, apart) = (counters(&rules.near), counters(&rules.apart));
-        let spread: Vec<_> =
-            rules.spread.iter().map(|rule| (snapshot.counter(&rule.term), rule.skew, rule.hard, rule.places)).collect();
+        let mut over = |rule: &Spread| {
+            let over: Vec<bool> = snapshot.places.iter().map(|place| rule.is_over(&pod.spec, &place.node)).collect();
+            snapshot.counter_over(&rule.term, over.contains(&false).then_some(over))
+        };
+        let spread: Vec<_> = rules.spread.iter().map(|rule| (over(rule), rule.skew, rule.hard, rule.places)).collect();
         let wishes = rules.wishes.iter().map(|(term, weight)| (snapshot.counter(term), *weight)).collect();
         let reach = spread.iter().map(|(counter, ..)| {
             let counter = snapshot.counted(*counter);
-            let mut places: Vec<u32> = nodes.iter().filter_map(|(at, _)| snapshot.place_of(counter, *at)).collect();
+            let nodes = (0..snapshot.places.len()).filter(|at| counter.is_over(*at));
+            let mut places: Vec<u32> = nodes.filter_map(|at| snapshot.place_of(counter, at)).collect();
             places.sort_unstable();
             places.dedup();
             places

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use api::kinds::pod::Pod;
+use api::kinds::node::Node;
 use api::kinds::pod::volume::PodAffinityTerm;
+use api::kinds::pod::{Pod, PodSpec};
 use api::meta::LabelSelector;
 use api::selector::{LabelRule, LabelRules, rules};
+
+use super::node::{borne, selects};
 
 /// The labels of namespaces, by name.
 pub(super) type Spaces = HashMap<String, BTreeMap<String, String>>;
@@ -77,6 +80,17 @@ pub(super) struct Spread {
     pub(super) hard: bool,
     /// With fewer places than this the least crowded one counts as empty.
     pub(super) places: i64,
+    /// Nodes that the pod does not ask for are no places of it, nor are pods on them counted.
+    affinity: bool,
+    /// The same of nodes whose taints it does not bear.
+    taints: bool,
+}
+
+impl Spread {
+    /// Whether a node is one of those over which such a pod is spread.
+    pub(super) fn is_over(&self, spec: &PodSpec, node: &Node) -> bool {
+        (!self.affinity || selects(spec, node)) && (!self.taints || borne(spec, node))
+    }
 }
 
 /// The rules of a pod about others.
@@ -103,7 +117,8 @@ impl PodRules {
         for rule in &pod.spec.topology_spread_constraints {
             let term = Term::spread(pod, rule.label_selector.as_ref(), &rule.match_label_keys, &rule.topology_key);
             let (skew, places) = (i64::from(rule.max_skew), i64::from(rule.min_domains.unwrap_or(1)));
-            all.spread.push(Spread { term, skew, hard: rule.when_unsatisfiable != "ScheduleAnyway", places });
+            let (affinity, taints) = (rule.node_affinity_policy != "Ignore", rule.node_taints_policy == "Honor");
+            all.spread.push(Spread { term, skew, hard: rule.when_unsatisfiable != "ScheduleAnyway", places, affinity, taints });
         }
         all
     }

@@ -49,13 +49,20 @@ pub(super) struct Counter {
     pub(super) term: Term,
     /// The number of its topology in the snapshot.
     pub(super) topology: usize,
+    /// Whether pods on a node count, in the snapshot's order; nothing: all do.
+    pub(super) over: Option<Vec<bool>>,
     counts: Vec<i64>,
     total: i64,
 }
 
 impl Counter {
-    pub(super) fn new(term: Term, topology: usize) -> Self {
-        Self { term, topology, counts: Vec::new(), total: 0 }
+    pub(super) fn new(term: Term, topology: usize, over: Option<Vec<bool>>) -> Self {
+        Self { term, topology, over, counts: Vec::new(), total: 0 }
+    }
+
+    /// Whether pods on a node count.
+    pub(super) fn is_over(&self, node: usize) -> bool {
+        self.over.as_ref().is_none_or(|over| over.get(node).copied().unwrap_or(false))
     }
 
     /// So many more, or fewer, at a place.

@@ -26,12 +26,14 @@ impl Snapshot {
             }
         }
         for counter in self.counters.iter_mut().filter(|c| c.term.takes(&self.spaces, &pod.namespace, &pod.labels)) {
-            counter.add(self.topologies[counter.topology].at(at), sign);
+            if counter.is_over(at) {
+                counter.add(self.topologies[counter.topology].at(at), sign);
+            }
         }
         for term in &pod.apart {
             let guard = self.guards.iter().position(|g| g.term == *term).unwrap_or_else(|| {
                 let topology = self.topology(&term.topology);
-                self.guards.push(Counter::new(term.clone(), topology));
+                self.guards.push(Counter::new(term.clone(), topology, None));
                 self.guards.len() - 1
             });
             let guard = &mut self.guards[guard];
@@ -70,13 +72,18 @@ impl Snapshot {
 
     /// How many pods of a term are in each place; kept from now on.
     pub(in crate::scheduler) fn counter(&mut self, term: &Term) -> usize {
-        if let Some(at) = self.counters.iter().position(|c| c.term == *term) {
+        self.counter_over(term, None)
+    }
+
+    /// As [`Snapshot::counter`], of those on some nodes alone: for each node, whether it is one of them.
+    pub(in crate::scheduler) fn counter_over(&mut self, term: &Term, over: Option<Vec<bool>>) -> usize {
+        if let Some(at) = self.counters.iter().position(|c| c.term == *term && c.over == over) {
             return at;
         }
         let topology = self.topology(&term.topology);
-        let mut counter = Counter::new(term.clone(), topology);
+        let mut counter = Counter::new(term.clone(), topology, over);
         for pod in self.pods.values().filter(|p| term.takes(&self.spaces, &p.namespace, &p.labels)) {
-            if let Some(at) = self.by_name.get(&pod.node) {
+            if let Some(at) = self.by_name.get(&pod.node).filter(|at| counter.is_over(**at)) {
                 counter.add(self.topologies[topology].at(*at), 1);
             }
         }

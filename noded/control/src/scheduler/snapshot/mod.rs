@@ -52,6 +52,8 @@ impl Snapshot {
             return;
         }
         self.topologies.iter_mut().for_each(|t| t.push(&node.metadata.labels));
+        // whether the new one is among their nodes only the next pod knows
+        self.counters.retain(|counter| counter.over.is_none());
         self.by_name.insert(name.clone(), self.places.len());
         self.places.push(Place::new(node));
         if self.pods.values().any(|p| p.node == name) {

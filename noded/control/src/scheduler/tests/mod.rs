@@ -130,6 +130,25 @@ fn pods_come_together() {
     assert!(where_to.iter().all(|n| n[..1] == where_to[0][..1]), "{where_to:?}");
 }
 
+/// By default a node that the pod does not ask for is no place, and one whose taint it does not bear is.
+#[test]
+fn spreading_is_over_the_nodes_that_the_rule_says() {
+    let taint = json!({"spec": {"taints": [{"key": "kept", "effect": "NoSchedule"}]}});
+    let placed = |kept: &str, policies: Value| {
+        let away = node("b1", "4", if kept == "taints" { taint.clone() } else { json!({}) });
+        let mut rule = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}});
+        api::patch::merge(&mut rule, policies);
+        let spec = json!({"nodeSelector": if kept == "taints" { json!({}) } else { json!({"zone": "a"}) }, "topologySpreadConstraints": [rule]});
+        let pods: Vec<_> = (0..2).map(|number| pod(&format!("p{number}"), "1", spec.clone())).collect();
+        let places = places(&mut cluster(vec![node("a1", "4", json!({})), away]), &pods);
+        places.iter().filter(|place| *place == "a1").count()
+    };
+    assert_eq!(placed("taints", json!({})), 1, "the tainted node is an empty place");
+    assert_eq!(placed("taints", json!({"nodeTaintsPolicy": "Honor"})), 2);
+    assert_eq!(placed("selector", json!({})), 2);
+    assert_eq!(placed("selector", json!({"nodeAffinityPolicy": "Ignore"})), 1);
+}
+
 #[test]
 fn spreading_keeps_the_difference() {
     let even = json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}}]});

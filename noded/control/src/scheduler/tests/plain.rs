@@ -20,11 +20,15 @@ struct Plain {
 
 impl Plain {
     fn count(&self, term: &Term, value: Option<&String>) -> i64 {
+        self.count_on(term, value, |_| true)
+    }
+
+    fn count_on(&self, term: &Term, value: Option<&String>, counts: impl Fn(&Node) -> bool) -> i64 {
         let about = |pod: &Pod| term.takes(&Spaces::new(), &pod.metadata.namespace, &pod.metadata.labels);
         let is_there = |pod: &Pod| {
             let node = self.nodes.iter().find(|n| n.metadata.name == pod.spec.node_name).unwrap();
             let of_node = node.metadata.labels.get(&term.topology);
-            of_node.is_some() && (value.is_none() || of_node == value)
+            of_node.is_some() && (value.is_none() || of_node == value) && counts(node)
         };
         self.placed.iter().filter(|(_, pod)| about(pod) && is_there(pod)).count() as i64
     }
@@ -54,12 +58,14 @@ impl Plain {
             }
         }
         for rule in &rules.spread {
-            let able = self.nodes.iter().filter(|n| refusal(&pod.spec, n).is_none());
+            let is_over = |node: &Node| rule.is_over(&pod.spec, node);
+            let over = self.nodes.iter().filter(|n| is_over(n));
             let values: std::collections::BTreeSet<&String> =
-                able.filter_map(|n| n.metadata.labels.get(&rule.term.topology)).collect();
-            let least = values.iter().map(|value| self.count(&rule.term, Some(value))).min().unwrap_or(0);
+                over.filter_map(|n| n.metadata.labels.get(&rule.term.topology)).collect();
+            let counted = |value: &String| self.count_on(&rule.term, Some(value), is_over);
+            let least = values.iter().map(|value| counted(value)).min().unwrap_or(0);
             let least = if (values.len() as i64) < rule.places { 0 } else { least };
-            match here(&rule.term) {
+            match labels.get(&rule.term.topology).map(counted) {
                 n if rule.hard => drop(n.filter(|n| n + i64::from(about(&rule.term)) - least <= rule.skew)?),
                 n => worth -= 30 * n.unwrap_or(10),
             }
@@ -83,11 +89,14 @@ impl Plain {
     }
 }
 
-/// One rule about pods of an app: which rule, which app, by which label.
+/// One rule about pods of an app: which rule, which app, by which label. Spreading over fewer nodes than all has rules of its own.
 type Rule = (u8, u8, u8);
 
 fn shaped(number: usize, (app, cpu, rules): (u8, u8, Vec<Rule>)) -> (String, Pod) {
     let mut spec = json!({"topologySpreadConstraints": [], "affinity": {}});
+    if app == 2 {
+        spec["nodeSelector"] = json!({"disk": "fast"});
+    }
     let list = |spec: &mut Value, kind: &str, when: &str, item: Value| match &mut spec["affinity"][kind][when] {
         Value::Array(all) => all.push(item),
         empty => *empty = json!([item]),
@@ -104,10 +113,12 @@ fn shaped(number: usize, (app, cpu, rules): (u8, u8, Vec<Rule>)) -> (String, Pod
             2 => list(&mut spec, "podAffinity", soft, json!({"weight": 40, "podAffinityTerm": term})),
             3 => list(&mut spec, "podAntiAffinity", soft, json!({"weight": 25, "podAffinityTerm": term})),
             _ => {
-                if kind == 4 {
-                    spread["whenUnsatisfiable"] = "ScheduleAnyway".into();
-                } else if kind == 6 {
-                    spread["minDomains"] = 4.into();
+                match kind {
+                    4 => spread["whenUnsatisfiable"] = "ScheduleAnyway".into(),
+                    6 => spread["minDomains"] = 4.into(),
+                    7 => spread["nodeTaintsPolicy"] = "Honor".into(),
+                    8 => spread["nodeAffinityPolicy"] = "Ignore".into(),
+                    _ => {}
                 }
                 spec["topologySpreadConstraints"].as_array_mut().unwrap().push(spread);
             }
@@ -118,10 +129,13 @@ fn shaped(number: usize, (app, cpu, rules): (u8, u8, Vec<Rule>)) -> (String, Pod
     (key, pod)
 }
 
-fn nodes(shapes: Vec<(u8, u8)>) -> Vec<Node> {
-    let node = |(number, (zone, cpu)): (usize, (u8, u8))| {
+fn nodes(shapes: Vec<(u8, u8, u8)>) -> Vec<Node> {
+    let node = |(number, (zone, cpu, kind)): (usize, (u8, u8, u8))| {
         let zone = if zone == 3 { Value::Null } else { format!("z{zone}").into() };
-        node(&format!("n{number}"), &cpu.to_string(), json!({"metadata": {"labels": {"zone": zone}}}))
+        let disk = if kind == 1 { "slow" } else { "fast" };
+        let taints = if kind == 2 { json!([{"key": "kept", "effect": "NoSchedule"}]) } else { json!([]) };
+        let more = json!({"metadata": {"labels": {"zone": zone, "disk": disk}}, "spec": {"taints": taints}});
+        node(&format!("n{number}"), &cpu.to_string(), more)
     };
     shapes.into_iter().enumerate().map(node).collect()
 }
@@ -131,8 +145,8 @@ proptest! {
 
     #[test]
     fn every_pod_goes_where_a_look_at_all_nodes_sends_it(
-        shapes in prop::collection::vec((0u8..4, 1u8..5), 1..10),
-        pods in prop::collection::vec((0u8..3, 1u8..12, prop::collection::vec((0u8..7, 0u8..3, 0u8..2), 0..3)), 1..25),
+        shapes in prop::collection::vec((0u8..4, 1u8..5, 0u8..5), 1..10),
+        pods in prop::collection::vec((0u8..3, 1u8..12, prop::collection::vec((0u8..9, 0u8..3, 0u8..2), 0..3)), 1..25),
         batch in 1usize..25,
     ) {
         let nodes = nodes(shapes);
@@ -152,7 +166,8 @@ proptest! {
 /// How many looks it takes to place pods of ten deployments on 500 nodes in ten zones.
 fn looks_for_each(kind: u8, key: u8) -> u64 {
     const PODS: usize = 1000;
-    let nodes = (0..500).map(|n| node(&format!("n{n}"), "16", json!({"metadata": {"labels": {"zone": format!("z{}", n % 10)}}})));
+    let nodes = (0..500)
+        .map(|n| node(&format!("n{n}"), "16", json!({"metadata": {"labels": {"zone": format!("z{}", n % 10), "disk": "fast"}}})));
     let mut snapshot = cluster(nodes.collect());
     let shape = |number: usize| {
         let app = u8::try_from(number % 10).unwrap();
@@ -167,7 +182,7 @@ fn looks_for_each(kind: u8, key: u8) -> u64 {
 /// The measure is the number of looks, not time: it was 500 for each pod when every node was looked at.
 #[test]
 fn a_pod_with_rules_about_zones_takes_few_looks() {
-    for kind in 0..7 {
+    for kind in 0..9 {
         if kind != 1 {
             let looks = looks_for_each(kind, 0);
             assert!(looks < 40, "rule {kind}: {looks} looks a pod");
