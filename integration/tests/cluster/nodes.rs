@@ -89,6 +89,7 @@ fn nodes_are_lost_and_found() {
     let pods = ready(&lab, "app=web", 3);
     dies(&mut lab, others.iter().find(|name| pods.iter().any(|pod| pod.node == **name)).expect("a node with a pod"));
     is_cut_off(&mut lab, &safe);
+    is_given_up(&lab);
     the_control_plane_dies(&mut lab);
     the_disk_is_full(&mut lab);
     let (answers, lost) = client.count();
@@ -167,6 +168,19 @@ fn is_cut_off(lab: &mut Lab, safe: &PodSeen) {
             && !lab.get(&["pods"], "{.items[*].metadata.uid}").contains(&victim.uid)
     });
     ready(lab, "app=web", 3);
+}
+
+/// The control plane says that a node is not heard, which has not noticed any of it: the node says that it lives.
+fn is_given_up(lab: &Lab) {
+    let seen = lab.kubectl(&["get", "node", "four", "-o", "json"]);
+    let mut node = seen.ok().json();
+    for condition in node["status"]["conditions"].as_array_mut().expect("conditions") {
+        condition["status"] = "Unknown".into();
+    }
+    let file = lab.env.path("given-up");
+    fs::write(&file, node.to_string()).expect("a file");
+    lab.kubectl(&["replace", "--raw", "/api/v1/nodes/four/status", "-f", &file.display().to_string()]).ok();
+    lab.soon("it is ready", || lab.ready().len() == 4);
 }
 
 /// The control plane dies: pods do not notice, and the next one goes on where it was.

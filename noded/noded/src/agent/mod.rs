@@ -131,7 +131,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let shared = Arc::new(shared);
     let heartbeat = config.agent.heartbeat();
     let network = network::Network::new(node, &api, &shared.place.node, address);
-    let (state, mut ready) = (network.state(), network.state());
+    let (state, mut ready, given_up) = (network.state(), network.state(), network.given_up());
     let manifests = config.agent.static_pods.clone();
     // Static pods run whether the API is there or not.
     let own = tokio::spawn(statics::follow(manifests, Arc::clone(&shared)));
@@ -153,7 +153,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             }
         };
         tokio::join!(
-            register::heartbeat(api, facts, (state, phase, pressure), (heart, heartbeat)),
+            register::heartbeat(api, facts, (state, phase, pressure), (heart, heartbeat), given_up),
             network.run(),
             reached,
             renewed,

@@ -1,10 +1,11 @@
 //! The node's own objects: Node and Lease.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::api::{Api, Refused};
 use super::connection::Heart;
@@ -52,6 +53,7 @@ pub(super) async fn heartbeat(
     mut facts: Facts,
     (mut network, mut phase, mut pressure): (watch::Receiver<State>, watch::Receiver<Phase>, watch::Receiver<Pressure>),
     (heart, every): (Heart, Duration),
+    given_up: Arc<Notify>,
 ) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -59,9 +61,10 @@ pub(super) async fn heartbeat(
     let mut lost = false;
     let mut last: Option<tokio::time::Instant> = None;
     loop {
-        // A host that goes down says so at once.
+        // A host that goes down says so at once, and one that was given up that it lives: nobody else says that it is ready.
         let turned = tokio::select! {
             _ = ticks.tick() => false,
+            () = given_up.notified() => true,
             Ok(()) = phase.changed() => {
                 let is_down = phase.borrow_and_update().is_down();
                 std::mem::replace(&mut facts.is_down, is_down) != is_down

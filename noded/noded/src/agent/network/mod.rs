@@ -13,7 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
 
 use super::api::{Api, Refused};
 use crate::config;
@@ -44,6 +45,7 @@ pub(super) struct Network {
     name: String,
     address: IpAddr,
     state: watch::Sender<State>,
+    given_up: Arc<Notify>,
     /// What was complained of: not again each minute.
     said: Vec<net::mesh::Left>,
 }
@@ -51,7 +53,13 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(node: &Arc<Node>, api: &Api, name: &str, address: IpAddr) -> Network {
         let (node, api, name) = (Arc::clone(node), api.clone(), name.to_owned());
-        Network { node, api, name, address, state: watch::Sender::new(State::Waiting), said: Vec::new() }
+        let (state, given_up) = (watch::Sender::new(State::Waiting), Arc::default());
+        Network { node, api, name, address, state, given_up, said: Vec::new() }
+    }
+
+    /// Told whenever the control plane says that nothing is heard of this node: it was not there, or silent without noticing.
+    pub(super) fn given_up(&self) -> Arc<Notify> {
+        Arc::clone(&self.given_up)
     }
 
     /// How it is, from now on.
@@ -92,7 +100,12 @@ impl Network {
             let Some(mut event) = event? else { return Ok(()) };
             let object = event["object"].take();
             match event["type"].as_str() {
-                Some("ADDED" | "MODIFIED") => dirty |= seen.take(object),
+                Some("ADDED" | "MODIFIED") => {
+                    if object["metadata"]["name"] == self.name && is_unknown(&object) {
+                        self.given_up.notify_one();
+                    }
+                    dirty |= seen.take(object);
+                }
                 Some("DELETED") => dirty |= seen.forget(&object),
                 Some("BOOKMARK") if !object["metadata"]["annotations"]["k8s.io/initial-events-end"].is_null() => {
                     (complete, dirty) = (true, true);
@@ -140,6 +153,12 @@ impl Network {
         }
         self.said = left;
     }
+}
+
+/// The control plane does not know any more how a node is.
+fn is_unknown(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "Unknown")
 }
 
 /// The bridge first, then the ways to others.
