@@ -104,6 +104,8 @@ fn taint(node: &Node, wanted: Option<&str>, now: jiff::Timestamp, actions: &mut 
         return since;
     }
     taints.extend(added);
+    // an object has no empty lists
+    let taints = if taints.is_empty() { Value::Null } else { taints.into() };
     actions.push(Action::Patch(&NODE, String::new(), node.metadata.name.clone(), json!({"spec": {"taints": taints}})));
     wanted.map(|_| since.unwrap_or(Time(now)))
 }
@@ -218,6 +220,9 @@ mod tests {
         let back = next(&tainted, &[], heard(1, false), &Times::default(), at(0));
         let patched = back.iter().find_map(|a| if let Action::Patch(_, _, _, p) = a { Some(p) } else { None }).unwrap();
         assert_eq!(patched["spec"]["taints"].as_array().unwrap().len(), 1);
+        let alone =
+            next(&node(json!([{"key": UNREACHABLE, "effect": "NoExecute"}])), &[], heard(1, false), &Times::default(), at(0));
+        assert!(alone.iter().any(|a| matches!(a, Action::Patch(_, _, _, p) if *p == json!({"spec": {"taints": null}}))));
         assert!(back.contains(&Action::After(Duration::from_secs(4))));
     }
 
