@@ -44,6 +44,23 @@ fn unlimited(spec: &mut Spec) {
     }
 }
 
+/// Reads the process of a `config.json` and passes over all else, which matters only when a container is made.
+///
+/// # Errors
+/// As [`spec`].
+pub fn process_within(bytes: &[u8]) -> serde_json::Result<(Option<Process>, Vec<String>)> {
+    #[derive(serde::Deserialize)]
+    struct Within {
+        process: Option<Process>,
+    }
+    let (Within { process }, warnings) = read(bytes, |value, warnings| {
+        if let Some(own) = value.get_mut("process") {
+            process_of(own, warnings);
+        }
+    })?;
+    Ok((process, warnings))
+}
+
 /// Reads a process, as `exec --process` takes it.
 ///
 /// # Errors

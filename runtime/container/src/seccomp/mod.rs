@@ -6,11 +6,14 @@
 //! default profile ────────┘
 //! ```
 //!
-//! Compiled filters are not kept. The default profile takes 270 000 instructions to compile, some 70 µs of a start's 8 ms, and another
-//! 210 000 to be read as JSON where a configuration brings it. To keep the filter in a file, the profile would have to be found in the
-//! configuration's text (80 000 to skip it, once to find it and once to read the rest), hashed with something that nobody collides on
-//! purpose, and the file opened, read and verified: less than 1 % of a start would be won, at the price of files that somebody has to
-//! remove, and of a program that trusts what it finds there. `rctr` and `noded` never have that text: [`default_filter`].
+//! A filter is compiled once in a container's life: [`crate::Shared`] keeps it beside the container's record, and all processes that
+//! join (a health check each second, say) take it from there, without a look at the profile, whatever has become of its text since.
+//!
+//! Between containers nothing is kept. The default profile takes 270 000 instructions to compile, some 70 µs of a start's 8 ms, and
+//! another 210 000 to be read as JSON where a configuration brings it. The key of a file that holds the outcome would be a hash of the
+//! profile's text, which has to be found first (80 000 to skip it, once to find it and once to read the rest), and the file opened, read
+//! and verified: less than 1 % of a start would be won, at the price of files that somebody has to remove, and of trust in what is found
+//! there. `rctr` and `noded` never have that text: [`default_filter`].
 //!
 //! | module | what |
 //! |---|---|

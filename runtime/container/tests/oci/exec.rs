@@ -88,6 +88,9 @@ fn exec_is_filtered_as_init_is() {
     });
     bundle.ok(&["run", "-d", "ID"]);
     has(&bundle.ok(&["exec", "ID", "/probe", "facts"]), &["Seccomp=2"]);
+    // What the bundle has become says nothing about a container that was made before, and is not read again.
+    let bundle = bundle.with(|spec| spec["linux"]["seccomp"] = json!({"defaultAction": "nonsense"}));
+    has(&bundle.ok(&["exec", "ID", "/probe", "facts"]), &["Seccomp=2"]);
 }
 
 fn exec_users_are_numbers() {

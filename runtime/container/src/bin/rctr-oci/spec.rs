@@ -34,7 +34,7 @@ pub(crate) struct Bundle {
 /// Reads the bundle at `path`, or the one that is the working folder.
 pub(crate) fn bundle(path: Option<&str>) -> Result<Bundle> {
     let path = absolute(Path::new(path.filter(|path| !path.is_empty()).unwrap_or("."))).doing(|| "bundle")?;
-    let (mut spec, warnings) = config(&path)?;
+    let (mut spec, warnings) = read(&config(&path), container::config::spec)?;
     let root = spec.root().as_ref().ok_or_else(|| Failed::new("config.json: root: missing"))?;
     let rootfs = absolute(&path.join(root.path())).doing(|| "config.json: root.path")?;
     if !rootfs.is_dir() {
@@ -54,8 +54,8 @@ pub(crate) fn bundle(path: Option<&str>) -> Result<Bundle> {
     Ok(Bundle { path, rootfs, spec, hooks, warnings })
 }
 
-fn config(bundle: &Path) -> Result<(Spec, Vec<String>)> {
-    read(&bundle.join("config.json"), container::config::spec)
+fn config(bundle: &Path) -> PathBuf {
+    bundle.join("config.json")
 }
 
 /// Reads a file of JSON.
@@ -74,8 +74,8 @@ fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> R
 
 /// The process of a bundle's configuration, which `exec` changes by its flags.
 pub(crate) fn process(bundle: &Path) -> Result<Process> {
-    let (spec, _) = config(bundle)?;
-    spec.process().clone().ok_or_else(|| Failed::new("config.json: process: missing"))
+    let (process, _) = read(&config(bundle), container::config::process_within)?;
+    process.ok_or_else(|| Failed::new("config.json: process: missing"))
 }
 
 /// A process in a file, and what could not be read of it.
