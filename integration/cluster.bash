@@ -21,8 +21,8 @@ complete() {
 
 cluster() {
 	install kubectl=kubernetes-client ip=iproute2 nft=nftables nsenter=util-linux curl=curl
-	say "cargo build --release: rctr, rctr-monitor and noded"
-	cargo build --release -q -p rctr -p monitor -p noded -p integration --bins
+	say "cargo build --release: all programs"
+	cargo build --release -q --workspace --bins
 	fixtures
 	say "three nodes in namespaces of this machine, two of them on one segment"
 	# It takes everything down at the end of its input, and would leave it all if a signal ended it.
