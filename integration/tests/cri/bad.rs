@@ -18,6 +18,7 @@ integration::tests![
     calls_that_say_nothing_are_answered,
     what_is_huge_or_no_number_of_ours_is_refused,
     a_client_that_goes_leaves_what_a_retry_finds,
+    a_call_ends_when_its_client_said_so,
     a_stream_that_nobody_reads_waits,
     ten_thousand_labels_choose_nothing,
     strangers_are_not_served,
@@ -107,6 +108,30 @@ fn a_client_that_goes_leaves_what_a_retry_finds() {
     assert_eq!(there.iter().map(|pod| &pod.id).collect::<Vec<_>>(), [&pod]);
     remove_pod(&n, &pod);
     n.env.nothing_left_soon();
+}
+
+/// Clients have clocks of their own, so this one only says how long it waits, and waits longer.
+fn a_call_ends_when_its_client_said_so() {
+    if !integration::debian::is_installed("curl") {
+        integration::skip!("curl is not installed");
+    }
+    let n = Node::own("");
+    let (pod, id) = started(&n, "late", "trap '' TERM; while :; do sleep 0.1; done");
+    settled(&n, &id);
+    // StopContainer with a grace of 100 s: a message of gRPC has five bytes before it.
+    let message = [&[0, 0, 0, 0, 68, 0x0a, 64], id.as_bytes(), &[0x10, 100]].concat();
+    let file = n.env.path("message");
+    fs::write(&file, message).expect("a file");
+    let mut command = n.env.command("curl");
+    command.args(["-s", "--http2-prior-knowledge", "-D", "-", "-H", "content-type: application/grpc", "-H", "te: trailers"]);
+    command.args(["-H", "grpc-timeout: 200m", "--unix-socket"]).arg(n.env.run().join("noded/cri.sock"));
+    command.arg("--data-binary").arg(format!("@{}", file.display()));
+    command.arg("http://localhost/runtime.v1.RuntimeService/StopContainer");
+    let output = integration::env::Running::start(command).finish();
+    // DEADLINE_EXCEEDED, and not CANCELLED.
+    output.ok().has("grpc-status: 4\r\n");
+    stop(&n, &id, 0);
+    remove_pod(&n, &pod);
 }
 
 fn a_stream_that_nobody_reads_waits() {

@@ -104,10 +104,29 @@ fn figures_of_pods() {
     remove_pod(&n, &pod);
 }
 
+/// What cAdvisor measures of containers and pods, and the kubelet passes on (KEP-2371), without the `container_` before it.
+const METRICS: &str = "\
+    blkio_device_usage_total cpu_cfs_periods_total cpu_cfs_throttled_periods_total cpu_cfs_throttled_seconds_total \
+    cpu_system_seconds_total cpu_usage_seconds_total cpu_user_seconds_total file_descriptors fs_inodes_free fs_inodes_total \
+    fs_limit_bytes fs_reads_bytes_total fs_reads_total fs_usage_bytes fs_writes_bytes_total fs_writes_total \
+    hugetlb_max_usage_bytes hugetlb_usage_bytes last_seen memory_cache memory_failcnt memory_failures_total memory_kernel_usage \
+    memory_mapped_file memory_max_usage_bytes memory_rss memory_swap memory_usage_bytes memory_working_set_bytes \
+    network_receive_bytes_total network_receive_errors_total network_receive_packets_dropped_total network_receive_packets_total \
+    network_transmit_bytes_total network_transmit_errors_total network_transmit_packets_dropped_total \
+    network_transmit_packets_total oom_events_total pressure_cpu_stalled_seconds_total pressure_cpu_waiting_seconds_total \
+    pressure_io_stalled_seconds_total pressure_io_waiting_seconds_total pressure_memory_stalled_seconds_total \
+    pressure_memory_waiting_seconds_total processes sockets spec_cpu_period spec_cpu_quota spec_cpu_shares \
+    spec_memory_limit_bytes spec_memory_reservation_limit_bytes spec_memory_swap_limit_bytes start_time_seconds threads \
+    threads_max ulimits_soft";
+
 fn metrics_are_described() {
     let n = Node::own("");
     let (pod, id) = started(&n, "metrics", SLEEP);
     let descriptors = n.ok(n.containers().list_metric_descriptors(ListMetricDescriptorsRequest {})).descriptors;
+    for name in METRICS.split_whitespace() {
+        let descriptor = descriptors.iter().find(|descriptor| descriptor.name == format!("container_{name}"));
+        assert!(descriptor.is_some_and(|descriptor| !descriptor.help.is_empty() && !descriptor.label_keys.is_empty()), "{name}");
+    }
     let pods = n.ok(n.containers().list_pod_sandbox_metrics(ListPodSandboxMetricsRequest {})).pod_metrics;
     let own = pods.iter().find(|metrics| metrics.pod_sandbox_id == pod).expect("the pod");
     let container = own.container_metrics.iter().find(|metrics| metrics.container_id == id).expect("the container");
@@ -120,6 +139,8 @@ fn metrics_are_described() {
         (&container.metrics, "container_cpu_usage_seconds_total"),
         (&container.metrics, "container_memory_working_set_bytes"),
         (&container.metrics, "container_start_time_seconds"),
+        (&container.metrics, "container_file_descriptors"),
+        (&container.metrics, "container_ulimits_soft"),
         (&own.metrics, "container_network_receive_bytes_total"),
     ] {
         assert!(metrics.iter().any(|metric| metric.name == name), "{name}");

@@ -3,9 +3,11 @@
 //! ```text
 //! image/ runtime/   one file a call
 //! status.rs         errors of the engine as codes of gRPC
+//! deadline.rs       how long clients wait
 //! ```
 
 mod check;
+mod deadline;
 mod image;
 pub(crate) mod local;
 mod runtime;
@@ -22,9 +24,11 @@ use cri::image_service_server::ImageServiceServer;
 use cri::runtime_service_server::RuntimeServiceServer;
 use futures_util::Stream;
 use tokio::sync::watch;
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
+use self::deadline::Deadline;
 use crate::host::log::{Level, hears, say};
 use crate::node::Node;
 
@@ -47,7 +51,8 @@ pub(crate) async fn serve(
     let images = ImageServiceServer::new(calls.clone()).max_decoding_message_size(MESSAGE).max_encoding_message_size(ANSWER);
     let runtime = RuntimeServiceServer::new(calls).max_decoding_message_size(MESSAGE).max_encoding_message_size(ANSWER);
     let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-    let server = Server::builder().max_concurrent_streams(AT_ONCE).add_service(images).add_service(runtime);
+    let builder = Server::builder().max_concurrent_streams(AT_ONCE).layer(InterceptorLayer::new(deadline::note));
+    let server = { builder }.add_service(images).add_service(runtime);
     server.serve_with_incoming_shutdown(connections, stop).await.context("serve CRI")
 }
 
@@ -74,11 +79,36 @@ impl Calls {
         I: Send + 'static,
         O: Send + 'static,
     {
-        let (node, request) = (Arc::clone(&self.node), request.into_inner());
-        let work = tokio::task::spawn_blocking(move || verb(&node, request));
-        told(&self.node, name, async { work.await.unwrap_or_else(|_| Err(Status::internal(format!("{name} failed in itself")))) })
-            .await
-            .map(Response::new)
+        let node = Arc::clone(&self.node);
+        self.told(name, request, |request| async move {
+            let work = tokio::task::spawn_blocking(move || verb(&node, request));
+            work.await.unwrap_or_else(|_| Err(Status::internal(format!("{name} failed in itself"))))
+        })
+        .await
+    }
+
+    /// Does a call as a task, and says what became of it: what failed in us to all, the rest to those who want to know.
+    pub(super) async fn told<I, O, W: Future<Output = Answer<O>>>(
+        &self,
+        name: &'static str,
+        request: Request<I>,
+        work: impl FnOnce(I) -> W,
+    ) -> Answer<Response<O>> {
+        let (begun, _call) = (Instant::now(), self.node.begin());
+        let deadline = Deadline::of(&request);
+        let answer = Deadline::keep(deadline, work(request.into_inner())).await.map_err(bounded);
+        let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        let level = if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) { Level::Warning } else { Level::Debug };
+        if hears(level) {
+            let said = answer.as_ref().map_or_else(|status| format!(": {}", status.message()), |_| String::new());
+            let micros = begun.elapsed().as_micros().to_string();
+            say(
+                level,
+                &format!("{name}{said}"),
+                &[("CRI_CALL", name), ("CRI_CODE", &format!("{code:?}")), ("CRI_MICROS", &micros)],
+            );
+        }
+        answer.map(Response::new)
     }
 }
 
@@ -92,20 +122,6 @@ fn bounded(status: Status) -> Status {
         0..=WORDS => status,
         all => Status::new(status.code(), format!("{}… ({all} bytes)", &message[..message.floor_char_boundary(WORDS)])),
     }
-}
-
-/// Says what became of a call: what failed in us to all, the rest to those who want to know.
-pub(super) async fn told<T>(node: &Node, name: &'static str, work: impl Future<Output = Answer<T>>) -> Answer<T> {
-    let (begun, _call) = (Instant::now(), node.begin());
-    let answer = work.await.map_err(bounded);
-    let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
-    let level = if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) { Level::Warning } else { Level::Debug };
-    if hears(level) {
-        let said = answer.as_ref().map_or_else(|status| format!(": {}", status.message()), |_| String::new());
-        let micros = begun.elapsed().as_micros().to_string();
-        say(level, &format!("{name}{said}"), &[("CRI_CALL", name), ("CRI_CODE", &format!("{code:?}")), ("CRI_MICROS", &micros)]);
-    }
-    answer
 }
 
 #[cfg(test)]

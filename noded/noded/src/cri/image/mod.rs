@@ -19,7 +19,7 @@ use cri::{
 use tonic::{Request, Response};
 
 use super::stream::{Answers, in_parts};
-use super::{Answer, Calls, told};
+use super::{Answer, Calls};
 
 #[tonic::async_trait]
 impl ImageService for Calls {
@@ -39,7 +39,7 @@ impl ImageService for Calls {
     }
 
     async fn pull_image(&self, request: Request<PullImageRequest>) -> Answer<Response<PullImageResponse>> {
-        told(&self.node, "PullImage", pull(&self.node, request.into_inner())).await.map(Response::new)
+        self.told("PullImage", request, |request| pull(&self.node, request)).await
     }
 
     async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Answer<Response<RemoveImageResponse>> {

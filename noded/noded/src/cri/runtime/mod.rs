@@ -14,7 +14,7 @@ use cri::runtime_service_server::RuntimeService;
 use tonic::{Request, Response, Status};
 
 use super::stream::{Answers, in_parts};
-use super::{Answer, Calls, told};
+use super::{Answer, Calls};
 
 /// Bytes of each output that ExecSync keeps; what comes after is read and dropped (CVE-2022-1708).
 pub(super) const OUTPUT: usize = 16 << 20;
@@ -51,7 +51,7 @@ impl RuntimeService for Calls {
     }
 
     async fn run_pod_sandbox(&self, request: Request<cri::RunPodSandboxRequest>) -> Answer<Response<cri::RunPodSandboxResponse>> {
-        told(&self.node, "RunPodSandbox", pod::run(&self.node, request.into_inner())).await.map(Response::new)
+        self.told("RunPodSandbox", request, |request| pod::run(&self.node, request)).await
     }
 
     async fn stop_pod_sandbox(
@@ -94,9 +94,7 @@ impl RuntimeService for Calls {
         &self,
         request: Request<cri::CreateContainerRequest>,
     ) -> Answer<Response<cri::CreateContainerResponse>> {
-        told(&self.node, "CreateContainer", container::create(&self.node, request.into_inner(), Default::default()))
-            .await
-            .map(Response::new)
+        self.told("CreateContainer", request, |request| container::create(&self.node, request, Default::default())).await
     }
 
     async fn start_container(&self, request: Request<cri::StartContainerRequest>) -> Answer<Response<cri::StartContainerResponse>> {

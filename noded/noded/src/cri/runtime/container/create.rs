@@ -63,7 +63,8 @@ fn kept(store: &Store, wanted: &Wanted, image: &Image, mut config: ContainerConf
             Status::new(status.code(), format!("ImageVolumeMountFailed: {}", status.message()))
         };
         let own = store.image(&mount.image).map_err(|error| missing(&error))?;
-        mount.image_ref = reference(store, &own)?.1;
+        // As PullImage has answered it: what a volume and a container have in common is told by it (KEP-5365).
+        mount.image_ref = own.id.to_string();
     }
     let (name, image_ref) = reference(store, image)?;
     let name = if wanted.request.image.is_empty() { name } else { wanted.request.image.clone() };

@@ -4,8 +4,9 @@ use cri::{
     ContainerMetrics, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse, ListPodSandboxMetricsRequest,
     ListPodSandboxMetricsResponse, Metric, MetricDescriptor, PodSandboxMetrics, StreamPodSandboxMetricsRequest, UInt64Value,
 };
-use engine::{Pod, Stats};
+use engine::{Pod, Stats, Status};
 
+use super::open::Open;
 use super::table::{Disk, NETWORK, OF_CGROUP, OF_CONTAINER, Row, Seen};
 use super::view::time;
 use crate::cri::runtime::container::{self, Member};
@@ -60,8 +61,15 @@ fn of_container(node: &Node, member: &Member, at: u64) -> Answer<ContainerMetric
     let stats: Stats = node.engine().measure(&member.container).map_err(|error| code::of(&error))?;
     let name = member.kept.config.metadata.clone().unwrap_or_default().name;
     let labels = [member.id().to_owned(), name];
-    let disk = Disk::of(&node.engine().config().root);
-    let seen = Seen::new(&member.container, at, node.engine().written_size(&member.container.record), disk);
+    let (engine, container) = (node.engine(), &member.container);
+    let disk = Disk::of(&engine.config().root);
+    let first = match container.status {
+        Status::Running { pid, .. } | Status::Paused { pid, .. } => Some(pid),
+        _ => None,
+    };
+    // One that has ended meanwhile has no processes any more.
+    let open = Open::of(&engine.processes(member.id()).unwrap_or_default(), first);
+    let seen = Seen::new(container, at, engine.written_size(&container.record), disk, open);
     let mut metrics = all(OF_CGROUP, &stats, at, &labels);
     metrics.extend(all(OF_CONTAINER, &seen, at, &labels));
     Ok(ContainerMetrics { container_id: member.id().to_owned(), metrics })

@@ -1,6 +1,7 @@
 //! What pods and containers use: ContainerStats, PodSandboxStats, and metrics under the names of cAdvisor.
 
 mod metrics;
+mod open;
 mod table;
 mod view;
 

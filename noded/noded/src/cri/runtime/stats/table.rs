@@ -1,8 +1,9 @@
 //! Metrics as a table: name, what it says, labels, and where its values are.
 
 use cri::MetricType::{self, Counter, Gauge};
-use engine::{BlkioEntry, Container, Resources, Stats, Status, Traffic};
+use engine::{BlkioEntry, Container, Pressure, Resources, Stalled, Stats, Status, Traffic};
 
+use super::open::Open;
 use super::view::{rss, working_set};
 
 /// Values with what tells them apart, in the order of the row's labels.
@@ -55,11 +56,6 @@ fn of(entries: &[BlkioEntry], op: &str) -> Values {
     entries.iter().filter(|entry| entry.op == op).map(|entry| (vec![device(entry)], entry.value)).collect()
 }
 
-fn sectors(stats: &Stats, op: &str) -> Values {
-    let bytes = of(&stats.blkio.io_service_bytes_recursive, op);
-    bytes.into_iter().map(|(labels, bytes)| (labels, bytes / 512)).collect()
-}
-
 fn by_operation(stats: &Stats) -> Values {
     let entries = stats.blkio.io_service_bytes_recursive.iter();
     let labels = |entry: &BlkioEntry| vec![device(entry), entry.major.to_string(), entry.minor.to_string(), entry.op.clone()];
@@ -70,6 +66,16 @@ fn by_operation(stats: &Stats) -> Values {
 fn failures(stats: &Stats) -> Values {
     let of = |kind: &str, value: u64| (vec![kind.to_owned(), "hierarchy".to_owned()], value);
     vec![of("pgfault", raw(stats, "pgfault", "total_pgfault")), of("pgmajfault", raw(stats, "pgmajfault", "total_pgmajfault"))]
+}
+
+/// For how long something was waited for, in microseconds; nothing where the kernel does not say (Documentation/accounting/psi.rst).
+fn waited(pressure: Option<&Pressure>, part: fn(&Pressure) -> &Stalled) -> Values {
+    pressure.map_or_else(Vec::new, |pressure| one(part(pressure).total / 1_000_000))
+}
+
+/// Huge pages by their size.
+const fn pages(name: &'static str, help: &'static str, values: fn(&Stats) -> Values) -> Row<Stats> {
+    Row { name, help, kind: Gauge, labels: &["pagesize"], values }
 }
 
 /// What cgroups say of pods and of containers.
@@ -115,10 +121,6 @@ pub(super) const OF_CGROUP: &[Row<Stats>] = &[
     disk("container_fs_writes_bytes_total", "Bytes written to disks", |s| of(&s.blkio.io_service_bytes_recursive, "Write")),
     disk("container_fs_reads_total", "Reads from disks", |s| of(&s.blkio.io_serviced_recursive, "Read")),
     disk("container_fs_writes_total", "Writes to disks", |s| of(&s.blkio.io_serviced_recursive, "Write")),
-    disk("container_fs_sector_reads_total", "Sectors of 512 bytes read", |s| sectors(s, "Read")),
-    disk("container_fs_sector_writes_total", "Sectors of 512 bytes written", |s| sectors(s, "Write")),
-    disk("container_fs_reads_merged_total", "Reads that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Read")),
-    disk("container_fs_writes_merged_total", "Writes that were merged with others", |s| of(&s.blkio.io_merged_recursive, "Write")),
     Row {
         name: "container_blkio_device_usage_total",
         help: "Bytes to and from disks by operation",
@@ -126,6 +128,30 @@ pub(super) const OF_CGROUP: &[Row<Stats>] = &[
         labels: &["device", "major", "minor", "operation"],
         values: by_operation,
     },
+    pages("container_hugetlb_usage_bytes", "Huge pages in use", |s| {
+        s.hugetlb.iter().map(|(size, pages)| (vec![size.clone()], pages.usage)).collect()
+    }),
+    pages("container_hugetlb_max_usage_bytes", "The most huge pages that were in use; 0 where the kernel does not say", |s| {
+        s.hugetlb.iter().map(|(size, pages)| (vec![size.clone()], pages.max)).collect()
+    }),
+    row("container_pressure_cpu_waiting_seconds_total", "Time for which some waited for a processor", Counter, |s| {
+        waited(s.cpu.psi.as_ref(), |pressure| &pressure.some)
+    }),
+    row("container_pressure_cpu_stalled_seconds_total", "Time for which all waited for a processor", Counter, |s| {
+        waited(s.cpu.psi.as_ref(), |pressure| &pressure.full)
+    }),
+    row("container_pressure_memory_waiting_seconds_total", "Time for which some waited for memory", Counter, |s| {
+        waited(s.memory.psi.as_ref(), |pressure| &pressure.some)
+    }),
+    row("container_pressure_memory_stalled_seconds_total", "Time for which all waited for memory", Counter, |s| {
+        waited(s.memory.psi.as_ref(), |pressure| &pressure.full)
+    }),
+    row("container_pressure_io_waiting_seconds_total", "Time for which some waited for disks", Counter, |s| {
+        waited(s.blkio.psi.as_ref(), |pressure| &pressure.some)
+    }),
+    row("container_pressure_io_stalled_seconds_total", "Time for which all waited for disks", Counter, |s| {
+        waited(s.blkio.psi.as_ref(), |pressure| &pressure.full)
+    }),
     row("container_processes", "Processes and threads", Gauge, |s| one(s.pids.current)),
     row("container_threads", "Processes and threads", Gauge, |s| one(s.pids.current)),
     row("container_threads_max", "The most processes and threads; 0 is no limit", Gauge, |s| one(no_max(s.pids.limit))),
@@ -140,6 +166,7 @@ pub(super) struct Seen {
     /// The file system that it writes to.
     pub(super) disk: Disk,
     pub(super) limits: Resources,
+    pub(super) open: Open,
 }
 
 /// How large a file system is, in bytes and in files, and where it is.
@@ -167,18 +194,24 @@ impl Disk {
 }
 
 impl Seen {
-    pub(super) fn new(container: &Container, at: u64, written: u64, disk: Disk) -> Seen {
+    pub(super) fn new(container: &Container, at: u64, written: u64, disk: Disk, open: Open) -> Seen {
         let started = match container.status {
             Status::Running { since, .. } | Status::Paused { since, .. } => Some(since),
             _ => None,
         };
-        Seen { at, written, started, disk, limits: container.record.resources.clone() }
+        Seen { at, written, started, disk, limits: container.record.resources.clone(), open }
     }
 }
 
 /// A limit, where there is one.
 fn limit(value: Option<i64>) -> Values {
     value.and_then(|value| u64::try_from(value).ok()).map_or_else(Vec::new, one)
+}
+
+/// The memory that is kept for it: a limit of its own on v1, a file of its cgroup on v2.
+fn reservation(limits: &Resources) -> Values {
+    let low = || limits.unified.get("memory.low").and_then(|text| text.parse().ok());
+    limit(limits.memory_reservation.or_else(low))
 }
 
 /// What is on the disk of the runtime's folders.
@@ -200,6 +233,17 @@ pub(super) const OF_CONTAINER: &[Row<Seen>] = &[
     }),
     row("container_spec_cpu_shares", "Its share of processor time", Gauge, |s| s.limits.cpu_shares.map_or_else(Vec::new, one)),
     row("container_spec_memory_limit_bytes", "The limit of memory", Gauge, |s| limit(s.limits.memory)),
+    row("container_spec_memory_swap_limit_bytes", "The limit of memory and swap together", Gauge, |s| limit(s.limits.memory_swap)),
+    row("container_spec_memory_reservation_limit_bytes", "The memory that is kept for it", Gauge, |s| reservation(&s.limits)),
+    row("container_file_descriptors", "Descriptors that are open", Gauge, |s| one(s.open.descriptors)),
+    row("container_sockets", "Sockets that are open", Gauge, |s| one(s.open.sockets)),
+    Row {
+        name: "container_ulimits_soft",
+        help: "Limits of its first process",
+        kind: Gauge,
+        labels: &["ulimit"],
+        values: |s| s.open.limit.map_or_else(Vec::new, |limit| vec![(vec!["max_open_files".to_owned()], limit)]),
+    },
     on_disk("container_fs_usage_bytes", "Bytes that it has written", |s| s.disk.of_device(s.written)),
     on_disk("container_fs_limit_bytes", "Bytes of the file system that it writes to", |s| s.disk.of_device(s.disk.bytes)),
     on_disk("container_fs_inodes_total", "Files that the file system can have", |s| s.disk.of_device(s.disk.inodes)),
