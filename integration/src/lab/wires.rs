@@ -2,13 +2,14 @@
 
 use std::process::{Command, Stdio};
 
-use crate::env::Env;
+use crate::env::{Env, PATIENCE, Running, within};
 
 /// The network of a lab. Dropping it removes it.
 #[derive(Debug)]
 pub struct Wires {
     prefix: String,
     segments: Vec<u8>,
+    relays: Vec<Running>,
 }
 
 impl Wires {
@@ -18,7 +19,7 @@ impl Wires {
     /// When the kernel refuses.
     #[must_use]
     pub fn make(prefix: &str, segments: &[u8]) -> Wires {
-        let wires = Wires { prefix: prefix.to_owned(), segments: segments.to_vec() };
+        let wires = Wires { prefix: prefix.to_owned(), segments: segments.to_vec(), relays: Vec::new() };
         wires.router();
         for number in 1..=segments.len() {
             wires.node(number);
@@ -36,7 +37,9 @@ impl Wires {
         segments.dedup();
         for segment in segments {
             let bridge = format!("br{segment}");
-            ip(&["-n", &hub, "link", "add", &bridge, "type", "bridge"]);
+            // an address of its own, since that of a port would go with the port
+            let own = format!("02:66:00:00:00:{segment:02x}");
+            ip(&["-n", &hub, "link", "add", &bridge, "address", &own, "type", "bridge"]);
             ip(&["-n", &hub, "addr", "add", &format!("10.66.{segment}.1/24"), "dev", &bridge]);
             ip(&["-n", &hub, "link", "set", &bridge, "up"]);
         }
@@ -91,7 +94,7 @@ impl Wires {
         ip(&["-n", &self.namespace(0), "link", "set", &format!("p{number}"), "up"]);
     }
 
-    /// So many of a hundred packets from a node are lost; 0: none.
+    /// So many of a hundred packets from a node are lost; 0: none; 100: the link is cut one way.
     pub fn lossy(&self, number: usize, share: u8) {
         let (hub, port, table) = (self.namespace(0), format!("p{number}"), format!("loss{number}"));
         let nft = |words: &str| {
@@ -103,31 +106,38 @@ impl Wires {
         if share > 0 {
             run(&mut nft(&format!(
                 "table netdev {table} {{ chain in {{ type filter hook ingress device {port} priority 0; \
-                 numgen random mod 100 < {share} drop; }} }}"
+                 numgen random mod 100 <= {} drop; }}; }}",
+                share - 1
             )));
         }
     }
 
-    /// A node's packets are late by so many milliseconds, to and fro.
+    /// A node's packets are late by so many milliseconds, to and fro. Its link takes a way through a program, since not every kernel has
+    /// netem.
     ///
-    /// # Errors
-    /// What the kernel lacks for it.
-    pub fn delay(&self, number: usize, milliseconds: u32) -> Result<(), String> {
-        let time = format!("{milliseconds}ms");
-        for (namespace, link) in [(self.namespace(0), format!("p{number}")), (self.namespace(number), "eth0".to_owned())] {
-            let mut command = Command::new("tc");
-            command.args(["-n", &namespace, "qdisc", "replace", "dev", &link, "root", "netem", "delay", &time]);
-            let done = command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-            if !done {
-                return Err("the kernel has no qdisc netem (CONFIG_NET_SCH_NETEM), or tc is not installed".to_owned());
-            }
+    /// # Panics
+    /// When the kernel refuses, or the program does not come up.
+    pub fn delay(&mut self, env: &Env, number: usize, milliseconds: u32) {
+        let (hub, port, side) = (self.namespace(0), format!("p{number}"), format!("d{number}"));
+        let (near, far) = (format!("n{number}"), format!("f{number}"));
+        let mut relay = self.command(env, 0, "/usr/bin/python3");
+        relay.args(["-c", include_str!("late.py"), &near, &far, &milliseconds.to_string()]);
+        self.relays.push(Running::start(relay));
+        let is_there =
+            |link: &str| Command::new("ip").args(["-n", &hub, "link", "show", link]).output().is_ok_and(|it| it.status.success());
+        assert!(within(PATIENCE, || is_there(&near) && is_there(&far)), "late.py has not come up");
+        ip(&["-n", &hub, "link", "add", &side, "type", "bridge"]);
+        let whole = format!("br{}", self.segments[number - 1]);
+        for (link, bridge) in [(&far, &whole), (&near, &side), (&port, &side)] {
+            ip(&["-n", &hub, "link", "set", link, "master", bridge, "up"]);
         }
-        Ok(())
+        ip(&["-n", &hub, "link", "set", &side, "up"]);
     }
 }
 
 impl Drop for Wires {
     fn drop(&mut self) {
+        self.relays.drain(..).for_each(|relay| relay.kill());
         for number in 0..=self.segments.len() {
             let _ = Command::new("ip").args(["netns", "del", &self.namespace(number)]).stderr(Stdio::null()).status();
         }
