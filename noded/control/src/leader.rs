@@ -86,6 +86,10 @@ impl Store for Led {
         self.store.fresh()
     }
 
+    fn forget(&self, then: std::time::Instant) {
+        self.store.forget(then);
+    }
+
     fn forgets_events(&self) -> bool {
         self.store.forgets_events()
     }

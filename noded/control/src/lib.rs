@@ -189,6 +189,7 @@ async fn serve_with(config: Config, patience: std::time::Duration) -> Result<Con
     let mut tasks = JoinSet::new();
     tasks.spawn(server::run(Arc::new(server), listener, acceptor));
     tasks.spawn(own.renew(certificate, life));
+    tasks.spawn(store::forget_past(objects.shared_store()));
     let times = config.times.clone();
     let others = config.etcd.is_some().then(|| {
         let host = advertised.map(|ip| hosts::Host { address: ip, port: address.port(), id: id.clone() });

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -97,6 +98,10 @@ impl Store for EmbeddedStore {
 
     fn kind_revision(&self, kind: &str) -> u64 {
         self.memory.kind_revision(kind)
+    }
+
+    fn forget(&self, then: Instant) {
+        self.memory.forget(then);
     }
 }
 

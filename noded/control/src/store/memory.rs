@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::{Entry, is_volatile, kind_of};
 
-/// So many events a kind keeps, and so many bytes.
+/// So many events a kind keeps at most, and so many bytes; for how long, whoever has the store says.
 const KEPT: usize = 10_000;
 const KEPT_VOLATILE: usize = 1000;
 const KEPT_BYTES: usize = 16 << 20;
@@ -56,11 +57,17 @@ pub struct Snapshot {
 
 struct Shelf {
     entries: BTreeMap<Arc<str>, Arc<Entry>>,
-    history: VecDeque<Arc<Event>>,
+    history: VecDeque<Past>,
     bytes: usize,
     /// Everything after this revision is in the history.
     complete_after: u64,
     changed: watch::Sender<u64>,
+}
+
+/// An event, and when it was seen here.
+struct Past {
+    seen: Instant,
+    event: Arc<Event>,
 }
 
 struct State {
@@ -91,19 +98,34 @@ impl State {
 }
 
 impl Shelf {
-    fn put(&mut self, event: Event, most: usize) {
+    fn put(&mut self, event: Event, most: usize, now: Instant) {
         let key: Arc<str> = event.key().into();
         match &event.after {
             Some(entry) => drop(self.entries.insert(key, entry.clone())),
             None => drop(self.entries.remove(&key)),
         }
         self.bytes += event.size();
-        self.history.push_back(Arc::new(event));
+        self.history.push_back(Past { seen: now, event: Arc::new(event) });
         while self.history.len() > most || self.bytes > KEPT_BYTES && self.history.len() > 1 {
-            if let Some(old) = self.history.pop_front() {
-                self.bytes -= old.size();
-                self.complete_after = old.revision;
-            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(Past { event, .. }) = self.history.pop_front() {
+            self.bytes -= event.size();
+            self.complete_after = event.revision;
+        }
+    }
+
+    /// Drops what was seen before then. What has happened at one revision is not parted.
+    fn forget(&mut self, then: Instant) {
+        while self.history.front().is_some_and(|past| past.seen < then) {
+            self.drop_oldest();
+        }
+        // room for the most that there ever was would stay
+        if self.history.capacity() > 2 * self.history.len() + 64 {
+            self.history.shrink_to_fit();
         }
     }
 }
@@ -171,16 +193,28 @@ impl Memory {
     /// Makes events seen, all at once.
     pub(super) fn apply(&self, events: Vec<Event>) {
         let mut state = self.write();
-        let mut touched: Vec<(String, u64)> = Vec::new();
+        let (mut touched, now): (Vec<(String, u64)>, _) = (Vec::new(), Instant::now());
         for event in events {
             let kind = kind_of(event.key()).to_string();
             state.revision = event.revision;
             touched.push((kind.clone(), event.revision));
-            state.shelf(&kind).put(event, if is_volatile(&kind) { KEPT_VOLATILE } else { KEPT });
+            state.shelf(&kind).put(event, if is_volatile(&kind) { KEPT_VOLATILE } else { KEPT }, now);
         }
         for (kind, revision) in touched {
             state.shelf(&kind).changed.send_replace(revision);
         }
+    }
+
+    /// Forgets what was seen to happen before then. What is there stays.
+    pub(super) fn forget(&self, then: Instant) {
+        self.write().shelves.values_mut().for_each(|shelf| shelf.forget(then));
+    }
+
+    /// Events and their bytes in all histories.
+    #[cfg(test)]
+    pub(super) fn past(&self) -> (usize, usize) {
+        let state = self.read();
+        state.shelves.values().fold((0, 0), |(count, bytes), shelf| (count + shelf.history.len(), bytes + shelf.bytes))
     }
 
     pub(super) fn list(&self, prefix: &str, at: Option<u64>) -> Result<Snapshot, Gone> {
@@ -196,7 +230,14 @@ impl Memory {
             return Err(Gone { asked: revision, oldest: shelf.complete_after });
         }
         let mut then: BTreeMap<Arc<str>, Arc<Entry>> = now.map(|e| (e.key.clone(), e)).collect();
-        for event in shelf.history.iter().rev().take_while(|e| e.revision > revision).filter(|e| e.key().starts_with(prefix)) {
+        for event in shelf
+            .history
+            .iter()
+            .rev()
+            .map(|past| &past.event)
+            .take_while(|e| e.revision > revision)
+            .filter(|e| e.key().starts_with(prefix))
+        {
             match &event.before {
                 Some(entry) => drop(then.insert(entry.key.clone(), entry.clone())),
                 None => drop(then.remove(event.key())),
@@ -257,9 +298,9 @@ impl Watch {
         if self.cursor < shelf.complete_after || self.life != state.life {
             return Err(Gone { asked: self.cursor, oldest: shelf.complete_after });
         }
-        let from = shelf.history.partition_point(|e| e.revision <= self.cursor);
+        let from = shelf.history.partition_point(|past| past.event.revision <= self.cursor);
         let (mut found, mut bytes) = (Vec::new(), 0);
-        for event in shelf.history.range(from..) {
+        for Past { event, .. } in shelf.history.range(from..) {
             // what has happened at one revision is not parted
             if (found.len() >= MOST || bytes >= MOST_BYTES) && event.revision != self.cursor {
                 return Ok(found);
@@ -273,5 +314,49 @@ impl Watch {
         // all of this kind is read: up to here nothing else happened to it
         self.cursor = self.cursor.max(state.revision);
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn event(revision: u64, name: &str, is_there: bool) -> Event {
+        let entry = Arc::new(Entry { key: format!("core/pods/d/{name}").into(), revision, value: vec![b'x'; 1000].into() });
+        match is_there {
+            true => Event { revision, before: None, after: Some(entry), removed: None },
+            false => Event { revision, before: Some(entry.clone()), after: None, removed: Some(entry) },
+        }
+    }
+
+    #[test]
+    fn of_what_came_and_went_nothing_stays() {
+        let (memory, mut revision) = (Arc::new(Memory::new(1)), 1);
+        memory.apply(vec![event(2, "stays", true)]);
+        revision += 1;
+        for name in 0..500 {
+            for is_there in [true, false] {
+                revision += 1;
+                memory.apply(vec![event(revision, &name.to_string(), is_there)]);
+            }
+        }
+        let now = Instant::now();
+        assert_eq!(memory.past(), (1001, 1_001_000));
+        memory.forget(now - Duration::from_secs(3600));
+        assert_eq!(memory.past().0, 1001, "what has just happened");
+        let mut reader = memory.watch("core/pods/", revision).unwrap();
+        memory.forget(Instant::now());
+        assert_eq!(memory.past(), (0, 0));
+        assert_eq!((memory.everything().len(), memory.revision()), (1, revision));
+        // Whoever has read all goes on; whoever has not is told.
+        revision += 1;
+        memory.apply(vec![event(revision, "new", true)]);
+        assert_eq!(reader.ready().unwrap().len(), 1);
+        assert!(memory.watch("core/pods/", revision - 1).is_ok());
+        let gone = memory.watch("core/pods/", 5).err().unwrap();
+        assert_eq!((gone.asked, gone.oldest), (5, revision - 1));
+        assert!(memory.list("core/pods/", Some(5)).is_err() && memory.list("core/pods/", Some(revision - 1)).is_ok());
     }
 }

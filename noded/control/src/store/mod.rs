@@ -8,7 +8,7 @@
 //! A key is `GROUP/PLURAL/NAMESPACE/NAME` (`core` for the core group, no namespace for cluster objects); its first two parts are its
 //! kind. Values are the JSON that clients get, with `metadata.resourceVersion` in it.
 //!
-//! **History.** Each kind has its own: a busy one (leases, events) does not push another's out. A watch reads it at its own pace with a
+//! **History.** Each kind has its own, of some minutes: a busy one (leases, events) does not push another's out. A watch reads it at its own pace with a
 //! cursor, so one that never reads costs nothing; when what it has not read yet is gone, it is told so.
 //!
 //! Two stores are of this kind: [`EmbeddedStore`], described above, and [`EtcdStore`], for several hosts; the same tests run on both.
@@ -28,6 +28,7 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -166,9 +167,25 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Forgets what has happened before then: whoever asks for it is told that it is gone. What is there stays.
+    fn forget(&self, then: Instant);
+
     /// Whether events go by themselves.
     fn forgets_events(&self) -> bool {
         false
+    }
+}
+
+/// Forgets for ever what is older than what clients come back for: they begin anew after so long, as with Kubernetes. After a burst of changes nothing
+/// of it stays in memory.
+pub(crate) async fn forget_past(store: Arc<dyn Store>) {
+    const PAST: Duration = Duration::from_secs(300);
+    const OFTEN: Duration = Duration::from_secs(30);
+    loop {
+        tokio::time::sleep(OFTEN).await;
+        if let Some(then) = Instant::now().checked_sub(PAST) {
+            store.forget(then);
+        }
     }
 }
 

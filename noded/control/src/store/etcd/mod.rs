@@ -147,6 +147,10 @@ impl Store for EtcdStore {
         Box::pin(async move { if sent { answered.await.unwrap_or_else(|_| closed()) } else { closed() } })
     }
 
+    fn forget(&self, then: std::time::Instant) {
+        self.inner.memory.forget(then);
+    }
+
     fn forgets_events(&self) -> bool {
         true
     }
