@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,14 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::{Address, Files};
+use crate::certs::{Authority, Use};
 
 /// Debian's etcd, in a folder that goes with it.
 pub(crate) struct Etcd {
     folder: tempfile::TempDir,
     port: u16,
     more: Vec<&'static str>,
+    is_secure: bool,
     server: Option<Child>,
 }
 
@@ -28,24 +30,62 @@ impl Etcd {
     }
 
     pub(crate) fn start_with(more: &[&'static str]) -> Option<Self> {
+        Self::prepare(more).map(|mut etcd| {
+            etcd.begin();
+            etcd
+        })
+    }
+
+    /// One that speaks TLS alone, and only with whom its authority vouches for.
+    pub(crate) fn start_secure() -> Option<Self> {
+        let mut etcd = Self::prepare(&[])?;
+        etcd.is_secure = true;
+        let authority = Authority::open(etcd.folder.path()).unwrap();
+        etcd.write("ca", authority.pem());
+        etcd.issue(&authority, "server", &Use::Server(&["127.0.0.1".to_owned()]));
+        etcd.issue(&authority, "client", &Use::Client(&[]));
+        etcd.begin();
+        Some(etcd)
+    }
+
+    fn prepare(more: &[&'static str]) -> Option<Self> {
         if Command::new("etcd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
             let _ = writeln!(std::io::stderr(), "skipped: needs etcd (Debian: etcd-server)");
             return None;
         }
         let port = free_port();
-        let mut etcd = Self { folder: tempfile::tempdir().unwrap(), port, more: more.to_vec(), server: None };
-        etcd.begin();
-        Some(etcd)
+        let folder = tempfile::tempdir().unwrap();
+        Some(Self { folder, port, more: more.to_vec(), is_secure: false, server: None })
+    }
+
+    /// Makes a certificate and its key, in files.
+    pub(crate) fn issue(&self, authority: &Authority, name: &str, purpose: &Use<'_>) {
+        let made = authority.issue(name, purpose, std::time::Duration::from_secs(3600)).unwrap();
+        self.write(&format!("{name}.crt"), &made.certificate);
+        self.write(&format!("{name}.key"), &made.key.serialize_pem());
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.file(name), text).unwrap();
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts it, again.
     pub(crate) fn begin(&mut self) {
-        let (client, peer) = (format!("http://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", free_port()));
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let (client, peer) = (format!("{scheme}://127.0.0.1:{}", self.port), format!("http://127.0.0.1:{}", free_port()));
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut command = Command::new("etcd");
         command.arg("--data-dir").arg(self.folder.path().join("data")).arg("--name=a");
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client, "--listen-peer-urls", &peer]);
         command.args(["--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("a={peer}")]).args(&self.more);
+        if self.is_secure {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(self.file("ca"));
+            command.arg("--cert-file").arg(self.file("server.crt")).arg("--key-file").arg(self.file("server.key"));
+        }
         command.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH.replace("aarch64", "arm64"));
         self.server = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
@@ -59,7 +99,15 @@ impl Etcd {
     }
 
     pub(crate) fn address(&self) -> Address {
-        address(&[self.port])
+        if self.is_secure { self.address_for("client") } else { address(&[self.port]) }
+    }
+
+    /// How one that speaks TLS is reached with this certificate; without one where there is no name.
+    pub(crate) fn address_for(&self, name: &str) -> Address {
+        let of = |end: &str| if name.is_empty() { PathBuf::new() } else { self.file(&format!("{name}.{end}")) };
+        let (authority, certificate, key) = (self.file("ca"), of("crt"), of("key"));
+        let files = Files { authority: &authority, certificate: &certificate, key: &key };
+        Address::read(&format!("https://127.0.0.1:{}", self.port), files).unwrap()
     }
 
     pub(crate) fn port(&self) -> u16 {

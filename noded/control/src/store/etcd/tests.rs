@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::testing::{Etcd, Way, address, free_port};
 use super::{Address, EtcdStore};
+use crate::certs::{Authority, Use};
 use crate::store::{Change, Entry, Expect, NotOpened, NotWritten, Store};
 
 fn pod(name: &str) -> Value {
@@ -215,4 +216,25 @@ async fn what_is_no_etcd_is_said_at_the_start() {
     assert!(!folder.path().join("store.key").exists());
     assert!(super::is_usable("3.4.23") && super::is_usable("3.6.0") && !super::is_usable("3.3.25"));
     assert!(!super::is_usable("4.0.0") && !super::is_usable(""));
+}
+
+#[tokio::test]
+async fn by_tls_both_sides_prove_who_they_are() {
+    let Some(etcd) = Etcd::start_secure() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (open(&etcd.address(), folder.path()).await, open(&etcd.address(), folder.path()).await);
+    let written = put(&a, "core/pods/d/a").await.unwrap();
+    b.fresh().await.unwrap();
+    assert_eq!(b.get("core/pods/d/a").unwrap(), written);
+    // Who shows nothing, who shows what another authority has signed, who comes without TLS, and who trusts another authority.
+    let others = tempfile::tempdir().unwrap();
+    let stranger = Authority::open(others.path()).unwrap();
+    etcd.issue(&stranger, "stranger", &Use::Client(&[]));
+    let mut distrustful = etcd.address();
+    distrustful.tls.as_mut().unwrap().authority = stranger.pem().to_owned();
+    let bad = [etcd.address_for(""), etcd.address_for("stranger"), address(&[etcd.port()]), distrustful];
+    let all = futures_util::future::join_all(bad.iter().map(|address| why(address, others.path()))).await;
+    assert!(all.iter().all(|why| matches!(why, NotOpened::Etcd(_))), "{all:?}");
+    assert!(all[3].to_string().contains("UnknownIssuer"), "{}", all[3]);
+    assert!(!others.path().join("store.key").exists());
 }
