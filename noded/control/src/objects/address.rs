@@ -22,7 +22,7 @@ impl Objects {
             .map_err(|error| Status::invalid(&SERVICE, &service.metadata.name, &vec![error]))
     }
 
-    /// Whether a service that has just been made has what another one got at the same moment, from another host perhaps: the one that was
+    /// Whether a service that has just been written has what another one got at the same moment, from another host perhaps: the one that was
     /// written first keeps it.
     pub(super) fn is_double(&self, made: &Entry) -> bool {
         let object = made.object();
@@ -132,7 +132,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::objects::Context;
+    use crate::objects::{Context, Part};
     use crate::store::EmbeddedStore;
 
     #[tokio::test]
@@ -150,5 +150,36 @@ mod tests {
         let (good, bad): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
         assert_eq!((good.len(), objects.all::<Service>(&SERVICE, "default").len()), (1, 2), "and the API's own");
         assert!(bad.iter().all(|b| b.as_ref().unwrap_err().message.contains("already allocated")));
+    }
+
+    #[tokio::test]
+    async fn also_when_services_are_changed_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::new(Arc::new(EmbeddedStore::open(folder.path()).unwrap()), Default::default());
+        crate::bootstrap::first_objects(&objects).await.unwrap();
+        let context = Context::default();
+        for number in 0..20 {
+            let service = json!({"metadata": {"name": format!("s{number}")}, "spec": {"ports": [{"port": 80}]}});
+            objects.create(&SERVICE, "default", service, &context).await.unwrap();
+        }
+        let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+        let change = |name, port: Value| {
+            objects.update(&SERVICE, "default", name, Part::Main, &context, move |old| {
+                let mut new = old.clone();
+                (new["spec"]["type"], new["spec"]["ports"][0]["nodePort"]) = ("NodePort".into(), port.clone());
+                Ok(new)
+            })
+        };
+        let changed = futures_util::future::join_all(names.iter().map(|name| change(name, 30303.into()))).await;
+        let (good, bad): (Vec<_>, Vec<_>) = changed.into_iter().partition(Result::is_ok);
+        assert_eq!(good.len(), 1);
+        assert!(bad.iter().all(|b| b.as_ref().unwrap_err().message.contains("30303: provided port is already allocated")));
+        let all: Vec<Service> = objects.all(&SERVICE, "default");
+        assert_eq!(all.iter().filter(|service| service.spec.type_ == "NodePort").count(), 1, "the others are as they were");
+        // Who asks for none gets one that nobody else has.
+        let changed = futures_util::future::join_all(names.iter().map(|name| change(name, 0.into()))).await;
+        assert!(changed.iter().all(Result::is_ok));
+        let ports: BTreeSet<i32> = objects.all::<Service>(&SERVICE, "default").iter().map(|s| s.spec.ports[0].node_port).collect();
+        assert_eq!(ports.len(), 20 + 1, "and the API's own, which has none");
     }
 }

@@ -59,12 +59,18 @@ impl Objects {
             }
             same_object(kind, name, &new, &old)?;
             settle(kind, part, context.applied, &mut new, &old);
-            if kind.table.name == SERVICE.table.name && part != Part::Status {
+            let is_addressed = kind.table.name == SERVICE.table.name && part != Part::Status;
+            if is_addressed {
                 self.readdress(&mut new, &old)?;
             }
             self.check_default(kind, name, &new)?;
             prepare::complete(kind, &mut new);
-            let errors = prepare::validate(kind, &new, (part == Part::Main).then_some(&old));
+            let mut errors = prepare::validate(kind, &new, (part == Part::Main).then_some(&old));
+            if !errors.is_empty() {
+                // What was let in by rules of before does not keep anybody from changing all the rest.
+                let known = prepare::validate(kind, &old, None);
+                errors.retain(|error| !known.contains(error));
+            }
             if !errors.is_empty() {
                 return Err(Status::invalid(kind, name, &errors));
             }
@@ -85,10 +91,20 @@ impl Objects {
                 return Ok(unwritten(kind, namespace, name, &new));
             }
             let object = (!is_finished(&new)).then_some(new);
+            let may_be_double = is_addressed && object.is_some();
             let write = Change { key: key(kind, namespace, name), expect: Expect::Revision(entry.revision), object };
             match self.write(write).await {
                 // who asks for a fixed revision is told at the next try; who asks for none never is
                 Err(NotWritten::Mismatch) => {}
+                Ok(written) if may_be_double && self.is_double(&written) => {
+                    // as it was: the next try finds what is in its way, or chooses something else
+                    let back =
+                        Change { key: key(kind, namespace, name), expect: Expect::Revision(written.revision), object: Some(old) };
+                    match self.write(back).await {
+                        Err(NotWritten::Mismatch) => {}
+                        put_back => drop(put_back.map_err(internal)?),
+                    }
+                }
                 written => return written.map_err(internal),
             }
         }
