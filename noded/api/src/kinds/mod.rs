@@ -7,6 +7,7 @@ pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod event;
+pub mod event_v1;
 pub mod job;
 pub mod lease;
 pub mod metrics;
@@ -81,6 +82,17 @@ pub struct Kind {
     pub has_generation: bool,
     /// Further addresses below an object.
     pub subresources: &'static [Subresource],
+    /// Its objects are kept as those of another kind.
+    pub kept_as: Option<&'static KeptAs>,
+}
+
+/// How objects of one kind are those of another one. Whoever writes either of them has written both.
+#[derive(Debug)]
+pub struct KeptAs {
+    /// As what they are kept.
+    pub kind: &'static Kind,
+    /// Fields with another name: here, and there.
+    pub names: &'static [(&'static str, &'static str)],
 }
 
 /// All that a kept kind offers.
@@ -114,6 +126,7 @@ impl Kind {
             has_status: false,
             has_generation: false,
             subresources: &[],
+            kept_as: None,
         }
     }
 
@@ -132,6 +145,33 @@ impl Kind {
         if self.group.is_empty() { self.kind.into() } else { format!("{}.{}", self.kind, self.group) }
     }
 
+    /// The kind as which its objects are kept.
+    pub fn kept(&self) -> &Kind {
+        self.kept_as.map_or(self, |kept| kept.kind)
+    }
+
+    /// Turns an object of this kind into what is kept.
+    pub fn keep(&self, object: &mut Value) {
+        if let Some(kept) = self.kept_as {
+            renamed(object, kept.kind, &|name| kept.names.iter().find(|(here, _)| *here == name).map(|(_, there)| *there));
+        }
+    }
+
+    /// Turns what is kept into an object of this kind.
+    pub fn show(&self, object: &mut Value) {
+        if let Some(kept) = self.kept_as {
+            renamed(object, self, &|name| kept.names.iter().find(|(_, there)| *there == name).map(|(here, _)| *here));
+        }
+    }
+
+    /// The path of a field, as it is kept.
+    pub(crate) fn kept_path(&self, path: &str) -> String {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let first =
+            self.kept_as.and_then(|kept| kept.names.iter().find(|(here, _)| *here == first)).map_or(first, |(_, there)| there);
+        rest.map_or_else(|| first.to_string(), |rest| format!("{first}.{rest}"))
+    }
+
     /// Whether it offers this verb.
     pub fn allows(&self, verb: &str) -> bool {
         self.verbs.contains(&verb)
@@ -140,6 +180,18 @@ impl Kind {
     /// Whether objects are kept: a review is answered and forgotten, and what is used right now is asked for when somebody wants to know.
     pub fn is_kept(&self) -> bool {
         self.allows("watch")
+    }
+}
+
+/// Gives an object's fields other names, and says of what kind it is now. The order stays.
+fn renamed(object: &mut Value, kind: &Kind, other: &dyn Fn(&str) -> Option<&'static str>) {
+    let Value::Object(map) = object else { return };
+    let fields = std::mem::take(map);
+    map.extend(fields.into_iter().map(|(name, value)| (other(&name).map_or(name, String::from), value)));
+    for (field, value) in [("apiVersion", kind.api_version()), ("kind", kind.kind.to_string())] {
+        if map.contains_key(field) {
+            map.insert(field.into(), value.into());
+        }
     }
 }
 
@@ -158,6 +210,7 @@ pub static KINDS: &[&Kind] = &[
     &daemonset::DAEMON_SET,
     &deployment::DEPLOYMENT,
     &replicaset::REPLICA_SET,
+    &event_v1::EVENT_V1,
     &access::SELF_SUBJECT_ACCESS_REVIEW,
     &access::SELF_SUBJECT_RULES_REVIEW,
     &access::SELF_SUBJECT_REVIEW,

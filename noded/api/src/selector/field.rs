@@ -10,7 +10,7 @@ use crate::kinds::Kind;
 pub struct FieldSelector(pub Vec<(String, bool, String)>);
 
 impl FieldSelector {
-    /// Reads `a.b=c,d!=e` for a kind.
+    /// Reads `a.b=c,d!=e` for a kind. The rules are for objects as they are kept.
     ///
     /// # Errors
     /// Text that makes no sense, or a field that the kind does not offer.
@@ -27,7 +27,7 @@ impl FieldSelector {
             if !known {
                 return Err(NotASelector(format!("field label not supported: {path}")));
             }
-            rules.push((path.into(), equal, unescaped(value)));
+            rules.push((kind.kept_path(path), equal, unescaped(value)));
         }
         Ok(Self(rules))
     }

@@ -45,6 +45,7 @@ fn view() -> Vec<Value> {
             ],
             &READ,
         ),
+        rule(&["events.k8s.io"], &["events"], &READ),
         rule(
             &["apps"],
             &[
@@ -87,6 +88,7 @@ fn edit() -> Vec<Value> {
             ],
             &WRITE,
         ),
+        rule(&["events.k8s.io"], &["events"], &WRITE),
         rule(&["apps"], &["daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale"], &WRITE),
         rule(&["batch"], &["jobs"], &WRITE),
         rule(&["coordination.k8s.io"], &["leases"], &WRITE),
@@ -107,7 +109,8 @@ fn node() -> Vec<Value> {
         rule(&[""], &["nodes"], &["create", "get", "list", "watch", "patch", "update"]),
         rule(&[""], &["nodes/status", "pods/status"], &["get", "patch", "update"]),
         rule(&[""], &["pods"], &["create", "get", "list", "watch", "delete"]),
-        rule(&[""], &["pods/eviction", "serviceaccounts/token", "events"], &["create", "patch"]),
+        rule(&[""], &["pods/eviction", "serviceaccounts/token"], &["create", "patch"]),
+        rule(&["", "events.k8s.io"], &["events"], &["create", "patch", "update"]),
         rule(&[""], &["configmaps", "secrets", "services", "namespaces"], &READ),
         rule(&["discovery.k8s.io"], &["endpointslices"], &READ),
         rule(&["coordination.k8s.io"], &["leases"], &["create", "get", "patch", "update", "delete"]),

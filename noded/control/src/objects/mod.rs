@@ -71,6 +71,7 @@ impl Default for Settings {
 
 /// The beginning of all keys of a kind, or of those of a namespace.
 pub fn prefix(kind: &Kind, namespace: &str) -> String {
+    let kind = kind.kept();
     let group = if kind.group.is_empty() { "core" } else { kind.group };
     if namespace.is_empty() { format!("{group}/{}/", kind.plural) } else { format!("{group}/{}/{namespace}/", kind.plural) }
 }

@@ -4,6 +4,7 @@
 //! connection ──▶ TLS: client certificate ──▶ request ──▶ target (path, verb) ──▶ user ──▶ policy ──▶ read · watch · write · parts · review
 //! ```
 
+mod alias;
 mod answer;
 mod body;
 mod certificate;

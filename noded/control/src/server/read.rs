@@ -11,6 +11,7 @@ use hyper::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::alias;
 use super::answer::{self, Body};
 use super::route::Call;
 use super::shape::{Shape, metadata, row, table_of};
@@ -127,7 +128,7 @@ fn part(mut entries: Vec<Arc<Entry>>, revision: u64, limit: u64) -> (Vec<Arc<Ent
 pub(super) fn shown(call: &Call<'_>, shape: Shape, entries: &[Arc<Entry>], meta: &Value) -> Vec<u8> {
     match shape {
         Shape::Table(included) => {
-            let rows = entries.iter().map(|e| row(call.kind, &e.object(), included)).collect();
+            let rows = entries.iter().map(|e| row(call.kind, e, included)).collect();
             table_of(call.kind, rows, meta, true).to_string().into_bytes()
         }
         Shape::Metadata => {
@@ -149,7 +150,7 @@ pub(super) fn shown(call: &Call<'_>, shape: Shape, entries: &[Arc<Entry>], meta:
                 if at > 0 {
                     bytes.push(b',');
                 }
-                bytes.extend_from_slice(&entry.value);
+                bytes.extend_from_slice(&alias::bytes(call.kind, entry));
             }
             bytes.extend_from_slice(b"]}");
             bytes

@@ -5,6 +5,7 @@ use api::status::Status;
 use api::table;
 use serde_json::{Value, json};
 
+use super::alias;
 use super::target::Query;
 use crate::store::Entry;
 
@@ -58,12 +59,11 @@ impl Shape {
     /// One object in this form.
     pub(super) fn one(self, kind: &Kind, entry: &Entry) -> Vec<u8> {
         match self {
-            Self::Whole => entry.value.to_vec(),
+            Self::Whole => alias::bytes(kind, entry).to_vec(),
             Self::Metadata => metadata(&entry.object()).to_string().into_bytes(),
             Self::Table(included) => {
-                let object = entry.object();
-                let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-                table_of(kind, vec![row(kind, &object, included)], &meta, true).to_string().into_bytes()
+                let meta = json!({"resourceVersion": entry.object()["metadata"]["resourceVersion"]});
+                table_of(kind, vec![row(kind, entry, included)], &meta, true).to_string().into_bytes()
             }
         }
     }
@@ -75,19 +75,23 @@ pub(super) fn metadata(object: &Value) -> Value {
 }
 
 /// One row of a table.
-pub(super) fn row(kind: &Kind, object: &Value, included: Included) -> Value {
-    let mut row = json!({"cells": table::cells(kind, object, jiff::Timestamp::now())});
+pub(super) fn row(kind: &Kind, entry: &Entry, included: Included) -> Value {
+    let mut object = entry.object();
+    let mut row = json!({"cells": table::cells(kind.kept(), &object, jiff::Timestamp::now())});
     match included {
         Included::Nothing => {}
-        Included::Metadata => row["object"] = metadata(object),
-        Included::Object => row["object"] = object.clone(),
+        Included::Metadata => row["object"] = metadata(&object),
+        Included::Object => {
+            kind.show(&mut object);
+            row["object"] = object;
+        }
     }
     row
 }
 
 /// A table; of a watch only the first one names its columns.
 pub(super) fn table_of(kind: &Kind, rows: Vec<Value>, meta: &Value, with_columns: bool) -> Value {
-    let columns = if with_columns { table::definitions(kind) } else { Value::Array(Vec::new()) };
+    let columns = if with_columns { table::definitions(kind.kept()) } else { Value::Array(Vec::new()) };
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "columnDefinitions": columns, "rows": rows})
 }
 

@@ -10,6 +10,7 @@ use hyper::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::alias;
 use super::answer::{self, Body};
 use super::read::Choice;
 use super::route::Call;
@@ -159,11 +160,11 @@ impl Feed {
 
     fn push(&mut self, out: &mut Vec<u8>, what: &str, entry: &Entry) {
         match self.shape {
-            Shape::Whole => out.extend(frame(what, &entry.value)),
+            Shape::Whole => out.extend(frame(what, &alias::bytes(self.kind, entry))),
             Shape::Metadata => out.extend(frame(what, metadata(&entry.object()).to_string().as_bytes())),
             Shape::Table(included) => {
                 let meta = json!({"resourceVersion": entry.revision.to_string()});
-                let table = table_of(self.kind, vec![row(self.kind, &entry.object(), included)], &meta, !self.named_columns);
+                let table = table_of(self.kind, vec![row(self.kind, entry, included)], &meta, !self.named_columns);
                 self.named_columns = true;
                 out.extend(frame(what, table.to_string().as_bytes()));
             }

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 
+use super::alias;
 use super::answer::{self, Body};
 use super::body::{self, dry_run};
 use super::node;
@@ -40,23 +41,27 @@ pub(super) async fn create(call: &Call<'_>, request: Request<Incoming>) -> Resul
         return Err(Status::not_allowed());
     }
     let bytes = body::bytes(request).await?;
-    let (object, warnings) = body::object(call, &bytes)?;
+    let (mut object, warnings) = body::object(call, &bytes)?;
     node::check_new(call, &object)?;
     super::review::check_rights(call, &object)?;
-    let entry = call.server.objects.create(call.kind, &call.target.namespace, object, &context(call)?).await?;
+    call.kind.keep(&mut object);
+    alias::check(call.kind, &object, None)?;
+    let entry = call.server.objects.create(call.kind.kept(), &call.target.namespace, object, &context(call)?).await?;
     answered(call, 201, &entry, &warnings)
 }
 
 pub(super) async fn update(call: &Call<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
     let bytes = body::bytes(request).await?;
-    let (object, warnings) = body::object(call, &bytes)?;
+    let (mut object, warnings) = body::object(call, &bytes)?;
     super::review::check_rights(call, &object)?;
+    call.kind.keep(&mut object);
     let target = &call.target;
     let entry = call
         .server
         .objects
-        .update(call.kind, &target.namespace, &target.name, part(call), &context(call)?, |old| {
+        .update(call.kind.kept(), &target.namespace, &target.name, part(call), &context(call)?, |old| {
             node::check_change(call, old, &object)?;
+            alias::check(call.kind, &object, Some(old))?;
             Ok(object.clone())
         })
         .await?;
@@ -72,12 +77,15 @@ pub(super) async fn patch(call: &Call<'_>, request: Request<Incoming>) -> Result
     let (patch, twice) = body::any(&bytes)?;
     let mut warnings = Vec::new();
     let (target, context) = (&call.target, context(call)?);
-    let changed = call.server.objects.update(call.kind, &target.namespace, &target.name, part(call), &context, |old| {
+    let changed = call.server.objects.update(call.kind.kept(), &target.namespace, &target.name, part(call), &context, |old| {
         let mut new = old.clone();
+        call.kind.show(&mut new);
         change(call, &media, &mut new, patch.clone())?;
         warnings = body::check(call, &mut new, twice.clone())?;
         node::check_change(call, old, &new)?;
         super::review::check_rights(call, &new)?;
+        call.kind.keep(&mut new);
+        alias::check(call.kind, &new, Some(old))?;
         Ok(new)
     });
     let entry = changed.await?;
@@ -116,22 +124,25 @@ async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
             "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
         ));
     }
-    let (config, warnings) = body::object(call, bytes)?;
+    let (mut config, warnings) = body::object(call, bytes)?;
     if config["metadata"].get("managedFields").is_some() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     super::review::check_rights(call, &config)?;
-    let context = Context { applied: true, ..context(call)? };
-    let writer = Writer { manager: manager.into(), api_version: call.kind.api_version(), subresource: call.target.part.clone() };
+    call.kind.keep(&mut config);
+    let (kind, context) = (call.kind.kept(), Context { applied: true, ..context(call)? });
+    let writer = Writer { manager: manager.into(), api_version: kind.api_version(), subresource: call.target.part.clone() };
     let force = call.query.flag("force");
     let (objects, target) = (&call.server.objects, &call.target);
     let laid = |live: Option<&Value>| {
-        patch::apply(live, &config, call.kind.table, &writer, force, Time::now())
+        let laid = patch::apply(live, &config, kind.table, &writer, force, Time::now())
             .map(|a| a.object)
-            .map_err(|c| Status::apply_conflict(&c))
+            .map_err(|c| Status::apply_conflict(&c))?;
+        alias::check(call.kind, &laid, live)?;
+        Ok(laid)
     };
     loop {
-        let changed = objects.update(call.kind, &target.namespace, &target.name, part(call), &context, |old| {
+        let changed = objects.update(kind, &target.namespace, &target.name, part(call), &context, |old| {
             let mut new = laid(Some(old))?;
             if let Some(asked) = config["metadata"].get("resourceVersion") {
                 new["metadata"]["resourceVersion"] = asked.clone();
@@ -142,7 +153,7 @@ async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
         match changed.await {
             Err(status) if status.code == 404 && status.details["kind"] == call.kind.plural && call.target.part.is_empty() => {
                 node::check_new(call, &config)?;
-                match objects.create(call.kind, &target.namespace, laid(None)?, &context).await {
+                match objects.create(kind, &target.namespace, laid(None)?, &context).await {
                     // made by another since we looked
                     Err(status) if status.reason == "AlreadyExists" && !context.dry_run => {}
                     made => return answered(call, 201, &*made?, &warnings),
@@ -190,7 +201,7 @@ async fn options(call: &Call<'_>, request: Request<Incoming>) -> Result<DeleteOp
 pub(super) async fn delete(call: &Call<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
     let options = options(call, request).await?;
     let target = &call.target;
-    match call.server.objects.delete(call.kind, &target.namespace, &target.name, &options).await? {
+    match call.server.objects.delete(call.kind.kept(), &target.namespace, &target.name, &options).await? {
         Deleted::Gone(entry) => {
             let object = entry.object();
             Ok(answer::object(200, &Status::deleted(call.kind, &target.name, object["metadata"]["uid"].as_str().unwrap_or(""))))
@@ -207,7 +218,7 @@ pub(super) async fn delete_all(call: &Call<'_>, request: Request<Incoming>) -> R
     for entry in all.entries.iter().filter(|e| choice.takes(e)) {
         let object = entry.object();
         let of = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_string();
-        match objects.delete(call.kind, &of("namespace"), &of("name"), &options).await {
+        match objects.delete(call.kind.kept(), &of("namespace"), &of("name"), &options).await {
             // gone already, which is what is wanted
             Err(status) if status.code == 404 => {}
             other => drop(other?),

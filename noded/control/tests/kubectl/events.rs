@@ -21,3 +21,47 @@ fn equal_events_are_counted() {
     assert!(told.contains("from 1 to 2") && told.contains("from 2 to 1"), "{told}");
     assert!(c.ok("describe deployment web").contains("(x2 over"), "kubectl shows how often");
 }
+
+/// One event in the newer group's words.
+fn newer(name: &str, note: &str) -> String {
+    format!(
+        "{{\"apiVersion\":\"events.k8s.io/v1\",\"kind\":\"Event\",\"metadata\":{{\"name\":\"{name}\"}},\"eventTime\":\"2026-01-01T00:00:00.000000Z\",\
+         \"regarding\":{{\"kind\":\"Pod\",\"name\":\"p\",\"namespace\":\"default\"}},\"note\":\"{note}\",\"reason\":\"Seen\",\"action\":\"Looking\",\
+         \"type\":\"Normal\",\"reportingController\":\"example.com/eye\",\"reportingInstance\":\"eye-1\"}}"
+    )
+}
+
+#[test]
+fn both_groups_show_the_same_events() {
+    let Some(c) = Cluster::start("both_groups_show_the_same_events") else { return };
+    let made = c.feed(&["create", "-f", "-"], &newer("new", "from the newer"));
+    assert_eq!((made.code, made.out.as_str()), (0, "event.events.k8s.io/new created"), "{}", made.err);
+    let old = "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"name\":\"old\"},\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"q\",\
+               \"namespace\":\"default\"},\"message\":\"from the older\",\"reason\":\"Seen\",\"type\":\"Normal\",\"count\":3}";
+    assert_eq!(c.feed(&["create", "-f", "-"], old).code, 0);
+    let get = |what: &str, path: &str| c.ok(&format!("get {what} -o jsonpath={path}"));
+    assert_eq!(
+        get("events new", "{.apiVersion}:{.message}:{.involvedObject.name}:{.reportingComponent}"),
+        "v1:from the newer:p:example.com/eye"
+    );
+    let path = "{.apiVersion}:{.note}:{.regarding.name}:{.deprecatedCount}";
+    assert_eq!(get("events.events.k8s.io old", path), "events.k8s.io/v1:from the older:q:3");
+    for group in ["events", "events.events.k8s.io"] {
+        let table = c.ok(&format!("get {group}"));
+        assert!(table.starts_with("LAST SEEN") && table.contains("pod/p") && table.contains("from the older"), "{table}");
+    }
+    assert!(c.ok("events").contains("from the newer"));
+    let chosen = "get events.events.k8s.io --field-selector=regarding.name=p -o name";
+    assert_eq!(c.ok(chosen), "event.events.k8s.io/new");
+    // What has happened does not change; how often it has may.
+    let patch = |patch: &str| c.run(&["patch", "events.events.k8s.io", "new", "--type=merge", "-p", patch]);
+    let refused = patch("{\"note\":\"else\"}");
+    assert!(refused.code != 0 && refused.err.contains("note: Invalid value: \"else\": field is immutable"), "{}", refused.err);
+    assert_eq!(patch("{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-01-01T00:00:09.000000Z\"}}").code, 0);
+    assert_eq!(get("events new", "{.series.count}"), "2");
+    let without = newer("bad", "n").replace("\"action\":\"Looking\",", "");
+    let refused = c.feed(&["create", "-f", "-"], &without);
+    assert!(refused.err.contains("Event.events.k8s.io \"bad\" is invalid: action: Required value"), "{}", refused.err);
+    assert_eq!(c.ok("delete events.events.k8s.io new"), "event.events.k8s.io \"new\" deleted");
+    assert_eq!(c.ok("get events -o name"), "event/old");
+}
