@@ -73,7 +73,7 @@ types! {
         /// The image's reference.
         image = "image": String;
         /// When the image is pulled.
-        image_pull_policy = "imagePullPolicy": String;
+        image_pull_policy = "imagePullPolicy": String [one_of(&["Always", "IfNotPresent", "Never"])];
         /// The name, unique in the pod.
         name = "name": String [required, format(names::dns_label)];
         /// Computing resources; none may be set.
@@ -89,7 +89,7 @@ types! {
         /// The file for last words.
         termination_message_path = "terminationMessagePath": String [or_text("/dev/termination-log")];
         /// Whether logs stand in for missing last words.
-        termination_message_policy = "terminationMessagePolicy": String [or_text("File")];
+        termination_message_policy = "terminationMessagePolicy": String [or_text("File"), one_of(&["File", "FallbackToLogsOnError"])];
         /// The program gets a terminal.
         tty = "tty": bool;
         /// Where the pod's volumes appear.
@@ -323,7 +323,7 @@ types! {
         /// Nearly all rights of the host.
         privileged = "privileged": Option<bool>;
         /// How /proc is shown.
-        proc_mount = "procMount": String;
+        proc_mount = "procMount": String [one_of(&["Default", "Unmasked"])];
         /// The root file system cannot be written.
         read_only_root_filesystem = "readOnlyRootFilesystem": Option<bool>;
         /// The group of the first process.

@@ -1,10 +1,14 @@
 //! Pods.
 
+mod actions;
 pub mod container;
 mod ephemeral;
 mod mounts;
 pub mod placement;
+mod refused;
+mod resolving;
 mod rules;
+mod security;
 pub mod status;
 mod table;
 pub mod volume;
@@ -78,7 +82,7 @@ types! {
         /// The host name; the pod's name by default.
         hostname = "hostname": String [format(names::dns_label)];
         /// The host name whole, with its domain.
-        hostname_override = "hostnameOverride": String;
+        hostname_override = "hostnameOverride": String [format(names::dns_subdomain)];
         /// Secrets for pulling images.
         image_pull_secrets = "imagePullSecrets": Vec<LocalObjectReference> [by(&["name"])];
         /// Containers that end, one after another, before the others start.
@@ -162,7 +166,7 @@ types! {
     /// An operating system.
     PodOs = "io.k8s.api.core.v1.PodOS" {
         /// Its name.
-        name = "name": String [required, one_of(&["linux", "windows"])];
+        name = "name": String [required, one_of(&["linux"])];
     }
 
     /// A condition that must be true before the pod gets traffic.

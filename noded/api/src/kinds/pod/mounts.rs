@@ -49,7 +49,7 @@ pub(super) fn validate(
 }
 
 /// A path that leads down from where it begins.
-fn descending(text: &str, path: String, errors: &mut FieldErrors) {
+pub(super) fn descending(text: &str, path: String, errors: &mut FieldErrors) {
     if text.starts_with('/') {
         errors.push(FieldError::invalid(path.clone(), &json!(text), "must be a relative path".into()));
     }
@@ -63,6 +63,9 @@ pub(super) fn validate_volume(volume: &Volume, path: &str, errors: &mut FieldErr
     if volume.host_path.as_ref().is_some_and(|host| host.path.split('/').any(|part| part == "..")) {
         let value = json!(volume.host_path.as_ref().map(|host| &host.path));
         errors.push(FieldError::invalid(format!("{path}.hostPath.path"), &value, "must not contain '..'".into()));
+    }
+    if volume.image.as_ref().is_some_and(|image| image.reference.is_empty()) {
+        errors.push(FieldError::required(format!("{path}.image.reference"), ""));
     }
     if volume.empty_dir.as_ref().and_then(|empty| empty.size_limit.as_ref()).is_some_and(|limit| limit.is_negative()) {
         let why = "SizeLimit field must be a valid resource quantity";

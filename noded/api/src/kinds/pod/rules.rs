@@ -8,7 +8,7 @@ use crate::errors::{FieldError, FieldErrors};
 use crate::kinds::view;
 
 use super::container::Container;
-use super::{PodSpec, ephemeral, mounts};
+use super::{PodSpec, actions, ephemeral, mounts, refused, resolving, security};
 
 pub(super) fn defaults(pod: &mut Value) {
     default_spec(&mut pod["spec"]);
@@ -39,6 +39,9 @@ fn default_spec(spec: &mut Value) {
         if volume.keys().all(|k| k == "name") {
             volume.insert("emptyDir".into(), json!({}));
         }
+        if let Some(Value::Object(image)) = volume.get_mut("image") {
+            default_pull(image, "pullPolicy", "reference");
+        }
     }
 }
 
@@ -53,10 +56,7 @@ fn mirror(spec: &mut Map<String, Value>, name: &str, former: &str) {
 
 fn default_container(container: &mut Value, on_host: bool) {
     let Value::Object(map) = container else { return };
-    if map.get("imagePullPolicy").and_then(Value::as_str).is_none_or(str::is_empty) {
-        let image = map.get("image").and_then(Value::as_str).unwrap_or("");
-        map.insert("imagePullPolicy".into(), if is_latest(image) { "Always" } else { "IfNotPresent" }.into());
-    }
+    default_pull(map, "imagePullPolicy", "image");
     for port in map.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         if on_host && port.get("hostPort").is_none() {
             port["hostPort"] = port["containerPort"].clone();
@@ -69,6 +69,13 @@ fn default_container(container: &mut Value, on_host: bool) {
         for (name, amount) in limits {
             requests.entry(name).or_insert(amount);
         }
+    }
+}
+
+fn default_pull(map: &mut Map<String, Value>, policy: &str, image: &str) {
+    if map.get(policy).and_then(Value::as_str).is_none_or(str::is_empty) {
+        let image = map.get(image).and_then(Value::as_str).unwrap_or("");
+        map.insert(policy.into(), if is_latest(image) { "Always" } else { "IfNotPresent" }.into());
     }
 }
 
@@ -135,10 +142,19 @@ fn validate_spec(spec: &PodSpec, path: &str, errors: &mut FieldErrors) {
         mounts::validate_volume(volume, &format!("{path}.volumes[{at}]"), errors);
     }
     ephemeral::validate(spec, &volumes, path, errors);
+    refused::validate(spec, path, errors);
+    resolving::validate(spec, path, errors);
+    security::validate(spec, path, errors);
     unique(spec.init_containers.iter().chain(&spec.containers).map(|c| &c.name), &format!("{path}.containers"), errors);
     for (list, name) in [(&spec.init_containers, "initContainers"), (&spec.containers, "containers")] {
         for (at, container) in list.iter().enumerate() {
             validate_container(container, &volumes, &format!("{path}.{name}[{at}]"), errors);
+            let grace = spec.termination_grace_period_seconds.unwrap_or(30);
+            actions::validate(container, grace, &format!("{path}.{name}[{at}]"), errors);
+            if name == "initContainers" && !matches!(container.restart_policy.as_str(), "" | "Always") {
+                let field = format!("{path}.{name}[{at}].restartPolicy");
+                errors.push(FieldError::unsupported(field, &container.restart_policy, &["Always"]));
+            }
             if name == "containers" && !container.restart_policy.is_empty() {
                 errors.push(FieldError::forbidden(
                     format!("{path}.{name}[{at}].restartPolicy"),

@@ -96,7 +96,7 @@ types! {
     /// An empty folder that lives as long as the pod.
     EmptyDirVolumeSource = "io.k8s.api.core.v1.EmptyDirVolumeSource" {
         /// Where it is kept: nothing for the disk, Memory.
-        medium = "medium": String;
+        medium = "medium": String [one_of(&["", "Memory"])];
         /// The most it may hold.
         size_limit = "sizeLimit": Option<Quantity>;
     }
