@@ -1,7 +1,7 @@
 //! Who this node is to the API: its key and certificate, how it gets them with a token, and how it gets new ones.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +47,10 @@ struct Kept {
     authority: String,
 }
 
+/// The file with the servers that the API has listed, one a line: by them a node that is started again finds it, also when those are gone that it was
+/// told first.
+const SERVERS: &str = "servers";
+
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// Joins a cluster as `node`, or finds that it has. `folder` is where key and certificate are kept.
@@ -62,7 +66,9 @@ pub(super) async fn join(folder: &Path, node: &str, server: &str, args: &JoinArg
     if let Some(kept) = kept.as_ref().filter(|kept| is_of(kept) && is_for(&kept.pair, node))
         && life.is_some_and(|life| life.covers(SystemTime::now()))
     {
-        return Api::joined(server, roots(&kept.authority)?, &kept.pair);
+        let api = Api::joined(server, roots(&kept.authority)?, &kept.pair)?;
+        api.servers().list(known(folder).with_context(|| format!("read {}", folder.join(SERVERS).display()))?);
+        return Ok(api);
     }
     let (Some(token), Some(pin)) = (&args.token, pin) else {
         let why = if life.is_some() { "the certificate that it had is no longer good" } else { "it has no certificate yet" };
@@ -82,10 +88,38 @@ pub(super) async fn join(folder: &Path, node: &str, server: &str, args: &JoinArg
     let request = Wanted::make(node, &key).context("make a request for a certificate")?;
     let certificate = newcomer.certificate(node, request).await.with_context(|| format!("join {server}"))?;
     let authority = pinned.authority().context("the server has shown no authority")?;
+    // Those of a cluster that it was in before are none of this one.
+    match fs::remove_file(folder.join(SERVERS)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("forget the servers of before"),
+        _ => {}
+    }
     let kept = Kept { pair: Pair { key, certificate }, authority: pem(&authority) };
     keep(folder, &kept).with_context(|| format!("write {}", folder.display()))?;
     say(Level::Info, &format!("node {node} has its certificate from {server}"), &[]);
     Api::joined(server, roots(&kept.authority)?, &kept.pair)
+}
+
+/// The servers that were listed last.
+fn known(folder: &Path) -> Result<Vec<String>> {
+    let text = match fs::read_to_string(folder.join(SERVERS)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    // What is no address was not written here.
+    Ok(text.lines().filter(|line| super::servers::check(line).is_ok()).map(str::to_owned).collect())
+}
+
+/// Keeps the servers that the API lists, for ever.
+pub(super) async fn remember(folder: Option<PathBuf>, api: Api) {
+    let Some(folder) = folder else { return };
+    let mut news = api.servers().news();
+    while news.changed().await.is_ok() {
+        let mut text = api.servers().listed().join("\n");
+        text.push('\n');
+        if let Err(error) = write(&folder, SERVERS, &text) {
+            log::failed(&format!("write {}", folder.join(SERVERS).display()), &error);
+        }
+    }
 }
 
 /// Is a node of the control plane in this process.
@@ -169,7 +203,7 @@ fn pem(der: &CertificateDer<'_>) -> String {
 /// What is kept; nothing on a host that has never joined.
 fn kept(folder: &Path) -> Result<Option<Kept>> {
     let read = |name: &str| match fs::read_to_string(folder.join(name)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
     };
     let (Some(node), Some(authority)) = (read("node.pem")?, read("ca.crt")?) else { return Ok(None) };
@@ -180,16 +214,18 @@ fn kept(folder: &Path) -> Result<Option<Kept>> {
 /// Writes the authority first: a pair without it is not looked at. Key and certificate are one file, so that they always fit.
 fn keep(folder: &Path, kept: &Kept) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let write = |name: &str, text: &str| -> std::io::Result<()> {
-        let part = folder.join(format!("{name}.part"));
-        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(part, folder.join(name))
-    };
-    write("ca.crt", &kept.authority)?;
-    write("node.pem", &format!("{}{}", kept.pair.key, kept.pair.certificate))?;
+    write(folder, "ca.crt", &kept.authority)?;
+    write(folder, "node.pem", &format!("{}{}", kept.pair.key, kept.pair.certificate))?;
     fs::File::open(folder)?.sync_all().map_err(Into::into)
+}
+
+/// Writes a file of that folder, or leaves it as it was.
+fn write(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let part = folder.join(format!("{name}.part"));
+    let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(part, folder.join(name))
 }
 
 impl Api {
@@ -221,6 +257,37 @@ mod tests {
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(agent.join("node.pem")).unwrap());
         assert_eq!(mode & 0o777, 0o600);
         assert!(Api::joined("https://cp:1", roots(&found.authority).unwrap(), &found.pair).is_ok());
+    }
+
+    #[tokio::test]
+    async fn servers_that_were_learnt_are_known_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, agent) = (folder.path().join("state"), folder.path().join("agent"));
+        fs::create_dir(&state).unwrap();
+        let authority = Authority::open(&state).unwrap();
+        let key = Wanted::key().unwrap();
+        let wanted = Wanted::read(&Wanted::make("n", &key).unwrap()).unwrap();
+        let certificate = authority.sign_node("n", &wanted, Duration::from_secs(3000)).unwrap();
+        keep(&agent, &Kept { pair: Pair { key, certificate }, authority: pem(authority.der()) }).unwrap();
+        let args = JoinArgs { token: None, ca_hash: None };
+        let again = async || join(&agent, "n", "https://127.0.0.1:1", &args).await.unwrap();
+        let first = again().await;
+        let own = "https://127.0.0.1:1".to_owned();
+        assert_eq!(first.servers().all(), [own.as_str()]);
+        let mut news = first.servers().news();
+        let remembering = tokio::spawn(remember(Some(agent.clone()), first.clone()));
+        tokio::task::yield_now().await;
+        first.servers().list(vec!["https://10.0.0.1:6443".to_owned(), "https://10.0.0.2:6443".to_owned()]);
+        news.changed().await.unwrap();
+        while known(&agent).unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        remembering.abort();
+        let second = again().await;
+        assert_eq!(second.servers().all(), [own.as_str(), "https://10.0.0.1:6443", "https://10.0.0.2:6443"]);
+        assert_eq!(second.servers().current(), own, "the first one that is asked is the one it was told");
+        fs::write(agent.join(SERVERS), "rubbish\nhttps://10.0.0.3:6443\n\n").unwrap();
+        assert_eq!(known(&agent).unwrap(), ["https://10.0.0.3:6443"]);
     }
 
     #[tokio::test]

@@ -70,6 +70,11 @@ impl Servers {
         self.state().all()
     }
 
+    /// Those that the service `kubernetes` lists.
+    pub(crate) fn listed(&self) -> Vec<String> {
+        self.state().listed.clone()
+    }
+
     /// This one does not answer: the next is asked, if there is one.
     pub(crate) fn leave(&self, server: &str) {
         let mut state = self.state();
