@@ -5,6 +5,7 @@
 mod base;
 mod debug;
 mod deployments;
+mod fields;
 mod hosts;
 mod logs;
 mod memory;
@@ -25,6 +26,7 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     services::TESTS,
     logs::TESTS,
     mounts::TESTS,
+    fields::TESTS,
     statics::TESTS,
     debug::TESTS,
     pressure::TESTS,

@@ -14,8 +14,9 @@ use super::api::Api;
 use super::pressure::Pressure;
 use super::shutdown::Shutdown;
 use super::statics::{Mirrors, Statics};
+use super::users::Users;
 use super::wanted::{self, Place, container, environment, environment::Sources};
-use super::{fetch, probe, services, volumes};
+use super::{fetch, last_words, probe, services, volumes};
 use crate::cri::local::{self, Beyond};
 use crate::node::Node;
 
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     /// Whether the host goes down.
     pub(super) shutdown: Shutdown,
     pub(super) fetched: fetch::Fetched,
+    /// Whose users are whose.
+    pub(super) users: Users,
     /// What this host's manifests say, and what the API shows of it; nothing before it has told all.
     pub(super) statics: watch::Sender<Statics>,
     pub(super) mirrors: watch::Sender<Option<Mirrors>>,
@@ -87,16 +90,18 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
     match (action, &case.pod) {
         (Action::Volumes, Some(pod)) => return make_volumes(shared, case, pod).await,
         (Action::Sandbox { attempt }, Some(pod)) => {
-            let made = services::resolvers(node).map_err(|error| format!("find the resolvers: {error}"));
-            let config = made.and_then(|resolvers| wanted::sandbox(pod, *attempt, &shared.place, &resolvers));
-            let config = config.map_err(|why| ("FailedCreatePodSandBox", why))?;
+            let wrong = |why| ("FailedCreatePodSandBox", why);
+            let resolvers = services::resolvers(node).map_err(|error| wrong(format!("find the resolvers: {error}")))?;
+            let own = pod.spec.host_users == Some(false);
+            let users = own.then(|| shared.users.take(node, &case.uid)).transpose().map_err(wrong)?;
+            let (config, beyond) = wanted::sandbox(pod, *attempt, &shared.place, &resolvers, users).map_err(wrong)?;
             let handler = pod.spec.runtime_class_name.as_str();
-            let id = local::run_pod(node, config, handler).await.map_err(failed("FailedCreatePodSandBox"))?;
+            let id = local::run_pod(node, config, handler, beyond).await.map_err(failed("FailedCreatePodSandBox"))?;
             return Ok(Done::Sandbox(id));
         }
         (Action::Pull { container, .. }, Some(pod)) => {
             let spec = find(pod, container)?;
-            pull(shared, pod, &spec).await?;
+            pull(shared, pod, &spec.image, &spec.image_pull_policy).await?;
         }
         (Action::Start { container, attempt, .. }, Some(pod)) => {
             let spec = find(pod, container)?;
@@ -136,6 +141,13 @@ async fn make_volumes(shared: &Shared, case: &Case, pod: &Arc<Pod>) -> Result<Do
     if pod.spec.volumes.is_empty() {
         return Ok(Done::Volumes(Nanos::MAX));
     }
+    if !case.again {
+        let images = pod.spec.volumes.iter().filter_map(|volume| Some((volume, volume.image.as_ref()?)));
+        for (volume, image) in images {
+            let pulled = pull(shared, pod, &image.reference, &image.pull_policy).await;
+            pulled.map_err(|(reason, why)| failed(format!("volume {:?}: {reason}: {why}", volume.name)))?;
+        }
+    }
     let changes = volumes::may_change(pod);
     let (mut sources, mut tokens) = Default::default();
     if changes {
@@ -167,13 +179,12 @@ fn image(policy: &str, present: bool) -> Image {
     }
 }
 
-async fn pull(shared: &Shared, pod: &Pod, spec: &Container) -> Result<(), Failure> {
-    let name = &spec.image;
+async fn pull(shared: &Shared, pod: &Pod, name: &str, policy: &str) -> Result<(), Failure> {
     let reference: images::Reference =
         name.parse().map_err(|error| ("InvalidImageName", format!("Failed to apply default image tag {name:?}: {error}")))?;
     let said = |status: tonic::Status| ("ErrImagePull", status.message().to_owned());
     let present = local::image(&shared.node, name).await.map_err(said)?.is_some();
-    match image(&spec.image_pull_policy, present) {
+    match image(policy, present) {
         Image::Use => Ok(()),
         Image::Missing => Err(("ErrImageNeverPull", format!("Container image {name:?} is not present with pull policy of Never"))),
         Image::Pull => {
@@ -190,9 +201,6 @@ async fn pull(shared: &Shared, pod: &Pod, spec: &Container) -> Result<(), Failur
 async fn start(shared: &Shared, case: &Case, pod: &Pod, spec: &Container, attempt: u32) -> Result<(), Failure> {
     let wrong = |why: String| ("CreateContainerConfigError", why);
     let sandbox = case.sandbox.as_ref().ok_or_else(|| wrong("the pod is not there".to_owned()))?;
-    if let Some(why) = probe::unsupported(spec) {
-        return Err(wrong(why));
-    }
     let mut sources = Sources::default();
     let from_api = !spec.env_from.is_empty() || spec.env.iter().any(|variable| variable.value_from.is_some());
     if from_api {
@@ -201,9 +209,15 @@ async fn start(shared: &Shared, case: &Case, pod: &Pod, spec: &Container, attemp
     let links = services::links(&shared.known, pod).await;
     let variables = environment::environment(pod, spec, &sources, &case.ips, &shared.place, links).map_err(wrong)?;
     let (mut config, parts) =
-        container::config(pod, spec, attempt, &variables, &volumes::paths(pod, &shared.place)).map_err(wrong)?;
+        container::config(pod, spec, attempt, &variables, &volumes::backings(pod, &shared.place)).map_err(wrong)?;
     container::aim(&mut config, pod, &case.running).map_err(wrong)?;
     not_root(shared, pod, spec).await?;
+    user_of_image(shared, &mut config).await?;
+    let words = last_words::make(&shared.place, &case.uid, spec, attempt);
+    config.mounts.extend(words.map_err(|error| wrong(format!("make the file for terminationMessagePath: {error}")))?);
+    if pod.spec.host_users == Some(false) {
+        container::map(&mut config, shared.users.take(&shared.node, &case.uid).map_err(wrong)?);
+    }
     let said = |word| move |status: tonic::Status| (word, status.message().to_owned());
     let beyond = Beyond { rotation: Some(shared.place.rotation), parts };
     let id = local::create(&shared.node, sandbox, config, beyond).await.map_err(said("CreateContainerError"))?;
@@ -232,6 +246,20 @@ async fn not_root(shared: &Shared, pod: &Pod, spec: &Container) -> Result<(), Fa
         (None, _) => wrong("container has runAsNonRoot and image has non-numeric user, cannot verify user is non-root"),
         _ => Ok(()),
     }
+}
+
+/// A container that is told its group and not its user has the user of its image.
+async fn user_of_image(shared: &Shared, config: &mut cri::ContainerConfig) -> Result<(), Failure> {
+    let image = config.image.as_ref().map(|image| image.image.clone()).unwrap_or_default();
+    let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut());
+    let Some(security) = security.filter(|of| of.run_as_group.is_some() && of.run_as_user.is_none()) else { return Ok(()) };
+    let found = local::image(&shared.node, &image).await;
+    let found = found.map_err(|status| ("CreateContainerConfigError", status.message().to_owned()))?.unwrap_or_default();
+    match found.uid {
+        None if !found.username.is_empty() => security.run_as_username = found.username,
+        uid => security.run_as_user = Some(uid.unwrap_or_default()),
+    }
+    Ok(())
 }
 
 /// What the container wants to do before it ends, within the time that it has.
@@ -264,7 +292,7 @@ async fn handle(
     }
     if let Some(get) = &hook.http_get {
         let ip = case.ips.first().map_or(shared.place.host.as_str(), String::as_str);
-        return probe::http(get, spec, ip).await;
+        return probe::get(get, spec, ip).await;
     }
     if let Some(sleep) = &hook.sleep {
         tokio::time::sleep(std::time::Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;
@@ -286,6 +314,7 @@ async fn forget(shared: &Shared, case: &Case, pod: Option<&Pod>) -> Result<(), F
     let removed = work.await.map_err(|error| stuck("remove what is left", &error))?;
     removed.map_err(|error| stuck("remove what is left", &error))?;
     shared.fetched.tokens.forget(&case.uid);
+    shared.users.forget(&case.uid);
     let Some(pod) = pod else { return Ok(()) };
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.metadata.namespace, pod.metadata.name);
     let options = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": case.uid } });

@@ -28,6 +28,8 @@ pub(super) struct Facts {
     /// KiB.
     memory: u64,
     disk: u64,
+    /// Bytes of huge pages, by the size of one as resources have it.
+    huge_pages: Vec<(String, u64)>,
 }
 
 impl Facts {
@@ -48,6 +50,7 @@ impl Facts {
             processors,
             memory: total.unwrap_or(0),
             disk,
+            huge_pages: huge_pages(Path::new("/sys/kernel/mm/hugepages")),
         }
     }
 
@@ -80,12 +83,18 @@ impl Facts {
     /// Its status on the node as it is known. What had been true before keeps its time.
     pub(super) fn status(&self, node: &Value, now: &str) -> Value {
         let (before, range) = (&node["status"], node["spec"]["podCIDR"].as_str().or(self.pod_cidr.as_deref()));
-        let resources = json!({
+        let mut resources = json!({
             "cpu": self.processors.to_string(),
             "memory": format!("{}Ki", self.memory),
             "ephemeral-storage": self.disk.to_string(),
             "pods": self.room(range).to_string(),
         });
+        for (size, bytes) in &self.huge_pages {
+            resources[format!("hugepages-{size}")] = bytes.to_string().into();
+        }
+        let mut allocatable = resources.clone();
+        let kept: u64 = self.huge_pages.iter().map(|(_, bytes)| bytes >> 10).sum();
+        allocatable["memory"] = format!("{}Ki", self.memory.saturating_sub(kept)).into();
         let condition = |kind: &str, status: &str, reason: &str, message: &str| {
             let old = before["conditions"].as_array().and_then(|all| all.iter().find(|condition| condition["type"] == kind));
             let since = old.filter(|old| old["status"] == status).map_or(json!(now), |old| old["lastTransitionTime"].clone());
@@ -95,7 +104,7 @@ impl Facts {
         let [memory, disk] = self.pressure.conditions(condition);
         json!({
             "capacity": resources,
-            "allocatable": resources,
+            "allocatable": allocatable,
             "addresses": [
                 { "type": "InternalIP", "address": self.address.to_string() },
                 { "type": "Hostname", "address": self.name },
@@ -125,6 +134,25 @@ impl Facts {
         };
         condition("NetworkUnavailable", status, reason, message)
     }
+}
+
+/// Huge pages that there are, in a folder such as `/sys/kernel/mm/hugepages`: sizes that a kernel has and that nobody has set aside count, too.
+fn huge_pages(folder: &Path) -> Vec<(String, u64)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let size = name.strip_prefix("hugepages-").and_then(|name| name.strip_suffix("kB")?.parse::<u64>().ok());
+        let count = read_to_string(entry.path().join("nr_hugepages")).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let (Some(kib), Some(count)) = (size, count) else { continue };
+        let size = match kib {
+            kib if kib % (1 << 20) == 0 => format!("{}Gi", kib >> 20),
+            kib if kib % (1 << 10) == 0 => format!("{}Mi", kib >> 10),
+            kib => format!("{kib}Ki"),
+        };
+        all.push((size, count.saturating_mul(kib << 10)));
+    }
+    all.sort();
+    all
 }
 
 fn info() -> Value {
@@ -170,6 +198,23 @@ mod tests {
         assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(third["conditions"][4]["lastTransitionTime"], "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastHeartbeatTime"], "2026-01-01T00:01:00Z");
+    }
+
+    #[test]
+    fn huge_pages_are_told_and_are_no_memory_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for (size, count) in [("2048", "8"), ("1048576", "0"), ("64", "x")] {
+            let path = folder.path().join(format!("hugepages-{size}kB"));
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("nr_hugepages"), format!("{count}\n")).unwrap();
+        }
+        let huge_pages = huge_pages(folder.path());
+        assert_eq!(huge_pages, [("1Gi".to_owned(), 0), ("2Mi".to_owned(), 16 << 20)]);
+        let facts = Facts::look("n".to_owned(), IpAddr::from([192, 0, 2, 1]), 7, None, Path::new("/"));
+        let status = Facts { memory: 1 << 20, huge_pages, ..facts }.status(&Value::Null, "2026-01-01T00:00:00Z");
+        let (capacity, allocatable) = (&status["capacity"], &status["allocatable"]);
+        assert_eq!((&capacity["hugepages-2Mi"], &allocatable["hugepages-2Mi"]), (&json!("16777216"), &json!("16777216")));
+        assert_eq!((&capacity["memory"], &allocatable["memory"]), (&json!("1048576Ki"), &json!("1032192Ki")));
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! | `status.rs` | what to tell: another one |
 //! | `wanted/` | from a pod of the API to what CRI calls take: pure, too |
 //! | `pressure/` | what goes before the host runs out of disk or memory |
-//! | `effects.rs` `volumes.rs` `fetch/` `probe.rs` | what touches the host and the API |
+//! | `effects.rs` `volumes/` `fetch/` `probe/` `last_words.rs` `users.rs` | what touches the host and the API |
 //!
 //! The agent holds no truth: a new one finds its pods in the engine by their uid. Pods live on without it.
 
@@ -31,6 +31,7 @@ mod fetch;
 mod host;
 mod identity;
 pub(crate) mod kubeconfig;
+mod last_words;
 pub(crate) mod network;
 mod next;
 pub(crate) mod plane;
@@ -43,6 +44,7 @@ mod shutdown;
 mod statics;
 mod status;
 mod tell;
+mod users;
 mod volumes;
 mod wanted;
 mod worker;
@@ -123,11 +125,22 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         memory: config.run.join("volumes-of-pods"),
     };
     let shutdown = shutdown::Shutdown::default();
-    let (known, fetched, events) = Default::default();
+    let (known, fetched, events, users) = Default::default();
     let statics = statics::first(&config.agent.static_pods, &place.node);
     let (mirrors, pressure) = (watch::Sender::new(None), watch::Sender::new(Pressure::default()));
-    let shared =
-        Shared { node: Arc::clone(node), api: api.clone(), place, known, fetched, statics, mirrors, pressure, shutdown, events };
+    let shared = Shared {
+        node: Arc::clone(node),
+        api: api.clone(),
+        place,
+        known,
+        fetched,
+        statics,
+        mirrors,
+        pressure,
+        shutdown,
+        events,
+        users,
+    };
     let shared = Arc::new(shared);
     let heartbeat = config.agent.heartbeat();
     let network = network::Network::new(node, &api, &shared.place.node, address);
@@ -138,11 +151,16 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let (heard, pods) = mpsc::channel(crew::WAITING);
     let pressed = tokio::spawn(pressure::run(Arc::clone(&shared), heard.clone()));
     let crew = tokio::spawn(crew::run(Arc::clone(&shared), pods, network.state()));
+    let joined = match &identity {
+        Identity::Joined(folder) => Some(folder.clone()),
+        Identity::Own(_) => None,
+    };
     let run = tokio::spawn(async move {
         register::register(&api, &facts).await;
         let heart = connection::Heart::new(heartbeat);
         let reached = connection::run(Arc::clone(&shared), heart.clone());
         let renewed = identity::renew(identity, api.clone(), shared.place.node.clone());
+        let remembered = identity::remember(joined, api.clone());
         let pressure = shared.pressure.subscribe();
         let (phase, down) = (shared.shutdown.phase(), shutdown::run(Arc::clone(&shared), config.agent.clone()));
         let mirrored = statics::keep(&shared);
@@ -157,6 +175,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             network.run(),
             reached,
             renewed,
+            remembered,
             mirrored,
             down,
             pods

@@ -10,6 +10,7 @@ use api::meta::Time;
 use cri::ContainerState as Is;
 
 use super::actual::{Action, Actual, Nanos, SECOND, attempt_of, may_start};
+use super::last_words;
 use super::next::{Outcome, begun, is_started, outcome, restarts, succeeded};
 use super::wanted::qos;
 
@@ -170,6 +171,7 @@ fn container(
 fn states(pod: &Pod, spec: &Container, policy: &str, actual: &Actual, word: &str, now: Nanos) -> (ContainerState, ContainerState) {
     let mut all = actual.all(&spec.name);
     let (newest, older) = (all.next(), all.next());
+    let terminated = |seen: &cri::ContainerStatus| terminated(pod, seen);
     let last = older.map_or_else(ContainerState::default, terminated);
     let Some(seen) = newest else { return (waiting(spec, actual, word, now), last) };
     match seen.state() {
@@ -223,12 +225,12 @@ fn waiting(spec: &Container, actual: &Actual, word: &str, now: Nanos) -> Contain
     ContainerState { waiting: Some(ContainerStateWaiting { reason, message }), ..ContainerState::default() }
 }
 
-fn terminated(seen: &cri::ContainerStatus) -> ContainerState {
+fn terminated(pod: &Pod, seen: &cri::ContainerStatus) -> ContainerState {
     let terminated = ContainerStateTerminated {
         container_id: format!("rctr://{}", seen.id),
         exit_code: Some(seen.exit_code),
         reason: seen.reason.clone(),
-        message: seen.message.clone(),
+        message: last_words::fitting(pod, &seen.message),
         started_at: at(seen.started_at),
         finished_at: at(seen.finished_at),
         ..ContainerStateTerminated::default()

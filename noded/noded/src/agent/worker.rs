@@ -1,6 +1,6 @@
 //! One pod, from its first sight to its end: look, decide, act, tell.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::probe::{self, Finding, Target};
 use super::shutdown::{Alive, Phase, class};
 use super::statics::SOURCE;
 use super::tell::{self, Told};
-use super::{status, wanted};
+use super::{last_words, status, wanted};
 use crate::cri::local;
 use crate::node::Node;
 
@@ -71,6 +71,8 @@ struct Worker {
     sandboxes: Vec<String>,
     memory: Memory,
     doing: Vec<Action>,
+    /// Last words, by container.
+    words: BTreeMap<String, String>,
     /// Tasks that probe, by container.
     probes: HashMap<String, JoinHandle<()>>,
     told: Told,
@@ -112,8 +114,8 @@ impl Worker {
         }
         let told = tell::start(&shared.api, shared.shutdown.unsaid());
         let about = object.as_ref().map(|object| object.uid().to_owned()).unwrap_or_default();
-        let (phase, doing, probes) = (shared.shutdown.phase(), Vec::new(), HashMap::new());
-        Worker { about, shared, uid, desired, sandboxes, memory, doing, probes, told, said, phase, alive: None }
+        let (phase, doing, probes, words) = (shared.shutdown.phase(), Vec::new(), HashMap::new(), BTreeMap::new());
+        Worker { words, about, shared, uid, desired, sandboxes, memory, doing, probes, told, said, phase, alive: None }
     }
 
     async fn run(mut self, mut pokes: mpsc::UnboundedReceiver<Poke>) {
@@ -193,13 +195,24 @@ impl Worker {
 
     /// What is there.
     async fn look(&mut self) -> Actual {
-        let (node, ids) = (Arc::clone(&self.shared.node), self.sandboxes.clone());
-        let looked = tokio::task::spawn_blocking(move || ids.iter().filter_map(|id| see(&node, id)).collect::<Vec<_>>()).await;
-        let looked = looked.unwrap_or_default();
-        self.sandboxes = looked.iter().map(|(sandbox, _)| sandbox.id.clone()).collect();
-        let (sandboxes, containers): (Vec<_>, Vec<_>) = looked.into_iter().unzip();
-        let containers: Vec<ContainerStatus> = containers.into_iter().flatten().collect();
-        for container in &containers {
+        let (shared, ids, mut words) = (Arc::clone(&self.shared), self.sandboxes.clone(), std::mem::take(&mut self.words));
+        let pod = self.desired.borrow().as_ref().map(|object| Arc::clone(&object.pod));
+        let looked = tokio::task::spawn_blocking(move || {
+            let (sandboxes, containers): (Vec<_>, Vec<_>) = ids.iter().filter_map(|id| see(&shared.node, id)).unzip();
+            let containers: Vec<ContainerStatus> = containers.into_iter().flatten().collect();
+            words.retain(|id, _| containers.iter().any(|seen| seen.id == *id));
+            if let Some(pod) = &pod {
+                let new = last_words::all((&shared.node, &shared.place, pod), &containers, &words);
+                words.extend(new);
+            }
+            (sandboxes, containers, words)
+        });
+        let (sandboxes, mut containers, words) = looked.await.unwrap_or_default();
+        self.words = words;
+        self.sandboxes = sandboxes.iter().map(|sandbox: &Sandbox| sandbox.id.clone()).collect();
+        for container in &mut containers {
+            let words = self.words.get(&container.id).map_or("", String::as_str);
+            container.message = last_words::joined(&container.message, words);
             let attempt = container.metadata.as_ref().map_or(0, |metadata| metadata.attempt) + 1;
             let known = self.memory.attempts.entry(name_of(container).to_owned()).or_insert(attempt);
             *known = (*known).max(attempt);

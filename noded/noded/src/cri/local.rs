@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cri::{ContainerConfig, ContainerStatus, PodSandboxConfig};
-use engine::Pod;
+use engine::{HostEntry, Pod};
 use streaming::Job;
 use tonic::Status;
 
@@ -21,6 +21,15 @@ pub(crate) struct Beyond {
     pub(crate) parts: BTreeMap<String, PathBuf>,
 }
 
+/// The same of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct BeyondPod {
+    /// Its host name with its domain; empty without one.
+    pub(crate) full_name: String,
+    /// Further lines of /etc/hosts, which a kubelet writes itself.
+    pub(crate) hosts: Vec<HostEntry>,
+}
+
 /// When a log is rotated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rotation {
@@ -31,9 +40,9 @@ pub(crate) struct Rotation {
 }
 
 /// Makes a pod, or finds it.
-pub(crate) async fn run_pod(node: &Arc<Node>, config: PodSandboxConfig, handler: &str) -> Answer<String> {
+pub(crate) async fn run_pod(node: &Arc<Node>, config: PodSandboxConfig, handler: &str, beyond: BeyondPod) -> Answer<String> {
     let request = cri::RunPodSandboxRequest { config: Some(config), runtime_handler: handler.to_owned() };
-    Ok(runtime::pod::run(node, request).await?.pod_sandbox_id)
+    Ok(runtime::pod::run(node, request, beyond).await?.pod_sandbox_id)
 }
 
 /// Kills what runs in a pod, and gives its addresses back.

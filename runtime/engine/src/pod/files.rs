@@ -7,7 +7,7 @@ use std::path::Path;
 use sys::Call;
 
 use super::record::PodRecord;
-use super::request::PodDns;
+use super::request::{PodDns, PodRequest};
 use crate::config::Config;
 use crate::error::During;
 use crate::request::Dns;
@@ -18,10 +18,15 @@ use crate::{EndpointState, Error, NetworkState};
 pub(super) fn write(config: &Config, record: &PodRecord, hostname: &str, network: Option<&NetworkState>) -> Result<(), Error> {
     let folder = config.pod(&record.id);
     let own: Vec<IpAddr> = network.iter().flat_map(|network| &network.networks).flat_map(EndpointState::addresses).collect();
-    let hosts = match record.has_network() {
-        true => files::hosts(&own, hostname),
+    let names = match record.request.full_name.as_str() {
+        "" => hostname.to_owned(),
+        full => format!("{full}\t{hostname}"),
+    };
+    let mut hosts = match record.has_network() {
+        true => files::hosts(&own, &names),
         false => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[], "")),
     };
+    hosts.push_str(&files::extra_hosts(&record.request.hosts, None)?);
     let resolv_conf = match &record.request.dns {
         Some(dns) => exact(dns),
         None => {
@@ -40,16 +45,23 @@ fn put(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
     fs::write(&path, text).call(|| format!("write({path:?})")).during(|| format!("make /etc/{name} of a pod"))
 }
 
-/// Refuses what would be something else in the file.
-pub(super) fn check(dns: &PodDns) -> Result<(), Error> {
-    let all = [("server", &dns.servers), ("search domain", &dns.searches), ("option", &dns.options)];
-    for (what, word) in all.into_iter().flat_map(|(what, words)| words.iter().map(move |word| (what, word))) {
+/// Refuses what would be something else in the files.
+pub(super) fn check(request: &PodRequest) -> Result<(), Error> {
+    let invalid = |what: String, why: &str| Err(Error::Invalid { what, why: why.to_owned() });
+    let dns = request.dns.iter();
+    let dns = dns.flat_map(|dns| [("server", &dns.servers), ("search domain", &dns.searches), ("option", &dns.options)]);
+    let mut words: Vec<(&str, &String)> = dns.flat_map(|(what, words)| words.iter().map(move |word| (what, word))).collect();
+    words.extend(request.hosts.iter().map(|entry| ("name of a host", &entry.name)));
+    words.extend(Some(("full name", &request.full_name)).filter(|(_, name)| !name.is_empty()));
+    for (what, word) in words {
         if word.is_empty() || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            let what = format!("DNS {what} {word:?}");
-            return Err(Error::Invalid { what, why: "it needs to be one word".to_owned() });
+            return invalid(format!("DNS {what} {word:?}"), "it needs to be one word");
         }
     }
-    Ok(())
+    match request.hosts.iter().find(|entry| entry.address.is_none()) {
+        Some(entry) => invalid(format!("DNS name of a host {:?}", entry.name), "it has no address"),
+        None => Ok(()),
+    }
 }
 
 fn exact(dns: &PodDns) -> String {
@@ -61,6 +73,7 @@ fn exact(dns: &PodDns) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::HostEntry;
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
@@ -75,9 +88,17 @@ mod tests {
 
     #[test]
     fn a_word_is_one() {
-        assert!(check(&PodDns { options: words("ndots:5 rotate"), ..PodDns::default() }).is_ok());
+        let with = |dns| PodRequest { dns: Some(dns), ..PodRequest::default() };
+        assert!(check(&with(PodDns { options: words("ndots:5 rotate"), ..PodDns::default() })).is_ok());
         for bad in ["", "a b", "a\nnameserver 6.6.6.6"] {
-            assert!(check(&PodDns { searches: vec![bad.to_owned()], ..PodDns::default() }).is_err(), "{bad:?}");
+            assert!(check(&with(PodDns { searches: vec![bad.to_owned()], ..PodDns::default() })).is_err(), "{bad:?}");
         }
+        let host = |name: &str, address: Option<&str>| {
+            let entry = HostEntry { name: name.to_owned(), address: address.map(|ip| ip.parse().unwrap()) };
+            check(&PodRequest { hosts: vec![entry], ..PodRequest::default() })
+        };
+        assert!(host("db.lan", Some("10.0.0.7")).is_ok());
+        assert!(host("db", None).is_err() && host("db\n6.6.6.6 bank", Some("10.0.0.7")).is_err());
+        assert!(check(&PodRequest { full_name: "a b".to_owned(), ..PodRequest::default() }).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Port, UserMap};
+use crate::request::{HostEntry, Port, UserMap};
 
 /// A pod to run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,12 @@ pub struct PodRequest {
     pub attempt: u32,
     /// Host name of its containers; that of the host when it is empty.
     pub hostname: String,
+    /// The same with a domain: `/etc/hosts` has it, too. Empty without one, and on the host's network.
+    #[serde(default)]
+    pub full_name: String,
+    /// Further lines of `/etc/hosts`, each with an address of its own.
+    #[serde(default)]
+    pub hosts: Vec<HostEntry>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations.

@@ -107,7 +107,7 @@ fn check(record: &PodRecord) -> Result<(), Error> {
     if let Some(parent) = &request.cgroup_parent {
         cgroup::path(parent)?;
     }
-    request.dns.as_ref().map_or(Ok(()), files::check)?;
+    files::check(request)?;
     namespaces::check(record)
 }
 

@@ -20,6 +20,7 @@ use api::kinds::pod::Pod;
 use api::kinds::pod::volume::{DownwardApiVolumeFile, HostPathVolumeSource, KeyToPath, Volume};
 
 use super::wanted::environment::{Keys, Sources};
+use super::wanted::mounts::Backing;
 use super::wanted::{Place, facts};
 
 /// Files of one volume: path in it, mode, contents.
@@ -37,9 +38,13 @@ pub(super) struct Given<'a> {
     pub(super) uid: &'a str,
 }
 
-/// Where the volumes of a pod are.
-pub(super) fn paths(pod: &Pod, place: &Place) -> BTreeMap<String, PathBuf> {
-    pod.spec.volumes.iter().map(|volume| (volume.name.clone(), path(volume, &pod.metadata.uid, place))).collect()
+/// What is behind the volumes of a pod.
+pub(super) fn backings(pod: &Pod, place: &Place) -> BTreeMap<String, Backing> {
+    let backing = |volume: &Volume| match &volume.image {
+        Some(image) => Backing::Image(image.reference.clone()),
+        None => Backing::Path(path(volume, &pod.metadata.uid, place)),
+    };
+    pod.spec.volumes.iter().map(|volume| (volume.name.clone(), backing(volume))).collect()
 }
 
 fn path(volume: &Volume, uid: &str, place: &Place) -> PathBuf {
@@ -84,6 +89,10 @@ fn one(volume: &Volume, given: &Given<'_>) -> Result<(), String> {
     let said = |error: io::Error| format!("{}: {error}", path.display());
     if let Some(host) = &volume.host_path {
         return host_path(host).map_err(said);
+    }
+    if volume.image.is_some() {
+        // It is pulled, and there is nothing to make.
+        return Ok(());
     }
     if let Some(of) = &volume.empty_dir {
         return match of.medium.as_str() {

@@ -8,8 +8,9 @@ use api::kinds::pod::container::{Container, ResourceRequirements, SecurityContex
 use api::quantity::Quantity;
 use cri::security_profile::ProfileType;
 use cri::{
-    Capability, ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig, LinuxContainerResources,
-    LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, SecurityProfile, SupplementalGroupsPolicy,
+    Capability, ContainerConfig, ContainerMetadata, HugepageLimit, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig,
+    LinuxContainerResources, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, SecurityProfile,
+    SupplementalGroupsPolicy,
 };
 
 use super::environment::expanded;
@@ -37,14 +38,13 @@ type Parts = BTreeMap<String, PathBuf>;
 /// A period of the processor's time, in microseconds.
 const PERIOD: i64 = 100_000;
 
-/// The container's configuration, and the parts of volumes that it sees, by their places. `volumes` are the paths of the pod's volumes on this host, by
-/// name.
+/// The container's configuration, and the parts of volumes that it sees, by their places. `volumes` is what is behind the pod's volumes, by name.
 pub(in super::super) fn config(
     pod: &Pod,
     spec: &Container,
     attempt: u32,
     environment: &[(String, String)],
-    volumes: &BTreeMap<String, PathBuf>,
+    volumes: &BTreeMap<String, mounts::Backing>,
 ) -> Result<(ContainerConfig, Parts), String> {
     let words = |words: &[String]| words.iter().map(|word| expanded(word, environment)).collect();
     let labels = [
@@ -99,6 +99,14 @@ pub(in super::super) fn aim(config: &mut ContainerConfig, pod: &Pod, running: &B
     Ok(())
 }
 
+/// A container of a pod with users of its own sees the files of its volumes as those of its root, who is `first` on the host.
+pub(in super::super) fn map(config: &mut ContainerConfig, first: u32) {
+    let users = super::mapped(first);
+    for mount in config.mounts.iter_mut().filter(|mount| mount.image.is_none()) {
+        (mount.uid_mappings, mount.gid_mappings) = (users.uids.clone(), users.gids.clone());
+    }
+}
+
 fn stop_signal(spec: &Container) -> Result<i32, String> {
     let name = spec.lifecycle.as_ref().map_or("", |lifecycle| &lifecycle.stop_signal);
     let known =
@@ -119,8 +127,15 @@ fn resources(pod: &Pod, of: &ResourceRequirements) -> LinuxContainerResources {
         cpu_quota: limit.map_or(0, quota),
         memory_limit_in_bytes: of.limits.get("memory").map_or(0, Quantity::value),
         oom_score_adj: oom_score_adj(qos(pod), request("memory").map_or(0, Quantity::value), facts::memory()),
+        hugepage_limits: of.limits.iter().filter_map(|(name, limit)| huge_pages(name, limit)).collect(),
         ..LinuxContainerResources::default()
     }
+}
+
+/// Pages of one size: `hugepages-2Mi` is what the kernel calls 2MB.
+fn huge_pages(name: &str, limit: &Quantity) -> Option<HugepageLimit> {
+    let size = name.strip_prefix("hugepages-")?.strip_suffix('i')?;
+    Some(HugepageLimit { page_size: format!("{size}B"), limit: u64::try_from(limit.value()).ok()? })
 }
 
 /// Who is killed first when memory is out: who has asked for least of it.
@@ -139,9 +154,6 @@ fn security(pod: &Pod, own: &SecurityContext) -> Result<LinuxContainerSecurityCo
     let group = own.run_as_group.or(shared.run_as_group);
     if own.run_as_non_root.or(shared.run_as_non_root) == Some(true) && user == Some(0) {
         return Err("container has runAsNonRoot and would run as root".to_owned());
-    }
-    if group.is_some() && user.is_none() {
-        return Err("runAsGroup: it needs runAsUser on this node".to_owned());
     }
     if own.se_linux_options.is_some() || shared.se_linux_options.is_some() {
         return Err("seLinuxOptions: they are not supported on this node".to_owned());
@@ -201,7 +213,7 @@ mod tests {
     fn of(container: serde_json::Value) -> Result<ContainerConfig, String> {
         let pod: Pod =
             serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [container]}})).unwrap();
-        let volumes = BTreeMap::from([("v".to_owned(), PathBuf::from("/disk/v"))]);
+        let volumes = BTreeMap::from([("v".to_owned(), mounts::Backing::Path("/disk/v".into()))]);
         config(&pod, &pod.spec.containers[0], 2, &[("A".to_owned(), "1".to_owned())], &volumes).map(|(config, _)| config)
     }
 
@@ -240,6 +252,15 @@ mod tests {
         aim(&mut config, &pod, &BTreeMap::from([("app".to_owned(), "abc".to_owned())])).unwrap();
         let options = config.linux.unwrap().security_context.unwrap().namespace_options.unwrap();
         assert_eq!((options.pid(), options.target_id.as_str()), (NamespaceMode::Target, "abc"));
+    }
+
+    #[test]
+    fn huge_pages_have_the_kernels_names() {
+        let limits = json!({"hugepages-2Mi": "4Mi", "hugepages-1Gi": "1Gi", "memory": "1Gi"});
+        let config = of(json!({"name": "a", "resources": {"limits": limits}})).unwrap();
+        let all = config.linux.unwrap().resources.unwrap().hugepage_limits;
+        let all: Vec<_> = all.into_iter().map(|of| (of.page_size, of.limit)).collect();
+        assert_eq!(all, [("1GB".to_owned(), 1 << 30), ("2MB".to_owned(), 4 << 20)]);
     }
 
     #[test]

@@ -4,20 +4,21 @@ pub(super) mod container;
 pub(super) mod dns;
 pub(super) mod environment;
 pub(super) mod facts;
-mod mounts;
+pub(super) mod mounts;
+mod names;
 
 use std::path::{Path, PathBuf};
 
 use api::kinds::pod::Pod;
 use api::kinds::pod::container::ResourceRequirements;
 use cri::{
-    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
-    PortMapping, Protocol,
+    IdMapping, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PortMapping, Protocol, UserNamespace,
 };
 
 use super::pressure::{Images, Reserve};
 use crate::config::CgroupDriver;
-use crate::cri::local::Rotation;
+use crate::cri::local::{BeyondPod, Rotation};
 
 /// The label by which an agent finds its pods again: the node's name.
 pub(super) const NODE: &str = "dev.rctr.node";
@@ -87,23 +88,28 @@ pub(super) fn logs(pod: &Pod, logs: &Path) -> PathBuf {
     logs.join(format!("{}_{}_{}", metadata.namespace, metadata.name, metadata.uid))
 }
 
-/// The pod as the engine is to make it.
-pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place, resolvers: &dns::Resolvers) -> Result<PodSandboxConfig, String> {
+/// Users of a pod's own: so many of the host's, from this one on.
+pub(super) const USERS: u32 = 1 << 16;
+
+/// The pod as the engine is to make it. `users` is the first of those that it has of its own, if it has some.
+pub(super) fn sandbox(
+    pod: &Pod,
+    attempt: u32,
+    place: &Place,
+    resolvers: &dns::Resolvers,
+    users: Option<u32>,
+) -> Result<(PodSandboxConfig, BeyondPod), String> {
     let (metadata, spec) = (&pod.metadata, &pod.spec);
     let security = spec.security_context.clone().unwrap_or_default();
-    if spec.host_users == Some(false) {
-        return Err("hostUsers: false: user namespaces are not supported on this node".to_owned());
-    }
-    if !spec.host_aliases.is_empty() {
-        return Err("hostAliases: they are not supported on this node".to_owned());
-    }
     let mode = |host: bool| if host { NamespaceMode::Node } else { NamespaceMode::Pod };
     let options = NamespaceOption {
         network: mode(spec.host_network).into(),
         ipc: mode(spec.host_ipc).into(),
         pid: pid(pod).into(),
+        userns_options: users.map(mapped),
         ..NamespaceOption::default()
     };
+    let (hostname, beyond) = names::names(pod)?;
     let containers = || spec.containers.iter().chain(&spec.init_containers);
     let privileged =
         containers().any(|container| container.security_context.as_ref().is_some_and(|of| of.privileged == Some(true)));
@@ -114,21 +120,15 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place, resolvers: &dns::R
         (NODE, &place.node),
     ];
     let labels = labels.map(|(key, value)| (key.to_owned(), value.clone()));
-    let hostname = if spec.hostname.is_empty() { &metadata.name } else { &spec.hostname };
     let ports = containers().flat_map(|container| &container.ports).filter(|port| port.host_port != 0);
-    Ok(PodSandboxConfig {
+    let config = PodSandboxConfig {
         metadata: Some(PodSandboxMetadata {
             name: metadata.name.clone(),
             uid: metadata.uid.clone(),
             namespace: metadata.namespace.clone(),
             attempt,
         }),
-        // A name in the kernel has 63 bytes.
-        hostname: if spec.host_network {
-            String::new()
-        } else {
-            hostname.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
-        },
+        hostname,
         log_directory: logs(pod, &place.logs).display().to_string(),
         dns_config: dns::dns(pod, resolvers),
         port_mappings: ports
@@ -155,7 +155,14 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, place: &Place, resolvers: &dns::R
             sysctls: security.sysctls.iter().map(|one| (one.name.clone(), one.value.clone())).collect(),
             ..LinuxPodSandboxConfig::default()
         }),
-    })
+    };
+    Ok((config, beyond))
+}
+
+/// A pod's users as those of the host from `first` on.
+fn mapped(first: u32) -> UserNamespace {
+    let all = vec![IdMapping { container_id: 0, host_id: first, length: USERS }];
+    UserNamespace { mode: NamespaceMode::Pod.into(), uids: all.clone(), gids: all }
 }
 
 /// Whose processes the containers see.
@@ -168,12 +175,12 @@ fn pid(pod: &Pod) -> NamespaceMode {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
 
-    pub(super) fn place() -> Place {
+    pub(in super::super) fn place() -> Place {
         Place {
             node: "n".to_owned(),
             host: "192.0.2.1".to_owned(),
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn pods_have_a_place_in_the_tree() {
-        let config = |place: &Place, pod: &Pod| sandbox(pod, 0, place, &dns::Resolvers::default()).unwrap();
+        let config = |place: &Place, pod: &Pod| sandbox(pod, 0, place, &dns::Resolvers::default(), None).unwrap().0;
         let burstable = pod(json!({"requests": {"cpu": "1"}}));
         let linux = config(&place(), &burstable).linux.unwrap();
         assert_eq!(linux.cgroup_parent, "/kubepods/burstable/podu-1");

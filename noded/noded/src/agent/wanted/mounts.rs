@@ -4,17 +4,31 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use api::kinds::pod::container::VolumeMount;
-use cri::{Mount, MountPropagation};
+use cri::{ImageSpec, Mount, MountPropagation};
 
 use super::environment::filled;
 
-/// A mount, and the part of the volume that is meant if not all of it is. `volumes` are the paths of the pod's volumes on this host, by name.
+/// What is behind a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Backing {
+    /// A path of this host.
+    Path(PathBuf),
+    /// The files of an image, by its reference.
+    Image(String),
+}
+
+/// A mount, and the part of the volume that is meant if not all of it is. `volumes` is what is behind the pod's volumes, by name.
 pub(super) fn mount(
     mount: &VolumeMount,
-    volumes: &BTreeMap<String, PathBuf>,
+    volumes: &BTreeMap<String, Backing>,
     environment: &[(String, String)],
 ) -> Result<(Mount, Option<PathBuf>), String> {
-    let path = volumes.get(&mount.name).ok_or_else(|| format!("volumeMounts: there is no volume {:?}", mount.name))?;
+    let backing = volumes.get(&mount.name).ok_or_else(|| format!("volumeMounts: there is no volume {:?}", mount.name))?;
+    let part = part(mount, environment)?;
+    let path = match backing {
+        Backing::Image(image) => return Ok((of_image(mount, image, part), None)),
+        Backing::Path(path) => path,
+    };
     let propagation = match mount.mount_propagation.as_str() {
         "HostToContainer" => MountPropagation::PropagationHostToContainer,
         "Bidirectional" => MountPropagation::PropagationBidirectional,
@@ -29,7 +43,19 @@ pub(super) fn mount(
         propagation: propagation.into(),
         ..Mount::default()
     };
-    Ok((made, part(mount, environment)?))
+    Ok((made, part))
+}
+
+/// Images cannot be written, whether that is said or not.
+fn of_image(mount: &VolumeMount, image: &str, part: Option<PathBuf>) -> Mount {
+    let image = ImageSpec { image: image.to_owned(), user_specified_image: image.to_owned(), ..ImageSpec::default() };
+    Mount {
+        container_path: place(&mount.mount_path),
+        readonly: true,
+        image: Some(image),
+        image_sub_path: part.map(|part| part.display().to_string()).unwrap_or_default(),
+        ..Mount::default()
+    }
 }
 
 /// A place that is not absolute is one below the root.
@@ -68,7 +94,9 @@ mod tests {
     fn of(mut fields: Value) -> Result<(Mount, Option<PathBuf>), String> {
         fields["name"] = "v".into();
         fields["mountPath"] = "/v".into();
-        let volumes = BTreeMap::from([("v".to_owned(), PathBuf::from("/disk/v"))]);
+        let path = fields.get("image").is_none();
+        let backing = if path { Backing::Path("/disk/v".into()) } else { Backing::Image("reg/files:1".to_owned()) };
+        let volumes = BTreeMap::from([("v".to_owned(), backing)]);
         let environment = ["A=one", "UP=../x", "ROOT=/etc", "NONE="].map(|text| text.split_once('=').unwrap());
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         mount(&serde_json::from_value(fields).unwrap(), &volumes, &environment)
@@ -100,5 +128,13 @@ mod tests {
         let read = with(json!({"readOnly": true, "recursiveReadOnly": "Enabled"}));
         assert!(read.readonly && read.recursive_read_only);
         assert!(!with(json!({"readOnly": true})).recursive_read_only);
+    }
+
+    #[test]
+    fn images_are_only_read() {
+        let (mount, part) = of(json!({"image": true, "subPathExpr": "a/$(A)"})).unwrap();
+        assert_eq!((mount.image.unwrap().image.as_str(), mount.image_sub_path.as_str(), part), ("reg/files:1", "a/one", None));
+        assert!(mount.readonly && mount.host_path.is_empty());
+        assert!(of(json!({"image": true, "subPathExpr": "$(UP)"})).unwrap_err().contains("'..'"));
     }
 }

@@ -51,7 +51,7 @@ impl RuntimeService for Calls {
     }
 
     async fn run_pod_sandbox(&self, request: Request<cri::RunPodSandboxRequest>) -> Answer<Response<cri::RunPodSandboxResponse>> {
-        self.told("RunPodSandbox", request, |request| pod::run(&self.node, request)).await
+        self.told("RunPodSandbox", request, |request| pod::run(&self.node, request, Default::default())).await
     }
 
     async fn stop_pod_sandbox(

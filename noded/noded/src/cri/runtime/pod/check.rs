@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use cri::{DnsConfig, IdMapping, NamespaceMode, NamespaceOption, PodSandboxConfig, PortMapping, Protocol};
 use engine::{IdRange, PodDns, PodNetwork, PodRequest, PodSharing, Port, UserMap};
 
+use crate::cri::local::BeyondPod;
 use crate::cri::runtime::kept;
 use crate::cri::{Answer, check, status::invalid};
 
 /// What a pod is to be. Nothing of the host is looked at. Users and profiles are for containers: a pod has no process. What it may use is for
 /// the kubelet to write to its cgroup.
-pub(super) fn request(config: &PodSandboxConfig, handler: &str, handlers: &[String]) -> Answer<PodRequest> {
+pub(super) fn request(config: &PodSandboxConfig, handler: &str, handlers: &[String], beyond: BeyondPod) -> Answer<PodRequest> {
     let metadata = check::there("metadata", config.metadata.as_ref())?;
     for (what, text) in [("name", &metadata.name), ("namespace", &metadata.namespace), ("uid", &metadata.uid)] {
         check::name(&format!("metadata.{what}"), text)?;
@@ -34,6 +35,8 @@ pub(super) fn request(config: &PodSandboxConfig, handler: &str, handlers: &[Stri
         uid: metadata.uid.clone(),
         attempt: metadata.attempt,
         hostname: config.hostname.clone(),
+        full_name: beyond.full_name,
+        hosts: beyond.hosts,
         labels: config.labels.clone(),
         annotations: config.annotations.clone(),
         log_directory: logs.map(|path| check::absolute("log_directory", path)).transpose()?,

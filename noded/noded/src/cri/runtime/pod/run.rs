@@ -7,14 +7,19 @@ use engine::{Error, Pod, PodRequest};
 use tonic::Status;
 
 use super::{check, maybe};
+use crate::cri::local::BeyondPod;
 use crate::cri::runtime::{kept, selinux};
 use crate::cri::{Answer, check as say, status as code};
 use crate::node::Node;
 
 /// Makes a pod. A kubelet that has lost patience asks again for the same: it gets the same pod.
-pub(in crate::cri) async fn run(node: &Arc<Node>, request: RunPodSandboxRequest) -> Answer<RunPodSandboxResponse> {
+pub(in crate::cri) async fn run(
+    node: &Arc<Node>,
+    request: RunPodSandboxRequest,
+    beyond: BeyondPod,
+) -> Answer<RunPodSandboxResponse> {
     let config = say::there("config", request.config)?;
-    let wanted = check::request(&config, &request.runtime_handler, &node.config().cri.handlers)?;
+    let wanted = check::request(&config, &request.runtime_handler, &node.config().cri.handlers, beyond)?;
     let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
     selinux::refuse(context.and_then(|context| context.selinux_options.as_ref()), false)?;
     let key = identity(&wanted);

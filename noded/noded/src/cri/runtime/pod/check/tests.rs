@@ -13,7 +13,7 @@ fn with(options: NamespaceOption) -> PodSandboxConfig {
 }
 
 fn asked(config: &PodSandboxConfig) -> Result<PodRequest, String> {
-    request(config, "", &[]).map_err(|status| {
+    request(config, "", &[], BeyondPod::default()).map_err(|status| {
         assert_eq!(status.code(), tonic::Code::InvalidArgument);
         status.message().to_owned()
     })
@@ -41,8 +41,8 @@ fn every_part_of_the_identity_is_needed() {
 #[test]
 fn handlers_are_those_of_the_configuration() {
     let handlers = ["rctr".to_owned()];
-    assert_eq!(request(&config(), "rctr", &handlers).unwrap().handler, "rctr");
-    assert!(request(&config(), "gvisor", &handlers).unwrap_err().message().contains("\"gvisor\""));
+    assert_eq!(request(&config(), "rctr", &handlers, BeyondPod::default()).unwrap().handler, "rctr");
+    assert!(request(&config(), "gvisor", &handlers, BeyondPod::default()).unwrap_err().message().contains("\"gvisor\""));
 }
 
 #[test]
