@@ -1,13 +1,16 @@
 //! `registries.conf` (containers-registries.conf(5), version 2): mirrors, insecure and blocked registries.
 
+mod files;
+mod invalid;
+mod table;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
+use self::files::{drop_ins, read};
+pub use self::invalid::Invalid;
+pub use self::table::{MirrorTable, PullFrom, RegistryTable};
+use self::table::{Table, checked, parse};
 use super::docker::Docker;
 use super::error::Error;
 use super::hosts::{self, Reach};
@@ -29,40 +32,6 @@ pub struct Registries {
     pub(super) proxies: Proxies,
 }
 
-/// A `[[registry]]`.
-#[derive(Debug, Clone)]
-struct Table {
-    /// The beginning of names this is about, or `*.` and the end of a host name.
-    prefix: String,
-    /// What stands in for the prefix; empty: the prefix itself.
-    location: String,
-    insecure: bool,
-    blocked: bool,
-    mirrors: Vec<Mirror>,
-    file: PathBuf,
-}
-
-/// A `[[registry.mirror]]`.
-#[derive(Debug, Clone)]
-struct Mirror {
-    location: String,
-    insecure: bool,
-    pull: PullFrom,
-}
-
-/// For which names a mirror is asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PullFrom {
-    /// All.
-    #[default]
-    All,
-    /// Requests by digest: what a tag means is only known by the registry itself.
-    DigestOnly,
-    /// Names with a tag.
-    TagOnly,
-}
-
 /// What a place is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -80,62 +49,6 @@ pub(super) struct Place {
     pub(super) insecure: bool,
     pub(super) pull: PullFrom,
     pub(super) reach: Reach,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Invalid {
-    /// The form is wrong.
-    #[error("line {line}: {message}")]
-    Toml {
-        /// From 1.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// The format of 2019 and before.
-    #[error("version 1 of the format ([registries.search] and so on) is not supported: write [[registry]] tables")]
-    Version1,
-    /// The form of a JSON file is wrong.
-    #[error("line {line}: {message}")]
-    Json {
-        /// From 1.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// A table is wrong.
-    #[error("[[registry]] {name:?}: {problem}")]
-    Table {
-        /// Prefix or location.
-        name: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// A host in `hosts.toml` is wrong.
-    #[error("host {name:?}: {problem}")]
-    Host {
-        /// As the file has it.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A short name stands for something that is no name of a repository.
-    #[error("[aliases] {name:?}: {problem}")]
-    Alias {
-        /// The short name.
-        name: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
-}
-
-impl Invalid {
-    pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        Invalid::Toml { line: before.matches('\n').count() + 1, message: error.message().replace('\n', " ") }
-    }
 }
 
 impl Registries {
@@ -282,117 +195,6 @@ fn matched(prefix: &str, name: &str) -> Option<usize> {
     };
     // docker.io/lib is no prefix of docker.io/library.
     matches!(name.as_bytes().get(length), None | Some(b'/' | b':' | b'@')).then_some(length)
-}
-
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    registry: Vec<RegistryTable>,
-    registries: Option<IgnoredAny>,
-    #[serde(default)]
-    aliases: BTreeMap<String, String>,
-}
-
-/// A `[[registry]]` as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-pub struct RegistryTable {
-    /// The beginning of the names that this is about; the location when it is empty.
-    pub prefix: String,
-    /// What stands in for the prefix; empty: the prefix itself.
-    pub location: String,
-    /// Plain HTTP, and certificates that nobody vouches for.
-    pub insecure: bool,
-    /// Nothing is pulled from it.
-    pub blocked: bool,
-    /// Mirrors are only asked for digests.
-    pub mirror_by_digest_only: bool,
-    /// Whom to ask first.
-    pub mirror: Vec<MirrorTable>,
-}
-
-/// A `[[registry.mirror]]` as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct MirrorTable {
-    /// Where it is: host, port and the beginning of a path.
-    pub location: String,
-    /// Plain HTTP, and certificates that nobody vouches for.
-    #[serde(default)]
-    pub insecure: bool,
-    /// For which names it is asked.
-    #[serde(default)]
-    pub pull_from_mirror: PullFrom,
-}
-
-type Parsed = (Vec<Table>, BTreeMap<String, String>);
-
-fn parse(text: &str, file: &Path) -> Result<Parsed, Invalid> {
-    let parsed: File = toml::from_str(text).map_err(|error| Invalid::toml(text, &error))?;
-    if parsed.registries.is_some() {
-        return Err(Invalid::Version1);
-    }
-    for (name, long) in &parsed.aliases {
-        let wrong = |problem| Err(Invalid::Alias { name: name.clone(), problem });
-        match long.parse::<Reference>() {
-            // What is behind a short name, tag or digest, comes from the user.
-            Ok(reference) if reference.name() == *long => {}
-            Ok(_) => return wrong("it stands for HOST/REPOSITORY, without tag or digest"),
-            Err(_) => return wrong("it does not stand for the name of a repository"),
-        }
-    }
-    let tables = parsed.registry.into_iter().map(|table| checked(table, file)).collect::<Result<_, _>>()?;
-    Ok((tables, parsed.aliases))
-}
-
-fn checked(table: RegistryTable, file: &Path) -> Result<Table, Invalid> {
-    let location = table.location.trim_end_matches('/').to_owned();
-    let prefix = table.prefix.trim_end_matches('/').to_owned();
-    let name = if prefix.is_empty() { location.clone() } else { prefix.clone() };
-    let wrong = |problem| Err(Invalid::Table { name: name.clone(), problem });
-    let wildcard = prefix.strip_prefix("*.");
-    if name.is_empty() {
-        return wrong("it has neither prefix nor location");
-    }
-    if prefix.starts_with('*') && wildcard.is_none_or(|domain| domain.is_empty() || domain.contains(['*', '/', ':'])) {
-        return wrong("a prefix with an asterisk has the form *.example.com");
-    }
-    let mirror = |mirror: MirrorTable| Mirror {
-        location: mirror.location.trim_end_matches('/').to_owned(),
-        insecure: mirror.insecure,
-        pull: if table.mirror_by_digest_only { PullFrom::DigestOnly } else { mirror.pull_from_mirror },
-    };
-    let mirrors: Vec<Mirror> = table.mirror.into_iter().map(mirror).collect();
-    let locations = || mirrors.iter().map(|mirror| mirror.location.as_str()).chain([location.as_str(), prefix.as_str()]);
-    if locations().any(|location| location.contains("://")) {
-        return wrong("a location is host[:port][/path], without http:// or https://");
-    }
-    if mirrors.iter().any(|mirror| mirror.location.is_empty()) {
-        return wrong("a mirror has no location");
-    }
-    Ok(Table { prefix: name, location, insecure: table.insecure, blocked: table.blocked, mirrors, file: file.to_owned() })
-}
-
-/// The text of a file, if it is there.
-fn read(file: &Path) -> Result<Option<String>, Error> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => Err(Error::Read { path: file.to_owned(), source }),
-    }
-}
-
-/// The `*.conf` files of a folder by name.
-fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::Read { path: folder.to_owned(), source };
-    let entries = match fs::read_dir(folder) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut files = entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<Vec<_>, Error>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
-    files.sort();
-    Ok(files)
 }
 
 #[cfg(test)]
