@@ -15,7 +15,7 @@ use super::walk::{self, Last};
 use super::xattr::{self, Of};
 use crate::unpack::archive::{Archive, Kind, Member};
 use crate::unpack::path::{clean, split};
-use crate::unpack::{Error, Failed, Layer, Malformed, Target};
+use crate::unpack::{Error, Failed, Layer, Malformed, Target, budget};
 
 /// Files of so many bytes at most are behind their inodes. With larger ones, too few inodes would lie together.
 const INLINE: u64 = 1024;
@@ -41,13 +41,9 @@ pub(crate) struct Image {
     pub(super) last: Last,
     /// Links whose target is not in this layer, and the target.
     foreign: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Bytes of `foreign`.
-    foreign_size: usize,
+    foreign_taken: budget::Foreign,
     bytes: u64,
 }
-
-/// Most bytes of names and targets of links into the layers below.
-const FOREIGN: usize = 16 << 20;
 
 impl Image {
     /// An image in the empty file `file`, open for reading and writing.
@@ -67,7 +63,7 @@ impl Image {
             count: 1,
             last: Last::default(),
             foreign: BTreeMap::new(),
-            foreign_size: 0,
+            foreign_taken: budget::Foreign::default(),
             bytes: 0,
         }
     }
@@ -168,10 +164,7 @@ impl Image {
 
     fn link_below(&mut self, folder: &[u8], name: &[u8], target: Vec<u8>) -> Result<(), Failed> {
         let path = [folder, name].join(if folder.is_empty() { &b""[..] } else { b"/" });
-        self.foreign_size += path.len() + target.len();
-        if self.foreign_size > FOREIGN {
-            return Err(Malformed("too many hard links lead to the layers below").into());
-        }
+        self.foreign_taken.take(&path, &target)?;
         self.foreign.insert(path, target);
         Ok(())
     }
@@ -276,6 +269,7 @@ impl Target for Image {
     }
 
     fn finish(mut self, entries: u64) -> Result<Layer, Error> {
+        budget::implicit(self.names.implicit_bytes()).map_err(|source| Error::Malformed { after: entries, source })?;
         let (bytes, foreign) = (self.bytes, std::mem::take(&mut self.foreign).into_iter().collect());
         let (written, implicit) = self.write().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
         Ok(Layer { bytes, entries, implicit, foreign, erofs: Some(written), sums: None })

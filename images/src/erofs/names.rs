@@ -152,6 +152,20 @@ impl Names {
         parts.join(&b'/')
     }
 
+    /// Bytes of the paths of all folders that no member describes, without making the paths.
+    pub(super) fn implicit_bytes(&self) -> usize {
+        let mut lengths = Vec::with_capacity(self.folders.len());
+        let mut bytes = 0usize;
+        for folder in &self.folders {
+            let name = folder.text.map_or(0, |text| text_of(&self.texts, text).len() + 1);
+            let above = lengths.get(folder.parent as usize).copied().unwrap_or_default();
+            let length: usize = above + name;
+            lengths.push(length);
+            bytes = bytes.saturating_add(if folder.implicit && !folder.gone { length } else { 0 });
+        }
+        bytes
+    }
+
     /// Names of all folders that are still there, sorted, by folder; the names themselves cannot be looked up any more.
     pub(super) fn sort(&mut self) {
         self.index = HashTable::new();

@@ -21,6 +21,8 @@ with_each_driver!(
     an_extended_size_hides_the_archive_inside,
     names_too_long_for_the_kernel_are_errors,
     the_root_is_only_a_folder,
+    deep_names_do_not_fill_memory,
+    links_to_elsewhere_do_not_fill_memory,
 );
 
 /// Unpacks what must be refused.
@@ -206,4 +208,23 @@ fn the_root_is_only_a_folder(driver: Driver) {
     let place =
         contained(driver, "folder", |_| Tar::default().with(EntryType::Directory, "./", "", b"", |header| header.set_mode(0o700)));
     assert_eq!(place.stat("").mode() & 0o7777, 0o700);
+}
+
+/// One name of four kilobytes makes two thousand folders, whose paths are four megabytes: nine such names are a kilobyte, compressed.
+fn deep_names_do_not_fill_memory(driver: Driver) {
+    let below = "/a".repeat(2000);
+    let names = |most| (0..most).map(|at| format!("{at}{below}/x")).collect::<Vec<_>>();
+    let tar = |most| names(most).iter().fold(Tar::default(), |tar, name| tar.pax(&[("path", name.as_bytes())]).file("x", ""));
+    contained(driver, "a few", |_| tar(2));
+    let error = refused(driver, "many", tar(10));
+    assert!(matches!(error, Error::Malformed { .. } | Error::Name { .. }), "{error:?}");
+    assert!(std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("32 MiB")), "{error:?}");
+}
+
+fn links_to_elsewhere_do_not_fill_memory(driver: Driver) {
+    let target = "t/".repeat(2000);
+    let tar = (0..4500)
+        .fold(Tar::default(), |tar, at| tar.pax(&[("linkpath", format!("{target}{at}").as_bytes())]).link(&format!("l{at}"), "x"));
+    let error = refused(driver, "links", tar);
+    assert!(std::error::Error::source(&error).is_some_and(|why| why.to_string().contains("layers below")), "{error:?}");
 }

@@ -27,6 +27,8 @@ pub(crate) struct Dirs {
     kept: Vec<(Vec<u8>, Place)>,
     /// Folders which were made because something below them came first; their attributes belong to the layers below.
     pub(crate) implicit: BTreeSet<Vec<u8>>,
+    /// Bytes of their paths, those that have gone included.
+    pub(crate) implicit_bytes: usize,
     /// Folders that hide what the layers below have in them.
     pub(crate) opaque: BTreeSet<Vec<u8>>,
 }
@@ -60,6 +62,7 @@ impl Dirs {
             root: Rc::new(root),
             kept: Vec::with_capacity(KEPT),
             implicit: BTreeSet::from([Vec::new()]),
+            implicit_bytes: 0,
             opaque: BTreeSet::new(),
         }
     }
@@ -129,7 +132,9 @@ impl Dirs {
                 Err(Errno::NOENT) if make => {
                     let fd = create(here, &part)?;
                     walked.push((part, fd));
-                    self.implicit.insert(path_of(&walked));
+                    let path = path_of(&walked);
+                    self.implicit_bytes += path.len();
+                    self.implicit.insert(path);
                 }
                 Err(Errno::NOTDIR) => match instead(here, &part)? {
                     Instead::Whiteout if make => {

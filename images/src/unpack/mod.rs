@@ -15,10 +15,12 @@
 //! | `header`, `pax`, `sparse`, `archive` | tar: blocks, extended headers, maps of holes, members |
 //! | `members` | what they mean, whatever they become |
 //! | `path`, `dirs` | names, and folders that cannot lead out of the layer |
+//! | `budget` | how much is remembered of them |
 //! | `tree`, `content`, `attributes` | members to files of a folder tree (`crate::erofs`: to an image) |
 
 pub(crate) mod archive;
 mod attributes;
+pub(crate) mod budget;
 mod content;
 mod dirs;
 pub(crate) mod hash;

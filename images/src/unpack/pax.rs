@@ -4,6 +4,9 @@
 use super::Malformed;
 use super::path::unescape;
 
+/// Most extended attributes of a member. Their names fit into the 64 KiB that a process may be told (listxattr(2)), or few programs see them.
+const XATTRS: usize = 1000;
+
 /// What extended headers say about one member.
 #[derive(Debug, Default)]
 pub(crate) struct Extended {
@@ -69,12 +72,10 @@ fn records(mut bytes: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Ma
 impl Extended {
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            self.set_xattr(name, value.to_vec());
-            return Ok(());
+            return self.set_xattr(name, value.to_vec());
         }
         if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
-            self.set_xattr(&unescape(&String::from_utf8_lossy(name)), base64(value)?);
-            return Ok(());
+            return self.set_xattr(&unescape(&String::from_utf8_lossy(name)), base64(value)?);
         }
         if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
             return self.sparse.set(key, value);
@@ -94,9 +95,14 @@ impl Extended {
         Ok(())
     }
 
-    fn set_xattr(&mut self, name: &[u8], value: Vec<u8>) {
+    fn set_xattr(&mut self, name: &[u8], value: Vec<u8>) -> Result<(), Malformed> {
+        // Each one is compared with all others.
+        if self.xattrs.len() >= XATTRS {
+            return Err(Malformed("a member has more than 1000 extended attributes"));
+        }
         self.xattrs.retain(|(known, _)| known != name);
         self.xattrs.push((name.to_vec(), value));
+        Ok(())
     }
 }
 
@@ -196,6 +202,16 @@ mod tests {
         assert!(check_global(b"14 comment=abc\n").is_err(), "wrong length");
         assert!(check_global(b"15 comment=abc\n").is_ok());
         assert!(check_global(b"11 size=42\n").is_err());
+    }
+
+    #[test]
+    fn attributes_without_number() {
+        let of = |many: u32| {
+            let record = |at| format!("26 SCHILY.xattr.{at:08}=\n");
+            parse((0..many).map(record).collect::<String>().as_bytes())
+        };
+        assert_eq!(of(1000).unwrap().xattrs.len(), 1000);
+        assert!(of(1001).is_err());
     }
 
     #[test]

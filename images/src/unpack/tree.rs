@@ -14,7 +14,7 @@ use super::attributes::{Owner, Special, own, set_dir, set_dir_times, set_file, s
 use super::dirs::{Dirs, Place, is_whiteout, replace_whiteout, set_opaque};
 use super::members::{Failed, Target};
 use super::path::{clean, remove_within, show, split};
-use super::{Error, Layer};
+use super::{Error, Layer, budget};
 use crate::erofs::Summing;
 use crate::sums::{Entry, Log, sum_of};
 
@@ -26,6 +26,8 @@ pub(crate) struct Tree {
     last: BTreeMap<Vec<u8>, Folder>,
     /// Links whose target is not in this layer, and the target.
     foreign: BTreeMap<Vec<u8>, Vec<u8>>,
+    foreign_taken: budget::Foreign,
+    folders_taken: budget::Folders,
     bytes: u64,
     log: Option<Log>,
     summing: Summing,
@@ -45,6 +47,8 @@ impl Tree {
             owner: Owner::of_process(),
             last: BTreeMap::new(),
             foreign: BTreeMap::new(),
+            foreign_taken: budget::Foreign::default(),
+            folders_taken: budget::Folders::default(),
             bytes: 0,
             log: sums.map(Log::new),
             summing: Summing::default(),
@@ -94,6 +98,7 @@ impl Tree {
         let (from, old) = match found {
             Ok(found) => found,
             Err(error) if matches!(error.errno(), Errno::NOENT | Errno::NOTDIR) => {
+                self.foreign_taken.take(path, &target)?;
                 self.foreign.insert(path.to_vec(), target);
                 return Ok(());
             }
@@ -110,7 +115,7 @@ impl Tree {
 
     fn root(&mut self, member: &Member) -> Result<(), Failed> {
         set_dir(self.dirs.root(), member)?;
-        Ok(self.described(Vec::new(), member)?)
+        self.described(Vec::new(), member)
     }
 
     fn dir(&mut self, parent: &Place, path: Vec<u8>, member: &Member) -> Result<(), Failed> {
@@ -120,30 +125,46 @@ impl Tree {
             Err(Errno::EXIST) => self.dir_over(parent, &path, member)?,
             Err(errno) => return Err(sys::Error::new(format!("mkdirat({})", show(name)), errno).into()),
         }
-        Ok(self.described(path, member)?)
+        self.described(path, member)
     }
 
-    fn described(&mut self, path: Vec<u8>, member: &Member) -> sys::Result<()> {
+    fn described(&mut self, path: Vec<u8>, member: &Member) -> Result<(), Failed> {
         self.dirs.implicit.remove(&path);
         self.note(|log| log.entry(&path, &described(FileType::Directory, member)))?;
+        let attributes: usize = member.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.folders_taken.take(path.len() + attributes)?;
         self.last.insert(path, Folder { mtime: member.mtime, special: Special::of(member) });
         Ok(())
     }
 
     /// A folder over something that is there: over a folder it only changes the attributes.
-    fn dir_over(&mut self, parent: &Place, path: &[u8], member: &Member) -> sys::Result<()> {
+    fn dir_over(&mut self, parent: &Place, path: &[u8], member: &Member) -> Result<(), Failed> {
         let name = split(path).1;
         let there = stat(parent.as_fd(), name)?;
         if is_whiteout(&there) {
             replace_whiteout(parent.as_fd(), name)?;
-            self.dirs.opaque.insert(path.to_vec());
+            self.hides(path.to_vec())?;
         } else if FileType::from_raw_mode(there.st_mode) != FileType::Directory {
             self.remove(parent, path)?;
             mkdirat(parent, name, Mode::from_raw_mode(0o755)).call(|| format!("mkdirat({})", show(name)))?;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = openat(parent, name, flags, Mode::empty()).call(|| format!("openat({}, O_DIRECTORY)", show(name)))?;
-        set_dir(open.as_fd(), member)
+        Ok(set_dir(open.as_fd(), member)?)
+    }
+
+    /// Remembers a folder that hides what the layers below have in it.
+    fn hides(&mut self, path: Vec<u8>) -> Result<(), Failed> {
+        self.folders_taken.take(path.len())?;
+        self.dirs.opaque.insert(path);
+        Ok(())
+    }
+
+    /// The folder `path`, which is made if there is none.
+    fn folder(&mut self, path: &[u8]) -> Result<Place, Failed> {
+        let place = self.dirs.get(path)?;
+        budget::implicit(self.dirs.implicit_bytes)?;
+        Ok(place)
     }
 
     /// Creates a name. What stood there is removed: a later entry replaces an earlier one.
@@ -202,7 +223,7 @@ impl Target for Tree {
             return self.root(member);
         }
         let (folder, name) = split(path);
-        let parent = self.dirs.get(folder)?;
+        let parent = self.folder(folder)?;
         let path = parent.join(name);
         if !self.foreign.is_empty() {
             self.foreign.remove(&path);
@@ -216,14 +237,14 @@ impl Target for Tree {
     }
 
     fn hide(&mut self, folder: &[u8], name: &[u8]) -> Result<(), Failed> {
-        let parent = self.dirs.get(folder)?;
+        let parent = self.folder(folder)?;
         match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
             Ok(()) => Ok(self.note(|log| log.hidden(&parent.join(name)))?),
             Err(Errno::EXIST) => match FileType::from_raw_mode(stat(parent.as_fd(), name)?.st_mode) {
                 FileType::Directory => {
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     let own = openat(&parent, name, flags, Mode::empty()).call(|| format!("openat({})", show(name)))?;
-                    self.dirs.opaque.insert(parent.join(name));
+                    self.hides(parent.join(name))?;
                     Ok(set_opaque(own)?)
                 }
                 _ => Ok(()),
@@ -233,8 +254,8 @@ impl Target for Tree {
     }
 
     fn hide_all(&mut self, folder: &[u8]) -> Result<(), Failed> {
-        let folder = self.dirs.get(folder)?;
-        self.dirs.opaque.insert(folder.path.to_vec());
+        let folder = self.folder(folder)?;
+        self.hides(folder.path.to_vec())?;
         Ok(set_opaque(folder)?)
     }
 
