@@ -98,6 +98,12 @@ impl Auth {
         Ok(state.header.clone())
     }
 
+    /// As if the token's time were over.
+    #[cfg(test)]
+    pub(super) async fn expire(&self) {
+        self.state.lock().await.expires = Some(Instant::now());
+    }
+
     /// Whether the registry asked who it is.
     pub(super) async fn was_asked(&self) -> bool {
         self.state.lock().await.header.is_some()
@@ -115,14 +121,18 @@ impl Auth {
             // Another request was faster.
             return Ok(state.header.clone());
         }
+        let mut first = None;
         for challenge in challenges {
             state.challenge = Some(challenge);
-            self.enter(http, &mut state).await?;
+            // Another way in may be open.
+            if let Err(failure) = self.enter(http, &mut state).await {
+                first.get_or_insert(failure);
+            }
             if state.header.as_ref().is_some_and(|header| Some(header) != refused) {
                 return Ok(state.header.clone());
             }
         }
-        Ok(None)
+        first.map_or(Ok(None), Err)
     }
 
     /// What a 401 or 403 means that stays.
@@ -196,16 +206,16 @@ struct Ask<'a> {
 impl Ask<'_> {
     /// As Docker does it: a password goes in a GET, a refresh token in a POST, and nothing at all for the public.
     async fn token(&self, http: &Http) -> Result<Token, Failure> {
-        let client = http.client(self.peer, self.known)?;
         let response = match self.login {
             Some(Login::Identity(token)) => {
+                let client = http.client_at_home(self.peer, self.known)?;
                 let form = self.form(token);
                 let request =
                     client.post(self.realm.clone()).header("content-type", "application/x-www-form-urlencoded").body(form);
                 http.send(request).await?
             }
             login => {
-                let request = client.get(self.url(login));
+                let request = http.client(self.peer, self.known)?.get(self.url(login));
                 let request = match login {
                     Some(Login::Password { user, password }) => request.header(AUTHORIZATION, basic(user, password)?),
                     _ => request,

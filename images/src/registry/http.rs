@@ -42,25 +42,34 @@ pub(super) enum Peer {
 #[derive(Default)]
 pub(super) struct Http {
     resolver: Resolver,
-    clients: [OnceLock<Client>; 3],
+    clients: [Clients; 3],
     /// How long nothing may come before a request is given up.
     stall: Duration,
     proxies: Proxies,
     pub(super) trust: Trust,
 }
 
-/// A registry for which there are certificates, and its client.
+/// The clients for one kind of peer.
+#[derive(Default)]
+struct Clients {
+    /// Goes wherever it is sent.
+    open: OnceLock<Client>,
+    /// Goes nowhere else.
+    home: OnceLock<Client>,
+}
+
+/// A registry for which there are certificates, and its clients.
 pub(super) struct Known {
     /// With the port.
     host: String,
     identity: Identity,
-    client: OnceLock<Client>,
+    clients: Clients,
 }
 
 impl Known {
     /// `None`: there are none.
     pub(super) fn of(host: &str, identity: &Identity) -> Option<Self> {
-        let known = || Known { host: host.to_owned(), identity: identity.clone(), client: OnceLock::new() };
+        let known = || Known { host: host.to_owned(), identity: identity.clone(), clients: Clients::default() };
         (!identity.is_empty()).then(known)
     }
 
@@ -74,9 +83,36 @@ impl Http {
         Http { stall, proxies, ..Http::default() }
     }
 
+    /// The same with clients of its own.
+    pub(super) fn anew(&self) -> Self {
+        Http { trust: self.trust.clone(), ..Http::new(self.stall, self.proxies.clone()) }
+    }
+
     /// The client for such a peer, or for this one registry.
     pub(super) fn client<'a>(&'a self, peer: Peer, known: Option<&'a Known>) -> Result<&'a Client, Failure> {
-        let cell = known.map_or(&self.clients[peer as usize], |known| &known.client);
+        let cell = &self.clients(peer, known).open;
+        self.kept(cell, peer, known, redirect)
+    }
+
+    /// One that is not sent to other hosts: for requests whose body is a secret, which would be sent there once more (RFC 9110,
+    /// section 15.4.8).
+    pub(super) fn client_at_home<'a>(&'a self, peer: Peer, known: Option<&'a Known>) -> Result<&'a Client, Failure> {
+        let cell = &self.clients(peer, known).home;
+        self.kept(cell, peer, known, redirect_at_home)
+    }
+
+    fn clients<'a>(&'a self, peer: Peer, known: Option<&'a Known>) -> &'a Clients {
+        known.map_or(&self.clients[peer as usize], |known| &known.clients)
+    }
+
+    /// The client in `cell`, which is made if there is none.
+    fn kept<'a>(
+        &self,
+        cell: &'a OnceLock<Client>,
+        peer: Peer,
+        known: Option<&Known>,
+        redirect: fn(Attempt<'_>) -> reqwest::redirect::Action,
+    ) -> Result<&'a Client, Failure> {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
@@ -180,6 +216,17 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let from = attempt.previous().last();
     match from.is_none_or(|from| may_lead(from, attempt.url())) && attempt.previous().len() <= REDIRECTS {
         true => attempt.follow(),
+        false => {
+            let to = attempt.url().origin().ascii_serialization();
+            attempt.error(NotFollowed(to))
+        }
+    }
+}
+
+/// The same for a request that only its own host may have.
+fn redirect_at_home(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    match attempt.previous().last().is_none_or(|from| from.origin() == attempt.url().origin()) {
+        true => redirect(attempt),
         false => {
             let to = attempt.url().origin().ascii_serialization();
             attempt.error(NotFollowed(to))

@@ -111,6 +111,26 @@ async fn refresh_token() {
     assert!(server.seen()[1].header("authorization").is_none());
 }
 
+/// A refresh token is as good as a password: whoever a token service sends us to does not get it.
+#[tokio::test]
+async fn a_refresh_token_stays_with_its_service() {
+    let trap = Server::start(|_| Answer::new(200, r#"{"token":"abc"}"#)).await;
+    let away = format!("http://{}/token", trap.host());
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/token" => Answer::new(307, "").with("location", "/moved"),
+        "/moved" => Answer::new(307, "").with("location", away.clone()),
+        _ => {
+            let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host").unwrap());
+            Answer::new(401, "").with("www-authenticate", realm)
+        }
+    })
+    .await;
+    let error = pull(&server, &login(&server, r#"{"auth":"Og==","identitytoken":"secret"}"#)).await.unwrap_err();
+    assert!(error.contains("redirected to http://127.0.0.1"), "{error}");
+    assert_eq!(trap.paths(), Vec::<String>::new());
+    assert_eq!(server.paths().last().unwrap(), "POST /moved", "its own host may move it");
+}
+
 #[tokio::test]
 async fn a_token_of_ones_own() {
     let server = guarded("abc", |_| false).await;
@@ -215,4 +235,60 @@ async fn what_is_no_token() {
     assert!(with_body("<html>").await.ends_with("token from HOST: unexpected answer: what came is no token"));
     assert!(with_body("{}").await.ends_with("its token is empty"));
     assert!(with_body(r#"{"token":"a\nb"}"#).await.ends_with("its token has characters that no header may have"));
+}
+
+/// RFC 9110, section 11.6.1: a token goes before a password, and where there is none to be had, the password is asked for too.
+#[tokio::test]
+async fn several_challenges() {
+    let with_tokens = async |tokens: bool| {
+        let expected = format!("Basic {}", encoded("me:secret"));
+        let server = Server::start(move |request| match request.header("authorization") {
+            _ if request.path.starts_with("/token") && tokens => Answer::new(200, r#"{"token":"abc"}"#),
+            _ if request.path.starts_with("/token") => Answer::new(404, ""),
+            Some("Bearer abc") => manifest(),
+            Some(header) if header == expected => manifest(),
+            _ => {
+                let realm = format!("Basic realm=\"x, y\", Bearer realm=\"http://{}/token\"", request.header("host").unwrap());
+                Answer::new(401, "").with("www-authenticate", "Negotiate").with("www-authenticate", realm)
+            }
+        })
+        .await;
+        let pulled = pull(&server, &login(&server, r#"{"username":"me","password":"secret"}"#)).await;
+        let how = server.seen().last().unwrap().header("authorization").unwrap_or_default().to_owned();
+        let nobody = pull(&server, &Credentials::default()).await;
+        (pulled, how, nobody.err())
+    };
+    let (pulled, how, nobody) = with_tokens(true).await;
+    assert_eq!((pulled, how.as_str(), nobody), (Ok(()), "Bearer abc", None));
+    let (pulled, how, nobody) = with_tokens(false).await;
+    assert_eq!((pulled, how), (Ok(()), format!("Basic {}", encoded("me:secret"))));
+    let expected = "manifest HOST/a/b:v1 from HOST: token from HOST: 404 Not Found";
+    assert_eq!(nobody.as_deref(), Some(expected), "why there is no token is said");
+}
+
+/// A token ends while a long pull runs: the next request has a new one.
+#[tokio::test]
+async fn a_token_that_ends() {
+    let tokens = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if request.path.starts_with("/token") {
+            let count = tokens.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Answer::new(200, format!(r#"{{"token":"t{count}","expires_in":300}}"#));
+        }
+        let realm = format!("Bearer realm=\"http://{}/token\"", request.header("host").unwrap());
+        match request.header("authorization") {
+            Some(_) => manifest(),
+            None => Answer::new(401, "").with("www-authenticate", realm),
+        }
+    })
+    .await;
+    let registry = registry(&format!("{}/a/b:v1", server.host()), &Clock::new());
+    registry.manifest("v1").await.unwrap();
+    registry.manifest("v1").await.unwrap();
+    registry.inner.endpoints[0].auth.expire().await;
+    registry.manifest("v1").await.unwrap();
+    let seen = server.seen();
+    let headers: Vec<_> = seen.iter().filter_map(|request| request.header("authorization")).collect();
+    assert_eq!(headers, ["Bearer t0", "Bearer t0", "Bearer t1"]);
+    assert_eq!(seen.iter().filter(|request| request.header("authorization").is_none()).count(), 3, "asked, and two tokens");
 }
