@@ -19,6 +19,7 @@ use crate::manifest;
 #[serde(default)]
 pub struct Found {
     /// Without the registry.
+    #[serde(deserialize_with = "text")]
     pub name: String,
     /// What its owner says of it.
     #[serde(deserialize_with = "text")]
@@ -39,8 +40,10 @@ struct Answer {
     results: Option<Vec<Found>>,
 }
 
+/// Text of strangers that is shown on terminals.
 fn text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
+    let text = Option::<String>::deserialize(from)?.unwrap_or_default();
+    Ok(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
 }
 
 /// Where Docker Hub is searched.
@@ -103,10 +106,9 @@ mod tests {
 
     #[test]
     fn what_the_hub_answers() {
-        let text =
-            r#"{"num_pages":1,"results":[{"name":"a/b","description":null,"star_count":3,"is_official":true,"x":1},{"name":"c"}]}"#;
+        let text = r#"{"num_pages":1,"results":[{"name":"a/b","description":null,"star_count":3,"is_official":true,"x":1},{"name":"c","description":"\u001b[2Jd"}]}"#;
         let found = serde_json::from_str::<Answer>(text).unwrap().results.unwrap();
         let first = Found { name: "a/b".to_owned(), stars: 3, official: true, ..Found::default() };
-        assert_eq!(found, [first, Found { name: "c".to_owned(), ..Found::default() }]);
+        assert_eq!(found, [first, Found { name: "c".to_owned(), description: " [2Jd".to_owned(), ..Found::default() }]);
     }
 }
