@@ -24,6 +24,8 @@ const PARALLEL: usize = 4;
 const DEPTH: usize = 4;
 /// Manifests of one image: more are nobody's image.
 const DOCUMENTS: usize = 2000;
+/// Bytes of them all: they are held until all blobs are there.
+const BYTES: usize = 32 << 20;
 
 /// How to copy.
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ pub struct CopyOptions {
     pub platform: Option<Platform>,
     /// Also what refers to what is copied, such as signatures.
     pub referrers: bool,
+    /// Also layers that may not be given to others.
+    pub nondistributable: bool,
     /// Mirrors, insecure and blocked registries.
     pub registries: Registries,
     /// Who asks, at both ends.
@@ -81,13 +85,12 @@ struct Copy<'a> {
 /// A blob at the source.
 struct Passed<'a> {
     registry: &'a Registry<'a>,
-    digest: &'a Digest,
-    size: u64,
+    blob: &'a Descriptor,
 }
 
 impl Content for Passed<'_> {
     async fn read(&self, offset: u64) -> Result<LocalBoxStream<'_, Result<Bytes>>> {
-        let stream = self.registry.blob(self.digest, self.size, offset).await?;
+        let stream = self.registry.content(self.blob, offset).await?;
         Ok(stream.map_err(Error::from).boxed_local())
     }
 }
@@ -100,7 +103,7 @@ impl Copy<'_> {
             for _ in 0..DEPTH {
                 let Document::Index(entries) = parse(&top)? else { break };
                 let entry = manifest::choose(&entries, platform).ok_or_else(|| self.other_platforms(platform, &entries))?;
-                top = self.source.manifest(entry.digest.as_str()).await?;
+                top = self.source.entry(entry).await?;
             }
         }
         let (digest, size) = (top.digest.clone(), top.bytes.len() as u64);
@@ -120,10 +123,11 @@ impl Copy<'_> {
     async fn documents(&self, top: Fetched) -> Result<Vec<Fetched>> {
         let mut known: BTreeMap<Digest, (usize, Fetched)> = BTreeMap::new();
         let mut left = VecDeque::from([(top.digest.clone(), 0)]);
+        let mut bytes = top.bytes.len();
         known.insert(top.digest.clone(), (0, top));
         while let Some((digest, depth)) = left.pop_front() {
             let Some((_, document)) = known.get(&digest) else { continue };
-            for child in self.below(document).await? {
+            for child in self.below(document, &mut bytes).await? {
                 let deeper = depth + 1;
                 match known.get_mut(&child.digest) {
                     Some((at, _)) if *at >= deeper => continue,
@@ -142,18 +146,28 @@ impl Copy<'_> {
     }
 
     /// The manifests that an index names, and those that are about a document.
-    async fn below(&self, document: &Fetched) -> Result<Vec<Fetched>> {
+    async fn below(&self, document: &Fetched, bytes: &mut usize) -> Result<Vec<Fetched>> {
+        let mut count = |fetched: &Fetched| {
+            *bytes += fetched.bytes.len();
+            let many = || Error::NotAnImage { what: format!("{}: an index of manifests of more than {BYTES} bytes", self.from) };
+            if *bytes > BYTES { Err(many()) } else { Ok(()) }
+        };
         let mut found = Vec::new();
         if let Document::Index(entries) = parse(document)? {
             if entries.len() > DOCUMENTS {
                 return Err(Error::NotAnImage { what: format!("{}: an index of {} manifests", self.from, entries.len()) });
             }
-            let fetching = entries.iter().map(|entry| self.source.manifest(entry.digest.as_str()));
-            found = futures_util::stream::iter(fetching).buffered(PARALLEL).try_collect().await?;
+            let fetching = entries.iter().map(|entry| self.source.entry(entry));
+            let mut fetching = futures_util::stream::iter(fetching).buffered(PARALLEL);
+            while let Some(fetched) = fetching.try_next().await? {
+                count(&fetched)?;
+                found.push(fetched);
+            }
         }
         if self.options.referrers {
             for digest in self.source.referrers(&document.digest).await? {
                 let referrer = self.source.manifest(digest.as_str()).await?;
+                count(&referrer)?;
                 // A list may say anything.
                 let subject = About::read(&referrer.bytes)?.subject().cloned();
                 found.extend((subject.as_ref() == Some(&document.digest)).then_some(referrer));
@@ -165,8 +179,9 @@ impl Copy<'_> {
     /// Brings all blobs of some manifests, each once.
     async fn blobs(&self, documents: &[Fetched]) -> Result<()> {
         let documents: Vec<Document> = documents.iter().map(parse).collect::<Result<_>>()?;
-        let mut seen = BTreeSet::new();
-        let blobs: Vec<&Descriptor> = documents.iter().flat_map(blobs).filter(|blob| seen.insert(&blob.digest)).collect();
+        let (mut seen, all) = (BTreeSet::new(), self.options.nondistributable);
+        let blobs: Vec<&Descriptor> =
+            documents.iter().flat_map(blobs).filter(|blob| (all || !blob.is_foreign()) && seen.insert(&blob.digest)).collect();
         let sizes: Vec<_> = blobs.iter().map(|blob| (blob.digest.clone(), blob.size)).collect();
         self.progress.event(Event::Layers(&sizes));
         let bringing = blobs.into_iter().map(|blob| self.blob(blob));
@@ -179,7 +194,7 @@ impl Copy<'_> {
 
     async fn blob(&self, blob: &Descriptor) -> Result<()> {
         let Descriptor { digest, size, .. } = blob;
-        let content = Passed { registry: self.source, digest, size: *size };
+        let content = Passed { registry: self.source, blob };
         match self.target.upload(&Upload { digest, size: *size, mounts: &self.mounts, content: &content }).await? {
             Uploaded::Existed => self.progress.event(Event::Exists(digest)),
             Uploaded::Mounted(from) => self.progress.event(Event::Mounted { digest, from: &from }),
@@ -198,10 +213,10 @@ fn parse(document: &Fetched) -> Result<Document> {
     Ok(manifest::parse(&document.bytes, &document.media_type)?)
 }
 
-/// The blobs that may be given to others, the largest first.
+/// The largest first.
 fn blobs(document: &Document) -> Vec<&Descriptor> {
     let Document::Manifest { config, layers } = document else { return Vec::new() };
-    let mut blobs: Vec<_> = std::iter::once(config).chain(layers).filter(|blob| !blob.is_foreign()).collect();
+    let mut blobs: Vec<_> = std::iter::once(config).chain(layers).collect();
     blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     blobs
 }

@@ -150,6 +150,14 @@ pub enum Error {
         /// In the config.
         diff_ids: usize,
     },
+    /// No file system is made of so many layers.
+    #[error("image {id} has {layers} layers: more than 500 cannot be mounted")]
+    TooManyLayers {
+        /// The config.
+        id: Digest,
+        /// In the manifest.
+        layers: usize,
+    },
     /// A document is not what it should be.
     #[error("{what}")]
     Document {
@@ -297,8 +305,34 @@ impl Error {
 /// The outcome of what this crate does.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Platforms that a message names.
+const NAMED: usize = 20;
+
 fn list(platforms: &[Platform]) -> String {
-    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let named = platforms.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match platforms.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// Compares the size of a document, whose digest was compared, with what whoever names it says.
+pub(crate) fn has_size(what: &str, found: u64, expected: u64) -> Result<()> {
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(Error::Truncated { what: what.to_owned(), expected, found }),
+        std::cmp::Ordering::Greater => Err(Error::TooLarge { what: what.to_owned(), limit: expected }),
+    }
+}
+
+/// An error of serde quotes the text that it does not like, which is as long as a stranger has made it.
+pub(crate) fn brief(error: serde_json::Error) -> serde_json::Error {
+    const MOST: usize = 300;
+    let text = error.to_string();
+    match text.char_indices().nth(MOST) {
+        None => error,
+        Some((at, _)) => serde::de::Error::custom(format!("{}…", &text[..at])),
+    }
 }
 
 /// Says what was being done to the store.

@@ -42,6 +42,12 @@ pub fn manifest(bytes: &[u8]) {
     let says = manifest::media_type(document, &kind).unwrap();
     let index = says.contains("index") || says.contains("list");
     assert_eq!(matches!(read, Document::Index(_)), index, "{says}");
+    if let Document::Manifest { config, layers } = &read {
+        for blob in layers.iter().chain([config]) {
+            let said = |data: &bytes::Bytes| (blob.digest.same_kind(data) == blob.digest, data.len() as u64) == (true, blob.size);
+            assert!(blob.data.as_ref().is_none_or(said), "{blob:?}");
+        }
+    }
     for name in read.names() {
         assert_eq!(Digest::from_str(&name.to_string()).ok().as_ref(), Some(&name));
     }

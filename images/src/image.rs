@@ -1,5 +1,6 @@
 //! An image as the store knows it.
 
+use crate::manifest::Descriptor;
 use crate::{Digest, ImageConfig, Reference};
 
 /// A layer of an image.
@@ -13,6 +14,16 @@ pub struct Layer {
     pub diff_id: Digest,
     /// As the manifest says. What counts are the blob's first bytes.
     pub media_type: String,
+    /// Where the manifest says that it can be had. They count for layers only that registries may not give to others.
+    pub urls: Vec<String>,
+}
+
+impl Layer {
+    /// Its blob, as a manifest names it.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        let Layer { digest, size, media_type, urls, .. } = self.clone();
+        Descriptor { urls, ..Descriptor::new(media_type, digest, size) }
+    }
 }
 
 /// An image whose layers are all unpacked.

@@ -13,7 +13,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+mod about;
+mod inline;
+
+pub(crate) use self::about::About;
+use self::inline::Inline;
 use crate::digest::InvalidDigest;
+use crate::error::brief;
 use crate::{Digest, Platform};
 
 /// Largest manifest or index in bytes: the size that registries must take (distribution-spec, "Pushing manifests").
@@ -47,6 +53,10 @@ pub(crate) struct Descriptor {
     pub digest: Digest,
     /// Bytes of the blob.
     pub size: u64,
+    /// The blob itself, verified, if the manifest has it within (image-spec, descriptor.md).
+    pub data: Option<Bytes>,
+    /// Where else it can be had.
+    pub urls: Vec<String>,
 }
 
 impl Document {
@@ -60,6 +70,11 @@ impl Document {
 }
 
 impl Descriptor {
+    /// Of a blob that is nowhere else.
+    pub(crate) fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Descriptor { media_type: media_type.into(), digest, size, data: None, urls: Vec::new() }
+    }
+
     /// Whether it must not be given to others (image-spec, "Non-distributable layers").
     pub(crate) fn is_foreign(&self) -> bool {
         is_foreign(&self.media_type)
@@ -80,6 +95,8 @@ pub(crate) struct Entry {
     pub digest: Digest,
     /// Bytes of the manifest.
     pub size: u64,
+    /// The manifest itself, verified, if the index has it within.
+    pub data: Option<Bytes>,
     /// Which machines it is for, if the index says.
     pub platform: Option<Platform>,
     /// It describes another entry (provenance, bill of materials) and is no image.
@@ -132,6 +149,14 @@ pub enum InvalidManifest {
         /// What it says.
         size: i64,
     },
+    /// A blob that it has within is not the one that it names.
+    #[error("its data for {digest}: {problem}")]
+    Data {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong.
+        problem: &'static str,
+    },
 }
 
 /// Which kind of document a media type means.
@@ -158,14 +183,17 @@ struct Shape {
 pub(crate) fn parse(bytes: &[u8], media_type: &str) -> Result<Document, InvalidManifest> {
     match kind(bytes, media_type)?.0 {
         Kind::Index => {
-            let index: OciImageIndex = serde_json::from_slice(bytes).map_err(InvalidManifest::Malformed)?;
-            let entries = index.manifests.into_iter().map(entry).collect::<Result<_, _>>()?;
-            Ok(Document::Index(entries))
+            let index: OciImageIndex = serde_json::from_slice(bytes).map_err(malformed)?;
+            let inline = Inline::read(bytes)?.manifests.unwrap_or_default();
+            let entries = index.manifests.into_iter().zip(inline).map(|(from, inline)| entry(from, inline));
+            Ok(Document::Index(entries.collect::<Result<_, _>>()?))
         }
         Kind::Manifest => {
-            let manifest: OciImageManifest = serde_json::from_slice(bytes).map_err(InvalidManifest::Malformed)?;
-            let layers = manifest.layers.into_iter().map(descriptor).collect::<Result<_, _>>()?;
-            Ok(Document::Manifest { config: descriptor(manifest.config)?, layers })
+            let manifest: OciImageManifest = serde_json::from_slice(bytes).map_err(malformed)?;
+            let Inline { config, layers, .. } = Inline::read(bytes)?;
+            let layers = manifest.layers.into_iter().zip(layers.unwrap_or_default()).map(|(from, inline)| descriptor(from, inline));
+            let layers = layers.collect::<Result<_, _>>()?;
+            Ok(Document::Manifest { config: descriptor(manifest.config, config.unwrap_or_default())?, layers })
         }
     }
 }
@@ -187,7 +215,7 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
         // serde also fills structs from arrays.
         return Err(InvalidManifest::Json(serde::de::Error::custom("no object")));
     }
-    let shape: Shape = serde_json::from_slice(bytes).map_err(InvalidManifest::Json)?;
+    let shape: Shape = serde_json::from_slice(bytes).map_err(|error| InvalidManifest::Json(brief(error)))?;
     if shape.schema_version == Some(1) || shape.fs_layers.is_some() {
         return Err(InvalidManifest::Schema1);
     }
@@ -198,14 +226,14 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
     if let (Some(came_as), Some(says)) = (came_as.as_deref(), says)
         && came_as != says
     {
-        return Err(InvalidManifest::Confused { content_type: came_as.to_owned(), media_type: says.to_owned() });
+        return Err(InvalidManifest::Confused { content_type: shown(came_as), media_type: shown(says) });
     }
     let guess = if shape.manifests.is_some() { OCI_IMAGE_INDEX_MEDIA_TYPE } else { OCI_IMAGE_MEDIA_TYPE };
     let media_type = says.or(came_as.as_deref()).unwrap_or(guess).to_owned();
     let kind = match media_type.as_str() {
         OCI_IMAGE_INDEX_MEDIA_TYPE | IMAGE_MANIFEST_LIST_MEDIA_TYPE => Kind::Index,
         OCI_IMAGE_MEDIA_TYPE | IMAGE_MANIFEST_MEDIA_TYPE => Kind::Manifest,
-        _ => return Err(InvalidManifest::MediaType(media_type)),
+        _ => return Err(InvalidManifest::MediaType(shown(&media_type))),
     };
     let foreign = match kind {
         Kind::Index => [shape.layers.map(|_| "layers"), shape.config.map(|_| "config")],
@@ -217,48 +245,13 @@ fn kind(bytes: &[u8], content_type: &str) -> Result<(Kind, String), InvalidManif
     }
 }
 
-/// What a document says about itself and others beside its blobs.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct About {
-    subject: Option<Subject>,
-    artifact_type: Option<String>,
-    config: Option<Config>,
-    #[serde(default)]
-    annotations: Option<serde_json::Map<String, serde_json::Value>>,
+fn malformed(error: serde_json::Error) -> InvalidManifest {
+    InvalidManifest::Malformed(brief(error))
 }
 
-#[derive(Debug, Deserialize)]
-struct Subject {
-    digest: Digest,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Config {
-    media_type: Option<String>,
-}
-
-impl About {
-    /// Of a document that [`parse`] takes.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, InvalidManifest> {
-        serde_json::from_slice(bytes).map_err(InvalidManifest::Malformed)
-    }
-
-    /// The manifest that this one is about.
-    pub(crate) fn subject(&self) -> Option<&Digest> {
-        self.subject.as_ref().map(|subject| &subject.digest)
-    }
-
-    /// What kind of thing it is, if it is no image (image-spec, "Guidelines for Artifact Usage").
-    pub(crate) fn artifact_type(&self) -> Option<&str> {
-        let config = || self.config.as_ref().and_then(|config| config.media_type.as_deref());
-        self.artifact_type.as_deref().filter(|own| !own.is_empty()).or_else(config)
-    }
-
-    pub(crate) fn annotations(&self) -> Option<&serde_json::Map<String, serde_json::Value>> {
-        self.annotations.as_ref()
-    }
+/// A media type for messages. RFC 6838 has them end after 255 characters.
+fn shown(media_type: &str) -> String {
+    media_type.chars().take(255).collect()
 }
 
 /// A media type without its parameters.
@@ -266,9 +259,10 @@ fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn descriptor(from: OciDescriptor) -> Result<Descriptor, InvalidManifest> {
+fn descriptor(from: OciDescriptor, inline: inline::Data) -> Result<Descriptor, InvalidManifest> {
     let (digest, size) = checked(&from.digest, from.size)?;
-    Ok(Descriptor { media_type: from.media_type, digest, size })
+    let data = inline.verified(&digest, size)?;
+    Ok(Descriptor { media_type: from.media_type, digest, size, data, urls: from.urls.unwrap_or_default() })
 }
 
 fn checked(digest: &str, size: i64) -> Result<(Digest, u64), InvalidManifest> {
@@ -279,8 +273,9 @@ fn checked(digest: &str, size: i64) -> Result<(Digest, u64), InvalidManifest> {
     }
 }
 
-fn entry(from: ImageIndexEntry) -> Result<Entry, InvalidManifest> {
+fn entry(from: ImageIndexEntry, inline: inline::Data) -> Result<Entry, InvalidManifest> {
     let (digest, size) = checked(&from.digest, from.size)?;
+    let data = inline.verified(&digest, size)?;
     let platform = from.platform.map(|platform| {
         let (os, architecture) = (platform.os.to_string(), platform.architecture.to_string());
         Platform { os, architecture, variant: platform.variant.filter(|variant| !variant.is_empty()) }
@@ -288,18 +283,25 @@ fn entry(from: ImageIndexEntry) -> Result<Entry, InvalidManifest> {
     let annotations = from.annotations.unwrap_or_default();
     let unknown = platform.as_ref().is_some_and(|platform| platform.os == "unknown" || platform.architecture == "unknown");
     let attestation = unknown || annotations.contains_key("vnd.docker.reference.type");
-    Ok(Entry { media_type: from.media_type, digest, size, platform, attestation })
+    Ok(Entry { media_type: from.media_type, digest, size, data, platform, attestation })
 }
 
 /// The manifest of an image that is made here, and its digest.
 pub(crate) fn made(config: &Digest, size: usize, layers: &[Descriptor]) -> (Digest, Bytes) {
     const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     let entry = |media_type: &str, digest: &Digest, size: u64| json!({"mediaType": media_type, "digest": digest, "size": size});
+    let layer = |layer: &Descriptor| {
+        let mut entry = entry(&layer.media_type, &layer.digest, layer.size);
+        if !layer.urls.is_empty() {
+            entry["urls"] = json!(layer.urls);
+        }
+        entry
+    };
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": OCI_IMAGE_MEDIA_TYPE,
         "config": entry(CONFIG, config, size as u64),
-        "layers": layers.iter().map(|layer| entry(&layer.media_type, &layer.digest, layer.size)).collect::<Vec<_>>(),
+        "layers": layers.iter().map(layer).collect::<Vec<_>>(),
     });
     let bytes = Bytes::from(manifest.to_string());
     (Digest::sha256(&bytes), bytes)

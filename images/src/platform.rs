@@ -1,6 +1,6 @@
 //! For which machines an image is.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -88,8 +88,19 @@ fn normal(os: &str, architecture: &str, variant: Option<&str>) -> Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
+        write!(f, "{}/{}", Part(&self.os), Part(&self.architecture))?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{}", Part(variant)))
+    }
+}
+
+/// A part of a platform, for messages and lists: strangers write it into their images.
+struct Part<'a>(&'a str);
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 64;
+        let shown = self.0.chars().take(MOST).map(|c| if c.is_ascii_graphic() { c } else { '?' });
+        shown.into_iter().try_for_each(|c| f.write_char(c))
     }
 }
 
@@ -108,14 +119,14 @@ impl FromStr for Platform {
         let good =
             |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
         if !parts.iter().all(good) {
-            return Err(InvalidPlatform { text: text.to_owned() });
+            return Err(InvalidPlatform { text: text.chars().take(200).collect() });
         }
         match parts[..] {
             ["linux"] => Ok(Platform::host()),
             [architecture] if !OTHER_SYSTEMS.contains(&architecture) => Ok(normal("linux", architecture, None)),
             [os, architecture] => Ok(normal(os, architecture, None)),
             [os, architecture, variant] => Ok(normal(os, architecture, Some(variant))),
-            _ => Err(InvalidPlatform { text: text.to_owned() }),
+            _ => Err(InvalidPlatform { text: text.chars().take(200).collect() }),
         }
     }
 }
@@ -167,5 +178,11 @@ mod tests {
         assert_eq!(rank("linux/arm/v6", "linux/arm/v7"), None);
         assert_eq!(rank("linux/amd64", "windows/amd64"), None);
         assert_eq!(rank("linux/riscv64", "linux/riscv64"), Some(0));
+    }
+
+    #[test]
+    fn what_strangers_write_is_no_terminals_business() {
+        let odd = Platform { os: "\u{1b}[31mlinux\n".into(), architecture: "a".repeat(1 << 20), variant: Some("\u{202e}".into()) };
+        assert_eq!(odd.to_string(), format!("?[31mlinux?/{}/?", "a".repeat(64)));
     }
 }

@@ -96,7 +96,7 @@ impl Host {
 
     fn push(&self, name: &Reference) -> Result<(Pushed, Vec<String>), String> {
         let steps = Steps::default();
-        let options = PushOptions { registries: Registries::default(), credentials: self.credentials(), platform: None };
+        let options = PushOptions { credentials: self.credentials(), ..PushOptions::default() };
         let pushed = images::push(&self.store, name, &options, &steps).map_err(|error| chain(&error))?;
         Ok((pushed, steps.0.into_inner().unwrap()))
     }

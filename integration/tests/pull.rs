@@ -20,6 +20,7 @@ integration::tests![
     token_is_fetched_and_used,
     shared_layers_come_once,
     two_pulls_of_one_layer_download_it_once,
+    a_pull_never_blocks_a_run,
     killed_pull_publishes_nothing_and_the_next_one_works,
     broken_connection_is_resumed,
     server_errors_are_tried_again,
@@ -168,6 +169,25 @@ fn two_pulls_of_one_layer_download_it_once() {
     first.finish().ok();
     second.finish().ok();
     assert_eq!(fake.hits(&layer.digest), 1);
+    t.nothing_left();
+}
+
+fn a_pull_never_blocks_a_run() {
+    let (t, fake) = (Env::new(), fake());
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    let layer = text_layer("big", 200_000);
+    let name = fake.add("a/waits:v1", &image(&[&layer]));
+    fake.fault(&layer.digest, Fault::Gate);
+    let pull = t.spawn(["pull", "-q", &name]);
+    fake.wait_for_half(&layer.digest);
+    t.rctr(["run", "--rm", "--network", "none", "busybox", "echo", "meanwhile"]).ok().says("meanwhile\n");
+    t.rctr(["pull", "-q", "test/probe"]).ok();
+    t.rctr(["tag", "busybox", "other:1"]).ok();
+    t.rctr(["rmi", "other:1", "test/probe"]).ok();
+    t.rctr(["image", "prune", "-f"]).ok();
+    fake.open();
+    pull.finish().ok();
+    t.rctr(["image", "check", "-q"]).ok();
     t.nothing_left();
 }
 

@@ -46,7 +46,7 @@ pub fn import(store: &Store, input: File, options: &ImportOptions, progress: &dy
     let diff_id = digest(&part)?;
     let config = config(&diff_id, run, options);
     let (id, bytes) = (Digest::sha256(config.as_bytes()), Bytes::from(config));
-    let layers = vec![Descriptor { media_type: OCI_LAYER.to_owned(), digest: diff_id.clone(), size }];
+    let layers = vec![Descriptor::new(OCI_LAYER, diff_id.clone(), size)];
     let made = manifest::made(&id, bytes.len(), &layers);
     let packed = Packed {
         names: options.name.iter().cloned().collect(),

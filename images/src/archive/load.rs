@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use futures_util::future::Either;
 use tokio::sync::watch;
 
 use super::InvalidArchive;
@@ -76,8 +77,9 @@ pub(super) async fn one(store: &Store, packed: &Packed, progress: &dyn Progress)
 }
 
 fn open(packed: &Packed, blob: &Descriptor) -> Result<impl futures_util::Stream<Item = Result<bytes::Bytes>> + use<>> {
-    match packed.parts.get(&blob.digest) {
-        Some(part) => Ok(part.read(0)),
-        None => Err(InvalidArchive::Missing { name: path(&blob.digest) }.into()),
+    match (&blob.data, packed.parts.get(&blob.digest)) {
+        (Some(data), _) => Ok(Either::Left(futures_util::stream::iter([Ok(data.clone())]))),
+        (None, Some(part)) => Ok(Either::Right(part.read(0))),
+        (None, None) => Err(InvalidArchive::Missing { name: path(&blob.digest) }.into()),
     }
 }

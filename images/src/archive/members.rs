@@ -13,7 +13,7 @@ use sys::Call;
 use super::InvalidArchive;
 use super::plain::{plain, plain_layer};
 use crate::Digest;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, has_size};
 use crate::push::Part;
 use crate::store::Store;
 use crate::unpack::archive::{Archive, Kind};
@@ -21,6 +21,8 @@ use crate::unpack::{ReadError, hash};
 
 /// More members than an archive of images needs.
 const LIMIT: usize = 1 << 16;
+/// Most bytes of all their names.
+const NAMES: usize = 16 << 20;
 /// Links from one member to the next.
 const HOPS: usize = 8;
 /// Bytes that are read at once while headers are looked for: one header, and little of what is behind it.
@@ -49,7 +51,7 @@ impl Members {
         let whole = Part { file, start: 0, size };
         let mut members = BTreeMap::new();
         let mut at = 0;
-        let mut seen = 0;
+        let (mut seen, mut names) = (0, 0);
         while at < whole.size {
             let mut archive = Archive::new(Window::new(whole.clone(), at));
             let member = archive.next().map_err(|error| invalid(error, seen))?;
@@ -59,6 +61,10 @@ impl Members {
             let problem = |problem| Error::from(InvalidArchive::Tar { after: seen, problem });
             if seen > LIMIT {
                 return Err(problem("more than 65536 members"));
+            }
+            names += member.path.len() + member.link.len();
+            if names > NAMES {
+                return Err(problem("its members have names of more than 16 MiB"));
             }
             let length = if member.kind == Kind::File { member.size } else { 0 };
             let end = data.checked_add(length).filter(|end| *end <= whole.size).ok_or_else(|| problem("it is cut off"))?;
@@ -116,6 +122,16 @@ impl Members {
             let (expected, found) = (digest.to_string(), found.to_string());
             return Err(Error::DigestMismatch { what: path(digest), expected, found });
         }
+        Ok(bytes)
+    }
+
+    /// The same for one that another document names, which may have it within.
+    pub(super) fn named(&self, (digest, size): (&Digest, u64), data: Option<&Bytes>, limit: u64) -> Result<Bytes> {
+        if let Some(data) = data {
+            return Ok(data.clone());
+        }
+        let bytes = self.document(digest, limit)?;
+        has_size(&path(digest), bytes.len() as u64, size)?;
         Ok(bytes)
     }
 

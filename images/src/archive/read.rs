@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::members::{Members, digest, path};
 use super::{IMAGE_NAME, INDEX, InvalidArchive, MANIFEST, REF_NAME};
-use crate::error::{Error, Result};
-use crate::manifest::{self, Descriptor, Document};
+use crate::error::{Error, Result, brief};
+use crate::manifest::{self, Descriptor, Document, Entry};
 use crate::pull::CONFIG_LIMIT;
 use crate::push::Part;
-use crate::store::parse_config;
+use crate::store::{LAYERS, parse_config};
 use crate::{Digest, Platform, Reference};
 
 pub(super) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -88,7 +88,7 @@ fn layout(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>>
         let known = images.iter_mut().find(|image| image.target.0 == entry.digest);
         match known {
             Some(known) => known.names.extend(names),
-            None => images.push(packed(members, &entry.digest, &entry.media_type, names, platform)?),
+            None => images.push(packed(members, entry, names, platform)?),
         }
     }
     match platform {
@@ -100,27 +100,22 @@ fn layout(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>>
 }
 
 /// The image behind an entry of the layout's list.
-fn packed(
-    members: &Members,
-    target: &Digest,
-    media_type: &str,
-    names: Vec<Reference>,
-    platform: Option<&Platform>,
-) -> Result<Packed> {
-    let bytes = members.document(target, manifest::LIMIT)?;
-    let (chosen, manifest) = match manifest::parse(&bytes, media_type)? {
-        Document::Manifest { .. } => (target.clone(), bytes.clone()),
+fn packed(members: &Members, target: &Entry, names: Vec<Reference>, platform: Option<&Platform>) -> Result<Packed> {
+    let listed = |entry: &Entry| members.named((&entry.digest, entry.size), entry.data.as_ref(), manifest::LIMIT);
+    let bytes = listed(target)?;
+    let (chosen, manifest) = match manifest::parse(&bytes, &target.media_type)? {
+        Document::Manifest { .. } => (target.digest.clone(), bytes.clone()),
         Document::Index(mut entries) => {
             // Docker saves one platform of many, and the index all the same.
-            entries.retain(|entry| members.has(&path(&entry.digest)));
+            entries.retain(|entry| entry.data.is_some() || members.has(&path(&entry.digest)));
             let wanted = platform.cloned().unwrap_or_else(Platform::host);
             let only = (entries.iter().filter(|entry| !entry.attestation).count() == 1 && platform.is_none())
                 .then(|| entries.iter().find(|entry| !entry.attestation));
             let Some(chosen) = only.flatten().or_else(|| manifest::choose(&entries, &wanted)) else {
                 let have = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
-                return Err(Error::WrongPlatform { reference: target.to_string(), wanted, have });
+                return Err(Error::WrongPlatform { reference: target.digest.to_string(), wanted, have });
             };
-            (chosen.digest.clone(), members.document(&chosen.digest, manifest::LIMIT)?)
+            (chosen.digest.clone(), listed(chosen)?)
         }
     };
     let Document::Manifest { config, layers } = manifest::parse(&manifest, "")? else {
@@ -128,8 +123,9 @@ fn packed(
     };
     let parts = layers.iter().filter_map(|layer| Some((layer.digest.clone(), members.part(&path(&layer.digest)).ok()?.clone())));
     let parts = parts.collect();
-    let config = (config.digest.clone(), members.document(&config.digest, CONFIG_LIMIT)?);
-    Ok(Packed { names, target: (target.clone(), bytes), manifest: (chosen, manifest), config, layers, parts })
+    let config_bytes = members.named((&config.digest, config.size), config.data.as_ref(), CONFIG_LIMIT)?;
+    let config = (config.digest, config_bytes);
+    Ok(Packed { names, target: (target.digest.clone(), bytes), manifest: (chosen, manifest), config, layers, parts })
 }
 
 /// A name is written whole, or with two annotations of which one is only a tag.
@@ -147,6 +143,10 @@ fn docker(members: &Members, listed: &Listed) -> Result<Packed> {
     let id = Digest::sha256(&bytes);
     let config = parse_config(&id, &bytes)?;
     let paths = listed.layers.as_deref().unwrap_or_default();
+    // Before they are unpacked and hashed.
+    if paths.len() > LAYERS {
+        return Err(Error::TooManyLayers { id, layers: paths.len() });
+    }
     if paths.len() != config.rootfs.diff_ids.len() {
         return Err(Error::LayerCount { id, layers: paths.len(), diff_ids: config.rootfs.diff_ids.len() });
     }
@@ -169,7 +169,7 @@ fn layer(part: &Part, diff_id: &Digest) -> Result<Descriptor> {
         [0x28, 0xb5, 0x2f, 0xfd] => (digest(part)?, "+zstd"),
         _ => (diff_id.clone(), ""),
     };
-    Ok(Descriptor { media_type: format!("{OCI_LAYER}{ending}"), digest, size: part.size })
+    Ok(Descriptor::new(format!("{OCI_LAYER}{ending}"), digest, part.size))
 }
 
 fn names(listed: &Listed) -> Result<Vec<Reference>> {
@@ -187,5 +187,5 @@ fn json<T: DeserializeOwned>(members: &Members, name: &str) -> Result<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|source| InvalidArchive::Json { name: name.to_owned(), source }.into())
+    serde_json::from_slice(bytes).map_err(|source| InvalidArchive::Json { name: name.to_owned(), source: brief(source) }.into())
 }

@@ -269,3 +269,68 @@ fn lies_about_content_are_not_published() {
     let archive = member(member(Tar::default(), "index.json", index.as_bytes()), &path, b"{}").end();
     assert!(matches!(t.load(&archive), Err(Error::DigestMismatch { .. })));
 }
+
+/// Image-spec, descriptor.md: a layout whose documents and layers are within its list.
+#[test]
+fn blobs_within() {
+    use base64::Engine as _;
+    let t = Fixture::new();
+    let within = |media_type: &str, bytes: &[u8]| {
+        let data = base64::prelude::BASE64_STANDARD.encode(bytes);
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        serde_json::json!({"mediaType": media_type, "digest": Digest::sha256(bytes), "size": bytes.len(), "data": data})
+    };
+    let content = layer("within");
+    let (config, layers) = (within("config.v1+json", config(&[&content]).as_bytes()), [within("layer.v1.tar", &content)]);
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string();
+    let index = |entry| serde_json::json!({"schemaVersion": 2, "manifests": [entry]}).to_string();
+    let inner = within("index.v1+json", index(within("manifest.v1+json", manifest.as_bytes())).as_bytes());
+    for list in [index(within("manifest.v1+json", manifest.as_bytes())), index(inner)] {
+        let loaded = t.load(&member(Tar::default(), "index.json", list.as_bytes()).end()).unwrap();
+        assert_eq!(t.read(&loaded[0].image, "etc/name"), "within");
+    }
+}
+
+/// A few kilobytes, compressed, must not become all names that memory holds, nor layers without end.
+#[test]
+fn more_than_an_archive_needs() {
+    let t = Fixture::new();
+    let name = "n".repeat(1 << 20);
+    let tar = (0..17).fold(Tar::default(), |tar, at| {
+        tar.pax(&[("path", format!("{at}{}", &name[10..]).as_bytes())]).entry(tar::EntryType::Regular, "x", "", b"")
+    });
+    let error = t.load(&tar.end()).unwrap_err();
+    assert!(crate::registry::chain(&error).ends_with("its members have names of more than 16 MiB"), "{error:?}");
+    let content = layer("x");
+    let config = config(&vec![&content[..]; 501]);
+    let list = serde_json::json!([{"Config": "c", "Layers": vec!["l"; 501]}]).to_string();
+    let tar = member(member(member(Tar::default(), "c", config.as_bytes()), "l", &content), "manifest.json", list.as_bytes());
+    assert!(matches!(t.load(&tar.end()), Err(Error::TooManyLayers { layers: 501, .. })));
+}
+
+#[test]
+fn documents_have_the_sizes_that_are_said() {
+    let t = Fixture::new();
+    let content = layer("x");
+    let config = config(&[&content]);
+    let blob = |kind: &str, bytes: &[u8], by: usize| {
+        let kind = format!("application/vnd.oci.image.{kind}");
+        serde_json::json!({"mediaType": kind, "digest": Digest::sha256(bytes), "size": bytes.len() + by})
+    };
+    let load = |config_by: usize, manifest_by: usize| {
+        let config_entry = blob("config.v1+json", config.as_bytes(), config_by);
+        let layers = [blob("layer.v1.tar", &content, 0)];
+        let manifest = serde_json::json!({"schemaVersion": 2, "config": config_entry, "layers": layers}).to_string();
+        let entry = blob("manifest.v1+json", manifest.as_bytes(), manifest_by);
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": [entry]}).to_string();
+        let blobs = [config.as_bytes(), &content, manifest.as_bytes()];
+        let tar = blobs
+            .iter()
+            .fold(Tar::default(), |tar, bytes| member(tar, &format!("blobs/sha256/{}", Digest::sha256(bytes).hex()), bytes));
+        t.load(&member(tar, "index.json", index.as_bytes()).end())
+    };
+    for wrong in [load(1, 0), load(0, 1)] {
+        assert!(matches!(wrong, Err(Error::Truncated { .. })), "{wrong:?}");
+    }
+    assert_eq!(t.read(&load(0, 0).unwrap()[0].image, "etc/name"), "x");
+}

@@ -120,6 +120,7 @@ pub(super) fn read(config: &[u8], descriptors: &[Value]) -> Option<Vec<CacheStep
             size: descriptor["size"].as_u64()?,
             diff_id: descriptor["annotations"][DIFF_ID].as_str()?.parse().ok()?,
             media_type: descriptor["mediaType"].as_str()?.to_owned(),
+            urls: Vec::new(),
         })
     };
     let layers: Vec<_> = config.layers.iter().map(layer).collect();
@@ -155,6 +156,7 @@ mod tests {
             size: 5,
             diff_id: digest(&format!("tar of {text}")),
             media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+            urls: Vec::new(),
         });
         let created = "2026-01-02T03:04:05Z".to_owned();
         CacheStep { key: digest(name), layer, parent: parent.map(digest), what: format!("RUN {name}"), created }

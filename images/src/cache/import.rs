@@ -10,7 +10,7 @@ use sys::Call;
 use tokio::sync::watch;
 
 use super::{CONFIG, CachePlace, CacheStep, LIMIT, document, export};
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, brief};
 use crate::image::Layer;
 use crate::manifest::Descriptor;
 use crate::pull::{Layers, Progress};
@@ -54,7 +54,7 @@ impl RemoteCache {
     pub fn bring(&self, store: &Store, layer: &Layer, progress: &dyn Progress) -> Result<Lease> {
         let lease = store.lease([&layer.digest].into_iter())?;
         let Layer { digest, size, media_type, .. } = layer.clone();
-        let blobs = [Descriptor { media_type, digest, size }];
+        let blobs = [Descriptor::new(media_type, digest, size)];
         let (_known, known) = watch::channel(Some(vec![layer.clone()]));
         let (stop, _) = watch::channel(false);
         match &self.place {
@@ -104,6 +104,7 @@ fn of_manifest(manifest: &Value, config: &[u8]) -> Option<Vec<CacheStep>> {
             size: blob["size"].as_u64()?,
             diff_id: diff_id.as_str()?.parse().ok()?,
             media_type: blob["mediaType"].as_str()?.to_owned(),
+            urls: Vec::new(),
         })
     };
     let layers = layers.iter().zip(&diff_ids).map(layer).collect::<Option<Vec<_>>>()?;
@@ -139,7 +140,8 @@ fn named(descriptor: &Value) -> Result<(Digest, u64)> {
 }
 
 fn parsed(bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(|source| Error::Document { what: "manifest of a cache".to_owned(), source })
+    serde_json::from_slice(bytes)
+        .map_err(|source| Error::Document { what: "manifest of a cache".to_owned(), source: brief(source) })
 }
 
 fn of_folder(folder: &Path, tag: &str) -> Result<Option<Vec<CacheStep>>> {
@@ -153,7 +155,7 @@ fn of_folder(folder: &Path, tag: &str) -> Result<Option<Vec<CacheStep>>> {
 /// A small blob of a layout, verified.
 fn read(folder: &Path, descriptor: &Value) -> Result<Vec<u8>> {
     let (digest, size) = named(descriptor)?;
-    let part = part(folder, &Descriptor { media_type: String::new(), digest: digest.clone(), size: size.min(LIMIT) })?;
+    let part = part(folder, &Descriptor::new("", digest.clone(), size.min(LIMIT)))?;
     let bytes = part.piece(0, LIMIT)?;
     match digest.same_kind(&bytes) {
         found if found == digest => Ok(bytes.into()),

@@ -49,7 +49,10 @@ fn manifests() -> Vec<Vec<u8>> {
         "\n{{\"schemaVersion\":2,\"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"{HEX}\",\
          \"size\":5,\"platform\":{{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":\"v7\"}}}}]}}"
     );
-    vec![manifest.into_bytes(), index.into_bytes(), b"text/html\n<html>".to_vec()]
+    let inline =
+        format!(r#"{{"mediaType":"x","digest":"{}","size":1,"urls":["https://a/b"],"data":"eA=="}}"#, Digest::sha256(b"x"));
+    let within = format!("\n{{\"schemaVersion\":2,\"config\":{inline},\"layers\":[{inline}]}}");
+    vec![manifest.into_bytes(), index.into_bytes(), within.into_bytes(), b"text/html\n<html>".to_vec()]
 }
 
 fn routes() -> Vec<Vec<u8>> {

@@ -1,11 +1,10 @@
 //! What registries say about images for a list.
 
-use futures_util::TryStreamExt;
 use serde_json::{Map, Value, json};
 
 use super::{Item, ListOptions};
-use crate::error::{Error, Result};
-use crate::manifest::{self, Document, Entry};
+use crate::error::Result;
+use crate::manifest::{self, Descriptor, Document, Entry};
 use crate::pull::{CONFIG_LIMIT, Progress};
 use crate::registry::Registry;
 use crate::store::parse_config;
@@ -17,7 +16,7 @@ pub(super) async fn items_of(image: &Reference, options: &ListOptions, progress:
     let top = registry.manifest(&image.what()).await?;
     match manifest::parse(&top.bytes, &top.media_type)? {
         Document::Manifest { config, .. } => {
-            let platform = platform_of(&registry, &config.digest, config.size).await?;
+            let platform = platform_of(&registry, &config).await?;
             Ok(vec![Item::new(image, &top.media_type, &top.digest, top.bytes.len() as u64, &platform)])
         }
         Document::Index(entries) => {
@@ -50,22 +49,8 @@ impl Item {
 }
 
 /// What machines an image is for, as its config says; artifacts have no such config.
-async fn platform_of(registry: &Registry<'_>, config: &Digest, size: u64) -> Result<Option<Platform>> {
-    if size > CONFIG_LIMIT {
-        return Err(Error::TooLarge { what: format!("config {config}"), limit: CONFIG_LIMIT });
-    }
-    let stream = registry.blob(config, size, 0).await?;
-    let bytes: Vec<u8> = stream
-        .try_fold(Vec::new(), |mut all, piece| async move {
-            all.extend_from_slice(&piece);
-            Ok(all)
-        })
-        .await?;
-    let found = config.same_kind(&bytes);
-    if found != *config {
-        let (expected, found) = (config.to_string(), found.to_string());
-        return Err(Error::DigestMismatch { what: format!("config {config}"), expected, found });
-    }
-    let platform = parse_config(config, &bytes)?.platform();
+async fn platform_of(registry: &Registry<'_>, config: &Descriptor) -> Result<Option<Platform>> {
+    let bytes = registry.small("config", config, CONFIG_LIMIT).await?;
+    let platform = parse_config(&config.digest, &bytes)?.platform();
     Ok((!platform.os.is_empty()).then_some(platform))
 }

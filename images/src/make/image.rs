@@ -73,7 +73,7 @@ fn descriptor(layer: &Layer) -> Descriptor {
         }
         other => other,
     };
-    Descriptor { media_type: media_type.to_owned(), digest: layer.digest.clone(), size: layer.size }
+    Descriptor { media_type: media_type.to_owned(), ..layer.descriptor() }
 }
 
 /// Whoever reads a history matches its steps with the layers, from the first on. An image that came without one, or with too short a one, gets

@@ -167,7 +167,7 @@ fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<
     let parsed = |text: String| text.parse::<Digest>().map_err(|_| Error::Damaged { what: text });
     let (digest, diff_id) = (parsed(digest)?, parsed(diff_id)?);
     let lease = making.publish(&digest, &file)?;
-    let layer = Layer { digest, size, diff_id, media_type: MEDIA_TYPE.to_owned() };
+    let layer = Layer { digest, size, diff_id, media_type: MEDIA_TYPE.to_owned(), urls: Vec::new() };
     Ok(Some(NewLayer { layer, bytes: counted.bytes, _lease: lease }))
 }
 

@@ -28,8 +28,9 @@ fn problem(bytes: &str, media_type: &str) -> String {
 
 #[test]
 fn one_image() {
-    let descriptor = |media_type: &str, size| Descriptor { media_type: media_type.into(), digest: DIGEST.parse().unwrap(), size };
-    let expected = Document::Manifest { config: descriptor("c", 7), layers: vec![descriptor("l", 9)] };
+    let descriptor = |media_type: &str, size| Descriptor::new(media_type, DIGEST.parse().unwrap(), size);
+    let layer = Descriptor { urls: vec!["https://x".to_owned()], ..descriptor("l", 9) };
+    let expected = Document::Manifest { config: descriptor("c", 7), layers: vec![layer] };
     for (says, came_as) in [
         (Some(OCI), OCI),
         (Some(DOCKER), DOCKER),
@@ -114,6 +115,7 @@ fn chosen(offers: &[&str], wanted: &str) -> Option<u64> {
             media_type: OCI.into(),
             digest: DIGEST.parse().unwrap(),
             size,
+            data: None,
             platform: (!offer.is_empty()).then(|| {
                 let mut parts = offer.split('/').map(str::to_owned);
                 Platform { os: parts.next().unwrap(), architecture: parts.next().unwrap(), variant: parts.next() }
@@ -140,4 +142,52 @@ fn the_best_entry() {
     assert_eq!(chosen(&["unknown/unknown", ""], "linux/amd64"), Some(1));
     assert_eq!(chosen(&["unknown/unknown"], "linux/amd64"), None);
     assert_eq!(chosen(&[], "linux/amd64"), None);
+}
+
+/// Image-spec, descriptor.md: what is within counts only if it is what the digest and the size say.
+#[test]
+fn blobs_within() {
+    let (text, digest) = ("hello", Digest::sha256(b"hello"));
+    let blob = |size: usize, digest: &Digest, data: &str| {
+        format!(r#"{{"mediaType":"x","digest":"{digest}","size":{size},"data":"{data}"}}"#)
+    };
+    let manifest = |blob: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{OCI}","config":{blob},"layers":[{blob},{blob}]}}"#);
+    let (good, other) = (blob(5, &digest, "aGVsbG8="), Digest::sha256(b"hallo"));
+    let Document::Manifest { config, layers } = parse(manifest(&good).as_bytes(), OCI).unwrap() else { panic!("an index") };
+    assert!(layers.iter().chain([&config]).all(|blob| blob.data.as_deref() == Some(text.as_bytes())));
+    let Document::Index(entries) = parse(index(&good).as_bytes(), OCI_INDEX).unwrap() else { panic!("a manifest") };
+    assert_eq!(entries[0].data.as_deref(), Some(text.as_bytes()));
+    for (blob, why) in [
+        (blob(5, &digest, "aGVsbG8"), "it is not base64"),
+        (blob(5, &digest, "aGVs bG8="), "it is not base64"),
+        (blob(4, &digest, "aGVsbG8="), "it has another size"),
+        (blob(5, &other, "aGVsbG8="), "it has another digest"),
+    ] {
+        let which = if why.ends_with("digest") { &other } else { &digest };
+        assert_eq!(problem(&manifest(&blob), OCI), format!("its data for {which}: {why}"));
+        assert_eq!(problem(&index(&blob), OCI_INDEX), format!("its data for {which}: {why}"));
+    }
+    // As none.
+    let Document::Index(entries) = parse(index(&blob(5, &digest, "")).as_bytes(), OCI_INDEX).unwrap() else { panic!("a manifest") };
+    assert_eq!(entries[0].data, None);
+}
+
+/// An error is one line, and not the document.
+#[test]
+fn what_is_wrong_is_said_briefly() {
+    let long = "x".repeat(1 << 20);
+    let manifest = |media_type: &str, layers: &str| {
+        format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}","config":{{}},"layers":{layers}}}"#)
+    };
+    for (bytes, came_as) in [
+        (manifest(&long, "[]"), ""),
+        (manifest(&long, "[]"), OCI),
+        (manifest(OCI, &format!("\"{long}\"")), OCI),
+        (index(&entry(1, &format!("\"{long}\""))), OCI_INDEX),
+        (index(&format!(r#"{{"mediaType":"{OCI}","digest":"{long}","size":1}}"#)), OCI_INDEX),
+        (format!(r#"{{"schemaVersion":"{long}"}}"#), ""),
+    ] {
+        let said = crate::registry::chain(&parse(bytes.as_bytes(), came_as).unwrap_err());
+        assert!(said.len() < 1000, "{} bytes: {}", said.len(), said.chars().take(100).collect::<String>());
+    }
 }

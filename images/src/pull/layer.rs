@@ -31,7 +31,7 @@ pub(super) struct Fetch<'a> {
     pub(super) stopped: watch::Receiver<bool>,
     /// The repository it comes from.
     pub(super) source: Option<&'a Reference>,
-    /// Whether the blob is kept too.
+    /// Whether the blob is kept too; one that is in the manifest is, as no registry may have it.
     pub(super) keep: bool,
 }
 
@@ -97,7 +97,7 @@ impl Fetch<'_> {
         let stream = download().await?;
         let mut stream = std::pin::pin!(stream);
         let failed = |source| Error::Unpack { digest: self.blob.digest.clone(), source };
-        let kept = if self.keep { Some(staged.keep()?) } else { None };
+        let kept = if self.keep || self.blob.data.is_some() { Some(staged.keep()?) } else { None };
         let mut unpacking = Unpacking::start(staged.destination()?, Algorithm::of(&digest), Algorithm::Sha256).map_err(failed)?;
         let mut bytes = 0;
         let mut told = Instant::now();

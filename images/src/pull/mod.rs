@@ -22,7 +22,7 @@ pub use progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::image::{Image, Layer};
 use crate::registry::Registry;
-use crate::store::{Publication, Record, Store, digest_of, layers_of, parse_config};
+use crate::store::{Publication, Record, Store, layers_of, parse_config};
 use crate::{Credentials, Digest, ImageConfig, Platform, Reference, Registries};
 
 /// Largest config that is read, in bytes.
@@ -104,7 +104,7 @@ impl Pull<'_> {
         let (stop, _) = watch::channel(false);
         let (config_bytes, downloaded) = tokio::join!(
             self.config(&resolved, &known, &stop),
-            layers.fetch(&resolved.layers, &config, &stop, |blob| self.registry.blob(&blob.digest, blob.size, 0))
+            layers.fetch(&resolved.layers, &config, &stop, |blob| self.registry.content(blob, 0))
         );
         // Layers stop when the config fails, and then only say so.
         let (config_bytes, downloaded) = (config_bytes?, downloaded?);
@@ -144,35 +144,12 @@ impl Pull<'_> {
         let digest = &resolved.config.digest;
         let bytes = match self.store.read_blob("config", digest) {
             Ok(bytes) => bytes,
-            Err(_) => self.small_blob("config", digest, resolved.config.size).await?,
+            Err(_) => self.registry.small("config", &resolved.config, CONFIG_LIMIT).await?,
         };
         let config = parse_config(digest, &bytes)?;
         self.check_platform(&config)?;
         let layers = layers_of(digest, &resolved.layers, &config)?;
         Ok((bytes, layers))
-    }
-
-    async fn small_blob(&self, what: &str, digest: &Digest, size: u64) -> Result<Vec<u8>> {
-        use futures_util::TryStreamExt as _;
-        let what = format!("{what} {digest}");
-        if size > CONFIG_LIMIT {
-            return Err(Error::TooLarge { what, limit: CONFIG_LIMIT });
-        }
-        let stream = self.registry.blob(digest, size, 0).await?;
-        let mut stream = std::pin::pin!(stream);
-        let mut bytes = Vec::new();
-        while let Some(piece) = stream.try_next().await? {
-            bytes.extend_from_slice(&piece);
-        }
-        let found = bytes.len() as u64;
-        if found < size {
-            return Err(Error::Truncated { what, expected: size, found });
-        }
-        let found = digest_of(&bytes, digest);
-        if found != digest.to_string() {
-            return Err(Error::DigestMismatch { what, expected: digest.to_string(), found });
-        }
-        Ok(bytes)
     }
 
     /// A name without an index behind it may be made for other machines.

@@ -40,13 +40,14 @@ impl Pull<'_> {
         };
         let fetched = match self.stored(&chosen.digest) {
             Some(fetched) => fetched,
-            None => self.registry.manifest(&chosen.digest.to_string()).await?,
+            None => self.registry.entry(chosen).await?,
         };
         match manifest::parse(&fetched.bytes, &fetched.media_type)? {
             Document::Manifest { config, layers } => Ok(Resolved { target, manifest: fetched, config, layers }),
             Document::Index(_) => Err(Error::NotAnImage { what: format!("manifest {}", chosen.digest) }),
         }
     }
+
     /// The document behind a name which the store has, if it still means the same: looking costs nothing on Docker Hub, fetching
     /// counts.
     async fn unchanged(&self, what: &str) -> Option<Fetched> {

@@ -41,11 +41,8 @@ impl Fixture {
 
     fn with(folder: tempfile::TempDir, store: Store, tar: &[u8]) -> Self {
         let blob = gzip(tar);
-        let descriptor = Descriptor {
-            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
-            digest: Digest::sha256(&blob),
-            size: blob.len() as u64,
-        };
+        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let descriptor = Descriptor::new(media_type, Digest::sha256(&blob), blob.len() as u64);
         Fixture { folder, store, blob, descriptor, diff_id: Digest::sha256(tar) }
     }
 
@@ -65,6 +62,7 @@ impl Fixture {
             size: self.descriptor.size,
             diff_id: self.diff_id.clone(),
             media_type: String::new(),
+            urls: Vec::new(),
         };
         let (_config, config) = watch::channel(Some(vec![layer]));
         let (_stop, stopped) = watch::channel(false);

@@ -10,10 +10,11 @@ use sys::Call;
 
 use crate::error::{Doing, Error, Result};
 use crate::image::Layer;
+use crate::manifest::Descriptor;
 use crate::pull::Progress;
 use crate::registry::{Content, Registry};
 use crate::store::Store;
-use crate::{Credentials, Digest, Reference, Registries};
+use crate::{Credentials, Reference, Registries};
 
 /// Bytes of a piece of a file.
 const PIECE: u64 = 256 << 10;
@@ -34,8 +35,7 @@ pub(crate) enum Blob<'a> {
     /// A layer that is not kept.
     Remote {
         access: &'a Access<'a>,
-        digest: Digest,
-        size: u64,
+        blob: Descriptor,
         sources: Vec<Reference>,
     },
 }
@@ -59,7 +59,7 @@ impl<'a> Blob<'a> {
         }
         match store.sources(&layer.digest)? {
             sources if sources.is_empty() => Err(Error::NotKept { digest: layer.digest.clone() }),
-            sources => Ok(Blob::Remote { access, digest: layer.digest.clone(), size: layer.size, sources }),
+            sources => Ok(Blob::Remote { access, blob: layer.descriptor(), sources }),
         }
     }
 }
@@ -72,7 +72,7 @@ impl Content for Blob<'_> {
                 Ok(futures_util::stream::iter([Ok(rest)]).boxed_local())
             }
             Blob::File(part) => Ok(part.read(offset).boxed_local()),
-            Blob::Remote { access, digest, size, sources } => remote(access, digest, *size, sources, offset).await,
+            Blob::Remote { access, blob, sources } => remote(access, blob, sources, offset).await,
         }
     }
 }
@@ -100,8 +100,7 @@ impl Part {
 /// From the first of the repositories that gives it.
 async fn remote<'a>(
     access: &'a Access<'a>,
-    digest: &'a Digest,
-    size: u64,
+    blob: &'a Descriptor,
     sources: &[Reference],
     offset: u64,
 ) -> Result<LocalBoxStream<'a, Result<Bytes>>> {
@@ -109,7 +108,7 @@ async fn remote<'a>(
     for source in sources {
         let Access { registries, credentials, progress } = *access;
         let opened = match Registry::new(source, registries, credentials, progress) {
-            Ok(registry) => registry.blob(digest, size, offset).await,
+            Ok(registry) => registry.content(blob, offset).await,
             Err(error) => Err(error),
         };
         match opened {
@@ -117,7 +116,7 @@ async fn remote<'a>(
             Err(error) => last = Some(Error::from(error)),
         }
     }
-    let digest = digest.clone();
+    let digest = blob.digest.clone();
     Err(match last {
         Some(last) => Error::Refetch { digest, source: Box::new(last) },
         None => Error::NotKept { digest },

@@ -34,6 +34,8 @@ pub struct PushOptions {
     pub credentials: Credentials,
     /// Only the image for these machines, without an index.
     pub platform: Option<Platform>,
+    /// Also layers that may not be given to others (image-spec, "Non-distributable layers").
+    pub nondistributable: bool,
 }
 
 /// A pushed image.
@@ -63,8 +65,10 @@ pub fn push(store: &Store, reference: &Reference, options: &PushOptions, progres
         let every = [&image].into_iter().chain(&others).map(mounts).collect::<Result<Vec<_>>>()?;
         let from = every.into_iter().flatten().flatten().collect::<BTreeSet<_>>().into_iter().collect();
         let registry = Registry::to_push(reference, &options.registries, &options.credentials, from, progress)?;
-        let push =
-            |image| Ok::<_, Error>(Push { store, reference, image, mounts: mounts(image)?, registry: &registry, access: &access });
+        let push = |image| {
+            let all = options.nondistributable;
+            Ok::<_, Error>(Push { store, reference, image, mounts: mounts(image)?, registry: &registry, access: &access, all })
+        };
         for other in &others {
             push(other)?.entry().await?;
         }
@@ -92,6 +96,8 @@ struct Push<'a> {
     mounts: Vec<Vec<String>>,
     registry: &'a Registry<'a>,
     access: &'a Access<'a>,
+    /// Also layers that may not be given to others.
+    all: bool,
 }
 
 impl Push<'_> {
@@ -119,7 +125,7 @@ impl Push<'_> {
     async fn layers(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         let layers = self.image.layers.iter().zip(&self.mounts);
-        let mut layers: Vec<_> = layers.filter(|(layer, _)| is_ours(layer) && seen.insert(&layer.digest)).collect();
+        let mut layers: Vec<_> = layers.filter(|(layer, _)| self.takes(layer) && seen.insert(&layer.digest)).collect();
         layers.sort_by_key(|(layer, _)| std::cmp::Reverse(layer.size));
         let sending = layers.into_iter().map(|(layer, mounts)| self.layer(layer, mounts));
         futures_util::stream::iter(sending).buffer_unordered(PARALLEL).try_collect().await
@@ -128,7 +134,7 @@ impl Push<'_> {
     async fn layer(&self, layer: &Layer, mounts: &[String]) -> Result<()> {
         // A layer that is neither kept nor known elsewhere may still be where it is to go.
         let content = Blob::of(self.store, layer, self.access);
-        let missing = Blob::Remote { access: self.access, digest: layer.digest.clone(), size: layer.size, sources: Vec::new() };
+        let missing = Blob::Remote { access: self.access, blob: layer.descriptor(), sources: Vec::new() };
         let content = match content {
             Err(Error::NotKept { .. }) => missing,
             content => content?,
@@ -188,15 +194,15 @@ impl Push<'_> {
 
     /// Notes that the repository has the layers now.
     fn remember(&self) -> Result<()> {
-        for layer in self.image.layers.iter().filter(|layer| is_ours(layer)) {
+        for layer in self.image.layers.iter().filter(|layer| self.takes(layer)) {
             let _lock = self.store.lock_layer(&layer.digest)?;
             self.store.add_source(&layer.digest, self.reference)?;
         }
         Ok(())
     }
-}
 
-/// Whether a layer may be given to others (image-spec, "Non-distributable layers").
-fn is_ours(layer: &Layer) -> bool {
-    !manifest::is_foreign(&layer.media_type)
+    /// Whether a layer is to be in the repository.
+    fn takes(&self, layer: &Layer) -> bool {
+        self.all || !manifest::is_foreign(&layer.media_type)
+    }
 }

@@ -118,6 +118,16 @@ fn what_is_no_name() {
     assert_eq!(problem("Busybox"), "invalid reference \"Busybox\": the repository must be lower case");
 }
 
+/// An error is one line, and not the name.
+#[test]
+fn names_of_ten_kilobytes() {
+    for text in
+        ["a/".repeat(5000), format!("a:{}", "b".repeat(10_000)), format!("a@sha256:{}", "c".repeat(10_000)), "H".repeat(10_000)]
+    {
+        assert!(problem(&text).len() < 400, "{}", problem(&text));
+    }
+}
+
 #[test]
 fn limits() {
     assert!(format!("a:{}", "b".repeat(128)).parse::<Reference>().is_ok());

@@ -24,7 +24,7 @@ pub(super) struct Outgoing {
     pub(super) body: Body,
 }
 
-/// A repository at one host, over one scheme.
+/// A repository at one host, over one scheme; or one file, wherever it is.
 pub(super) struct Endpoint {
     scheme: &'static str,
     /// With the port.
@@ -41,6 +41,8 @@ pub(super) struct Endpoint {
     headers: HeaderMap,
     pub(super) pull: PullFrom,
     pub(super) auth: Auth,
+    /// The address of a file that is in no repository. Whatever is asked for is that file, and its host is never told who asks.
+    file: Option<Url>,
     /// It could not be reached: do not try again for this image.
     pub(super) down: AtomicBool,
 }
@@ -74,9 +76,33 @@ impl Endpoint {
             base: reach.path.clone().unwrap_or_else(|| "/v2".to_owned()),
             namespace: reach.namespace.clone(),
             headers: headers(&reach.headers),
+            file: None,
             down: AtomicBool::new(false),
         };
         ways.iter().map(endpoint).collect()
+    }
+
+    /// A file at an address of http or https.
+    pub(super) fn file(address: Url) -> Endpoint {
+        let scheme = if address.scheme() == "http" { "http" } else { "https" };
+        let host = address.host_str().unwrap_or_default();
+        let host = address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let peer = if is_loopback(&host) { Peer::Loopback } else { Peer::Remote };
+        Endpoint {
+            scheme,
+            host,
+            repository: String::new(),
+            peer,
+            pull: PullFrom::All,
+            // Of no registry, and so without a name and password.
+            auth: Auth::new("", "", &Access::Pull, peer, None, &Credentials::default()),
+            known: None,
+            base: String::new(),
+            namespace: None,
+            headers: HeaderMap::new(),
+            file: Some(address),
+            down: AtomicBool::new(false),
+        }
     }
 
     /// As if the host were another one than this.
@@ -146,7 +172,10 @@ impl Endpoint {
 
     /// The address of `path` below the repository.
     pub(super) fn url(&self, path: &str) -> String {
-        let Endpoint { scheme, host, base, repository, .. } = self;
+        let Endpoint { scheme, host, base, repository, file, .. } = self;
+        if let Some(file) = file {
+            return file.to_string();
+        }
         let between = if repository.is_empty() { "" } else { "/" };
         let mut url = format!("{scheme}://{host}{base}/{repository}{between}{path}");
         if let Some(namespace) = &self.namespace {
@@ -176,16 +205,17 @@ impl Endpoint {
         format!("{}://{}/", self.scheme, self.host).parse::<Url>().is_ok_and(|here| here.origin() == url.origin())
     }
 
-    /// Whether a redirect led to another host: nobody there gets our credentials, whatever it asks for.
+    /// Whether it is not the registry that answers, as a redirect led to another host: nobody there gets our credentials, whatever it asks
+    /// for.
     fn is_foreign(&self, response: &Response) -> bool {
-        !self.is_here(response.url())
+        self.file.is_some() || !self.is_here(response.url())
     }
 
     /// What an answer means that is no success. `missing` says what a 404 means.
     pub(super) async fn refusal(&self, http: &Http, response: Response, missing: &str) -> Failure {
         match response.status().as_u16() {
             status @ (401 | 403) if !self.is_foreign(&response) => self.auth.denied(status).await,
-            404 if !is_html(response.headers()) => {
+            404 if !is_html(response.headers()) && self.file.is_none() => {
                 let no_repository = is_unknown_name(&http.small_body(response).await);
                 let what = if no_repository { "no" } else { &format!("{missing} in") };
                 Failure::Unknown { status: 404, missing: format!("{what} repository {}: check the name", self.repository) }

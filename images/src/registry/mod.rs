@@ -17,7 +17,7 @@
 //! | `endpoint`, `auth`, `challenge` | one host: where, and how to get in |
 //! | `http`, `dns`, `tls` | clients, limits, deadlines, what failures mean |
 //! | `attempts`, `retry` | when to try again, and where |
-//! | `blob`, `upload` | downloads, and the other way |
+//! | `blob`, `content`, `upload` | downloads, what need not be downloaded, or is elsewhere, and the other way |
 //! | `referrers` | what is about a manifest |
 //! | `tags`, `search` | what there is |
 //! | `error` | one line for people |
@@ -26,6 +26,7 @@ mod attempts;
 mod auth;
 mod blob;
 mod challenge;
+mod content;
 mod credentials;
 mod dns;
 mod docker;
@@ -75,6 +76,8 @@ use self::retry::Patience;
 pub use self::search::Found;
 pub(crate) use self::search::search;
 pub(crate) use self::upload::{Content, Upload, Uploaded};
+use crate::error::has_size;
+use crate::manifest::Entry;
 use crate::pull::Progress;
 use crate::{Digest, Reference, manifest};
 
@@ -161,6 +164,21 @@ impl<'a> Registry<'a> {
             match self.inner.manifest(attempts.endpoint(), what, expected.as_ref()).await {
                 Ok(fetched) => return Ok(fetched),
                 Err(failure) => attempts.failed(failure).await?,
+            }
+        }
+    }
+
+    /// The manifest that an index names. One that is in the index is not asked for.
+    pub(crate) async fn entry(&self, entry: &Entry) -> crate::Result<Fetched> {
+        match &entry.data {
+            Some(data) => {
+                let media_type = manifest::media_type(data, &entry.media_type)?;
+                Ok(Fetched { bytes: data.to_vec(), digest: entry.digest.clone(), media_type })
+            }
+            None => {
+                let fetched = self.manifest(entry.digest.as_str()).await?;
+                has_size(&format!("manifest {}", entry.digest), fetched.bytes.len() as u64, entry.size)?;
+                Ok(fetched)
             }
         }
     }

@@ -17,6 +17,8 @@ use crate::manifest::{self, About};
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Pages of a list that are read.
 const PAGES: usize = 100;
+/// Manifests about one other: more are nobody's signatures.
+const MOST: usize = 10_000;
 
 impl Registry<'_> {
     /// The manifests that are about `subject`.
@@ -80,6 +82,9 @@ impl Inner<'_> {
                 serde_json::from_slice(&body).map_err(|_| Failure::Protocol("the list of referrers is no JSON".into()))?;
             let listed = index["manifests"].as_array();
             found.extend(listed.into_iter().flatten().filter_map(digest_of));
+            if found.len() > MOST {
+                return Err(Failure::Protocol(format!("its list of referrers has more than {MOST}")));
+            }
             match next {
                 Some(query) => path = format!("referrers/{subject}?{query}"),
                 None => break,

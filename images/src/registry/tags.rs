@@ -10,9 +10,12 @@ use super::error::Failure;
 use super::referrers::next_query;
 use super::{Error, Inner, Registry};
 use crate::manifest;
+use crate::reference::check_tag;
 
 /// Pages that are read: a registry that never ends is left.
 const PAGES: usize = 1000;
+/// Bytes of all pages.
+const BYTES: usize = 64 << 20;
 
 #[derive(Deserialize)]
 struct Page {
@@ -38,6 +41,7 @@ impl Inner<'_> {
     async fn tags(&self, endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
         let mut tags = Vec::new();
         let mut path = "tags/list".to_owned();
+        let mut bytes = 0;
         for _ in 0..PAGES {
             let response = endpoint.request(&self.http, Method::GET, &path, &HeaderMap::new()).await?;
             if response.status() != StatusCode::OK {
@@ -45,8 +49,13 @@ impl Inner<'_> {
             }
             let next = response.headers().get(LINK).and_then(|link| next_query(link.to_str().ok()?));
             let body = self.http.body(response, manifest::LIMIT).await?;
+            bytes += body.len();
+            if bytes > BYTES {
+                break;
+            }
             let page: Page = serde_json::from_slice(&body).map_err(|_| Failure::Protocol("the list of tags is no JSON".into()))?;
-            tags.extend(page.tags.unwrap_or_default());
+            // What cannot be asked for is of no use, and may be written for terminals.
+            tags.extend(page.tags.unwrap_or_default().into_iter().filter(|tag| check_tag(tag).is_ok()));
             match next {
                 Some(query) => path = format!("tags/list?{query}"),
                 None => return Ok(tags),

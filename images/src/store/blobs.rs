@@ -10,7 +10,7 @@ use super::{Store, create};
 use crate::Digest;
 use crate::error::{Doing, Error, Result};
 use crate::image::Image;
-use crate::unpack::hash::{Algorithm, Hasher};
+use crate::unpack::hash::Algorithm;
 
 impl Store {
     /// The manifest of an image, byte for byte as the registry gave it.
@@ -28,7 +28,7 @@ impl Store {
         let path = self.blob(digest);
         let damaged = || Error::Damaged { what: format!("{what} {digest}") };
         match fs::read(&path) {
-            Ok(bytes) if digest_of(&bytes, digest) == digest.to_string() => Ok(bytes),
+            Ok(bytes) if digest.same_kind(&bytes) == *digest => Ok(bytes),
             Ok(_) => Err(damaged()),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged()),
             Err(error) => Err(error).call(|| format!("read({path:?})")).doing(|| format!("read {what} {digest}")),
@@ -59,13 +59,6 @@ impl Store {
     pub(crate) fn full_or<S: Into<String>>(&self, source: sys::Error, what: impl FnOnce() -> S) -> Error {
         Error::written(&self.root, source, what())
     }
-}
-
-/// The digest of `bytes`, made the way `like` was.
-pub(crate) fn digest_of(bytes: &[u8], like: &Digest) -> String {
-    let mut hasher = Hasher::new(Algorithm::of(&like.to_string()));
-    hasher.update(bytes);
-    hasher.finish()
 }
 
 /// The folder of a digest.

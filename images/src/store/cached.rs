@@ -81,7 +81,8 @@ impl Store {
             let _ = used.set_modified(SystemTime::now());
         }
         let LayerEntry { digest, size, diff_id, media_type } = entry;
-        Ok(Some(Cached { layer: Some(Layer { digest, size, diff_id, media_type }), lease: Some(lease), created: file.created }))
+        let layer = Layer { digest, size, diff_id, media_type, urls: Vec::new() };
+        Ok(Some(Cached { layer: Some(layer), lease: Some(lease), created: file.created }))
     }
 
     /// Remembers what came of a step, whose layer something holds.
@@ -89,7 +90,7 @@ impl Store {
         let folder = self.cache();
         create(&folder)?;
         let layer =
-            layer.cloned().map(|Layer { digest, size, diff_id, media_type }| LayerEntry { digest, size, diff_id, media_type });
+            layer.cloned().map(|Layer { digest, size, diff_id, media_type, .. }| LayerEntry { digest, size, diff_id, media_type });
         let file = CacheFile { layer, what: what.chars().take(200).collect(), created: created.to_owned() };
         let bytes = serde_json::to_vec(&file).map_err(|source| Error::Document { what: format!("cache {key}"), source })?;
         let write = || sys::fs::replace(sys::fs::open_dir(&folder)?, key.hex(), &bytes);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Store;
 use super::refs::Record;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, brief};
 use crate::image::{Image, Layer};
 use crate::manifest::{self, Document};
 use crate::{Digest, ImageConfig, Reference};
@@ -146,14 +146,20 @@ impl Store {
     }
 }
 
+/// Most layers of an image: overlayfs takes no more (OVL_MAX_STACK in the kernel's fs/overlayfs/params.h).
+pub(crate) const LAYERS: usize = 500;
+
 /// Reads a config.
 pub(crate) fn parse_config(digest: &Digest, bytes: &[u8]) -> Result<ImageConfig> {
-    serde_json::from_slice(bytes).map_err(|source| Error::Document { what: format!("config {digest}"), source })
+    serde_json::from_slice(bytes).map_err(|source| Error::Document { what: format!("config {digest}"), source: brief(source) })
 }
 
 /// Brings the manifest's blobs and the config's diff ids together.
 pub(crate) fn layers_of(id: &Digest, blobs: &[manifest::Descriptor], config: &ImageConfig) -> Result<Vec<Layer>> {
     let diff_ids = &config.rootfs.diff_ids;
+    if blobs.len() > LAYERS {
+        return Err(Error::TooManyLayers { id: id.clone(), layers: blobs.len() });
+    }
     if blobs.len() != diff_ids.len() {
         return Err(Error::LayerCount { id: id.clone(), layers: blobs.len(), diff_ids: diff_ids.len() });
     }
@@ -162,6 +168,7 @@ pub(crate) fn layers_of(id: &Digest, blobs: &[manifest::Descriptor], config: &Im
         size: blob.size,
         diff_id: diff_id.clone(),
         media_type: blob.media_type.clone(),
+        urls: blob.urls.clone(),
     };
     Ok(blobs.iter().zip(diff_ids).map(layer).collect())
 }

@@ -81,13 +81,12 @@ use std::sync::{Arc, OnceLock};
 
 use sys::Call;
 
-pub(crate) use blobs::digest_of;
 pub use cached::{CacheEntry, Cached};
 pub use check::{Checked, Fault, Remedy, Users};
 pub use driver::{Driver, InvalidDriver, Lower};
 pub use examine::{Examined, Flaw};
 pub use find::{Damage, Listing};
-pub(crate) use find::{layers_of, parse_config};
+pub(crate) use find::{LAYERS, layers_of, parse_config};
 pub use layers::RootFolder;
 pub(crate) use layers::{LayerFile, Staged};
 pub use leases::Lease;

@@ -124,7 +124,10 @@ impl Store {
 
 /// An image as far as its record tells.
 fn bare(record: &Record, names: Vec<Reference>) -> Image {
-    let layer = |digest: &Digest| Layer { digest: digest.clone(), size: 0, diff_id: digest.clone(), media_type: String::new() };
+    let layer = |digest: &Digest| {
+        let (diff_id, digest) = (digest.clone(), digest.clone());
+        Layer { digest, size: 0, diff_id, media_type: String::new(), urls: Vec::new() }
+    };
     Image {
         id: record.config.clone(),
         manifest: record.manifest.clone(),

@@ -3,6 +3,7 @@
 mod conformance;
 mod copying;
 mod debian;
+mod foreign;
 mod host;
 mod hostile;
 mod keeping;

@@ -91,7 +91,7 @@ impl Context {
     /// Where to push to and with whose credentials.
     pub(crate) fn push_options(&self, platform: Option<images::Platform>) -> Result<images::PushOptions> {
         let images::PullOptions { registries, credentials, .. } = self.pull_options(None)?;
-        Ok(images::PushOptions { registries, credentials, platform })
+        Ok(images::PushOptions { registries, credentials, platform, ..Default::default() })
     }
 }
 

@@ -159,6 +159,16 @@ async fn stalls() {
     assert_eq!(server.paths().len(), 2);
 }
 
+/// What counts is that something comes, not how long all takes.
+#[tokio::test]
+async fn a_slow_answer_is_no_stall() {
+    let server = Server::start(|_| Answer::new(200, content()).slowly(Duration::from_millis(400))).await;
+    let mut clock = Clock::new();
+    clock.patience.stall = Duration::from_millis(1500);
+    assert_eq!(fetch(&server, &clock).await.unwrap(), content());
+    assert_eq!(server.paths().len(), 1, "all of it took longer than a stall may");
+}
+
 #[tokio::test]
 async fn an_unknown_blob() {
     let server = Server::start(|_| Answer::new(404, r#"{"errors":[{"code":"BLOB_UNKNOWN"}]}"#)).await;

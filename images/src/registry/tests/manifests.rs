@@ -110,6 +110,10 @@ async fn a_limit_that_lasts() {
     let (error, slept) = fails(Answer::new(429, "").with("retry-after", "3600")).await;
     assert_eq!(error, "manifest HOST/a/b:v1 from HOST: 429: rate limit reached: try again in 60 min");
     assert_eq!(slept, [] as [Duration; 0]);
+    // Docker Hub says how much is allowed, and that is said when it bites.
+    let limited = Answer::new(429, "").with("retry-after", "3600").with("ratelimit-limit", "100;w=21600");
+    let (error, _) = fails(limited.with("ratelimit-remaining", "0;w=21600")).await;
+    assert!(error.ends_with("429: rate limit reached (100 pulls in 6 h): try again in 60 min"), "{error}");
 }
 
 #[tokio::test]
@@ -153,4 +157,12 @@ async fn a_redirect_that_is_not_followed() {
     let server = Server::start(|_| Answer::new(307, "").with("location", "ftp://elsewhere/x")).await;
     let error = line(registry(&format!("{}/a/b", server.host()), &Clock::new()).manifest("latest").await.unwrap_err());
     assert!(error.contains("redirected to ftp://elsewhere"), "{error}");
+}
+
+#[tokio::test]
+async fn redirects_without_end() {
+    let server = Server::start(|request| Answer::new(307, "").with("location", request.path.clone())).await;
+    let error = line(registry(&format!("{}/a/b", server.host()), &Clock::new()).manifest("latest").await.unwrap_err());
+    assert!(error.contains(&format!("redirected to http://{}", server.host())), "{error}");
+    assert_eq!(server.paths().len(), 6, "five are followed, once");
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod blobs;
+mod content;
 mod hosts;
 mod login;
 mod manifests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -46,13 +47,15 @@ pub(super) struct Answer {
     /// Whether the length is told; otherwise the end of the connection is the end.
     length: bool,
     silent: bool,
+    /// The body comes in five pieces, with so long between them.
+    pause: Option<Duration>,
     /// Nothing comes at all.
     mute: bool,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, headers: Vec::new(), body: body.into(), cut: None, length: true, silent: false, mute: false }
+        Answer { status, headers: Vec::new(), body: body.into(), cut: None, length: true, silent: false, pause: None, mute: false }
     }
 
     pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -67,6 +70,11 @@ impl Answer {
 
     pub(super) fn without_length(mut self) -> Self {
         self.length = false;
+        self
+    }
+
+    pub(super) fn slowly(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
         self
     }
 
@@ -204,7 +212,14 @@ async fn write(stream: &mut impl Stream, answer: &Answer) -> Option<()> {
     }
     head += "\r\n";
     stream.write_all(head.as_bytes()).await.ok()?;
-    stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len())]).await.ok()?;
+    let body = &answer.body[..answer.cut.unwrap_or(answer.body.len())];
+    for piece in body.chunks(if answer.pause.is_some() { body.len().div_ceil(5).max(1) } else { usize::MAX }) {
+        stream.write_all(piece).await.ok()?;
+        stream.flush().await.ok()?;
+        if let Some(pause) = answer.pause {
+            tokio::time::sleep(pause).await;
+        }
+    }
     stream.flush().await.ok()?;
     (answer.length && answer.cut.is_none()).then_some(())
 }

@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Copy also what refers to the image, such as signatures
     #[arg(long)]
     referrers: bool,
+    /// Copy also layers that may not be given to others, such as those of Windows
+    #[arg(long)]
+    allow_nondistributable_artifacts: bool,
     /// Print only the new name with its digest
     #[arg(short, long)]
     quiet: bool,
@@ -31,7 +34,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let context = &context.trusting(args.tls);
     let images::PullOptions { platform, registries, credentials, .. } = context.pull_options(args.platform)?;
     let (from, to) = (registries.reference(&args.source)?, args.target.parse()?);
-    let options = CopyOptions { platform, referrers: args.referrers, registries, credentials };
+    let nondistributable = args.allow_nondistributable_artifacts;
+    let options = CopyOptions { platform, referrers: args.referrers, nondistributable, registries, credentials };
     let progress = progress::shown(progress::COPY, args.quiet);
     let copied = images::copy(&from, &to, &options, progress.as_ref())?;
     match args.quiet {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use engine::Engine;
-use images::{Platform, Reference};
+use images::{Platform, PushOptions, Reference};
 
 use crate::context::{Context, Tls};
 use crate::exit;
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Only the image for these machines, OS/ARCHITECTURE[/VARIANT], without the index that it may have come with
     #[arg(long)]
     platform: Option<Platform>,
+    /// Push also layers that may not be given to others, such as those of Windows
+    #[arg(long)]
+    allow_nondistributable_artifacts: bool,
     /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
@@ -31,13 +34,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let context = &context.trusting(args.tls);
     let engine = context.engine()?;
     let reference: Reference = args.image.parse()?;
+    let options = || {
+        let options = context.push_options(args.platform.clone())?;
+        Ok::<_, anyhow::Error>(PushOptions { nondistributable: args.allow_nondistributable_artifacts, ..options })
+    };
     if !args.all_tags {
-        return push(context, &engine, &reference, args.platform, args.quiet).map(|()| 0);
+        return push(&engine, &reference, &options()?, args.quiet).map(|()| 0);
     }
     super::pull::untagged(&args.image)?;
     let mut code = 0;
     for name in tags(&engine, &reference)? {
-        if let Err(error) = push(context, &engine, &name, args.platform.clone(), args.quiet) {
+        if let Err(error) = push(&engine, &name, &options()?, args.quiet) {
             code = exit::report(&error);
         }
     }
@@ -45,19 +52,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
 }
 
 /// Pushes one image.
-pub(crate) fn push(
-    context: &Context,
-    engine: &Engine,
-    reference: &Reference,
-    platform: Option<Platform>,
-    quiet: bool,
-) -> Result<()> {
+pub(crate) fn push(engine: &Engine, reference: &Reference, options: &PushOptions, quiet: bool) -> Result<()> {
     engine.images().image(&reference.to_string())?;
     if !quiet {
         println!("The push refers to repository [{}]", reference.familiar_name());
     }
     let progress = progress::shown(progress::PUSH, quiet);
-    let pushed = images::push(engine.images(), reference, &context.push_options(platform)?, progress.as_ref())?;
+    let pushed = images::push(engine.images(), reference, options, progress.as_ref())?;
     told::image(engine, "push", &reference.familiar(), &reference.familiar_name());
     if !pushed.without.is_empty() {
         let (what, without) = (reference.familiar(), pushed.without.join(", "));

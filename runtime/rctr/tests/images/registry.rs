@@ -190,3 +190,49 @@ fn lists_of_platforms() {
         assert!(done.code == Some(125) && done.err.contains(said), "{arguments:?}: {}", done.err);
     }
 }
+
+/// An OCI layout with one layer, which may not be given to others.
+fn foreign(name: &str) -> Vec<u8> {
+    let layer = super::tar(&[("small", b"abc")]);
+    let config = json!({
+        "os": "linux", "architecture": images::Platform::host().architecture,
+        "rootfs": {"type": "layers", "diff_ids": [images::Digest::sha256(&layer)]},
+    });
+    let entry = |kind: &str, bytes: &[u8]| {
+        let kind = format!("application/vnd.oci.image.{kind}");
+        json!({"mediaType": kind, "digest": images::Digest::sha256(bytes), "size": bytes.len()})
+    };
+    let config = config.to_string();
+    let layers = [entry("layer.nondistributable.v1.tar", &layer)];
+    let manifest = json!({"schemaVersion": 2, "config": entry("config.v1+json", config.as_bytes()), "layers": layers}).to_string();
+    let mut top = entry("manifest.v1+json", manifest.as_bytes());
+    top["annotations"] = json!({"io.containerd.image.name": name});
+    let index = json!({"schemaVersion": 2, "manifests": [top]}).to_string();
+    let path = |bytes: &[u8]| format!("blobs/sha256/{}", images::Digest::sha256(bytes).hex());
+    let blobs = [&layer, config.as_bytes(), manifest.as_bytes()];
+    let paths = blobs.map(path);
+    let mut files: Vec<(&str, &[u8])> = paths.iter().map(String::as_str).zip(blobs).collect();
+    files.push(("index.json", index.as_bytes()));
+    super::tar(&files)
+}
+
+#[test]
+fn what_may_not_be_given_to_others_stays_here_unless_asked_for() {
+    let Some(host) = Host::new() else { return };
+    let registry = Registry::serve(&host, &[]);
+    let name = |repository: &str| format!("{}/{repository}:1", registry.address);
+    std::fs::write(host.path("foreign.tar"), foreign(&name("a"))).unwrap();
+    host.out(&["load", "-q", "-i", host.path("foreign.tar").to_str().unwrap()]);
+    host.out(&["tag", &name("a"), &name("b")]);
+    host.out(&["push", "-q", &name("a")]);
+    host.out(&["push", "-q", "--allow-nondistributable-artifacts", &name("b")]);
+    host.out(&["copy", "-q", &name("b"), &name("c")]);
+    host.out(&["copy", "-q", "--allow-nondistributable-artifacts", &name("b"), &name("d")]);
+    let pulls = |repository: &str| {
+        host.out(&["image", "prune", "-a", "-f"]);
+        let done = host.rctr(&["pull", "-q", &name(repository)]);
+        assert!(done.code == Some(0) || done.err.contains("404: no blob"), "{}", done.err);
+        done.code == Some(0)
+    };
+    assert_eq!(["a", "b", "c", "d"].map(pulls), [false, true, false, true]);
+}

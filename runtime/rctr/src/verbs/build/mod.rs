@@ -149,7 +149,8 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         std::fs::write(file, text).with_context(|| format!("--metadata-file: write {}", file.display()))?;
     }
     if args.push {
-        args.tag.iter().try_for_each(|name| push::push(context, &engine, name, None, args.quiet))?;
+        let options = context.push_options(None)?;
+        args.tag.iter().try_for_each(|name| push::push(&engine, name, &options, args.quiet))?;
     }
     if args.quiet {
         println!("{}", image.id);
