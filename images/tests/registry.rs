@@ -86,7 +86,7 @@ impl Host {
         let mut file = tempfile::tempfile_in(self.folder.path()).unwrap();
         file.write_all(archive).unwrap();
         file.rewind().unwrap();
-        let options = LoadOptions { platform: platform.map(|platform| platform.parse().unwrap()) };
+        let options = LoadOptions { platforms: platform.iter().map(|platform| platform.parse().unwrap()).collect() };
         images::load(&self.store, file, &options, &()).unwrap().remove(0).image
     }
 
@@ -108,7 +108,7 @@ impl Host {
 
     fn save(&self, name: &Reference) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
-        let options = SaveOptions { registries: Registries::default(), credentials: self.credentials(), platform: None };
+        let options = SaveOptions { registries: Registries::default(), credentials: self.credentials(), platforms: Vec::new() };
         let saved = images::save(&self.store, &[name.to_string()], &options, &mut bytes, &());
         saved.map(|()| bytes).map_err(|error| chain(&error))
     }

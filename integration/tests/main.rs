@@ -40,6 +40,7 @@ mod pods;
 mod ports;
 mod ps;
 mod pull;
+mod relays;
 mod run;
 mod secrets;
 mod security;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         cp::TESTS,
         changes::TESTS,
         ports::TESTS,
+        relays::TESTS,
         namespaces::TESTS,
         networks::TESTS,
         container_names::TESTS,

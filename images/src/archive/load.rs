@@ -18,8 +18,8 @@ use crate::{Digest, Platform};
 /// How to load.
 #[derive(Debug, Default)]
 pub struct LoadOptions {
-    /// For which machines; `None`: this host, and whatever there is where there is no choice.
-    pub platform: Option<Platform>,
+    /// For which machines; all that are there when there is none.
+    pub platforms: Vec<Platform>,
 }
 
 /// A loaded image.
@@ -32,15 +32,26 @@ pub struct Loaded {
 }
 
 /// Brings all images of an archive into the store: an OCI layout or Docker's form, however it is compressed. `input` may be a pipe.
-/// Blobs of layers that are new are kept, as no registry may have them.
+/// Blobs of layers that are new are kept, as no registry may have them. Of several machines' images under one name, the one is told that the
+/// name means: this host's, if it is there.
 pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Progress) -> Result<Vec<Loaded>> {
     let members = Members::open(store, input)?;
-    let images = read::images(&members, options.platform.as_ref())?;
+    let images = read::images(&members, &options.platforms)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let loaded = runtime.block_on(async {
         let mut loaded = Vec::new();
+        // Those that have no name of their own are in use once the name is there that they belong to.
+        let (mut held, mut fresh) = (Vec::new(), false);
         for image in &images {
-            loaded.push(one(store, image, progress).await?);
+            let mut new = one(store, image, progress).await?;
+            if image.is_variant {
+                fresh |= new.fresh;
+                held.push(store.hold(&new.image)?);
+            } else {
+                new.fresh |= std::mem::take(&mut fresh);
+                held.clear();
+                loaded.push(new);
+            }
         }
         Ok(loaded)
     });

@@ -1,6 +1,6 @@
 //! The images that an archive says it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -28,6 +28,8 @@ pub(super) struct Packed {
     pub(super) layers: Vec<Descriptor>,
     /// The blobs of those that are in the archive.
     pub(super) parts: BTreeMap<Digest, Part>,
+    /// It is for other machines than the image that comes after it, and belongs to the same names.
+    pub(super) is_variant: bool,
 }
 
 /// `index.json`, as far as it says more than an index.
@@ -50,15 +52,15 @@ struct Listed {
     layers: Option<Vec<String>>,
 }
 
-/// All images for `platform`; without one, of several platforms of an image this host's, and an only one whatever it is.
-pub(super) fn images(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>> {
+/// All images for these platforms; without any, all.
+pub(super) fn images(members: &Members, platforms: &[Platform]) -> Result<Vec<Packed>> {
     let listed: Vec<Listed> = if members.has(MANIFEST) { json(members, MANIFEST)? } else { Vec::new() };
-    let mut images = if members.has(INDEX) { layout(members, platform)? } else { Vec::new() };
+    let mut images = if members.has(INDEX) { layout(members, platforms)? } else { Vec::new() };
     if images.is_empty() {
         images = listed.iter().map(|listed| docker(members, listed)).collect::<Result<_>>()?;
     } else {
         // Names may be in one of the lists only.
-        for image in &mut images {
+        for image in images.iter_mut().filter(|image| !image.is_variant) {
             let own = listed.iter().filter(|listed| ends_with(&listed.config, &image.config.0));
             for listed in own {
                 image.names.extend(names(listed)?);
@@ -72,7 +74,7 @@ pub(super) fn images(members: &Members, platform: Option<&Platform>) -> Result<V
     if images.is_empty() { Err(InvalidArchive::NoImages.into()) } else { Ok(images) }
 }
 
-fn layout(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>> {
+fn layout(members: &Members, platforms: &[Platform]) -> Result<Vec<Packed>> {
     let bytes = members.small(INDEX, manifest::LIMIT)?;
     let Document::Index(entries) = manifest::parse(&bytes, "")? else { return Ok(Vec::new()) };
     let named: Named = parse(&bytes, INDEX)?;
@@ -80,18 +82,18 @@ fn layout(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>>
     let mut others = Vec::new();
     for (entry, named) in entries.iter().zip(named.manifests).filter(|(entry, _)| !entry.attestation) {
         let fits = |wanted: &Platform| entry.platform.as_ref().is_none_or(|own| wanted.accepts(own));
-        if !platform.is_none_or(fits) {
+        if !platforms.is_empty() && !platforms.iter().any(fits) {
             others.extend(entry.platform.clone());
             continue;
         }
         let names = annotated(&named.annotations.unwrap_or_default())?;
-        let known = images.iter_mut().find(|image| image.target.0 == entry.digest);
+        let known = images.iter_mut().find(|image| image.target.0 == entry.digest && !image.is_variant);
         match known {
             Some(known) => known.names.extend(names),
-            None => images.push(packed(members, entry, names, platform)?),
+            None => images.extend(packed(members, entry, names, platforms)?),
         }
     }
-    match platform {
+    match platforms.first() {
         Some(wanted) if images.is_empty() && !others.is_empty() => {
             Err(Error::WrongPlatform { reference: "the archive".into(), wanted: wanted.clone(), have: others })
         }
@@ -99,25 +101,42 @@ fn layout(members: &Members, platform: Option<&Platform>) -> Result<Vec<Packed>>
     }
 }
 
-/// The image behind an entry of the layout's list.
-fn packed(members: &Members, target: &Entry, names: Vec<Reference>, platform: Option<&Platform>) -> Result<Packed> {
+/// The images behind an entry of the layout's list. The last one is what the names mean.
+fn packed(members: &Members, target: &Entry, names: Vec<Reference>, platforms: &[Platform]) -> Result<Vec<Packed>> {
     let listed = |entry: &Entry| members.named((&entry.digest, entry.size), entry.data.as_ref(), manifest::LIMIT);
     let bytes = listed(target)?;
-    let (chosen, manifest) = match manifest::parse(&bytes, &target.media_type)? {
-        Document::Manifest { .. } => (target.digest.clone(), bytes.clone()),
-        Document::Index(mut entries) => {
-            // Docker saves one platform of many, and the index all the same.
-            entries.retain(|entry| entry.data.is_some() || members.has(&path(&entry.digest)));
-            let wanted = platform.cloned().unwrap_or_else(Platform::host);
-            let only = (entries.iter().filter(|entry| !entry.attestation).count() == 1 && platform.is_none())
-                .then(|| entries.iter().find(|entry| !entry.attestation));
-            let Some(chosen) = only.flatten().or_else(|| manifest::choose(&entries, &wanted)) else {
-                let have = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
-                return Err(Error::WrongPlatform { reference: target.digest.to_string(), wanted, have });
-            };
-            (chosen.digest.clone(), listed(chosen)?)
-        }
+    let whole = (&target.digest, &bytes);
+    let mut entries = match manifest::parse(&bytes, &target.media_type)? {
+        Document::Manifest { .. } => return Ok(vec![image(members, whole, (target.digest.clone(), bytes.clone()), names)?]),
+        Document::Index(entries) => entries,
     };
+    // Docker saves one platform of many, and the index all the same.
+    let is_there = |entry: &Entry| entry.data.is_some() || members.has(&path(&entry.digest));
+    entries.retain(|entry| !entry.attestation && is_there(entry));
+    let missing = |wanted: &Platform| {
+        let have = entries.iter().filter_map(|entry| entry.platform.clone()).collect();
+        Error::WrongPlatform { reference: target.digest.to_string(), wanted: wanted.clone(), have }
+    };
+    let choose = |wanted: &Platform| manifest::choose(&entries, wanted).ok_or_else(|| missing(wanted));
+    let mut chosen: Vec<&Entry> = match platforms {
+        [] => entries.iter().collect(),
+        some => some.iter().map(choose).collect::<Result<_>>()?,
+    };
+    let host = manifest::choose(&entries, &Platform::host());
+    let own = chosen.iter().find(|entry| Some(**entry) == host).or(chosen.first()).copied();
+    let own = own.ok_or_else(|| missing(&Platform::host()))?;
+    let mut seen = BTreeSet::from([&own.digest]);
+    chosen.retain(|entry| seen.insert(&entry.digest));
+    let of = |entry: &Entry, names| image(members, whole, (entry.digest.clone(), listed(entry)?), names);
+    let variant = |entry: &Entry| Ok(Packed { is_variant: true, ..of(entry, Vec::new())? });
+    let mut images = chosen.into_iter().map(variant).collect::<Result<Vec<_>>>()?;
+    images.push(of(own, names)?);
+    Ok(images)
+}
+
+/// The image with this manifest, which `target` is or has.
+fn image(members: &Members, target: (&Digest, &Bytes), own: (Digest, Bytes), names: Vec<Reference>) -> Result<Packed> {
+    let (chosen, manifest) = own;
     let Document::Manifest { config, layers } = manifest::parse(&manifest, "")? else {
         return Err(Error::NotAnImage { what: format!("manifest {chosen}") });
     };
@@ -125,7 +144,8 @@ fn packed(members: &Members, target: &Entry, names: Vec<Reference>, platform: Op
     let parts = parts.collect();
     let config_bytes = members.named((&config.digest, config.size), config.data.as_ref(), CONFIG_LIMIT)?;
     let config = (config.digest, config_bytes);
-    Ok(Packed { names, target: (target.digest.clone(), bytes), manifest: (chosen, manifest), config, layers, parts })
+    let target = (target.0.clone(), target.1.clone());
+    Ok(Packed { names, target, manifest: (chosen, manifest), config, layers, parts, is_variant: false })
 }
 
 /// A name is written whole, or with two annotations of which one is only a tag.
@@ -158,7 +178,8 @@ fn docker(members: &Members, listed: &Listed) -> Result<Packed> {
         layers.push(layer);
     }
     let made = manifest::made(&id, bytes.len(), &layers);
-    Ok(Packed { names: names(listed)?, target: made.clone(), manifest: made, config: (id, bytes), layers, parts })
+    let (target, config) = (made.clone(), (id, bytes));
+    Ok(Packed { names: names(listed)?, target, manifest: made, config, layers, parts, is_variant: false })
 }
 
 /// Most layers in such archives are not compressed: then the config knows the digest already.

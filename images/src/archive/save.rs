@@ -13,6 +13,7 @@ use super::members::path;
 use super::{IMAGE_NAME, INDEX, MANIFEST, REF_NAME};
 use crate::error::{Error, Result};
 use crate::image::{Image, Layer};
+use crate::manifest;
 use crate::pull::{Event, Progress};
 use crate::push::{Access, Blob};
 use crate::registry::Content;
@@ -27,25 +28,32 @@ pub struct SaveOptions {
     pub registries: Registries,
     /// Who fetches them.
     pub credentials: Credentials,
-    /// The images for these machines.
-    pub platform: Option<Platform>,
+    /// For which machines; all that are here when there is none.
+    pub platforms: Vec<Platform>,
 }
 
 /// Writes images to `out`, as one tar archive which is an OCI layout and Docker's form at once. Those given by name have this name
 /// in it, those by id none. Layers are the blobs of the registry, byte for byte: those that are not kept are fetched again.
 ///
+/// Images for several machines under one name come with the whole index that they are of. Docker's list has room for one of them: this
+/// host's, if it is there.
+///
 /// # Errors
 /// What was written by then is no archive.
 pub fn save(store: &Store, names: &[String], options: &SaveOptions, out: &mut dyn Write, progress: &dyn Progress) -> Result<()> {
-    let images = wanted(store, names, options.platform.as_ref())?;
-    let leases = images.iter().map(|(image, _)| store.hold(image)).collect::<Result<Vec<_>>>()?;
+    let wanted = wanted(store, names, &options.platforms)?;
+    let images = || wanted.iter().flat_map(|wanted| &wanted.images);
+    let leases = images().map(|image| store.hold(image)).collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
     let mut saving = Saving { runtime: &runtime, tar: tar::Builder::new(out), written: BTreeSet::new() };
     saving.text("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;
-    saving.text(INDEX, &index(store, &images)?)?;
-    saving.text(MANIFEST, &docker(&images))?;
-    for (image, _) in &images {
+    saving.text(INDEX, &index(store, &wanted)?)?;
+    saving.text(MANIFEST, &docker(&wanted))?;
+    for (digest, bytes) in wanted.iter().filter_map(|wanted| wanted.index.as_ref()) {
+        saving.document(digest, bytes.clone())?;
+    }
+    for image in images() {
         saving.document(&image.manifest, store.manifest_bytes(image)?)?;
         saving.document(&image.id, store.config_bytes(image)?)?;
         let sizes: Vec<_> = image.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();
@@ -59,23 +67,55 @@ pub fn save(store: &Store, names: &[String], options: &SaveOptions, out: &mut dy
     Ok(())
 }
 
-type Wanted = Vec<(Image, Vec<Reference>)>;
-
-/// Each image once, with the names it was asked for by.
-fn wanted(store: &Store, names: &[String], platform: Option<&Platform>) -> Result<Wanted> {
-    let mut images: BTreeMap<Digest, (Image, Vec<Reference>)> = BTreeMap::new();
-    for name in names {
-        let image = store.image_for(name, platform)?;
-        let tags: Vec<Reference> = image.names.iter().filter(|name| name.tag().is_some()).cloned().collect();
-        images.entry(image.manifest.clone()).or_insert_with(|| (image, Vec::new())).1.extend(tags);
-    }
-    Ok(images.into_values().collect())
+/// What names stand for.
+struct Wanted {
+    /// The first is what Docker's list has.
+    images: Vec<Image>,
+    names: BTreeSet<Reference>,
+    /// The index of several images.
+    index: Option<(Digest, Vec<u8>)>,
 }
 
-fn index(store: &Store, images: &Wanted) -> Result<Value> {
+/// Each once, with the names it was asked for by.
+fn wanted(store: &Store, names: &[String], platforms: &[Platform]) -> Result<Vec<Wanted>> {
+    let mut all: BTreeMap<Digest, Wanted> = BTreeMap::new();
+    for name in names {
+        let images = images(store, name, platforms)?;
+        let Some(first) = images.first() else { continue };
+        let tags: Vec<Reference> = first.names.iter().filter(|name| name.tag().is_some()).cloned().collect();
+        let index = match images.len() {
+            1 => None,
+            _ => Some((first.target.clone(), store.read_blob("index", &first.target)?)),
+        };
+        let digest = index.as_ref().map_or(&first.manifest, |(digest, _)| digest).clone();
+        all.entry(digest).or_insert(Wanted { images, names: BTreeSet::new(), index }).names.extend(tags);
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The images of a name for these machines, without any for all that are here. The name's own comes first.
+fn images(store: &Store, name: &str, platforms: &[Platform]) -> Result<Vec<Image>> {
+    let own = store.image(name)?;
+    let mut images = match platforms {
+        [] => store.variants(&own)?.into_iter().filter_map(|variant| variant.image).collect(),
+        some => some.iter().map(|platform| store.image_for(name, Some(platform))).collect::<Result<Vec<_>>>()?,
+    };
+    let mut seen = BTreeSet::new();
+    images.retain(|image| seen.insert(image.manifest.clone()));
+    images.sort_by_key(|image| image.manifest != own.manifest);
+    Ok(images)
+}
+
+fn index(store: &Store, all: &[Wanted]) -> Result<Value> {
     let mut manifests = Vec::new();
-    for (image, names) in images {
-        let mut entry = store.entry(image)?;
+    for Wanted { images, names, index } in all {
+        let mut entry = match (index, &images[..]) {
+            (Some((digest, bytes)), _) => {
+                json!({"mediaType": manifest::media_type(bytes, "")?, "digest": digest, "size": bytes.len()})
+            }
+            (None, [image, ..]) => store.entry(image)?,
+            (None, []) => continue,
+        };
         if names.is_empty() {
             manifests.push(entry.clone());
         }
@@ -88,13 +128,14 @@ fn index(store: &Store, images: &Wanted) -> Result<Value> {
     Ok(json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests}))
 }
 
-fn docker(images: &Wanted) -> Value {
-    let image = |(image, names): &(Image, Vec<Reference>)| {
+fn docker(all: &[Wanted]) -> Value {
+    let image = |Wanted { images, names, .. }: &Wanted| {
+        let image = images.first()?;
         let names: Vec<_> = names.iter().map(Reference::familiar).collect();
         let layers: Vec<_> = image.layers.iter().map(|layer| path(&layer.digest)).collect();
-        json!({"Config": path(&image.id), "RepoTags": (!names.is_empty()).then_some(names), "Layers": layers})
+        Some(json!({"Config": path(&image.id), "RepoTags": (!names.is_empty()).then_some(names), "Layers": layers}))
     };
-    images.iter().map(image).collect()
+    all.iter().filter_map(image).collect()
 }
 
 /// An archive in the making.

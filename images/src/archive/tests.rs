@@ -198,7 +198,7 @@ fn a_layout_with_several_platforms() {
     let mut entries = Vec::new();
     for (architecture, text) in [("riscv64", "other"), (host.architecture.as_str(), "ours")] {
         let content = layer(text);
-        let config = config(&[&content]);
+        let config = config(&[&content]).replace(&host.architecture, architecture);
         let (layer, id) = (Digest::sha256(&content), Digest::sha256(config.as_bytes()));
         let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": id, "size": config.len()},
@@ -219,10 +219,33 @@ fn a_layout_with_several_platforms() {
         "annotations": {"org.opencontainers.image.ref.name": "x/y:1"}}]});
     let archive = member(tar, "index.json", list.to_string().as_bytes()).end();
     let t = Fixture::new();
-    let image = t.load(&archive).unwrap().remove(0).image;
+    let mut loaded = t.load(&archive).unwrap();
+    let image = loaded.remove(0).image;
+    assert!(loaded.is_empty(), "one name, however many machines it is for");
     assert_eq!((t.read(&image, "etc/name").as_str(), &image.target), ("ours", &target));
     assert_eq!(image.names[0].familiar(), "x/y:1");
-    let other = LoadOptions { platform: Some("linux/s390x".parse().unwrap()) };
+    assert!(!t.load(&archive).unwrap()[0].fresh);
+    let foreign: Platform = "linux/riscv64".parse().unwrap();
+    assert_eq!(t.read(&t.store.image_for("x/y:1", Some(&foreign)).unwrap(), "etc/name"), "other");
+    // It is written as it was, and one machine's image alone without the index.
+    let saved = t.save(&["x/y:1"]).unwrap();
+    let again = Fixture::new();
+    assert_eq!(again.load(&saved).unwrap()[0].image.target, target);
+    assert_eq!(again.read(&again.store.image_for("x/y:1", Some(&foreign)).unwrap(), "etc/name"), "other");
+    assert_eq!(saved, again.save(&["x/y:1"]).unwrap());
+    let options = SaveOptions { platforms: vec![foreign.clone()], ..SaveOptions::default() };
+    let mut alone = Vec::new();
+    save(&t.store, &["x/y:1".to_owned()], &options, &mut alone, &()).unwrap();
+    let one = Fixture::new();
+    let image = one.load(&alone).unwrap().remove(0).image;
+    assert_eq!((one.read(&image, "etc/name").as_str(), &image.target), ("other", &image.manifest));
+    // One of those that are there.
+    let only = LoadOptions { platforms: vec![foreign] };
+    let one = Fixture::new();
+    let image = load(&one.store, one.file(&saved), &only, &()).unwrap().remove(0).image;
+    assert_eq!(one.read(&image, "etc/name"), "other");
+    assert!(one.store.image_for("x/y:1", Some(&host)).is_err());
+    let other = LoadOptions { platforms: vec!["linux/s390x".parse().unwrap()] };
     let error = load(&t.store, t.file(&archive), &other, &()).unwrap_err();
     assert!(matches!(error, Error::WrongPlatform { .. }), "{error:?}");
 }

@@ -158,7 +158,7 @@ impl Engine {
         let (memory, unified) = (cgroup.memory(), cgroup.unified());
         let mut cleanup = Cleanup { trees: vec![runtime.to_owned()], ..Cleanup::default() };
         let using = used::used(config, record, network.state());
-        let (mut hold, mut netfilter) = (Vec::new(), None);
+        let (mut hold, mut relays, mut netfilter) = (Vec::new(), Vec::new(), None);
         let mut resolver = None;
         if let Network::Bridge { attached, names: config, .. } = network {
             let kept = attached.keep();
@@ -172,6 +172,8 @@ impl Engine {
             });
             let held = hold::packed(kept.reserved).during(|| "hold the published ports")?;
             hold = held.into_iter().map(|socket| table.add(socket)).collect();
+            let relayed = |(socket, relay)| monitor::Relayed { socket: table.add(socket), relay };
+            relays = kept.relays.into_iter().map(relayed).collect();
             netfilter = kept.netfilter.map(|socket| table.add(socket));
         }
         let folders: Vec<_> = cgroup.keep();
@@ -195,6 +197,7 @@ impl Engine {
             folder: table.add(container),
             listener: table.add(listener),
             hold,
+            relays,
             charge: None,
             own_mounts: false,
             netfilter,

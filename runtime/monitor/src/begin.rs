@@ -13,6 +13,7 @@ use sys::{Error, Result};
 use crate::client::{Client, Listens};
 use crate::health::Checking;
 use crate::hooks::Staged;
+use crate::relay::Relays;
 use crate::session::{Container, Session};
 use crate::task::{self, INIT, Streams, Task};
 use crate::{cleanup, end};
@@ -87,7 +88,8 @@ fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> 
     let names = launch.names.iter().flat_map(|names| [names.datagrams, names.connections]);
     let log = launch.log_file.as_ref().map(|log| log.file);
     let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter, log].into_iter().flatten().chain(names);
-    let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(optional);
+    let relays = launch.relays.iter().map(|relayed| relayed.socket);
+    let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(relays).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
         return Err(Failure::runtime(format!("the request names descriptor {missing} of {}", fds.len())));
     }
@@ -176,7 +178,8 @@ fn failed(launch: &Launch, fds: Vec<OwnedFd>, client: &mut Client, failure: Fail
 
 /// Undoes what the engine has prepared. Mounts and the network namespace go with their descriptors, and what is to be held goes last.
 fn undo(launch: &Launch, fds: Vec<OwnedFd>) {
-    let kept = |slot: Slot| launch.hold.contains(&slot) || [launch.netfilter, launch.charge].contains(&Some(slot));
+    let relayed = |slot: Slot| launch.relays.iter().any(|relayed| relayed.socket == slot);
+    let kept = |slot: Slot| launch.hold.contains(&slot) || relayed(slot) || [launch.netfilter, launch.charge].contains(&Some(slot));
     let (held, others): (Vec<_>, Vec<_>) = (0..).zip(fds).partition(|(at, _)| kept(Slot(*at)));
     drop(others);
     let netfilter = held.iter().find(|(at, _)| launch.netfilter == Some(Slot(*at))).map(|(_, fd)| fd);
@@ -193,6 +196,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         folder,
         listener,
         hold,
+        relays,
         charge,
         netfilter,
         log,
@@ -256,6 +260,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         oom_score: None,
     };
     let listener = get(listener);
+    let relays = Relays::new(relays.into_iter().map(|relayed| (get(relayed.socket), relayed.relay)).collect());
     drop(table);
     let mut session = Session {
         signals,
@@ -268,6 +273,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         again: None,
         used: true,
         resolver,
+        relays,
     };
     task::unblocking(&session.clients[0].socket)?;
     session.container.oom_score = spare();

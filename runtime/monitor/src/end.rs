@@ -26,6 +26,9 @@ impl Session {
         container.target = None;
         // Its sockets hold the network namespace.
         self.resolver = None;
+        // Held as others are from here on, if it is started again.
+        self.container.hold.extend(self.relays.end());
+        let container = &mut self.container;
         if let (false, Some(group)) = (container.own_pids, &container.kill) {
             cgroup::kill(group);
         }

@@ -23,6 +23,7 @@
 //! | `request`, `exec` | what clients ask for |
 //! | `task` | a process and its streams |
 //! | `input`, `output` | bytes to and from a task |
+//! | `relay` | published ports that rules for packets do not lead to the container: a process of its own, while somebody uses them |
 //! | `net::dns` | answers for the container's processes who ask for names: a part of the loop |
 //! | `reap`, `end` | what becomes of processes, and of the container |
 //! | `health` | checks, and what they lead to |
@@ -30,7 +31,7 @@
 //! | `cleanup`, `cgroup` | undo as data |
 //!
 //! Called with `--init` inside a container, the same program is that container's first process: see `init`. Called with `--users` it makes
-//! namespaces for a pod with users of its own: see `users`.
+//! namespaces for a pod with users of its own: see `users`. With `--relay` it passes on what comes to some published ports: see `relay`.
 //!
 //! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
 //! stop, and the monitor ends when that has. SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 mean a terminal or a command that the monitor does not
@@ -52,6 +53,7 @@ mod input;
 mod output;
 mod queue;
 mod reap;
+mod relay;
 mod request;
 mod serve;
 mod session;
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::from(std::io::stdout().write_all(text.as_bytes()).is_err()));
         }
         Some(arg) if arg == "--users" => return users::run(args),
+        Some(arg) if arg == "--relay" => return relay::run(),
         Some(arg) if arg == "--init" => return ExitCode::from(init::run(args.collect())),
         Some(arg) if arg == "--exec" => return ExitCode::from(init::exec(args.collect())),
         _ => {}

@@ -35,6 +35,7 @@ impl Session {
     pub(crate) fn reap(&mut self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_nonzero().get() as u32;
+            self.relays.ended(pid, status);
             let Some(index) = self.tasks.iter().position(|task| task.pid == pid) else { continue };
             let code = code(status);
             match self.tasks[index].number {

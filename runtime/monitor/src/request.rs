@@ -119,6 +119,7 @@ impl Session {
         cleanup.nftables.extend(change.undo.nftables);
         cleanup.unlink.extend(change.undo.unlink);
         cleanup.folders.extend(change.undo.folders);
+        self.relays.change(&change.relays);
         let mut passed = std::mem::take(&mut self.clients[index].passed).into_iter();
         if change.names.zones.is_empty() {
             // None of its networks has names: its sockets are made again when one has.

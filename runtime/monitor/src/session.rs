@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::Client;
 use crate::health::Checking;
+use crate::relay::Relays;
 use crate::task::Task;
 
 /// After this time without a thing to do, memory is given back.
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) used: bool,
     /// Answers the container's processes who ask for names.
     pub(crate) resolver: Option<Resolver>,
+    /// Published ports that it sees to.
+    pub(crate) relays: Relays,
 }
 
 /// What is known of the container, and what is kept for its end.
@@ -104,6 +107,7 @@ enum Source {
     Output(u32, i32),
     Input(u32),
     Names(Token),
+    Relay,
 }
 
 impl Session {
@@ -117,6 +121,7 @@ impl Session {
                     Source::Output(task, fd) => self.on_output(task, fd),
                     Source::Input(task) => self.on_input(task),
                     Source::Names(token) => self.on_names(token),
+                    Source::Relay => self.relays.begin(self.container.oom_score),
                 }
             }
             self.on_time();
@@ -156,7 +161,8 @@ impl Session {
     fn due(&self) -> Option<Instant> {
         let container = &self.container;
         let health = container.health.as_ref().filter(|_| self.exit.is_none() && !container.frozen).and_then(Checking::due);
-        [self.again, health, container.kill_at, self.resolver.as_ref().and_then(Resolver::due)].into_iter().flatten().min()
+        let names = self.resolver.as_ref().and_then(Resolver::due);
+        [self.again, health, container.kill_at, names, self.relays.due()].into_iter().flatten().min()
     }
 
     /// Does what it is time for.
@@ -200,6 +206,10 @@ impl Session {
                 sources.push(Source::Names(token));
                 fds.push(PollFd::from_borrowed_fd(fd, if writes { PollFlags::OUT } else { PollFlags::IN }));
             });
+        }
+        for socket in self.relays.waiting() {
+            sources.push(Source::Relay);
+            fds.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
         }
         (sources, fds)
     }

@@ -142,6 +142,8 @@ pub struct Launch {
     pub listener: Slot,
     /// Descriptors to hold until the end is told: sockets that reserve published ports.
     pub hold: Vec<Slot>,
+    /// Published ports that the monitor sees to itself.
+    pub relays: Vec<Relayed>,
     /// The lock of whoever is in charge, held until everything is undone.
     pub charge: Option<Slot>,
     /// Nothing of the host is mounted in the container but its own files, so that its mounts may stay for a moment after its end is told: to
@@ -279,6 +281,8 @@ pub struct NetworkChange {
     pub sockets: bool,
     /// The networks that it uses from now on, for events.
     pub using: Vec<Used>,
+    /// Where the ports lead from now on that are relayed. Those that are not among them are closed.
+    pub relays: Vec<net::relay::Relay>,
 }
 
 /// The container's resolver: sockets in its network namespace, and what to answer there.
@@ -290,6 +294,15 @@ pub struct Names {
     pub connections: Slot,
     /// What it knows.
     pub config: net::dns::Config,
+}
+
+/// A published port that no rule for packets leads to the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relayed {
+    /// Its socket, which does not block, and listens if it is one of TCP.
+    pub socket: Slot,
+    /// Where it leads.
+    pub relay: net::relay::Relay,
 }
 
 /// A log outside the container's folder.

@@ -22,6 +22,7 @@ use crate::netlink::Socket;
 use crate::netlink::route::Link;
 use crate::network::Network;
 use crate::port::Port;
+use crate::relay::Relay;
 use crate::sandbox::{Sandbox, Side};
 use crate::{bridge, dns, lease, names, nft, sandbox};
 
@@ -90,6 +91,8 @@ pub struct Kept {
     pub netns: OwnedFd,
     /// Sockets to be held while the container runs: they reserve the published ports.
     pub reserved: Vec<OwnedFd>,
+    /// Sockets that reserve published ports, too, and are to be served by [`relay::serve`](crate::relay::serve).
+    pub relays: Vec<(OwnedFd, Relay)>,
     /// A socket for [`Undo::nftables`]. Its last close waits for all removals that are still pending in the kernel (12 ms), so neither a
     /// start nor an end should wait for it.
     pub netfilter: Option<OwnedFd>,
@@ -112,9 +115,10 @@ pub struct Undo {
 
 impl Attached {
     /// Gives up ownership: nothing is undone any more unless by [`Kept::undo`].
-    pub fn keep(self) -> Kept {
-        let (reserved, netfilter, undo) = self.claims.keep();
-        Kept { netns: self.netns, reserved, netfilter, resolver: self.resolver, undo }
+    pub fn keep(mut self) -> Kept {
+        let (reserved, relays) = self.claims.sockets();
+        let (netfilter, undo) = self.claims.keep();
+        Kept { netns: self.netns, reserved, relays, netfilter, resolver: self.resolver, undo }
     }
 }
 
@@ -124,14 +128,15 @@ impl Attached {
 /// On failure nothing is left but bridges and tables. The kernel takes an interface away some milliseconds after the last
 /// descriptor of its namespace is closed.
 pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
-    attach_to(None, wishes, id, ports)
+    attach_to(None, wishes, id, ports, false)
 }
 
-/// [`attach`] with a network namespace that is there, and has no interface but loopback.
+/// [`attach`] with a network namespace that is there, and has no interface but loopback. `relays`: the caller sees to it that
+/// [`Kept::relays`] are served.
 ///
 /// # Errors
 /// As [`attach`].
-pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached> {
+pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &[Port], relays: bool) -> Result<Attached> {
     check(wishes, id)?;
     let v6 = wishes.iter().any(|wish| wish.network.v6.is_some());
     let named = wishes.iter().any(|wish| !wish.names.is_empty());
@@ -139,7 +144,7 @@ pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &
         Some(netns) => sandbox::enter(netns, v6, named),
         None => sandbox::make(v6, named),
     };
-    let (sandbox, prepared) = sandbox::apart(sandbox, || prepare(wishes, id, ports));
+    let (sandbox, prepared) = sandbox::apart(sandbox, || prepare(wishes, id, ports, relays));
     let Prepared { claims, places, route } = prepared?;
     let sandbox = sandbox?;
     let out = wishes.iter().position(|wish| !wish.network.policy.internal);
@@ -204,7 +209,7 @@ struct Prepared {
     route: Socket,
 }
 
-fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Prepared> {
+fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port], relays: bool) -> Result<Prepared> {
     let failed = |source| Error::Netlink { what: format!("connect container {id}"), source };
     let route = Socket::route().map_err(failed)?;
     let netfilter = nft::open(wishes.first().map_or("", |wish| &wish.network.table))?;
@@ -213,7 +218,7 @@ fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Prepared> {
     let out = wishes.iter().zip(&places).find(|(wish, _)| wish.network.publishes());
     if let Some((wish, Place { end, .. })) = out {
         let v6 = end.address6.map(|net| IpAddr::V6(net.addr()));
-        claims.publish(&wish.network.table, end.address.addr().into(), v6, ports)?;
+        claims.publish(&wish.network.table, (end.address.addr().into(), v6), ports, relays)?;
     }
     Ok(Prepared { claims, places, route })
 }

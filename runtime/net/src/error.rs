@@ -52,15 +52,23 @@ pub enum Error {
         /// The container's port.
         port: u16,
     },
-    /// A port is to be published on `::1`.
-    #[error(
-        "port {port}/{protocol} cannot be published on ::1: Linux takes no answer to that address from a bridge; use 127.0.0.1"
-    )]
+    /// A port is to be published on `::1`, where rules for packets do not lead, and nobody is there to relay it.
+    #[error("port {port}/{protocol} cannot be published on ::1: Linux takes no answer to that address from a bridge, {why}")]
     LoopbackV6 {
         /// Its protocol.
         protocol: Protocol,
         /// The container's port.
         port: u16,
+        /// Why it is not relayed.
+        why: &'static str,
+    },
+    /// More ports need a relay than one container may have.
+    #[error("{wanted} ports are published on addresses of IPv6 that no rule leads to the container from: {most} can be")]
+    TooManyRelays {
+        /// How many there are.
+        wanted: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// A port could not be reserved for another reason.
     #[error("reserve port {port}/{protocol} on {ip}")]

@@ -38,7 +38,7 @@ pub fn join(netns: OwnedFd, wish: &Wish<'_>, id: &str, number: u32, first: bool,
     let (sandbox, ()) = sandbox::apart(|| sandbox::enter(netns, v6, resolver), || ());
     let mut sandbox = sandbox?;
     place.connect(wish, &sandbox, &route, id, number, first, false)?;
-    let (_, _, undo) = claims.keep();
+    let (_, undo) = claims.keep();
     Ok(Joined { end: place.end, resolver: sandbox.resolver.take(), undo })
 }
 
@@ -83,7 +83,7 @@ pub fn restore(network: &Network, ends: &[(IpAddr, Option<IpAddr>, Vec<Port>)]) 
     let there = nft::elements(&netfilter, &network.table).map_err(failed)?;
     let mut undo = Vec::new();
     for (v4, v6, ports) in ends {
-        let to = |port: &Port| if port.is_v6() { *v6 } else { Some(*v4) };
+        let to = |port: &Port| port.by_rules(*v4, *v6);
         let all: Vec<_> = ports.iter().filter_map(|port| Some(Published { port: *port, to: to(port)? })).collect();
         let missing: Vec<_> = all.iter().filter(|published| !there.contains(published)).copied().collect();
         if !missing.is_empty() {

@@ -22,6 +22,7 @@
 //! | [`dns`] | a resolver for each container |
 //! | `lease`, `names` | addresses, and names for them within a network |
 //! | `port` | published ports and the sockets that reserve them |
+//! | [`relay`] | ports that no rule can lead to the container |
 //! | [`mesh`] | the ways to the pods of other hosts of a cluster |
 //! | `nft` | the nf_tables table and its maps |
 //! | `conntrack` | forgetting flows that began before a port was published, or that lead to what is gone |
@@ -42,6 +43,7 @@ mod netlink;
 mod network;
 mod nft;
 mod port;
+pub mod relay;
 mod sandbox;
 pub mod services;
 

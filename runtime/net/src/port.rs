@@ -76,14 +76,13 @@ impl Port {
         self.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
-    /// It is published on addresses of IPv6.
-    pub(crate) fn is_v6(&self) -> bool {
-        self.host_ip.is_some_and(|ip| ip.is_ipv6())
-    }
-
-    /// It is published on any address of IPv4.
-    pub(crate) fn is_any_v4(&self) -> bool {
-        self.address() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    /// Where rules for packets lead what comes here, in a container with these addresses.
+    pub fn by_rules(&self, v4: IpAddr, v6: Option<IpAddr>) -> Option<IpAddr> {
+        match self.host_ip {
+            Some(ip) if ip == IpAddr::V6(Ipv6Addr::LOCALHOST) => None,
+            Some(IpAddr::V6(_)) => v6,
+            _ => Some(v4),
+        }
     }
 
     /// The same for any address of IPv6.
@@ -91,9 +90,19 @@ impl Port {
         Port { host_ip: Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), ..*self }
     }
 
-    /// It leads to an address of IPv6, and the container has none.
-    pub(crate) fn needs_v6(&self) -> Error {
-        Error::NoV6 { protocol: self.protocol, ip: self.address(), port: self.container_port }
+    /// Nothing leads from here to a container.
+    pub(crate) fn unreachable(&self) -> Error {
+        let (protocol, port) = (self.protocol, self.container_port);
+        match self.address() {
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => {
+                let why = match protocol {
+                    Protocol::Sctp => "and SCTP is not relayed; use 127.0.0.1",
+                    _ => "and nobody relays it here; use 127.0.0.1",
+                };
+                Error::LoopbackV6 { protocol, port, why }
+            }
+            ip => Error::NoV6 { protocol, ip, port },
+        }
     }
 
     /// This port belongs to somebody else.
@@ -102,8 +111,8 @@ impl Port {
     }
 }
 
-/// A host port that is ours: a socket bound in the host's namespace. It never serves: packets are translated before they
-/// reach it. Other programs meet it as `EADDRINUSE`, and `ss -l` shows it.
+/// A host port that is ours: a socket bound in the host's namespace. Packets are translated before they reach it, unless the port is relayed.
+/// Other programs meet it as `EADDRINUSE`, and `ss -l` shows it.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     /// None for SCTP where the kernel lacks it: then no program of the host can have the port either.
@@ -116,9 +125,6 @@ impl Reserved {
     /// Reserves a port. TCP binds with `SO_REUSEADDR`: connections of an earlier server that linger in TIME_WAIT do not matter, while
     /// a listening socket still does (ip(7), tcp(7)). UDP binds without: there the option would let both have the port.
     pub(crate) fn bind(asked: &Port) -> Result<Self> {
-        if asked.host_ip == Some(IpAddr::V6(Ipv6Addr::LOCALHOST)) {
-            return Err(Error::LoopbackV6 { protocol: asked.protocol, port: asked.container_port });
-        }
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let mut port = Port { host_ip: asked.host_ip.filter(|ip| *ip != any), ..*asked };
         let failed = |call: &str, errno| port.failed(call, errno);
@@ -128,7 +134,7 @@ impl Reserved {
             Protocol::Udp => (SocketType::DGRAM, None),
             Protocol::Sctp => (SocketType::STREAM, Some(ipproto::SCTP)),
         };
-        let socket = match socket_with(family, kind, SocketFlags::CLOEXEC, protocol) {
+        let socket = match socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, protocol) {
             Err(Errno::PROTONOSUPPORT) if port.protocol == Protocol::Sctp && port.host_port != 0 => {
                 return Ok(Reserved { socket: None, port });
             }
@@ -150,11 +156,11 @@ impl Reserved {
     }
 
     /// Makes a TCP port a listening one: two such sockets cannot be, whatever options they have. Done last, when connections are
-    /// translated already, so that none is accepted here and left waiting.
-    pub(crate) fn listen(&self) -> Result<()> {
+    /// translated already, so that none is accepted here and left waiting; for a relay `backlog` may wait.
+    pub(crate) fn listen(&self, backlog: i32) -> Result<()> {
         match &self.socket {
             Some(socket) if self.port.protocol == Protocol::Tcp => {
-                listen(socket, 0).map_err(|errno| self.port.failed("listen", errno))
+                listen(socket, backlog).map_err(|errno| self.port.failed("listen", errno))
             }
             _ => Ok(()),
         }
@@ -166,7 +172,7 @@ impl Reserved {
 pub fn hold(ports: &[Port]) -> (Vec<OwnedFd>, Vec<Error>) {
     let (mut held, mut failed) = (Vec::new(), Vec::new());
     for port in ports {
-        match Reserved::bind(port).and_then(|reserved| reserved.listen().map(|()| reserved)) {
+        match Reserved::bind(port).and_then(|reserved| reserved.listen(0).map(|()| reserved)) {
             Ok(reserved) => held.extend(reserved.socket),
             Err(error) => failed.push(error),
         }

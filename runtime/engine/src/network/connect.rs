@@ -3,6 +3,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use monitor::{Cleanup, NetworkChange, Request};
+use net::Port;
+use net::relay::Relay;
 
 use super::attach;
 use super::record::{Driver, NetworkRecord};
@@ -134,12 +136,16 @@ impl Engine {
         let mut undo = Cleanup::default();
         // The record has its networks in the order of the state's.
         if left.publishes() && !held[..at].iter().any(Held::publishes) {
-            let ports = std::mem::take(&mut state.ports);
+            let (before, ports) = (end.relays(&state.ports), std::mem::take(&mut state.ports));
             let next = state.networks.iter().zip(&held).find(|(_, held)| held.publishes());
             if let Some((end, held)) = next {
                 let v6 = end.address6.map(Into::into);
-                let ports: Vec<_> =
-                    ports.into_iter().filter(|port| v6.is_some() || port.host_ip.is_none_or(|ip| ip.is_ipv4())).collect();
+                let after = end.relays(&ports);
+                let has = |relays: &[Relay], port: &Port| relays.iter().any(|relay| relay.port == *port);
+                // A relay begins with the container.
+                let leads =
+                    |port: &Port| port.by_rules(end.address.into(), v6).is_some() || has(&before, port) && has(&after, port);
+                let ports: Vec<_> = ports.into_iter().filter(leads).collect();
                 let again = net::restore(&held.network, &[(end.address.into(), v6, ports.clone())]).map_err(Error::Network)?;
                 undo.nftables = again.into_iter().flat_map(|undo| undo.nftables).collect();
                 state.ports = ports;
@@ -161,7 +167,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let names = attach::names(&self.config, record, held);
         let using = used::networks(&self.config, record, Some(state));
-        let change = NetworkChange { undo, gone, names, sockets: !fds.is_empty(), using };
+        let change = NetworkChange { undo, gone, names, sockets: !fds.is_empty(), using, relays: relays(state, held) };
         if let Some(mut session) = self.connect(&record.id)? {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match session.ask_with(&Request::Networks(Box::new(change)), &fds) {
@@ -210,6 +216,12 @@ impl Engine {
         }
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// What is relayed from now on.
+fn relays(state: &NetworkState, held: &[Held]) -> Vec<Relay> {
+    let publishes = |end: &&EndpointState| held.iter().any(|held| held.record.name == end.network && held.publishes());
+    state.networks.iter().find(publishes).map_or_else(Vec::new, |end| end.relays(&state.ports))
 }
 
 /// The networks as a list, which is empty where there are none.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use net::Port;
+use net::relay::Relay;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Driver, NetworkRecord};
@@ -60,6 +61,12 @@ impl EndpointState {
         // Plugins may give one of IPv6 only.
         let v4 = Some(self.address).filter(|address| !address.is_unspecified()).map(IpAddr::V4);
         v4.into_iter().chain(self.address6.map(IpAddr::V6)).collect()
+    }
+
+    /// Which of these ports are relayed to it, and how, if it is by this network that they are published.
+    pub(crate) fn relays(&self, ports: &[Port]) -> Vec<Relay> {
+        let v6 = self.address6.map(IpAddr::V6);
+        ports.iter().filter_map(|port| Relay::of(port, self.address.into(), v6)).collect()
     }
 
     /// What `net` has made, in words of ours.

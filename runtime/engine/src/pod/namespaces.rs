@@ -122,8 +122,9 @@ fn of_users(config: &Config, users: &UserMap, runtime: &Path) -> Result<OwnedFd,
 fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &[Port], at: &Path) -> Result<Connected, Error> {
     let network = crate::network::default(config)?;
     let ports = published(config, ports);
-    let attached = net::attach_to(netns, &[net::Wish { reaches_itself: true, ..net::Wish::plain(&network) }], &record.id, &ports)
-        .map_err(Error::Network)?;
+    let wish = net::Wish { reaches_itself: true, ..net::Wish::plain(&network) };
+    // Nobody lives as long as a pod who could relay.
+    let attached = net::attach_to(netns, &[wish], &record.id, &ports, false).map_err(Error::Network)?;
     let what = || "pin the network of a pod";
     pin(&attached.netns, at).during(what)?;
     setns(&attached.netns, kind::NET as i32).during(what)?;

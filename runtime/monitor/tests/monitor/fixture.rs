@@ -67,6 +67,7 @@ impl Fixture {
             folder: Slot(3),
             listener: Slot(4),
             hold: Vec::new(),
+            relays: Vec::new(),
             charge: None,
             own_mounts: false,
             netfilter: None,

@@ -1,8 +1,8 @@
 //! The table, and making sure that it is there.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustix::io::Errno;
 
 use super::expr::{Expr, rule};
@@ -11,8 +11,13 @@ use crate::error::{Error, Result};
 use crate::netlink::{Batch, CREATE, EXCL, Message, NetlinkError, Socket, find, text};
 use crate::network::{Network, Policy};
 
-/// Written into the table's comment; a table with another comment is replaced. Raise the number when a rule changes.
-const VERSION: u32 = 1;
+/// Written into the table's comment; a table with another comment is replaced. Raise the number when a rule of the family changes.
+const fn version(family: Family) -> u32 {
+    match family {
+        Family::V4 => 1,
+        Family::V6 => 2,
+    }
+}
 
 /// `ct state established,related`.
 const ESTABLISHED: u32 = 2 | 4;
@@ -21,6 +26,9 @@ const DNAT: u32 = 1 << 5;
 
 /// 127.0.0.0/8.
 const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+
+/// `::1`.
+const LOOPBACK_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128));
 
 /// The chains: name, type, hook, priority.
 const CHAINS: [(&str, &str, u32, i32); 5] = [
@@ -72,7 +80,7 @@ fn ensure_one(socket: &Socket, network: &Network, subnet: IpNet) -> Result<bool>
 
 /// What the table was made for: with another comment it has other rules.
 fn comment(network: &Network, subnet: IpNet) -> String {
-    let mut comment = format!("rctr {VERSION}: {} {subnet}", network.bridge);
+    let mut comment = format!("rctr {}: {} {subnet}", version(Family::of(subnet.addr())), network.bridge);
     let Policy { internal, neighbours, masquerade } = network.policy;
     for (is, word) in [(internal, " internal"), (!neighbours, " apart"), (!masquerade, " routed")] {
         if is {
@@ -216,6 +224,10 @@ fn rules(b: &mut Batch, table: Table<'_>, network: &Network, subnet: IpNet) {
         rule(b, "rule: direct access", table, "forward", &[Out(bridge, true), Drop]);
     }
 
+    if !v4 {
+        // What comes from there gets no answer from a bridge: the port's own socket has it.
+        rule(b, "rule: localhost", table, "output", &[Destination(LOOPBACK_V6, true), Accept]);
+    }
     for chain in ["prerouting", "output"] {
         rule(b, "rule: published on one address", table, chain, &[Local, DnatOne(ONE)]);
         rule(b, "rule: published on any address", table, chain, &[Local, DnatAny(ANY)]);

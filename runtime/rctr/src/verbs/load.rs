@@ -18,9 +18,9 @@ pub(crate) struct Args {
     /// Read this file instead of standard input; it may be compressed with gzip or zstd
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Choose among the images' platforms: OS/ARCHITECTURE[/VARIANT]
-    #[arg(long)]
-    platform: Option<Platform>,
+    /// Only the images for these machines, and not all that are there: OS/ARCHITECTURE[/VARIANT], several with commas
+    #[arg(long, value_delimiter = ',')]
+    platform: Vec<Platform>,
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         None => io::stdin().as_fd().try_clone_to_owned().context("read standard input")?.into(),
     };
     let progress = progress::shown(progress::LOAD, args.quiet);
-    let options = LoadOptions { platform: args.platform };
+    let options = LoadOptions { platforms: args.platform };
     let mut fresh = false;
     for loaded in images::load(engine.images(), input, &options, progress.as_ref())? {
         fresh |= loaded.fresh;

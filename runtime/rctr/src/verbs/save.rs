@@ -16,9 +16,9 @@ pub(crate) struct Args {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The images for these machines: OS/ARCHITECTURE[/VARIANT]
-    #[arg(long)]
-    platform: Option<Platform>,
+    /// Only the images for these machines, and not all that are here: OS/ARCHITECTURE[/VARIANT], several with commas
+    #[arg(long, value_delimiter = ',')]
+    platform: Vec<Platform>,
     /// Names or ids
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Args {
 /// Writes an archive that is an OCI layout and Docker's form at once.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
-    let options = SaveOptions { registries, credentials, platform: args.platform.clone() };
+    let options = SaveOptions { registries, credentials, platforms: args.platform.clone() };
     let engine = context.engine()?;
     match &args.output {
         Some(path) => whole::file(path, |out| save(&engine, &args.images, &options, out))?,

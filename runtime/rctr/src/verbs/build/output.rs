@@ -22,7 +22,7 @@ pub(crate) fn write(context: &Context, engine: &Engine, built: &Built, output: &
             let Some(image) = &built.image else { return Ok(()) };
             let names = if names.is_empty() { vec![image.id.to_string()] } else { names.iter().map(ToString::to_string).collect() };
             let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
-            let options = SaveOptions { registries, credentials, platform: None };
+            let options = SaveOptions { registries, credentials, platforms: Vec::new() };
             to(path.as_deref(), |out| Ok(images::save(engine.images(), &names, &options, out, &())?))
         }
     }
