@@ -25,7 +25,7 @@ fn message(c: &Cluster, name: &str, container: &str) -> String {
 
 /// Host names and lines of /etc/hosts; `terminationMessagePath`, and logs in its place.
 fn names_and_last_words(c: &Cluster) {
-    let mut long = script("long", "yes last | head -c 6000 >/last; echo no; exit 1");
+    let mut long = script("long", "yes last | tr -d '\\n' | head -c 6000 >/last; echo no; exit 1");
     long["terminationMessagePath"] = "/last".into();
     let mut log = script("log", "echo why it failed; exit 3");
     log["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
