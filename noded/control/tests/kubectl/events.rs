@@ -61,7 +61,7 @@ fn both_groups_show_the_same_events() {
     assert_eq!(get("events new", "{.series.count}"), "2");
     let without = newer("bad", "n").replace("\"action\":\"Looking\",", "");
     let refused = c.feed(&["create", "-f", "-"], &without);
-    assert!(refused.err.contains("Event.events.k8s.io \"bad\" is invalid: action: Required value"), "{}", refused.err);
+    assert!(refused.err.contains("\"bad\" is invalid: action: Required value"), "{}", refused.err);
     assert_eq!(c.ok("delete events.events.k8s.io new"), "event.events.k8s.io \"new\" deleted");
     assert_eq!(c.ok("get events -o name"), "event/old");
 }
