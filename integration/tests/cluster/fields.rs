@@ -91,7 +91,7 @@ fn users_of_its_own(c: &Cluster) {
         assert_eq!(c.kubectl(&["logs", name, "-c", "a"]).stdout, "0\n0:0\n0:0\n0\n0\n");
         let map = c.kubectl(&["exec", name, "-c", "b", "--", "cat", "/proc/self/uid_map"]).stdout;
         let map: Vec<u32> = map.split_whitespace().map(|word| word.parse().expect("a number")).collect();
-        assert!(map[0] == 0 && map[1] >= 0x7000_0000 && map[1] % 65536 == 0 && map[2] == 65536, "{map:?}");
+        assert!(map[0] == 0 && map[1] >= 0x7000_0000 && map[1].is_multiple_of(65536) && map[2] == 65536, "{map:?}");
         first.push(map[1]);
     }
     assert_ne!(first[0], first[1]);
