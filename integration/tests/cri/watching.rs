@@ -68,7 +68,8 @@ fn figures_of_containers() {
     assert!(memory.timestamp > 0 && memory.working_set_bytes.is_some_and(|bytes| bytes.value > 0), "{memory:?}");
     n.env.soon("its writable layer is known", || {
         let layer = one(&n).writable_layer.unwrap_or_default();
-        layer.timestamp > 0 && layer.used_bytes.is_some_and(|bytes| bytes.value > 0)
+        let [bytes, inodes] = [layer.used_bytes, layer.inodes_used].map(|number| number.unwrap_or_default().value);
+        layer.timestamp > 0 && bytes > 0 && inodes > 0
     });
     n.env.soon("its rate is known", || one(&n).cpu.and_then(|cpu| cpu.usage_nano_cores).is_some_and(|rate| rate.value > 0));
     let listed = n.ok(n.containers().list_container_stats(ListContainerStatsRequest { filter: None })).stats;

@@ -117,7 +117,7 @@ pub use rootfs::no_image;
 pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
-pub use size::taken;
+pub use size::{Taken, taken};
 pub use spec::check_capability;
 pub use start::{Attach, StartOptions};
 pub use state::Container;

@@ -9,43 +9,71 @@ use crate::{Engine, Record};
 /// Folders below each other that are looked into. Deeper ones are not counted: their maker may make more than there are descriptors.
 const DEPTH: u32 = 200;
 
+/// What files take of a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes: holes in files are nothing.
+    pub bytes: u64,
+    /// Files, links and folders.
+    pub inodes: u64,
+}
+
 impl Engine {
     /// Bytes of the files that a container has made or changed.
     pub fn written_size(&self, record: &Record) -> u64 {
         of(&record.writable(&self.config).join("upper"))
     }
 
-    /// Bytes of disk that these files take.
-    pub fn taken_by(&self, record: &Record) -> u64 {
+    /// What these files take of the disk.
+    pub fn taken_by(&self, record: &Record) -> Taken {
         taken(&record.writable(&self.config).join("upper"))
     }
 }
 
-/// Bytes of disk that all files in a folder take: holes in files are nothing. What cannot be read counts as nothing. Whoever may write in the folder
-/// does not lead the count out of it.
-pub fn taken(folder: &std::path::Path) -> u64 {
-    sys::fs::open_dir(folder).map_or(0, |folder| size(&folder, DEPTH, &|file| (file.st_blocks as u64).saturating_mul(512)))
+/// What all that is in a folder takes of its disk. What cannot be read counts as nothing. Whoever may write in the folder does not lead the count
+/// out of it.
+pub fn taken(folder: &std::path::Path) -> Taken {
+    let mut all = Taken::default();
+    let mut count = |kind: FileType, file: &Stat| {
+        all.inodes += 1;
+        if matches!(kind, FileType::RegularFile | FileType::Symlink) {
+            all.bytes = all.bytes.saturating_add((file.st_blocks as u64).saturating_mul(512));
+        }
+    };
+    look(folder, &mut count);
+    all
 }
 
 /// Bytes of all files in a folder. What cannot be read counts as nothing.
 pub(crate) fn of(folder: &std::path::Path) -> u64 {
-    sys::fs::open_dir(folder).map_or(0, |folder| size(&folder, DEPTH, &|file| file.st_size as u64))
+    let mut sum = 0;
+    let mut count = |kind: FileType, file: &Stat| {
+        if matches!(kind, FileType::RegularFile | FileType::Symlink) {
+            sum += file.st_size as u64;
+        }
+    };
+    look(folder, &mut count);
+    sum
 }
 
-fn size(folder: &OwnedFd, depth: u32, count: &dyn Fn(&Stat) -> u64) -> u64 {
-    let mut sum = 0;
+fn look(folder: &std::path::Path, count: &mut dyn FnMut(FileType, &Stat)) {
+    if let Ok(folder) = sys::fs::open_dir(folder) {
+        each(&folder, DEPTH, count);
+    }
+}
+
+fn each(folder: &OwnedFd, depth: u32, count: &mut dyn FnMut(FileType, &Stat)) {
     for name in sys::fs::list(folder).unwrap_or_default() {
         let Ok(data) = statat(folder, &*name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        match FileType::from_raw_mode(data.st_mode) {
-            FileType::Directory if depth > 0 => {
-                let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                sum += openat(folder, &*name, flags, Mode::empty()).map_or(0, |folder| size(&folder, depth - 1, count));
+        let kind = FileType::from_raw_mode(data.st_mode);
+        count(kind, &data);
+        if kind == FileType::Directory && depth > 0 {
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            if let Ok(folder) = openat(folder, &*name, flags, Mode::empty()) {
+                each(&folder, depth - 1, count);
             }
-            FileType::RegularFile | FileType::Symlink => sum += count(&data),
-            _ => {}
         }
     }
-    sum
 }
 
 #[cfg(test)]
@@ -63,6 +91,8 @@ mod tests {
         std::fs::write(folder.path().join("a/own"), vec![1; 10_000]).unwrap();
         assert!(of(folder.path()) > 1 << 40);
         let taken = taken(folder.path());
-        assert!((10_000..100_000).contains(&taken), "{taken}");
+        assert!((10_000..100_000).contains(&taken.bytes), "{taken:?}");
+        // The link, the file with the hole, the folder, and the file in it.
+        assert_eq!(taken.inodes, 4);
     }
 }

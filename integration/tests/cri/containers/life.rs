@@ -161,12 +161,15 @@ fn what_cannot_be_started_has_ended() {
     let failed =
         n.ask(n.containers().start_container(StartContainerRequest { container_id: id.clone() })).expect_err("no such program");
     assert!(failed.message().contains("/no/such/program"), "{failed}");
-    let status = status(&n, &id);
+    let status = self::status(&n, &id);
     assert_eq!(
         (status.state, status.exit_code, status.reason.as_str()),
         (i32::from(ContainerState::ContainerExited), 128, "StartError")
     );
     assert!(status.finished_at > 0 && !status.message.is_empty());
+    // It has had its start: what came of it stays.
+    n.fails(Code::FailedPrecondition, n.containers().start_container(StartContainerRequest { container_id: id.clone() }));
+    assert_eq!(self::status(&n, &id), status);
     remove_pod(&n, &pod);
 }
 

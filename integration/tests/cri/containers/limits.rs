@@ -37,6 +37,7 @@ fn limits_can_change() {
     );
     if !is_another() {
         n.fails(Code::InvalidArgument, n.containers().update_container_resources(change(-5)));
+        n.fails(Code::InvalidArgument, n.containers().update_container_resources(change(1)));
     }
     assert_eq!(of(&id).memory_limit_in_bytes, 96 << 20);
     remove_pod(&n, &pod);

@@ -1,5 +1,6 @@
 //! The table of gRPC codes.
 
+use container::cgroup;
 use engine::Error;
 use images::{Failure, RegistryError};
 use tonic::{Code, Status};
@@ -30,6 +31,7 @@ fn code(error: &Error) -> Code {
         | Error::BadVolumeName(_)
         | Error::BadSignal { .. }
         | Error::NoCommand { .. }
+        | Error::Cgroup(cgroup::Error::Limit { .. } | cgroup::Error::Path { .. })
         | Error::User { .. }
         | Error::Invalid { .. } => Code::InvalidArgument,
         Error::PodNotReady(_)
@@ -93,6 +95,10 @@ mod tests {
             (Error::PodNotReady(text()), Code::FailedPrecondition),
             (Error::NotRunning(text()), Code::FailedPrecondition),
             (Error::Invalid { what: text(), why: text() }, Code::InvalidArgument),
+            (
+                Error::Cgroup(cgroup::Error::Limit { field: "memory", asked: text(), why: "too small".to_owned() }),
+                Code::InvalidArgument,
+            ),
             (Error::DeadlineExceeded { command: text(), after: std::time::Duration::ZERO }, Code::DeadlineExceeded),
             (Error::MonitorGone(text()), Code::Internal),
             (images::Error::NotFound { name: text() }.into(), Code::NotFound),

@@ -26,14 +26,14 @@ pub(super) fn disk(node: &Node, place: &Place, pod: &Pod, sandboxes: &[engine::P
     let engine = node.engine();
     let uid = &pod.metadata.uid;
     let empty = pod.spec.volumes.iter().filter(|volume| volume.empty_dir.as_ref().is_some_and(|empty| empty.medium != "Memory"));
-    let volumes = empty.map(|volume| (volume.name.clone(), engine::taken(&place.disk.join(uid).join(&volume.name))));
+    let volumes = empty.map(|volume| (volume.name.clone(), engine::taken(&place.disk.join(uid).join(&volume.name)).bytes));
     let logs = wanted::logs(pod, &place.logs);
     let all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     let mut containers: BTreeMap<String, u64> =
-        all.map(|container| (container.name.clone(), engine::taken(&logs.join(&container.name)))).collect();
+        all.map(|container| (container.name.clone(), engine::taken(&logs.join(&container.name)).bytes)).collect();
     for container in sandboxes.iter().flat_map(|sandbox| local::containers(node, sandbox).unwrap_or_default()) {
         if let Ok(found) = engine.container(&container.id) {
-            *containers.entry(name_of(&container).to_owned()).or_default() += engine.taken_by(&found.record);
+            *containers.entry(name_of(&container).to_owned()).or_default() += engine.taken_by(&found.record).bytes;
         }
     }
     Taken { memory: 0, volumes: volumes.collect(), containers }

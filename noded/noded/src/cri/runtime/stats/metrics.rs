@@ -69,7 +69,7 @@ fn of_container(node: &Node, member: &Member, at: u64) -> Answer<ContainerMetric
     };
     // One that has ended meanwhile has no processes any more.
     let open = Open::of(&engine.processes(member.id()).unwrap_or_default(), first);
-    let seen = Seen::new(container, at, engine.written_size(&container.record), disk, open);
+    let seen = Seen::new(container, at, engine.taken_by(&container.record).bytes, disk, open);
     let mut metrics = all(OF_CGROUP, &stats, at, &labels);
     metrics.extend(all(OF_CONTAINER, &seen, at, &labels));
     Ok(ContainerMetrics { container_id: member.id().to_owned(), metrics })

@@ -56,7 +56,7 @@ fn measured(node: &Node, member: &Member) -> Answer<ContainerStats> {
         false => None,
     };
     let rate = stats.as_ref().and_then(|stats| node.samples.rate(member.id(), at, stats.cpu.usage.total));
-    let written = engine.written_size(&member.container.record);
+    let written = engine.taken_by(&member.container.record);
     let folder = engine.config().root.join("containers");
     Ok(view::container(member, at, stats.as_ref(), rate, view::layer(at, &folder, written)))
 }

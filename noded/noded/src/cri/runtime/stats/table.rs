@@ -160,7 +160,7 @@ pub(super) const OF_CGROUP: &[Row<Stats>] = &[
 /// A container at a moment.
 pub(super) struct Seen {
     pub(super) at: u64,
-    /// Bytes that it has written.
+    /// Bytes of disk that what it has written takes.
     pub(super) written: u64,
     pub(super) started: Option<u64>,
     /// The file system that it writes to.

@@ -7,7 +7,7 @@ use cri::{
     MemoryUsage, NetworkInterfaceUsage, NetworkUsage, PodSandboxAttributes, PodSandboxStats, ProcessUsage, PsiData, PsiStats,
     SwapUsage, UInt64Value,
 };
-use engine::{Pod, Pressure, Stats, Traffic};
+use engine::{Pod, Pressure, Stats, Taken, Traffic};
 
 use crate::cri::runtime::container::Member;
 use crate::cri::runtime::kept;
@@ -63,12 +63,12 @@ pub(super) fn pod(
 }
 
 /// What a container has written.
-pub(super) fn layer(at: u64, folder: &Path, bytes: u64) -> FilesystemUsage {
+pub(super) fn layer(at: u64, folder: &Path, taken: Taken) -> FilesystemUsage {
     FilesystemUsage {
         timestamp: time(at),
         fs_id: Some(FilesystemIdentifier { mountpoint: folder.display().to_string() }),
-        used_bytes: number(bytes),
-        inodes_used: None,
+        used_bytes: number(taken.bytes),
+        inodes_used: number(taken.inodes),
     }
 }
 
