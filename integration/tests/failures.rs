@@ -25,6 +25,7 @@ integration::tests![
     documents_of_rubbish,
     other_platform,
     no_space_left,
+    a_bomb_ends_with_the_disk,
     name_in_use,
     command_not_found,
     command_not_executable,
@@ -207,15 +208,28 @@ fn other_platform() {
 }
 
 fn no_space_left() {
+    pull_fills_the_disk("busybox", "busybox");
+}
+
+/// A few kilobytes that become more than there is room for.
+fn a_bomb_ends_with_the_disk() {
+    let fake = fake();
+    let bomb = pack(&[Entry::file("bomb", vec![b'0'; 64 << 20])], Compression::Gzip).expect("a layer");
+    assert!(bomb.data.read().expect("bytes").len() < 1_000_000);
+    pull_fills_the_disk(&fake.add("bad/bomb:v1", &image(&bomb)), "bad/bomb");
+}
+
+/// A pull into a store of 1.5 MB ends with one line, and leaves nothing.
+fn pull_fills_the_disk(name: &str, shown: &str) {
     let t = Env::new();
     let root = t.root();
     std::fs::create_dir(&root).expect("a folder");
     let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1500k", "none"]).arg(&root).status().expect("mount");
     assert!(mount.success());
-    let pulled = t.rctr(["pull", "-q", "busybox"]);
+    let pulled = t.rctr(["pull", "-q", name]);
     let left = t.left();
     let unmount = Command::new("umount").arg(&root).status().expect("umount");
-    pulled.fails(125, &["busybox", "no space"]);
+    pulled.fails(125, &[shown, "no space"]);
     assert!(unmount.success());
     let mine = format!("mount {}", root.display());
     assert!(left.iter().all(|thing| *thing == mine), "left behind: {left:?}");

@@ -221,6 +221,39 @@ async fn copied(entries: u32, manifest: impl Fn(u32) -> String + Send + Sync + '
     (said(&error), server.paths().len())
 }
 
+/// No index can be within itself, as its digest is that of all below it; but there may be many, one in the other.
+#[tokio::test]
+async fn indexes_within_indexes() {
+    let Platform { os, architecture, .. } = Platform::host();
+    let index = |below: &str| {
+        let mut entry = descriptor(INDEX_TYPE, below.as_bytes());
+        entry["platform"] = json!({"os": os, "architecture": architecture});
+        json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}).to_string()
+    };
+    let mut all = vec![json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}).to_string()];
+    for at in 0..20 {
+        all.push(index(&all[at]));
+    }
+    let server = Server::start(move |request| {
+        let name = request.path.rsplit('/').next().unwrap();
+        let found = all.iter().find(|index| Digest::sha256(index.as_bytes()).as_str() == name);
+        Answer::new(200, found.unwrap_or(&all[20]).clone()).with("content-type", INDEX_TYPE)
+    })
+    .await;
+    let (_folder, store) = store();
+    let text = said(&pulled(&store, &server).await.unwrap_err());
+    assert!(text.ends_with("is not an image"), "{text}");
+    assert_eq!(server.paths().len(), 2);
+    let (from, to) = (format!("{}/a/b:v1", server.host()), format!("{}/c:v1", server.host()));
+    for platform in [None, Some(Platform::host())] {
+        let options = crate::CopyOptions { platform, ..crate::CopyOptions::default() };
+        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+        let copied = tokio::task::spawn_blocking(move || crate::copy(&from, &to, &options, &())).await.unwrap();
+        assert!(said(&copied.unwrap_err()).contains("an index of so many manifests"));
+    }
+    assert!(server.paths().len() < 40 && server.paths().iter().all(|path| path.starts_with("GET /v2/a/b/manifests/")));
+}
+
 /// All manifests are held until the blobs are there: a registry must not say how much that is.
 #[tokio::test]
 async fn a_copy_of_more_than_an_image() {

@@ -241,6 +241,29 @@ async fn an_upload_elsewhere_gets_no_login() {
     assert_eq!(elsewhere.seen()[0].header("authorization"), None);
 }
 
+/// What a registry says where to upload to is an address of http or https, or the end of the push: nothing is sent.
+#[tokio::test]
+async fn locations_that_lead_nowhere() {
+    for (location, said) in [
+        (None, "it does not say where to upload to"),
+        (Some("http://[".to_owned()), "it does not say where to upload to"),
+        (Some("http://".to_owned()), "it does not say where to upload to"),
+        (Some("ftp://127.0.0.1/x".to_owned()), "redirected to ftp://127.0.0.1"),
+        (Some("file:///etc/passwd".to_owned()), "redirected to"),
+        (Some("javascript:alert(1)".to_owned()), "redirected to"),
+        (Some(format!("{}x", "/..".repeat(10_000))), "404"),
+    ] {
+        let server = Server::start(move |request| match (request.method.as_str(), &location) {
+            ("POST", Some(location)) => Answer::new(202, "").with("location", location.clone()),
+            ("POST", None) => Answer::new(202, ""),
+            _ => Answer::new(404, ""),
+        })
+        .await;
+        let error = upload(&server, "bytes", &[]).await.unwrap_err();
+        assert!(error.contains(said) && error.len() < 500, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_for_both_repositories() {
     let server = Server::start(|request| {
