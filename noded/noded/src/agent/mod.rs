@@ -18,7 +18,7 @@
 //! | `status.rs` | what to tell: another one |
 //! | `wanted/` | from a pod of the API to what CRI calls take: pure, too |
 //! | `pressure/` | what goes before the host runs out of disk or memory |
-//! | `effects.rs` `volumes/` `fetch/` `probe/` `last_words.rs` `users.rs` | what touches the host and the API |
+//! | `effects/` `volumes/` `fetch/` `probe/` `last_words.rs` `users.rs` | what touches the host and the API |
 //!
 //! The agent holds no truth: a new one finds its pods in the engine by their uid. Pods live on without it.
 

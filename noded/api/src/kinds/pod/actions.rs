@@ -27,11 +27,61 @@ pub(super) fn validate(container: &Container, grace: i64, path: &str, errors: &m
         }
     }
     let Some(lifecycle) = &container.lifecycle else { return };
+    if !lifecycle.stop_signal.is_empty() && !is_signal(&lifecycle.stop_signal) {
+        errors.push(FieldError::unsupported(format!("{path}.lifecycle.stopSignal"), &lifecycle.stop_signal, &SIGNALS));
+    }
     for (hook, name) in [(&lifecycle.post_start, "postStart"), (&lifecycle.pre_stop, "preStop")] {
         if let Some(hook) = hook {
             self::hook(hook, grace, &format!("{path}.lifecycle.{name}"), errors);
         }
     }
+}
+
+/// Signals of Linux, but for those of real time.
+const SIGNALS: [&str; 34] = [
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+
+/// Those of real time are counted from the first one up to 15, and from the last one down to 14.
+fn is_signal(name: &str) -> bool {
+    let counted = |beginning: &str, sign: char, most: u8| {
+        let Some(rest) = name.strip_prefix(beginning) else { return false };
+        rest.is_empty() || rest.strip_prefix(sign).is_some_and(|text| (1..=most).any(|number| number.to_string() == text))
+    };
+    SIGNALS.contains(&name) || counted("SIGRTMIN", '+', 15) || counted("SIGRTMAX", '-', 14)
 }
 
 fn probe(probe: &Probe, path: &str, errors: &mut FieldErrors) {
@@ -101,6 +151,17 @@ mod tests {
         let good =
             json!({"readinessProbe": {"grpc": {"port": 1}, "successThreshold": 3}, "livenessProbe": {"exec": {"command": ["a"]}}});
         assert_eq!(errors(good), [""; 0]);
+    }
+
+    #[test]
+    fn signals_are_those_of_linux() {
+        let with = |signal: &str| errors(json!({"lifecycle": {"stopSignal": signal}})).len();
+        for signal in ["SIGTERM", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+15", "SIGRTMAX-14", ""] {
+            assert_eq!(with(signal), 0, "{signal}");
+        }
+        for signal in ["TERM", "sigterm", "SIGRTMIN+16", "SIGRTMIN+01", "SIGRTMAX+1", "9"] {
+            assert_eq!(with(signal), 1, "{signal}");
+        }
     }
 
     #[test]

@@ -109,8 +109,9 @@ pub(in super::super) fn map(config: &mut ContainerConfig, first: u32) {
 
 fn stop_signal(spec: &Container) -> Result<i32, String> {
     let name = spec.lifecycle.as_ref().map_or("", |lifecycle| &lifecycle.stop_signal);
-    let known =
-        if name.is_empty() { Some(cri::Signal::RuntimeDefault) } else { cri::Signal::from_str_name(&format!("SIGNAL_{name}")) };
+    // CRI's words have no signs: SIGRTMIN+1 is SIGNAL_SIGRTMINPLUS1.
+    let word = || format!("SIGNAL_{}", name.replace('+', "PLUS").replace('-', "MINUS"));
+    let known = if name.is_empty() { Some(cri::Signal::RuntimeDefault) } else { cri::Signal::from_str_name(&word()) };
     known.map(i32::from).ok_or_else(|| format!("lifecycle.stopSignal: {name:.40?} is no signal"))
 }
 
@@ -252,6 +253,15 @@ mod tests {
         aim(&mut config, &pod, &BTreeMap::from([("app".to_owned(), "abc".to_owned())])).unwrap();
         let options = config.linux.unwrap().security_context.unwrap().namespace_options.unwrap();
         assert_eq!((options.pid(), options.target_id.as_str()), (NamespaceMode::Target, "abc"));
+    }
+
+    #[test]
+    fn signals_have_words() {
+        let of = |name: &str| of(json!({"name": "a", "lifecycle": {"stopSignal": name}})).map(|config| config.stop_signal());
+        assert_eq!(of("SIGUSR1"), Ok(cri::Signal::Sigusr1));
+        assert_eq!(of("SIGRTMIN+1"), Ok(cri::Signal::Sigrtminplus1));
+        assert_eq!(of("SIGRTMAX-2"), Ok(cri::Signal::Sigrtmaxminus2));
+        assert!(of("SIGNO").unwrap_err().contains("SIGNO"));
     }
 
     #[test]
