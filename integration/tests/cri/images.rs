@@ -4,9 +4,13 @@ use cri::{
     AuthConfig, Image, ImageFilter, ImageFsInfoRequest, ImageSpec, ImageStatusRequest, ListImagesRequest, PullImageRequest,
     RemoveImageRequest, StreamImagesRequest,
 };
+use integration::catalog;
 use integration::env::world;
 use integration::fake::{Fake, Fault};
+use integration::layer::Compression;
+use integration::oci;
 use integration::registry::{PASSWORD, Registry, USER};
+use serde_json::json;
 use tonic::Code;
 
 use super::node::{Node, is_another};
@@ -18,6 +22,7 @@ integration::tests![
     what_is_not_there_is_no_error,
     all_names_go_with_an_image,
     users_are_told,
+    upstream_names_come_from_a_mirror,
     a_filter_chooses,
     credentials_let_in,
     a_registry_that_is_away_is_named,
@@ -138,6 +143,51 @@ fn users_are_told() {
     let id = pull(&n, "docker.io/library/busybox");
     let image = status(&n, &id).expect("there");
     assert_eq!((image.uid, image.username.as_str()), (None, ""));
+}
+
+/// A registry whose names the fixture registry serves.
+fn mirrored(registry: &str) -> String {
+    let mirror = format!("[[registry.mirror]]\nlocation = {:?}\ninsecure = true\n", world().registry.address);
+    format!("[[registry]]\nprefix = {registry:?}\nlocation = {registry:?}\n{mirror}")
+}
+
+/// What Kubernetes' own tests pull, under the names that they have: none of these registries is asked.
+fn upstream_names_come_from_a_mirror() {
+    const TOOLS: &str = "k8s-staging-cri-tools";
+    let n = Node::own(&["registry.k8s.io", "k8s.gcr.io", "gcr.io"].map(mirrored).concat());
+    let busybox = catalog::busybox(Compression::Gzip).expect("busybox");
+    let push = |name: &str, config: serde_json::Value| {
+        let image = oci::Image::new(oci::Format::Docker, vec![busybox.clone()], config);
+        world().registry.push(name, &image.bundle()).unwrap_or_else(|error| panic!("{error:#}"));
+    };
+    push("pause:3.9", json!({"Entrypoint": ["sleep", "1000"]}));
+    push("e2e-test-images/busybox:1.29-2", json!({"Cmd": ["sh"]}));
+    // The same content of two registries is one image.
+    let pause = pull(&n, "registry.k8s.io/pause:3.9");
+    assert_eq!(pull(&n, "k8s.gcr.io/pause:3.9"), pause);
+    let mut tags = status(&n, &pause).expect("there").repo_tags;
+    tags.sort();
+    assert_eq!(tags, ["k8s.gcr.io/pause:3.9", "registry.k8s.io/pause:3.9"]);
+    assert_ne!(pull(&n, "registry.k8s.io/e2e-test-images/busybox:1.29-2"), pause);
+    for (name, user, uid, username) in [
+        ("uid", "1002", Some(1002), ""),
+        ("username", "www-data", None, "www-data"),
+        ("uid-group", "1003:1004", Some(1003), ""),
+        ("username-group", "www-data:1004", None, "www-data"),
+    ] {
+        push(&format!("{TOOLS}/test-image-user-{name}:latest"), json!({"Cmd": ["sh"], "User": user}));
+        let id = pull(&n, &format!("gcr.io/{TOOLS}/test-image-user-{name}"));
+        let image = status(&n, &id).expect("there");
+        assert_eq!((image.uid.map(|uid| uid.value), image.username.as_str()), (uid, username), "{name}");
+    }
+    // All tags of one image come and go with it.
+    let tags = [1, 2, 3].map(|tag| format!("{TOOLS}/test-image-tags:{tag}"));
+    tags.iter().for_each(|tag| push(tag, json!({"Cmd": ["sh"], "Labels": {"tags": "three"}})));
+    let ids = tags.each_ref().map(|tag| pull(&n, &format!("gcr.io/{tag}")));
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(status(&n, &ids[0]).expect("there").repo_tags.len(), 3);
+    remove(&n, &format!("gcr.io/{}", tags[1]));
+    assert_eq!(status(&n, &format!("gcr.io/{}", tags[0])), None);
 }
 
 fn a_filter_chooses() {
