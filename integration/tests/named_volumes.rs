@@ -303,11 +303,17 @@ fn mounted_from_somewhere_else() {
     // a removal takes the volume, and not what it was mounted from
     t.rctr(["volume", "rm", "there", "fixed"]).ok();
     assert!(folder.join("x").exists());
+    // a folder of its own, for whom the options say, whatever the image has there
+    t.rctr(["volume", "create", "-o", "o=uid=1234,gid=77", "owned"]).ok();
+    t.rctr(["run", "--rm", "--network", "none", "-v", "owned:/bin", "busybox", "stat", "-c", "%u %g", "/bin"])
+        .ok()
+        .says("1234 77\n");
+    t.rctr(["volume", "create", "-o", "o=uid=me", "wrong"]).fails(125, &["uid=me", "no number"]);
     t.rctr(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/nowhere/at/all", "gone"]).ok();
     t.rctr(sh(&["-v", "gone:/data"], "busybox", "true")).fails(125, &["volume gone", "/nowhere/at/all"]);
     t.rctr(["volume", "create", "-o", "type=nosuchfs", "-o", "device=x", "odd"]).ok();
     t.rctr(sh(&["-v", "odd:/data"], "busybox", "true")).fails(125, &["volume odd", "nosuchfs"]);
-    t.rctr(["volume", "rm", "odd", "gone"]).ok();
+    t.rctr(["volume", "rm", "odd", "gone", "owned"]).ok();
     t.nothing_left();
 }
 

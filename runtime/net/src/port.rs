@@ -172,7 +172,12 @@ impl Reserved {
 pub fn hold(ports: &[Port]) -> (Vec<OwnedFd>, Vec<Error>) {
     let (mut held, mut failed) = (Vec::new(), Vec::new());
     for port in ports {
-        match Reserved::bind(port).and_then(|reserved| reserved.listen(0).map(|()| reserved)) {
+        // Whoever only holds ports relays none.
+        let bound = match port.host_ip {
+            Some(IpAddr::V6(Ipv6Addr::LOCALHOST)) => Err(port.unreachable()),
+            _ => Reserved::bind(port),
+        };
+        match bound.and_then(|reserved| reserved.listen(0).map(|()| reserved)) {
             Ok(reserved) => held.extend(reserved.socket),
             Err(error) => failed.push(error),
         }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use images::Image;
 
 use crate::request::{Access, CreateRequest, Mount, MountSource, VolumeSpec};
-use crate::volume::check_name;
+use crate::volume::{check_name, is_folder};
 use crate::{Engine, Error, names};
 
 /// The mounts of a container of `image`. A mount of its own replaces one from another container at the same place, and the image's volumes
@@ -48,8 +48,8 @@ pub(crate) fn map_volumes(engine: &Engine, mounts: &mut [Mount]) -> Result<(), E
     for mount in mounts.iter_mut().filter(|mount| mount.idmap.is_none()) {
         let MountSource::Volume { name, spec, .. } = &mount.source else { continue };
         let own = match engine.volume(name) {
-            Ok(there) => there.record.options.is_empty(),
-            Err(Error::NoSuchVolume(_)) => spec.options.is_empty(),
+            Ok(there) => is_folder(&there.record.options),
+            Err(Error::NoSuchVolume(_)) => is_folder(&spec.options),
             Err(error) => return Err(error),
         };
         if own {

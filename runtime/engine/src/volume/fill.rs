@@ -42,7 +42,7 @@ pub(super) fn existing(config: &Config, name: &str, content: &dyn Fn() -> Result
     let path = config.volumes().join(name);
     let half = path.join(COPIED).exists() || path.join(COPYING).exists();
     let Some(volume) = folder::load(config, name)? else { return Ok(()) };
-    let mounted = !volume.record.options.is_empty();
+    let mounted = !super::options::is_folder(&volume.record.options);
     if !mounted && !half && !is_empty(&path.join(DATA)).during(during)? {
         return Ok(());
     }
@@ -67,7 +67,9 @@ pub(super) fn existing(config: &Config, name: &str, content: &dyn Fn() -> Result
             copy(&from, &open_dir(path.join(COPYING))?)?;
             renameat(&dir, COPYING, &dir, COPIED).call(|| "renameat(.copy, copied)")?;
         }
-        spread(&open_dir(path.join(COPIED))?, &open_dir(path.join(DATA))?)?;
+        let data = open_dir(path.join(DATA))?;
+        spread(&open_dir(path.join(COPIED))?, &data)?;
+        folder::own(&data, &volume.record)?;
         remove_tree(&dir, COPIED)
     };
     work().during(during).inspect_err(|_| drop(remove_tree(&dir, COPYING)))

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{RenameFlags, renameat_with};
+use rustix::fs::{Gid, RenameFlags, Uid, fchown, renameat_with};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use sys::Call;
@@ -65,7 +65,9 @@ pub(super) fn make(
         folder(&data).during(during)?;
         fs::set_permissions(&data, Permissions::from_mode(0o755)).call(|| format!("chmod({data:?}, 0755)")).during(during)?;
         write(&new.join(RECORD), record).during(during)?;
-        filling(&open_dir(&data).during(during)?)?;
+        let files = open_dir(&data).during(during)?;
+        filling(&files)?;
+        own(&files, record).during(during)?;
         match renameat_with(rustix::fs::CWD, &new, rustix::fs::CWD, all.join(name), RenameFlags::NOREPLACE) {
             // Another process was faster.
             Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(None),
@@ -80,6 +82,17 @@ pub(super) fn make(
         events::note(config, "volume", "create", events::thing(name, &[("driver", "local")]));
     }
     made.map(|dir| dir.is_some())
+}
+
+/// Gives the folder of the files to whom the options say, whatever the image has there.
+pub(super) fn own(files: &OwnedFd, record: &VolumeRecord) -> sys::Result<()> {
+    match super::options::owner(&record.options) {
+        Ok((uid, gid)) if super::options::is_folder(&record.options) && (uid, gid) != (None, None) => {
+            let (user, group) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+            fchown(files, user, group).call(|| format!("fchown({uid:?}, {gid:?})"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Written down for good: a volume outlives power cuts, and its options say where its files are.
@@ -114,7 +127,7 @@ pub(crate) fn take(config: &Config, record: &Record, image: &dyn Fn(&Path) -> Re
         super::options::check(&spec.options)?;
         for _ in 0..16 {
             // What is kept elsewhere is filled there.
-            let inside = spec.options.is_empty();
+            let inside = super::options::is_folder(&spec.options);
             let filling = |data: &OwnedFd| match inside.then(content).transpose()?.flatten() {
                 Some(from) => fill::new(&from, data, name),
                 None => Ok(()),

@@ -25,7 +25,7 @@ use crate::{Engine, Error, create, names, size, state};
 
 pub use folder::check_name;
 pub(crate) use folder::{release, release_own, take, undo};
-pub(crate) use options::tree;
+pub(crate) use options::{is_folder, tree};
 
 /// A volume.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -40,11 +40,40 @@ pub(super) fn check(options: &BTreeMap<String, String>) -> Result<(), Error> {
             return refuse(key, format!("the driver local has {}", KEYS.join(", ")));
         }
     }
-    let missing = |key: &str| !options.is_empty() && options.get(key).is_none_or(String::is_empty);
+    if is_folder(options) {
+        return owner(options).map(|_| ()).or_else(|why| refuse("o", why));
+    }
+    let missing = |key: &str| options.get(key).is_none_or(String::is_empty);
     match ["type", "device"].into_iter().find(|key| missing(key)) {
         Some(key) => refuse(key, "missing: give both, such as type=nfs and device=:/path".to_owned()),
         None => Ok(()),
     }
+}
+
+/// Nothing is mounted there: its files are in a folder of its own.
+pub(crate) fn is_folder(options: &BTreeMap<String, String>) -> bool {
+    !options.contains_key("type") && !options.contains_key("device")
+}
+
+/// The user and the group that such a folder is made for, by `o=uid=NUMBER,gid=NUMBER` as Podman has it; `None` for what is not said.
+///
+/// # Errors
+/// Why there is no such owner, or that something else is said.
+pub(super) fn owner(options: &BTreeMap<String, String>) -> Result<(Option<u32>, Option<u32>), String> {
+    let (mut uid, mut gid) = (None, None);
+    let words = options.get("o").map(String::as_str).unwrap_or_default();
+    for word in words.split(',').filter(|_| options.contains_key("o")) {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let place = match key {
+            "uid" => &mut uid,
+            "gid" => &mut gid,
+            _ => return Err(format!("{word:?} is for what is mounted: give type and device, too; a folder has uid= and gid=")),
+        };
+        // The highest number means "as it is" to chown(2).
+        let number = value.parse().ok().filter(|number| *number != u32::MAX);
+        *place = Some(number.ok_or_else(|| format!("{word:?} is no number of a user or a group"))?);
+    }
+    Ok((uid, gid))
 }
 
 /// The files of a volume, as a tree of mounts that is attached nowhere.
@@ -57,7 +86,7 @@ pub(crate) fn tree(config: &Config, name: &str, record: &VolumeRecord) -> Result
     let option = |key: &str| record.options.get(key).map(String::as_str).unwrap_or_default();
     let (kind, device) = (option("type"), option("device"));
     let words: Vec<&str> = option("o").split(',').filter(|word| !word.is_empty()).collect();
-    if record.options.is_empty() {
+    if is_folder(&record.options) {
         return copy(&path, true).during(during);
     }
     if kind == "none" || kind == "bind" || words.iter().any(|word| matches!(*word, "bind" | "rbind")) {
@@ -138,6 +167,17 @@ mod tests {
         assert!(check(&options(&[])).is_ok() && check(&options(&[("type", "tmpfs"), ("device", "tmpfs")])).is_ok());
         for bad in [[("type", "nfs")].as_slice(), &[("device", "/x")], &[("o", "bind")], &[("size", "1g")], &[("colour", "red")]] {
             assert!(check(&options(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_may_have_an_owner() {
+        let of = |text: &str| owner(&options(&[("o", text)]));
+        assert_eq!((of("uid=7,gid=8"), of("gid=8")), (Ok((Some(7), Some(8))), Ok((None, Some(8)))));
+        assert_eq!(owner(&options(&[])), Ok((None, None)));
+        for bad in ["uid=", "uid=x", "uid=-1", "gid=4294967295", "uid=1,ro", "", "size=1g"] {
+            let error = check(&options(&[("o", bad)])).unwrap_err().to_string();
+            assert!(error.contains("\"o\"") && error.contains(bad.rsplit(',').next().unwrap()), "{bad}: {error}");
         }
     }
 
