@@ -54,19 +54,19 @@ apps.patch_namespaced_deployment_scale("web", "default", {"spec": {"replicas": 1
 assert apps.read_namespaced_deployment_scale("web", "default").spec.replicas == 10
 pods_until(10)
 
+page = core.list_namespaced_pod("default", limit=4)
+names = [pod.metadata.name for pod in page.items]
+while page.metadata._continue:
+    page = core.list_namespaced_pod("default", limit=4, _continue=page.metadata._continue)
+    names += [pod.metadata.name for pod in page.items]
+assert len(names) == len(set(names)) == 10, names
+
 stale = apps.read_namespaced_deployment("web", "default")
 apps.patch_namespaced_deployment("web", "default", deployment("smlinux/nodeinfo:v2"))
 stale.metadata.labels = {"a": "b"}
 assert "the object has been modified" in refused(409, apps.replace_namespaced_deployment, "web", "default", stale)
 revisions = apps.list_namespaced_replica_set("default", label_selector="app=web")
 assert revisions.items[0].metadata.owner_references[0].name == "web"
-
-page = core.list_namespaced_pod("default", limit=4)
-names = [pod.metadata.name for pod in page.items]
-while page.metadata._continue:
-    page = core.list_namespaced_pod("default", limit=4, _continue=page.metadata._continue)
-    names += [pod.metadata.name for pod in page.items]
-assert len(names) == len(set(names)) >= 10, names
 
 bad = deployment("x")
 bad.spec.replicas = -1
