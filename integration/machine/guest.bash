@@ -79,14 +79,14 @@ disk() {
 }
 
 # boot FOLDER COMMAND runs COMMAND in the guest with FOLDER shared, and returns its exit code. `process OWN` sets the words that start the
-# machine in $vm. What the guest writes elsewhere is in OWN, a folder below $vm/tmp that is gone afterwards.
+# machine in $vm. What the guest writes elsewhere is in OWN, a folder below $vm/tmp that is gone afterwards; with VM_DISK it is that one, and
+# stays. A guest that makes the file .cut has its power cut, once it has written its exit code by itself.
 boot() {
-	local folder own
+	local folder own machine
 	folder=$(realpath "$1")
-	own=$(mktemp -d "$vm/tmp/XXXXXX")
-	trap 'rm -rf "$own"' EXIT
+	own=${VM_DISK:-$(mktemp -d "$vm/tmp/XXXXXX")}
 	printf '%s\n' "$2" >"$folder/.errand"
-	rm -f "$folder/.code" && : >"$folder/.said"
+	rm -f "$folder/.code" "$folder/.cut" && : >"$folder/.said"
 	process "/tmp/${own##*/}"
 	# The guest sees of this machine what its machine's process sees: a root with the shared folder and little else.
 	timeout --kill-after=5 "${VM_TIMEOUT:-900}" unshare --mount --propagation private bash -c '
@@ -97,9 +97,19 @@ boot() {
 		mount --bind "$folder" "$vm/host"
 		export HOME=$3 TMPDIR=$3
 		exec chroot "$vm" "${@:4}" </dev/null
-	' _ "$vm" "$folder" "/tmp/${own##*/}" "${words[@]}" >"$folder/.console" 2>&1 || true # User-Mode Linux never ends well
-	rm -rf "$own"
+	' _ "$vm" "$folder" "/tmp/${own##*/}" "${words[@]}" >"$folder/.console" 2>&1 &
+	machine=$!
+	# shellcheck disable=SC2064 # they are known now, and only here
+	trap "kill $machine 2>/dev/null || true; rm -rf '$own'" EXIT # which passes it on
+	{
+		while kill -0 "$machine"; do
+			if [[ -e $folder/.cut ]]; then pkill -KILL --parent "$machine" || true; fi
+			sleep 0.2
+		done
+		wait "$machine" || true # User-Mode Linux never ends well, of which bash would tell
+	} 2>/dev/null
 	trap - EXIT
+	[[ -n ${VM_DISK:-} ]] || rm -rf "$own"
 	cat "$folder/.said"
 	[[ -s $folder/.code ]] || { tail -n 20 "$folder/.console" >&2; die "the guest has not come to its end; see $folder/.console"; }
 	return "$(cat "$folder/.code")"
