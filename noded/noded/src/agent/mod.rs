@@ -5,7 +5,7 @@
 //! manifests ──statics/───────────┘
 //!                                         look (engine) ─▶ next() ─▶ effects (the node's own CRI calls) ─▶ look …
 //!                                                     └──▶ status() ─▶ tell ──▶ API
-//! monitors ──events──▶ crew.rs ─poke──┘      probe.rs ──findings──┘
+//! monitors ──events──▶ crew.rs ─poke──┘      probe/   ──findings──┘
 //! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
 //! identity.rs: key and certificate      connection/: logs, exec, attach, port-forward for the API server
