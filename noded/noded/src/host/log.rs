@@ -1,4 +1,8 @@
-//! What the daemon says of itself: to the journal with fields where standard error leads there, else to standard error as lines.
+//! What the daemon says of itself: lines on standard error, and what has fields to the journal, if standard error leads there.
+//!
+//! Only what has fields is a datagram. The journal finds out a datagram's unit by the process that sent it, which may be gone by then
+//! (systemd's issue 2913): the last words of a daemon would be missing in `journalctl -u noded`. The unit of a stream is known from its
+//! beginning.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -39,7 +43,7 @@ pub(crate) fn say(level: Level, message: &str, fields: &[(&str, &str)]) {
         return;
     }
     let journal = JOURNAL.get_or_init(Journal::behind_stderr).as_ref();
-    if journal.is_some_and(|journal| journal.write(level as u8, message, fields).is_ok()) {
+    if !fields.is_empty() && journal.is_some_and(|journal| journal.write(level as u8, message, fields).is_ok()) {
         return;
     }
     // Nobody can be told that nobody can be told.
