@@ -6,8 +6,20 @@ use crate::measure::{Row, quantile};
 
 /// Prints both.
 pub(crate) fn print(bench: &str, rows: &[Row]) {
+    println!("{}", table(rows));
+    for row in rows {
+        println!("{}", object(bench, row));
+    }
+}
+
+/// Tells of rows that the table will have, too: a bench that takes an hour and is interrupted has measured something.
+pub(crate) fn early(rows: &[Row]) {
+    eprint!("{}", table(rows));
+}
+
+fn table(rows: &[Row]) -> String {
     let titles = rows.iter().map(|row| row.title.len()).max().unwrap_or(0);
-    println!("{:titles$}  {:8} {:>10} {:>10} {:>6} {:>8}  samples", "", "", "median", "p99", "unit", "ratio");
+    let mut table = format!("{:titles$}  {:8} {:>10} {:>10} {:>6} {:>8}  samples\n", "", "", "median", "p99", "unit", "ratio");
     for row in rows {
         let ours = quantile(&row.samples[0].1, 0.5);
         for (number, (name, times)) in row.samples.iter().enumerate() {
@@ -15,13 +27,11 @@ pub(crate) fn print(bench: &str, rows: &[Row]) {
             let median = quantile(times, 0.5);
             let ratio = if number == 0 { String::new() } else { format!("{:.4}", ours / median) };
             let (p99, unit) = (quantile(times, 0.99), row.unit.name());
-            println!("{title:titles$}  {name:8} {median:>10.2} {p99:>10.2} {unit:>6} {ratio:>8}  {}", times.len());
+            let count = times.len();
+            table.push_str(&format!("{title:titles$}  {name:8} {median:>10.2} {p99:>10.2} {unit:>6} {ratio:>8}  {count}\n"));
         }
     }
-    println!();
-    for row in rows {
-        println!("{}", object(bench, row));
-    }
+    table
 }
 
 /// `bare` is the floor and no peer: it has a field of its own.

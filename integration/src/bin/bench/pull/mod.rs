@@ -15,6 +15,7 @@ use integration::registry::Registry;
 use crate::Args;
 use crate::contender::{Contender, Ground};
 use crate::measure::{Row, Samples, Unit, milliseconds, samples, settle};
+use crate::report;
 use usage::Meter;
 
 /// Who takes part if it is installed. `umoci` unpacks what skopeo has fetched.
@@ -41,7 +42,9 @@ pub(crate) fn rows(args: &Args, ground: &Ground, registry: &Registry, storage: &
             })?;
             let mut contenders = ground.all(peers, |who| ground.pull(who, &format!("{image}:n{{n}}")));
             contenders.extend(floor::contender(ground, compression, &image, &blobs)?);
-            rows.extend(metered(&format!("pull, {about}, {kind}"), &contenders, runs)?);
+            let measured = metered(&format!("pull, {about}, {kind}"), &contenders, runs)?;
+            report::early(&measured);
+            rows.extend(measured);
         }
     }
     let runs = args.runs(5);
