@@ -127,7 +127,8 @@ fn prose(seed: u32, length: usize) -> Vec<u8> {
     text
 }
 
-/// An image of this shape `count` times over, each as other layers with the same files: what a bench pulls needs never be removed.
+/// An image of this shape `count` times over, each as other layers with the same files: what a bench pulls needs never be removed. What is
+/// compressed in another way has other layers, too: containerd does not fetch what it has unpacked from another blob.
 /// Handed to `push` one by one, because each is a hundred megabytes.
 ///
 /// # Errors
@@ -140,8 +141,10 @@ pub fn variants(
 ) -> Result<()> {
     let layers = shape.layers(compression)?;
     let format = if compression == Compression::Zstd { Format::Oci } else { Format::Docker };
+    let first = if compression == Compression::Zstd { count } else { 0 };
     for number in 0..count {
-        let varied = layers.iter().map(|layer| Ok(layer::variants(layer, number..number + 1)?.remove(0)));
+        let variant = first + number;
+        let varied = layers.iter().map(|layer| Ok(layer::variants(layer, variant..variant + 1)?.remove(0)));
         let image = Image::new(format, varied.collect::<Result<_>>()?, json!({"Entrypoint": ["node", "app.js"]}));
         push(number, &image.bundle())?;
     }

@@ -23,7 +23,8 @@ struct Counted {
 }
 
 impl Meter {
-    /// Looks at the daemons, and lets them count their largest memory anew.
+    /// Looks at the daemons, and lets them count their largest memory anew. So does this process: what a child has had before it
+    /// executes a program counts for it (`ru_maxrss` in getrusage(2)), and that is this process's memory.
     pub(crate) fn start(contender: &Contender) -> Self {
         let names: &[&str] = match contender.name() {
             "ctr" => &["containerd"],
@@ -31,7 +32,7 @@ impl Meter {
             _ => &[],
         };
         let daemons = if names.is_empty() { Vec::new() } else { processes(names) };
-        for pid in &daemons {
+        for pid in daemons.iter().chain([&std::process::id()]) {
             let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
         }
         Meter { before: daemons.into_iter().map(|pid| (pid, counted(pid))).collect() }
