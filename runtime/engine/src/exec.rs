@@ -45,7 +45,7 @@ impl Engine {
         let host = container::Host::gather().map_err(Error::Container)?;
         let mut process = container::compile_process(&process, &host).map_err(Error::Container)?;
         if !request.privileged {
-            process.seccomp = spec::filter(&record.security, &host)?;
+            spec::confine(&mut process, &record.security, &host, &self.config.run)?;
         }
         let id = names::new_id()?;
         let exec = Exec { process, stdin: request.stdin, detach: request.detach, id: id.clone() };

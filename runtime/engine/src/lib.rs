@@ -36,6 +36,7 @@
 
 mod again;
 mod ahead;
+mod apparmor;
 mod attach;
 pub mod build;
 mod checkpoint;
@@ -94,6 +95,7 @@ mod wait;
 
 pub use again::Again;
 pub use ahead::Ahead;
+pub use apparmor::shown as apparmor_profile;
 pub use checkpoint::CheckpointRequest;
 pub use cni::Cni;
 pub use condition::Condition;

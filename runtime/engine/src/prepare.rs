@@ -94,11 +94,11 @@ impl Engine {
         let hooks = hooks(record, runtime, &spec)?;
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let mut compiled = container::compile(&spec, &host).map_err(Error::Container)?;
-        compiled.plan.process.seccomp = spec::filter(&record.security, &host)?;
+        spec::confine(&mut compiled.plan.process, &record.security, &host, &self.config.run)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
         let mut launch = self.launch(record, plan, runtime, &mut table, network, cgroup)?;
-        launch.health = spec::health(record, &identity, &host, secret::variables(self, record)?)?;
+        launch.health = spec::health(record, &identity, &host, &self.config.run, secret::variables(self, record)?)?;
         launch.own_mounts = own_mounts;
         launch.hooks = hooks;
         Ok((monitor?, Prepared { launch, table, devices, holder }))

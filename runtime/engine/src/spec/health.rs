@@ -1,26 +1,30 @@
 //! The health check of a container, as its monitor runs it.
 
+use std::path::Path;
+
 use container::Host;
 use monitor::HealthCheck;
 
 use super::user::Identity;
-use super::{exec, filter};
+use super::{confine, exec};
 use crate::request::ExecRequest;
 use crate::stop::grace;
 use crate::{Error, Record};
 
-/// The check of `record`, if it has one: executed as `rctr exec` would execute it. `secrets` are variables that the record does not have.
+/// The check of `record`, if it has one: executed as `rctr exec` would execute it. `run` is the folder of what lives as
+/// long as the host; `secrets` are variables that the record does not have.
 pub(crate) fn health(
     record: &Record,
     identity: &Identity,
     host: &Host,
+    run: &Path,
     secrets: Vec<String>,
 ) -> Result<Option<HealthCheck>, Error> {
     let Some(health) = record.health.as_ref().map(|health| health.filled()) else { return Ok(None) };
     let Some(cmd) = health.command() else { return Ok(None) };
     let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity, secrets)?;
     let mut process = container::compile_process(&process, host).map_err(Error::Container)?;
-    process.seccomp = filter(&record.security, host)?;
+    confine(&mut process, &record.security, host, run)?;
     let forever = 365 * 24 * 3600 * 1_000_000_000;
     Ok(Some(HealthCheck {
         process,

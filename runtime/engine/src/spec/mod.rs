@@ -24,7 +24,7 @@ pub(crate) use limits::{limits, resources};
 pub(crate) use mounts::{NETWORK_SYSCTLS, shared};
 pub use process::check_capability;
 use process::process;
-pub(crate) use process::{exec, filter};
+pub(crate) use process::{confine, exec};
 
 use crate::Error;
 use crate::joined::Joined;

@@ -1,6 +1,6 @@
 //! The first process of a container, and those that join it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use container::Host;
 use container::capabilities::{self, Set};
@@ -10,9 +10,9 @@ use super::isolation::rlimit;
 use super::mounts::INIT;
 use super::seccomp;
 use super::user::Identity;
-use crate::Error;
 use crate::record::{Record, environment};
 use crate::request::{ExecRequest, Security};
+use crate::{Error, apparmor};
 
 /// The first process.
 pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u16)>) -> Result<Process, Error> {
@@ -51,7 +51,7 @@ fn base(record: &Record, identity: &Identity, cwd: &str, terminal: Option<Option
     process.set_no_new_privileges(Some(security.no_new_privileges));
     let limits = tuning.ulimits.iter().map(rlimit).collect::<Result<Vec<_>, _>>()?;
     process.set_rlimits(Some(limits).filter(|limits| !limits.is_empty()));
-    // Nothing is confined unless it is asked for.
+    // Where none is named, `confine` decides.
     process.set_apparmor_profile(security.apparmor.clone().filter(|profile| profile != "unconfined"));
     // The monitor protects itself from the out-of-memory killer; its children must not inherit that.
     process.set_oom_score_adj(Some(tuning.oom_score_adj.unwrap_or(0)));
@@ -124,13 +124,26 @@ fn sets(granted: Set, ambient: Set, identity: &Identity) -> LinuxCapabilities {
     sets
 }
 
+/// Gives a process of a container its system call filter, and the AppArmor profile that containers have by default. `run` is the folder of
+/// what lives as long as the host.
+///
+/// # Errors
+/// The user's own profile is none, this kernel has no filters, or the default profile cannot be loaded.
+pub(crate) fn confine(process: &mut launch::Process, security: &Security, host: &Host, run: &Path) -> Result<(), Error> {
+    process.seccomp = filter(security, host)?;
+    if host.apparmor && !security.privileged && security.apparmor.is_none() {
+        process.labels.apparmor = apparmor::usual(run)?.map(str::to_owned);
+    }
+    Ok(())
+}
+
 /// The system call filter of a container's processes.
 ///
 /// The usual one is compiled from what is in this program: the profile that says the same has 400 strings.
 ///
 /// # Errors
 /// The user's own profile is none, or this kernel has no filters.
-pub(crate) fn filter(security: &Security, host: &Host) -> Result<Option<launch::Seccomp>, Error> {
+fn filter(security: &Security, host: &Host) -> Result<Option<launch::Seccomp>, Error> {
     let granted = granted(security)?;
     let filter = match &security.seccomp_profile {
         Some(text) => seccomp::filter(text, granted)?,

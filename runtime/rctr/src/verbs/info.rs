@@ -1,6 +1,7 @@
 //! `rctr info`.
 
 use anyhow::Result;
+use engine::Status;
 use serde_json::json;
 
 use crate::context::Context;
@@ -18,21 +19,25 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let containers = engine.containers()?;
-    let running = containers.iter().filter(|container| container.is_running()).count();
+    let paused = containers.iter().filter(|container| matches!(container.status, Status::Paused { .. })).count();
+    let running = containers.iter().filter(|container| container.is_running()).count() - paused;
     let uname = rustix::system::uname();
     let version = cgroup_version();
     let info = json!({
         "Containers": containers.len(),
         "ContainersRunning": running,
-        "ContainersStopped": containers.len() - running,
+        "ContainersPaused": paused,
+        "ContainersStopped": containers.len() - running - paused,
         "Images": engine.images().images()?.len(),
         "Driver": "overlay",
         "DockerRootDir": engine.config().root,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": version,
+        "SecurityOptions": security(),
         "KernelVersion": uname.release().to_string_lossy(),
         "Architecture": uname.machine().to_string_lossy(),
         "OSType": "linux",
+        "OperatingSystem": operating_system(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
         "NCPU": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         "MemTotal": memory(),
         "Name": uname.nodename().to_string_lossy(),
@@ -45,13 +50,16 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     for (label, key) in [
         ("Containers", "Containers"),
         (" Running", "ContainersRunning"),
+        (" Paused", "ContainersPaused"),
         (" Stopped", "ContainersStopped"),
         ("Images", "Images"),
         ("Storage Driver", "Driver"),
         ("Root Dir", "DockerRootDir"),
         ("Cgroup Driver", "CgroupDriver"),
         ("Cgroup Version", "CgroupVersion"),
+        ("Security Options", "SecurityOptions"),
         ("Kernel Version", "KernelVersion"),
+        ("Operating System", "OperatingSystem"),
         ("Architecture", "Architecture"),
         ("CPUs", "NCPU"),
         ("Total Memory", "MemTotal"),
@@ -61,6 +69,22 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         println!("{label}: {}", template::plain(&info[key]));
     }
     Ok(0)
+}
+
+/// What confines a container that asks for nothing, in the words of Docker's API.
+fn security() -> Vec<&'static str> {
+    let apparmor = !engine::apparmor_profile(&engine::Security::default()).is_empty();
+    let seccomp = rustix::thread::secure_computing_mode().is_ok();
+    [(apparmor, "name=apparmor"), (seccomp, "name=seccomp,profile=builtin"), (true, "name=cgroupns")]
+        .into_iter()
+        .filter_map(|(is, name)| is.then_some(name))
+        .collect()
+}
+
+/// Its name for people (os-release(5)).
+fn operating_system(release: &str) -> &str {
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux");
+    name.trim_matches(['"', '\''])
 }
 
 /// The version of the hierarchy that has the controllers.
@@ -74,4 +98,16 @@ fn memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().next().and_then(|line| line.split_whitespace().nth(1)).and_then(|number| number.parse::<u64>().ok());
     total.unwrap_or_default() * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_have_names() {
+        assert_eq!(operating_system("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n"), "Debian GNU/Linux 13 (trixie)");
+        assert_eq!(operating_system("PRETTY_NAME='Alpine Linux'"), "Alpine Linux");
+        assert_eq!(operating_system(""), "Linux");
+    }
 }

@@ -29,6 +29,7 @@ pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
         "RestartCount": container.restarts,
         "Driver": "overlay",
         "Platform": "linux",
+        "AppArmorProfile": engine::apparmor_profile(&record.security),
         "Mounts": mounts::shape(engine, record),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": folder.join("upper"), "WorkDir": folder.join("work") } },
         "HostConfig": host(container),
