@@ -178,6 +178,12 @@ impl Env {
         format!("/rctr-{}", self.bridge)
     }
 
+    /// The slice of pods' cgroups where they are systemd's.
+    #[must_use]
+    pub fn slice(&self) -> String {
+        format!("{}.slice", leaks::slice(&self.bridge))
+    }
+
     /// The command `program` in this environment.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {

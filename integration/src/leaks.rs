@@ -68,11 +68,17 @@ fn hierarchies() -> Vec<PathBuf> {
     cgroup.filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
 }
 
-/// Every cgroup of a container, in every hierarchy. The parent that all of an environment share may stay.
+/// The name of the slice of an environment's pods, without its ending.
+pub(crate) fn slice(bridge: &str) -> String {
+    format!("kubepods-{}", bridge.replace('-', "_"))
+}
+
+/// Every cgroup of a container, in every hierarchy. The parents that all of an environment share may stay.
 fn cgroups(bridge: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for point in hierarchies() {
         collect_folders(&point.join(format!("rctr-{bridge}")), &mut found);
+        collect_folders(&point.join(format!("kubepods.slice/{}.slice", slice(bridge))), &mut found);
     }
     // That of the monitors is shared, too.
     found.retain(|folder| !folder.ends_with("/monitors"));

@@ -24,7 +24,7 @@ pub(super) fn pod_config(n: &Node, name: &str) -> PodSandboxConfig {
         log_directory: n.env.path("logs").join(name).display().to_string(),
         labels: [("app".to_owned(), name.to_owned())].into(),
         annotations: [("note".to_owned(), "as it came\n\"quoted\"".to_owned())].into(),
-        linux: Some(LinuxPodSandboxConfig { cgroup_parent: n.env.cgroup(), ..LinuxPodSandboxConfig::default() }),
+        linux: Some(LinuxPodSandboxConfig { cgroup_parent: n.cgroup_parent(), ..LinuxPodSandboxConfig::default() }),
         ..PodSandboxConfig::default()
     }
 }

@@ -6,7 +6,7 @@ use cri::{RuntimeConfigRequest, StatusRequest, VersionRequest};
 
 use super::asking::{pod_config, pod_status, remove_pod, run};
 use super::known::left_out;
-use super::node::Node;
+use super::node::{Node, is_another};
 
 integration::tests![
     tells_about_itself,
@@ -40,7 +40,8 @@ fn tells_about_itself() {
     assert!(n.ok(n.containers().status(StatusRequest { verbose: false })).info.is_empty());
     let config = n.ask(n.containers().runtime_config(RuntimeConfigRequest {}));
     if !left_out("runtime_config", config.as_ref().is_err_and(|status| status.code() == tonic::Code::Unimplemented)) {
-        assert!(config.expect("its configuration").linux.is_some());
+        let driver = config.expect("its configuration").linux.expect("for Linux").cgroup_driver;
+        assert!(is_another() || driver == i32::from(n.cgroup_driver()));
     }
 }
 
@@ -76,11 +77,8 @@ fn configuration_is_read_again() {
 
 fn a_wrong_configuration_is_named() {
     let n = Node::own("");
-    let noded = integration::debian::program("noded").expect("noded");
     n.configure("[log]\nnonsense = 1\n");
-    let mut command = n.env.command(&noded);
-    command.args(["config", "--config"]).arg(n.env.path("noded.toml"));
-    let output = integration::env::Running::start(command).finish();
+    let output = n.beside("config");
     output.code(1);
     assert!(output.stderr.contains("noded.toml") && output.stderr.contains("unknown field `nonsense`"), "{output}");
     assert_eq!(output.stderr.trim_end().lines().next().map(|line| line.starts_with("noded: ")), Some(true), "{output}");
@@ -88,10 +86,7 @@ fn a_wrong_configuration_is_named() {
 
 fn there_is_one_for_each_folder() {
     let n = Node::own("");
-    let noded = integration::debian::program("noded").expect("noded");
-    let mut command = n.env.command(&noded);
-    command.args(["run", "--config"]).arg(n.env.path("noded.toml"));
-    let output = integration::env::Running::start(command).finish();
+    let output = n.beside("run");
     output.code(1);
     assert!(output.stderr.contains("another noded runs with"), "{output}");
     n.ok(n.containers().version(VersionRequest::default()));

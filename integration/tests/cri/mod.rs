@@ -2,7 +2,8 @@
 //!
 //! `CRI_SOCKET=containerd` asks a containerd of the test's own the same, and `CRI_SOCKET=/run/containerd/containerd.sock` whatever is
 //! there, which has to pull Docker Hub's names from the fixture registry. What is about noded itself is then left out, and so is what
-//! containerd is known to do otherwise than the interface says ([`known`]). `NODED` is another noded.
+//! containerd is known to do otherwise than the interface says ([`known`]). `NODED` is another noded; `CRI_CGROUPS=systemd` has systemd make the
+//! cgroups of pods, and `CRI_NETWORK` is the configuration of CNI for a host whose kernel has no packet rules.
 
 mod asking;
 mod bad;

@@ -50,7 +50,13 @@ fn a_pod_is_ready_and_says_who_it_is() {
     let item = listed.iter().find(|pod| pod.id == id).expect("in the list");
     assert_eq!((&item.labels, &item.annotations, item.created_at), (&config.labels, &config.annotations, status.created_at));
     let verbose = n.ok(n.containers().pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: true }));
-    assert!(!verbose.info.is_empty());
+    // What tools look for.
+    let shown: serde_json::Value = serde_json::from_str(&verbose.info["info"]).expect("JSON");
+    assert_eq!(shown["cniResult"]["Interfaces"]["eth0"]["IPConfigs"][0]["IP"], **ip, "{shown}");
+    assert_eq!(shown["config"]["metadata"]["name"], "who");
+    let namespaces = shown["runtimeSpec"]["linux"]["namespaces"].as_array().expect("namespaces");
+    let network = namespaces.iter().find(|namespace| namespace["type"] == "network").and_then(|network| network["path"].as_str());
+    assert!(std::path::Path::new(network.expect("one of its own")).exists(), "{network:?}");
     assert!(left_out("timestamp", verbose.timestamp == 0) || verbose.timestamp > 0);
     remove_pod(&n, &id);
     n.fails(Code::NotFound, n.containers().pod_sandbox_status(PodSandboxStatusRequest { pod_sandbox_id: id, verbose: false }));

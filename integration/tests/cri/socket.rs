@@ -45,6 +45,14 @@ impl Socket {
         self.0.write_all(&frame).expect("sent");
     }
 
+    /// Sends on a channel until nothing is taken any more.
+    pub(super) fn fill(&mut self, channel: u8) {
+        self.0.set_write_timeout(Some(Duration::from_millis(500))).expect("a time limit");
+        let mut frame = vec![0x82, 0x80 | 126, 0x80, 0, 0, 0, 0, 0, channel];
+        frame.resize(8 + 0x8000, b'x');
+        while self.0.write_all(&frame).is_ok() {}
+    }
+
     /// The next message: its channel and its bytes; none when the other end has closed.
     pub(super) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {

@@ -1,6 +1,8 @@
 //! Streams: exec, attach and port-forward, at addresses that work once.
 
-use cri::{AttachRequest, ExecRequest, PortForwardRequest};
+use cri::{
+    AttachRequest, ContainerState, ExecRequest, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PortForwardRequest,
+};
 use tonic::Code;
 
 use super::asking::*;
@@ -13,7 +15,9 @@ integration::tests![
     a_terminal_has_a_size,
     a_client_that_goes_ends_its_process,
     a_container_is_attached_to,
+    a_stream_ends_with_the_daemon,
     ports_are_forwarded,
+    ports_of_the_host_are_forwarded,
     addresses_work_once,
     what_makes_no_sense_is_refused,
 ];
@@ -59,6 +63,13 @@ fn a_client_that_goes_ends_its_process() {
     assert!(says(&n, &id, "ps").contains("sleep 4321"));
     drop(socket);
     n.env.soon("it is gone", || !says(&n, &id, "ps").contains("sleep 4321"));
+    // So does one that does not read what it is sent.
+    let mut socket = exec(&n, &id, "echo ready; exec sleep 4322", false);
+    socket.wait_for(1, "ready");
+    socket.fill(0);
+    assert!(says(&n, &id, "ps").contains("sleep 4322"));
+    drop(socket);
+    n.env.soon("it is gone", || !says(&n, &id, "ps").contains("sleep 4322"));
     remove_pod(&n, &pod);
 }
 
@@ -79,6 +90,22 @@ fn a_container_is_attached_to() {
     let mut second = Socket::open(&n.ok(n.containers().attach(request)).url, V4).expect("a stream");
     second.send(0, b"two\n");
     second.wait_for(1, "got two");
+    // Both end with the container.
+    stop(&n, &id, 0);
+    assert!([socket, second].iter_mut().all(|client| client.all()[3].starts_with(b"{")));
+    remove_pod(&n, &pod);
+}
+
+fn a_stream_ends_with_the_daemon() {
+    let mut n = Node::own("");
+    let (pod, id) = started(&n, "outlives", "while :; do echo again; sleep 0.05; done");
+    let request = AttachRequest { container_id: id.clone(), stdin: false, tty: false, stdout: true, stderr: true };
+    let mut socket = Socket::open(&n.ok(n.containers().attach(request)).url, V4).expect("a stream");
+    socket.wait_for(1, "again");
+    n.stop().code(0);
+    socket.all();
+    n.begin();
+    assert_eq!(status(&n, &id).state, i32::from(ContainerState::ContainerRunning));
     remove_pod(&n, &pod);
 }
 
@@ -106,6 +133,23 @@ fn ports_are_forwarded() {
             _ => {}
         }
     }
+    remove_pod(&n, &pod);
+}
+
+fn ports_of_the_host_are_forwarded() {
+    let n = Node::start();
+    let mut config = pod_config(&n, "forward-host");
+    let options = NamespaceOption { network: NamespaceMode::Node.into(), ..Default::default() };
+    config.linux.as_mut().expect("linux").security_context =
+        Some(LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() });
+    let pod = run(&n, &config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let request = PortForwardRequest { pod_sandbox_id: pod.clone(), port: vec![port.into()] };
+    let mut socket = Socket::open(&n.ok(n.containers().port_forward(request)).url, V4).expect("a stream");
+    let (mut stream, _) = listener.accept().expect("a connection");
+    std::io::Write::write_all(&mut stream, b"from the host").expect("sent");
+    socket.wait_for(0, "from the host");
     remove_pod(&n, &pod);
 }
 

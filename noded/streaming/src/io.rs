@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Pieces that wait for a slow reader, for each direction of each stream.
 pub(crate) const WAITING: usize = 8;
@@ -76,8 +78,33 @@ pub(crate) enum Outgoing {
     End(u32),
     /// A whole frame of the protocol.
     Frame(Bytes),
+    /// Whether the client is still there.
+    Ask,
     /// Nothing comes after this.
     Close,
+}
+
+/// How long something that nobody takes waits before its client is asked whether it is still there.
+const ASKING: Duration = Duration::from_secs(1);
+
+/// Hands what a client has sent to whoever takes it, and waits for that; what nobody wants any more is dropped. Meanwhile nothing is read, so
+/// that the client has hung up would not be seen: it is asked again and again, since what is written to one that has gone fails.
+///
+/// # Errors
+/// [`Closed`]: it has gone.
+pub(crate) async fn hand<T>(to: &mpsc::Sender<T>, what: T, outgoing: &mpsc::Sender<Outgoing>) -> Result<(), Closed> {
+    let what = match to.try_send(what) {
+        Err(TrySendError::Full(what)) => what,
+        Ok(()) | Err(TrySendError::Closed(_)) => return Ok(()),
+    };
+    let mut handed = std::pin::pin!(to.send(what));
+    loop {
+        tokio::select! {
+            _ = &mut handed => return Ok(()),
+            () = outgoing.closed() => return Err(Closed),
+            () = tokio::time::sleep(ASKING) => drop(outgoing.try_send(Outgoing::Ask)),
+        }
+    }
 }
 
 /// Rows and columns of the client's terminal.

@@ -1,10 +1,13 @@
 //! Whole sessions over TCP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::spdy::testing::{Client, Seen};
 use crate::{Backend, Input, Io, Job, Jobs, Outcome, Output, Streams, router};
@@ -43,9 +46,13 @@ impl Backend for Echo {
 }
 
 async fn served() -> Arc<Jobs> {
+    served_by(Echo).await
+}
+
+async fn served_by(backend: impl Backend) -> Arc<Jobs> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let jobs = Arc::new(Jobs::new(&format!("http://{}", listener.local_addr().unwrap())));
-    let router = router(Arc::clone(&jobs), Arc::new(Echo));
+    let router = router(Arc::clone(&jobs), Arc::new(backend));
     tokio::spawn(async move { axum::serve(listener, router).await });
     jobs
 }
@@ -203,4 +210,52 @@ async fn websocket_channels_do_the_same() {
     assert_eq!(first, [&[0, 80, 0][..], &[1, 80, 0], &[2, 1, 0], &[3, 1, 0], b"\x03p: nothing listens on port 1"]);
     say(&mut socket, b"\x00ping").await;
     assert_eq!(seen(&mut socket).await.unwrap(), b"\x00ping");
+}
+
+/// Reads nothing of what a client sends, and says when that has gone.
+struct Deaf(mpsc::UnboundedSender<()>);
+
+impl Deaf {
+    async fn until_gone(&self, io: Io) -> (Outcome, Io) {
+        io.closed().await;
+        self.0.send(()).unwrap();
+        (Outcome::Done, io)
+    }
+}
+
+impl Backend for Deaf {
+    async fn exec(&self, _: String, _: Vec<String>, _: bool, io: Io) -> (Outcome, Io) {
+        self.until_gone(io).await
+    }
+
+    async fn attach(&self, _: String, _: bool, io: Io) -> (Outcome, Io) {
+        self.until_gone(io).await
+    }
+
+    async fn forward(&self, _: String, _: u16, _: Input, _: Output) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Until so long nothing has moved.
+const FULL: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn a_client_whose_input_nobody_takes_is_missed_when_it_goes() {
+    let (says, mut heard) = mpsc::unbounded_channel();
+    let jobs = served_by(Deaf(says)).await;
+    let streams = Streams { stdin: true, stdout: true, ..Streams::default() };
+    let mut client = spdy(&jobs.address(exec(streams)).unwrap(), "v4.channel.k8s.io").await;
+    for (id, kind) in [(1, "error"), (3, "stdin"), (5, "stdout")] {
+        client.open(id, &[("streamtype", kind)]).await;
+        assert_eq!(client.see().await, Seen::Reply(id));
+    }
+    while timeout(FULL, client.send(3, &[0; 1 << 16], false)).await.is_ok() {}
+    drop(client);
+    timeout(Duration::from_secs(30), heard.recv()).await.unwrap().unwrap();
+
+    let mut socket = websocket(&jobs.address(exec(streams)).unwrap(), "v4.channel.k8s.io").await;
+    while timeout(FULL, say(&mut socket, &[0; 1 << 16])).await.is_ok() {}
+    drop(socket);
+    timeout(Duration::from_secs(30), heard.recv()).await.unwrap().unwrap();
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::io::{Input, Outgoing, Output, WAITING};
+use crate::io::{Input, Outgoing, Output, WAITING, hand};
 
 /// How long a client may take to hang up after it was told to.
 const LINGER: Duration = Duration::from_secs(5);
@@ -58,8 +58,9 @@ impl Channels {
             })
             .collect();
         let writer = tokio::spawn(write_all(write, waiting));
+        let asks = outgoing.clone();
         let reader = tokio::spawn(async move {
-            read_all(read, senders).await;
+            read_all(read, senders, asks).await;
             writer.abort();
         });
         Channels { inputs, outgoing, reader }
@@ -91,7 +92,11 @@ impl Drop for Channels {
     }
 }
 
-async fn read_all(mut read: SplitStream<WebSocket>, mut senders: HashMap<u8, mpsc::Sender<Bytes>>) {
+async fn read_all(
+    mut read: SplitStream<WebSocket>,
+    mut senders: HashMap<u8, mpsc::Sender<Bytes>>,
+    outgoing: mpsc::Sender<Outgoing>,
+) {
     // The library answers pings, and ends the stream after a close.
     while let Some(Ok(message)) = read.next().await {
         let bytes = match message {
@@ -102,8 +107,10 @@ async fn read_all(mut read: SplitStream<WebSocket>, mut senders: HashMap<u8, mps
         match *bytes {
             [CLOSE, channel] => drop(senders.remove(&channel)),
             [channel, _, ..] => {
-                if let Some(sender) = senders.get(&channel) {
-                    let _ = sender.send(bytes.slice(1..)).await;
+                if let Some(sender) = senders.get(&channel)
+                    && hand(sender, bytes.slice(1..), &outgoing).await.is_err()
+                {
+                    return;
                 }
             }
             // Clients of the Go library open a channel with an empty message.
@@ -126,6 +133,7 @@ async fn write_all(mut write: SplitSink<WebSocket, Message>, mut waiting: mpsc::
                 message.put_slice(&bytes);
                 Message::Binary(message.freeze())
             }
+            Outgoing::Ask => Message::Ping(Bytes::new()),
             // There is no end of one channel in this direction.
             Outgoing::End(_) | Outgoing::Frame(_) => continue,
             Outgoing::Close => break,

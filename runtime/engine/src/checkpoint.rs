@@ -16,15 +16,12 @@ use std::path::{Path, PathBuf};
 use container::cgroup;
 use container::criu::{self, Criu, Notification, Options, Request, Version};
 use launch::Status;
-use oci_spec::runtime::Spec;
 use serde_json::json;
 use sys::Call;
 
 use crate::create::{Folder, folder};
 use crate::error::During;
-use crate::files::of_running;
 use crate::request::Sharing;
-use crate::spec::{self, user};
 use crate::wait::open_process;
 use crate::{Container, Engine, Error, Record, names};
 
@@ -85,7 +82,10 @@ impl Engine {
         folder(&images).during(what)?;
         let [images, log] = [&images, work].map(|path| sys::fs::open_dir(path).during(what));
         let (images, log) = (images?, log?);
-        let (spec, compiled) = self.seen(container, pid)?;
+        let spec = self.described(container, pid)?;
+        let host = container::Host::gather().map_err(Error::Container)?;
+        // What of the host it mounts.
+        let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let options = Options {
             images: images.as_raw_fd(),
             work: Some(log.as_raw_fd()),
@@ -105,32 +105,6 @@ impl Engine {
         let difference = work.join("rootfs-diff.tar");
         let mut difference = File::create_new(&difference).call(|| format!("open({difference:?}, O_CREAT)")).during(what)?;
         Ok(images::pack(upper.as_fd(), images::Owners::default(), &mut difference)?)
-    }
-
-    /// How it runs: the configuration that it was started by, made once more, and what of the host that mounts.
-    fn seen(&self, container: &Container, pid: u32) -> Result<(Spec, container::Compiled), Error> {
-        let record = &container.record;
-        let gone = || Error::NotRunning(names::short(record));
-        let rootfs: OwnedFd = of_running(container)?.ok_or_else(gone)?;
-        let identity = user::identify(&rootfs, &record.user, &record.tuning)?;
-        let files = match &record.pod {
-            Some(member) => self.config.pod(&member.pod),
-            None => self.config.container(&record.id),
-        };
-        let (cgroup, joined) = (self.config.cgroup_of(record), self.joined(record)?);
-        let facts = spec::Facts {
-            identity: &identity,
-            netns: Some(format!("/proc/{pid}/ns/net").into()),
-            files: &files,
-            cgroup: &cgroup,
-            joined: &joined,
-            init: &self.config.monitor,
-            size: None,
-        };
-        let spec = spec::with_devices(record, spec::spec(record, facts)?)?;
-        let host = container::Host::gather().map_err(Error::Container)?;
-        let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
-        Ok((spec, compiled))
     }
 
     /// What is to be said about the container itself.

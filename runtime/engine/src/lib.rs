@@ -45,6 +45,7 @@ mod cni;
 mod condition;
 mod config;
 mod create;
+mod described;
 mod error;
 mod events;
 mod exec;

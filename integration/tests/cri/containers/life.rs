@@ -49,6 +49,12 @@ fn a_life() {
     assert!(lacks || runs.image_id == image, "{}", runs.image_id);
     assert!(runs.image_ref.contains("@sha256:"), "{}", runs.image_ref);
     assert!(runs.log_path.ends_with("/logs/life/main.log"), "{}", runs.log_path);
+    // What tools look for.
+    let info = n.ok(n.containers().container_status(ContainerStatusRequest { container_id: id.clone(), verbose: true })).info;
+    let shown: serde_json::Value = serde_json::from_str(&info["info"]).expect("JSON");
+    assert!(shown["pid"].as_u64().is_some_and(|pid| pid > 1) && shown["sandboxID"] == *pod, "{shown}");
+    assert_eq!(shown["config"]["metadata"]["name"], "main");
+    assert_eq!(shown["runtimeSpec"]["process"]["args"], serde_json::json!(config.command));
     let item = n.ok(n.containers().list_containers(ListContainersRequest { filter: None })).containers;
     let item = item.into_iter().find(|container| container.id == id).expect("in the list");
     assert_eq!(item.pod_sandbox_id, pod);

@@ -1,6 +1,6 @@
 //! What containers may use.
 
-use cri::{LinuxContainerResources, StartContainerRequest, UpdateContainerResourcesRequest};
+use cri::{LinuxContainerResources, StartContainerRequest, UpdateContainerResourcesRequest, UpdatePodSandboxResourcesRequest};
 use tonic::Code;
 
 use crate::cri::asking::*;
@@ -28,7 +28,10 @@ fn limits_can_change() {
         linux: Some(LinuxContainerResources { memory_limit_in_bytes: memory, ..Default::default() }),
         annotations: Default::default(),
     };
+    let inside = || says(&n, &id, "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes 2>/dev/null");
+    assert_eq!(inside(), (64 << 20).to_string());
     n.ok(n.containers().update_container_resources(change(96 << 20)));
+    assert_eq!(inside(), (96 << 20).to_string());
     assert_eq!((of(&id).memory_limit_in_bytes, of(&id).cpu_shares), (96 << 20, 512));
     n.fails(
         Code::NotFound,
@@ -36,6 +39,10 @@ fn limits_can_change() {
             .update_container_resources(UpdateContainerResourcesRequest { container_id: "0".repeat(64), ..change(1 << 26) }),
     );
     if !is_another() {
+        // What the kubelet has written to the pod's own cgroup.
+        let told = |pod: &str| UpdatePodSandboxResourcesRequest { pod_sandbox_id: pod.to_owned(), ..Default::default() };
+        n.ok(n.containers().update_pod_sandbox_resources(told(&pod)));
+        n.fails(Code::NotFound, n.containers().update_pod_sandbox_resources(told(&"0".repeat(64))));
         n.fails(Code::InvalidArgument, n.containers().update_container_resources(change(-5)));
         n.fails(Code::InvalidArgument, n.containers().update_container_resources(change(1)));
     }

@@ -18,7 +18,7 @@ use tonic::{Code, Response, Status};
 
 use super::known::deviation;
 use other::Containerd;
-use own::{command, configure, heard, serve};
+use own::{by_systemd, command, configure, heard, serve};
 
 /// How long a call may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl Node {
         let env = Env::new();
         let socket = env.run().join("noded/cri.sock");
         configure(&env, more);
-        let daemon = serve(&env, command(&env));
+        let daemon = serve(&env, command(&env, "run"));
         Node::around(env, Some(daemon), None, socket)
     }
 
@@ -102,6 +102,21 @@ impl Node {
         configure(&self.env, more);
     }
 
+    /// The cgroup above those of all containers, as the kubelet would name it.
+    pub(super) fn cgroup_parent(&self) -> String {
+        if by_systemd() { self.env.slice() } else { self.env.cgroup() }
+    }
+
+    /// How the runtime has to name cgroups, if it is ours.
+    pub(super) fn cgroup_driver(&self) -> cri::CgroupDriver {
+        if by_systemd() { cri::CgroupDriver::Systemd } else { cri::CgroupDriver::Cgroupfs }
+    }
+
+    /// Runs `noded VERB` beside it, with its configuration, to its end.
+    pub(super) fn beside(&self, verb: &str) -> integration::output::Output {
+        Running::start(command(&self.env, verb)).finish()
+    }
+
     /// Its process.
     pub(super) fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("a daemon of our own").0.pid()
@@ -114,7 +129,7 @@ impl Node {
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("kept open");
         // A shell puts it where it belongs, and says whom it is for.
         let script = format!("export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&{}", socket.as_raw_fd());
-        let own = command(&self.env);
+        let own = command(&self.env, "run");
         let mut shell = self.env.command("bash");
         shell.arg("-c").arg(script).arg(own.get_program()).args(own.get_args());
         self.daemon = Some(serve(&self.env, shell));
@@ -138,7 +153,7 @@ impl Node {
 
     /// Starts the daemon that was stopped.
     pub(super) fn begin(&mut self) {
-        self.daemon = Some(serve(&self.env, command(&self.env)));
+        self.daemon = Some(serve(&self.env, command(&self.env, "run")));
         self.connect();
     }
 

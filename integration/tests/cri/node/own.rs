@@ -9,13 +9,25 @@ use integration::env::{Env, Running};
 
 use super::PATIENCE;
 
+/// Whether cgroups of pods are systemd's, as `CRI_CGROUPS=systemd` has it where that runs the host.
+pub(super) fn by_systemd() -> bool {
+    std::env::var_os("CRI_CGROUPS").is_some_and(|word| word == "systemd")
+}
+
+/// Writes noded.toml with `more`. Where `CRI_NETWORK` names a configuration of CNI, pods have that network, unless a test brings its own.
 pub(super) fn configure(env: &Env, more: &str) {
+    let networks = env.path("net.d");
+    if let Some(usual) = std::env::var_os("CRI_NETWORK") {
+        fs::create_dir_all(&networks).expect("a folder");
+        fs::copy(usual, networks.join("90-usual.conflist")).expect("the configuration of a network");
+    }
+    let driver = if by_systemd() { "systemd" } else { "cgroupfs" };
     let mut text =
         format!("root = {:?}\nrun = {:?}\nbridge = {:?}\ncgroup = {:?}\n", env.root(), env.run(), env.bridge(), env.cgroup());
     // Tables that `more` has are completed, others are added.
     let tables = [
-        ("[cri]\n", format!("socket = {:?}\n", env.run().join("noded/cri.sock"))),
-        ("[cni]\n", format!("folder = {:?}\n", env.path("net.d"))),
+        ("[cri]\n", format!("socket = {:?}\ncgroup_driver = {driver:?}\n", env.run().join("noded/cri.sock"))),
+        ("[cni]\n", format!("folder = {networks:?}\n")),
         ("[images]\n", format!("registries = [{:?}]\nlogins = []\n", env.path("registries.conf"))),
     ];
     let mut more = more.to_owned();
@@ -28,11 +40,11 @@ pub(super) fn configure(env: &Env, more: &str) {
     fs::write(env.path("noded.toml"), text + &more).expect("noded.toml");
 }
 
-/// `noded run`.
-pub(super) fn command(env: &Env) -> Command {
+/// `noded VERB` with the configuration of a test.
+pub(super) fn command(env: &Env, verb: &str) -> Command {
     let noded = std::env::var_os("NODED").map_or_else(|| program("noded"), |path| Ok(path.into()));
     let mut command = env.command(noded.unwrap_or_else(|error| panic!("{error:#}")));
-    command.args(["run", "--config"]).arg(env.path("noded.toml"));
+    command.args([verb, "--config"]).arg(env.path("noded.toml"));
     command
 }
 

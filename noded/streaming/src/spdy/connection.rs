@@ -14,13 +14,16 @@ use super::frame::{self, Head, Reset};
 use super::headers::{Headers, Reader, Writer};
 use super::streams::Streams;
 use super::{Error, VERSION};
-use crate::io::{Input, Outgoing, Output, PIECE, WAITING};
+use crate::io::{Input, Outgoing, Output, PIECE, WAITING, hand};
 
 /// A connection on which nothing moves for this long is given up.
 const IDLE: Duration = Duration::from_secs(4 * 3600);
 
 /// How long a client may take to hang up after it was told to.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// The number of our pings: a server's are even. It does not matter which of them is answered.
+const OURS: u32 = 2;
 
 /// A stream that the client has opened.
 #[derive(Debug)]
@@ -101,6 +104,7 @@ async fn write_all<T: AsyncWrite>(
                 frame::data(id, &[], true)
             }
             Outgoing::Frame(frame) => frame,
+            Outgoing::Ask => frame::ping(OURS),
             Outgoing::Close => {
                 let _ = to.write_all(&frame::go_away(0)).await;
                 break;
@@ -145,8 +149,10 @@ impl<T: AsyncRead> Serving<T> {
                     match kind {
                         frame::SYN_STREAM => self.open(flags, &body, &mut reader, &mut writer).await?,
                         frame::RST_STREAM => self.streams.reset(frame::stream_id(word(&body, 0)?)),
-                        // Ours would be even, but none is ever sent.
-                        frame::PING => self.send(frame::pong(u32::from_be_bytes(word(&body, 0)?))).await,
+                        frame::PING => match u32::from_be_bytes(word(&body, 0)?) {
+                            OURS => {}
+                            id => self.send(frame::ping(id)).await,
+                        },
                         frame::GOAWAY => return Ok(()),
                         // SETTINGS, WINDOW_UPDATE, HEADERS: nothing here depends on them.
                         _ => {}
@@ -185,9 +191,8 @@ impl<T: AsyncRead> Serving<T> {
         };
         self.send(frame::reply(id, &writer.write(&[])?)).await;
         let output = Output { channel: id, sender: self.outgoing.clone(), reset };
-        // Nobody waits for streams any more: the connection is being closed.
-        let _ = self.accepts.send(Accepted { headers, input: Input(receiver), output }).await;
-        Ok(())
+        // If nobody waits for streams any more, the connection is being closed.
+        Ok(hand(&self.accepts, Accepted { headers, input: Input(receiver), output }, &self.outgoing).await?)
     }
 
     /// Hands bytes on in pieces. What nobody wants to read is dropped.
@@ -202,7 +207,7 @@ impl<T: AsyncRead> Serving<T> {
             self.read.read_exact(&mut piece).await?;
             left -= piece.len();
             if let Some(input) = &input {
-                let _ = input.send(piece.freeze()).await;
+                hand(input, piece.freeze(), &self.outgoing).await?;
             }
         }
         if flags & frame::FIN != 0 {

@@ -69,8 +69,8 @@ pub(super) fn reset(stream: u32, why: Reset) -> Bytes {
     control(RST_STREAM, &[stream.to_be_bytes(), (why as u32).to_be_bytes()].concat())
 }
 
-/// Answers a ping.
-pub(super) fn pong(id: u32) -> Bytes {
+/// Asks for an answer, which is the same.
+pub(super) fn ping(id: u32) -> Bytes {
     control(PING, &id.to_be_bytes())
 }
 
@@ -100,7 +100,7 @@ mod tests {
     fn what_is_written_is_read() {
         assert_eq!(head(&data(7, b"abc", true)), Head::Data { stream: 7, flags: FIN, length: 3 });
         assert_eq!(head(&data(7, b"", false)), Head::Data { stream: 7, flags: 0, length: 0 });
-        assert_eq!(head(&pong(9)), Head::Control { version: 3, kind: PING, flags: 0, length: 4 });
+        assert_eq!(head(&ping(9)), Head::Control { version: 3, kind: PING, flags: 0, length: 4 });
         assert_eq!(head(&reset(9, Reset::Refused)), Head::Control { version: 3, kind: RST_STREAM, flags: 0, length: 8 });
         assert_eq!(stream_id([0xff, 0, 0, 1]), 0x7f00_0001);
     }

@@ -27,4 +27,6 @@ pub(crate) enum Error {
     Protocol(&'static str),
     #[error("SPDY: {0}")]
     Io(#[from] std::io::Error),
+    #[error("SPDY: {0}")]
+    Gone(#[from] crate::Closed),
 }

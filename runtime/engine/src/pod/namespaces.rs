@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::fs::{CWD, Mode, OFlags, open};
@@ -14,7 +14,7 @@ use sys::mount::Filesystem;
 use sys::ns::{kind, setns, unshare};
 
 use super::member::pinned;
-use super::record::PodRecord;
+use super::record::{Pod, PodRecord};
 use super::request::{PodNetwork, PodSharing};
 use crate::cni::{self, Cni};
 use crate::config::Config;
@@ -22,13 +22,24 @@ use crate::error::During;
 use crate::network::NetworkState;
 use crate::owners::{self, Own};
 use crate::request::{Port, UserMap};
-use crate::{EndpointState, Error, spec};
+use crate::{EndpointState, Engine, Error, spec};
 
 /// What may be mounted in a pod's runtime folder.
 const PINS: [&str; 5] = ["net", "ipc", "uts", "user", "shm"];
 
+/// Those of them that are namespaces, by their names in an OCI configuration.
+const NAMESPACES: [(&str, &str); 4] = [("net", "network"), ("ipc", "ipc"), ("uts", "uts"), ("user", "user")];
+
 /// Bytes of shared memory, as Docker and Kubernetes have them.
 const SHM_SIZE: u64 = 64 << 20;
+
+impl Engine {
+    /// The namespaces that a pod has of its own, by their names in an OCI configuration, and where they are pinned. One that is not ready has none.
+    pub fn pod_namespaces(&self, pod: &Pod) -> Vec<(&'static str, PathBuf)> {
+        let found = NAMESPACES.map(|(name, kind)| (kind, pinned(&self.config, &pod.record.id, name)));
+        found.into_iter().filter(|(_, path)| path.exists()).collect()
+    }
+}
 
 /// Makes and pins the namespaces of a pod, with its network, in a thread that ends with that; with a network of its own come the sockets that
 /// reserve its ports. After a failure some may be pinned: see [`unmake`].

@@ -90,4 +90,24 @@ mod tests {
         assert_eq!(value.as_str().and_then(decoded), Some(config));
         assert_eq!(decoded::<PodSandboxConfig>("?"), None);
     }
+
+    #[test]
+    fn what_was_said_is_shown_by_the_names_of_the_interface() {
+        let config = ContainerConfig {
+            envs: vec![cri::KeyValue { key: "A".to_owned(), value: b"b".to_vec() }],
+            mounts: vec![cri::Mount {
+                host_path: "/x".to_owned(),
+                uid_mappings: vec![cri::IdMapping::default()],
+                ..Default::default()
+            }],
+            labels: [("empty".to_owned(), String::new())].into(),
+            cdi_devices: vec![cri::CdiDevice { name: "v/c=d".to_owned() }],
+            ..ContainerConfig::default()
+        };
+        let expected = serde_json::json!({
+            "envs": [{ "key": "A", "value": "b" }], "mounts": [{ "host_path": "/x", "uidMappings": [{}] }], "labels": { "empty": "" },
+            "CDI_devices": [{ "name": "v/c=d" }],
+        });
+        assert_eq!(serde_json::to_value(config).unwrap(), expected);
+    }
 }

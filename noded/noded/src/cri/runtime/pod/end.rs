@@ -21,7 +21,8 @@ pub(in crate::cri) fn stop(node: &Node, request: StopPodSandboxRequest) -> Answe
     Ok(StopPodSandboxResponse {})
 }
 
-/// Removes the pod with all its containers.
+/// Removes the pod with all its containers. The cgroup that it was given by name, `cgroup_parent`, stays: it is of whoever has named it, and may have
+/// limits and other children. The kubelet makes it before the pod and removes it after, as noded's own agent does; containerd leaves it, too.
 pub(in crate::cri) fn remove(node: &Node, request: RemovePodSandboxRequest) -> Answer<RemovePodSandboxResponse> {
     let Some(pod) = asked(node, &request.pod_sandbox_id)? else {
         // One whose record is damaged is removed, too.

@@ -6,7 +6,7 @@ mod security;
 
 use std::path::{Path, PathBuf};
 
-use cri::{ContainerConfig, Device, KeyValue, NamespaceMode, NamespaceOption, PodSandboxConfig, UserNamespace};
+use cri::{CdiDevice, ContainerConfig, Device, KeyValue, NamespaceMode, NamespaceOption, PodSandboxConfig, UserNamespace};
 use engine::{CreateRequest, LogConfig, Namespaces, PodMember, Sharing, Tuning};
 
 pub(super) use resources::resources;
@@ -32,9 +32,6 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
     check::notes("container", &[&config.labels, &config.annotations])?;
     let image = config.image.as_ref().map(|spec| spec.image.clone()).filter(|name| !name.is_empty());
     let image = check::there("image", image)?;
-    if let Some(device) = config.cdi_devices.first() {
-        return Err(invalid(format_args!("CDI_devices: {:.100?}: devices of CDI are not supported", device.name)));
-    }
     let linux = config.linux.clone().unwrap_or_default();
     let context = linux.security_context.unwrap_or_default();
     let (security, seccomp) = security::security(pod_config, &context)?;
@@ -67,6 +64,7 @@ pub(super) fn wanted(pod: &str, pod_config: &PodSandboxConfig, config: &Containe
             group_policy,
             oom_score_adj: oom_score_adj(linux.resources.map_or(0, |resources| resources.oom_score_adj))?,
             devices: config.devices.iter().map(device).collect::<Answer<_>>()?,
+            cdi: config.cdi_devices.iter().map(described).collect::<Answer<_>>()?,
             log: log(pod_config, config, beyond.rotation)?,
             ..Tuning::default()
         },
@@ -124,6 +122,12 @@ fn device(device: &Device) -> Answer<engine::Device> {
         return Err(invalid(format_args!("devices.permissions: {access:.20?} is not made of r, w and m")));
     }
     Ok(engine::Device { host, container, access: access.clone() })
+}
+
+/// A device by its name; whether anything describes it, the engine looks.
+fn described(device: &CdiDevice) -> Answer<String> {
+    check::name("CDI_devices", &device.name)?;
+    Ok(device.name.clone())
 }
 
 fn oom_score_adj(score: i64) -> Answer<Option<i32>> {

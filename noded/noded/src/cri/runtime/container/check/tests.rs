@@ -247,8 +247,9 @@ fn devices_and_signals() {
     assert_eq!(of(base()).unwrap().container, Path::new("/dev/null"));
     assert!(of(cri::Device { permissions: "x".into(), ..base() }).is_err());
     assert!(of(cri::Device { host_path: "null".into(), ..base() }).is_err());
-    let cdi_devices = vec![cri::CdiDevice { name: "vendor.com/gpu=0".into() }];
-    assert!(asked(&ContainerConfig { cdi_devices, ..config() }).unwrap_err().contains("vendor.com/gpu=0"));
+    let named = |name: &str| ContainerConfig { cdi_devices: vec![cri::CdiDevice { name: name.into() }], ..config() };
+    assert_eq!(asked(&named("vendor.com/gpu=0")).unwrap().tuning.cdi, ["vendor.com/gpu=0"]);
+    assert!(asked(&named("")).unwrap_err().starts_with("CDI_devices"));
     let signal = |signal| asked(&ContainerConfig { stop_signal: signal, ..config() }).map(|request| request.stop_signal);
     assert_eq!(signal(0).unwrap(), None);
     assert_eq!(signal(cri::Signal::Sigusr1.into()).unwrap(), Some(10));
