@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod endpoints;
 pub mod event;
 pub mod event_v1;
+mod families;
 pub mod job;
 pub mod lease;
 pub mod metrics;

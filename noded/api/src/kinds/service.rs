@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Kind, printed};
+use super::{Kind, families, printed};
 use crate::errors::{FieldError, FieldErrors};
 use crate::meta::{Condition, ObjectMeta};
 use crate::names;
@@ -182,7 +182,11 @@ fn defaults(object: &mut Value) {
         spec.insert("sessionAffinityConfig".into(), json!({"clientIP": {"timeoutSeconds": 10800}}));
     }
     if let Some(ip) = spec.get("clusterIP").and_then(Value::as_str).filter(|ip| !ip.is_empty()).map(String::from) {
-        spec.insert("clusterIPs".into(), json!([ip]));
+        // Whoever names more is told that there is one.
+        match spec.get_mut("clusterIPs").and_then(Value::as_array_mut).filter(|all| !all.is_empty()) {
+            Some(all) => all[0] = ip.into(),
+            None => drop(spec.insert("clusterIPs".into(), json!([ip]))),
+        }
     }
 }
 
@@ -199,6 +203,7 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         errors.push(FieldError::required("spec.ports", ""));
     }
     crate::prepare::labels(&object["spec"]["selector"], "spec.selector", errors);
+    families::validate(spec, errors);
     for (at, port) in spec.ports.iter().enumerate() {
         let before = &spec.ports[..at];
         if port.name.is_empty() && spec.ports.len() > 1 {

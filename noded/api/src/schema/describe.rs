@@ -43,6 +43,7 @@ plain! {
     i32 => Type::Int32, |v| *v == 0;
     i64 => Type::Int64, |v| *v == 0;
     Value => Type::Any, |v| v.is_null();
+    Box<Value> => Type::Any, |v| v.is_null();
     Time => Type::Time, |_v| false;
     MicroTime => Type::MicroTime, |_v| false;
     Quantity => Type::Quantity, |_v| false;

@@ -6,6 +6,8 @@ use crate::errors::{FieldError, FieldErrors};
 
 const CLAIMS: &str = "claims of devices are not supported by this cluster";
 const VOLUME: &str = "this kind of volume is not supported by this cluster";
+/// Kinds of volumes that there are, and the name of each.
+const DONE: [&str; 8] = ["name", "configMap", "downwardAPI", "emptyDir", "hostPath", "image", "projected", "secret"];
 const SELINUX: &str = "labels of SELinux are not supported by this cluster";
 
 /// Finds fields of a pod that nothing would come of.
@@ -24,13 +26,15 @@ pub(super) fn validate(spec: &PodSpec, path: &str, errors: &mut FieldErrors) {
     refuse(security.se_linux_options.is_some(), "securityContext.seLinuxOptions", SELINUX);
     refuse(!security.se_linux_change_policy.is_empty(), "securityContext.seLinuxChangePolicy", SELINUX);
     for (at, volume) in spec.volumes.iter().enumerate() {
-        for (is_there, field) in [
-            (volume.csi.is_some(), "csi"),
-            (volume.ephemeral.is_some(), "ephemeral"),
-            (volume.nfs.is_some(), "nfs"),
-            (volume.persistent_volume_claim.is_some(), "persistentVolumeClaim"),
-        ] {
-            refuse(is_there, &format!("volumes[{at}].{field}"), VOLUME);
+        // Whoever left out a kind that is not known here would get an empty folder in its place.
+        let fields = serde_json::to_value(volume).unwrap_or_default();
+        for field in fields.as_object().into_iter().flat_map(|fields| fields.keys()) {
+            refuse(!DONE.contains(&field.as_str()), &format!("volumes[{at}].{field}"), VOLUME);
+        }
+        for (source, all) in volume.projected.iter().flat_map(|projected| projected.sources.iter().enumerate()) {
+            let field = |name: &str| format!("volumes[{at}].projected.sources[{source}].{name}");
+            refuse(all.cluster_trust_bundle.is_some(), &field("clusterTrustBundle"), VOLUME);
+            refuse(all.pod_certificate.is_some(), &field("podCertificate"), VOLUME);
         }
     }
     for (list, name) in [(&spec.init_containers, "initContainers"), (&spec.containers, "containers")] {
@@ -95,6 +99,12 @@ mod tests {
             (json!({"volumes": [{"name": "u"}, {"name": "v", "nfs": {"server": "s", "path": "/"}}]}), "volumes[1].nfs"),
             (json!({"volumes": [{"name": "v", "csi": {"driver": "d"}}]}), "volumes[0].csi"),
             (json!({"volumes": [{"name": "v", "ephemeral": {}}]}), "volumes[0].ephemeral"),
+            (json!({"volumes": [{"name": "v", "gcePersistentDisk": {"pdName": "d"}}]}), "volumes[0].gcePersistentDisk"),
+            (json!({"volumes": [{"name": "v", "iscsi": {}}]}), "volumes[0].iscsi"),
+            (
+                json!({"volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "p"}}]}}]}),
+                "volumes[0].projected.sources[0].clusterTrustBundle",
+            ),
             (container(json!({"resources": {"claims": [{"name": "c"}]}})), "containers[0].resources.claims"),
             (container(json!({"volumeDevices": [{"name": "v", "devicePath": "/dev/x"}]})), "containers[0].volumeDevices"),
             (container(json!({"securityContext": {"seLinuxOptions": {}}})), "containers[0].securityContext.seLinuxOptions"),
@@ -103,5 +113,9 @@ mod tests {
             assert_eq!(errors(spec.clone()), [format!("spec.{field}")], "{spec}");
         }
         assert_eq!(errors(json!({"resources": {}, "securityContext": {}})), [""; 0]);
+        let volumes = json!([{"name": "a", "configMap": {"name": "m"}}, {"name": "b", "emptyDir": {}}, {"name": "c", "hostPath": {"path": "/"}},
+            {"name": "d", "image": {"reference": "i"}}, {"name": "e", "projected": {"sources": [{"secret": {"name": "s"}}]}},
+            {"name": "f", "secret": {"secretName": "s"}}, {"name": "g", "downwardAPI": {}}]);
+        assert_eq!(errors(json!({"volumes": volumes})), [""; 0]);
     }
 }

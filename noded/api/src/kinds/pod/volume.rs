@@ -13,6 +13,16 @@ use crate::schema::types;
 types! {
     /// A volume that the containers of a pod can mount.
     Volume = "io.k8s.api.core.v1.Volume" {
+        /// A disk of Amazon's cloud; no node here has it.
+        aws_elastic_block_store = "awsElasticBlockStore": Option<Box<Value>>;
+        /// A disk of Microsoft's cloud; no node here has it.
+        azure_disk = "azureDisk": Option<Box<Value>>;
+        /// A share of Microsoft's cloud; no node here has it.
+        azure_file = "azureFile": Option<Box<Value>>;
+        /// A file system of Ceph; no node here has it.
+        cephfs = "cephfs": Option<Box<Value>>;
+        /// A disk of OpenStack; no node here has it.
+        cinder = "cinder": Option<Box<Value>>;
         /// The keys of a ConfigMap as files.
         config_map = "configMap": Option<ConfigMapVolumeSource>;
         /// Storage from a driver, for the life of the pod.
@@ -23,20 +33,48 @@ types! {
         empty_dir = "emptyDir": Option<EmptyDirVolumeSource>;
         /// A claim that is made for the pod and goes with it.
         ephemeral = "ephemeral": Option<Value>;
+        /// A disk on Fibre Channel; no node here has it.
+        fc = "fc": Option<Box<Value>>;
+        /// Storage from a program of the node; no node here has it.
+        flex_volume = "flexVolume": Option<Box<Value>>;
+        /// A dataset of Flocker; no node here has it.
+        flocker = "flocker": Option<Box<Value>>;
+        /// A disk of Google's cloud; no node here has it.
+        gce_persistent_disk = "gcePersistentDisk": Option<Box<Value>>;
+        /// A repository of git; no node here has it.
+        git_repo = "gitRepo": Option<Box<Value>>;
+        /// A volume of Gluster; no node here has it.
+        glusterfs = "glusterfs": Option<Box<Value>>;
         /// A path of the node.
         host_path = "hostPath": Option<HostPathVolumeSource>;
         /// The files of an image.
         image = "image": Option<ImageVolumeSource>;
+        /// A disk on iSCSI; no node here has it.
+        iscsi = "iscsi": Option<Box<Value>>;
         /// The name, unique in the pod.
         name = "name": String [required, format(names::dns_label)];
         /// A share of an NFS server.
         nfs = "nfs": Option<NfsVolumeSource>;
         /// A claim of the same namespace.
         persistent_volume_claim = "persistentVolumeClaim": Option<PersistentVolumeClaimVolumeSource>;
+        /// A disk of Photon; no node here has it.
+        photon_persistent_disk = "photonPersistentDisk": Option<Box<Value>>;
+        /// A volume of Portworx; no node here has it.
+        portworx_volume = "portworxVolume": Option<Box<Value>>;
         /// Several sources in one folder.
         projected = "projected": Option<ProjectedVolumeSource>;
+        /// A volume of Quobyte; no node here has it.
+        quobyte = "quobyte": Option<Box<Value>>;
+        /// A block device of Ceph; no node here has it.
+        rbd = "rbd": Option<Box<Value>>;
+        /// A volume of ScaleIO; no node here has it.
+        scale_io = "scaleIO": Option<Box<Value>>;
         /// The keys of a Secret as files.
         secret = "secret": Option<SecretVolumeSource>;
+        /// A volume of StorageOS; no node here has it.
+        storageos = "storageos": Option<Box<Value>>;
+        /// A disk of vSphere; no node here has it.
+        vsphere_volume = "vsphereVolume": Option<Box<Value>>;
     }
 
     /// The keys of a ConfigMap as files.
@@ -159,10 +197,14 @@ types! {
 
     /// One source of a projected volume.
     VolumeProjection = "io.k8s.api.core.v1.VolumeProjection" {
+        /// Certificates of authorities; no node here has them.
+        cluster_trust_bundle = "clusterTrustBundle": Option<Box<Value>>;
         /// Keys of a ConfigMap.
         config_map = "configMap": Option<KeyProjection>;
         /// Facts about the pod.
         downward_api = "downwardAPI": Option<DownwardApiProjection>;
+        /// A certificate of the pod's own; no node here has it.
+        pod_certificate = "podCertificate": Option<Box<Value>>;
         /// Keys of a Secret.
         secret = "secret": Option<KeyProjection>;
         /// A token of the pod's service account.
