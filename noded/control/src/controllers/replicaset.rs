@@ -13,6 +13,10 @@ use super::pods::{availability, count, from_template, is_active, owner, referenc
 /// So many pods are made or deleted in one round.
 const BURST: usize = 500;
 
+/// So many pods may fail one after another before the next one waits, at most so many seconds. Failures that are older than that do not count.
+const FAILURES: usize = 3;
+const LONGEST: i64 = 300;
+
 /// What is to be done for a set whose own pods are `pods`.
 pub fn next(set: &ReplicaSet, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
     let mut actions = Vec::new();
@@ -20,7 +24,9 @@ pub fn next(set: &ReplicaSet, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action>
     if set.metadata.deletion_timestamp.is_none() {
         let desired = usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0);
         let (api_version, name) = ("apps/v1", &set.metadata.name);
-        if active.len() < desired {
+        if let Some(wait) = pause(pods, now).filter(|_| active.len() < desired) {
+            actions.push(Action::After(wait));
+        } else if active.len() < desired {
             let owner = owner(api_version, "ReplicaSet", &set.metadata);
             let made = (active.len()..desired.min(active.len() + BURST)).map(|_| from_template(&set.spec.template, name, &owner));
             actions.extend(made.map(|pod| Action::Create(&POD, set.metadata.namespace.clone(), pod)));
@@ -41,6 +47,16 @@ pub fn next(set: &ReplicaSet, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action>
     }
     status(set, &active, now, &mut actions);
     actions
+}
+
+/// How long the next pod waits where others have failed as soon as they were made, each twice as long: a node that takes none of them would
+/// otherwise be asked as fast as pods can be made.
+fn pause(pods: &[Pod], now: jiff::Timestamp) -> Option<Duration> {
+    let age = |pod: &Pod| pod.metadata.creation_timestamp.map_or(i64::MAX, |made| made.seconds_until(now));
+    let ages: Vec<i64> = pods.iter().filter(|pod| pod.status.phase == "Failed").map(age).filter(|age| *age < LONGEST).collect();
+    let doublings = u32::try_from(ages.len().checked_sub(FAILURES)?).unwrap_or(u32::MAX).min(8);
+    let left = (1i64 << doublings).min(LONGEST) - ages.into_iter().min()?;
+    u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_secs)
 }
 
 /// Who goes first: those that run nowhere, are not ready, cost the least, are the youngest.
@@ -105,6 +121,23 @@ mod tests {
             (&status["readyReplicas"], &status["replicas"], &status["observedGeneration"]),
             (&json!(1), &json!(1), &json!(2))
         );
+    }
+
+    #[test]
+    fn pods_that_fail_at_once_are_not_made_for_ever() {
+        let failed = |seconds: i64| {
+            let mut pod = pod("f", "Failed", false);
+            pod.metadata.creation_timestamp = Some(api::meta::Time(at() - jiff::SignedDuration::from_secs(seconds)));
+            pod
+        };
+        let made = |pods: &[Pod]| next(&set(1), pods, at()).iter().filter(|action| matches!(action, Action::Create(..))).count();
+        assert_eq!(made(&[failed(0), failed(0)]), 1);
+        let five: Vec<Pod> = (0..5).map(failed).collect();
+        assert_eq!(made(&five), 0);
+        assert!(next(&set(1), &five, at()).contains(&Action::After(Duration::from_secs(4))));
+        assert_eq!(made(&five.iter().cloned().chain([pod("r", "Running", true)]).collect::<Vec<_>>()), 0);
+        assert_eq!(made(&(4..9).map(failed).collect::<Vec<_>>()), 1, "the last one is older than the pause");
+        assert_eq!(made(&(300..310).map(failed).collect::<Vec<_>>()), 1, "what was long ago does not count");
     }
 
     #[test]

@@ -44,6 +44,10 @@ impl Objects {
                 return Err(Status::forbidden(Some(("", "pods")), text(pod, "/metadata/name"), &why));
             }
         };
+        let own = pod["spec"]["imagePullSecrets"].as_array().is_some_and(|all| !all.is_empty());
+        if let (false, Some(secrets)) = (own, account["imagePullSecrets"].as_array().filter(|all| !all.is_empty())) {
+            pod["spec"]["imagePullSecrets"] = secrets.clone().into();
+        }
         let wanted = [&pod["spec"], &account].into_iter().find_map(|of| of["automountServiceAccountToken"].as_bool());
         if self.root().is_some() && wanted.unwrap_or(true) {
             mount(pod, &format!("kube-api-access-{}", random::letters(5)));
@@ -86,6 +90,24 @@ fn push(list: &mut Value, item: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_accounts_secrets_are_for_pods_that_name_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = std::sync::Arc::new(crate::store::EmbeddedStore::open(folder.path()).unwrap());
+        let objects = Objects::new(store, Default::default());
+        crate::bootstrap::first_objects(&objects).await.unwrap();
+        let account = json!({"metadata": {"name": "a"}, "imagePullSecrets": [{"name": "s"}]});
+        objects.create(&SERVICE_ACCOUNT, "default", account, &Default::default()).await.unwrap();
+        let secrets = |spec: Value| {
+            let mut pod = json!({"spec": spec});
+            objects.identify("default", &mut pod).unwrap();
+            pod["spec"]["imagePullSecrets"].clone()
+        };
+        assert_eq!(secrets(json!({"serviceAccountName": "a"})), json!([{"name": "s"}]));
+        assert_eq!(secrets(json!({"serviceAccountName": "a", "imagePullSecrets": [{"name": "own"}]})), json!([{"name": "own"}]));
+        assert_eq!(secrets(json!({})), Value::Null);
+    }
 
     #[test]
     fn files_are_put_where_nothing_else_is() {

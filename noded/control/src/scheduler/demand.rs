@@ -7,16 +7,22 @@ use api::quantity::Quantity;
 
 /// Amounts of resources: CPU in thousandths, the rest in whole units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Amounts {
-    pub(super) cpu: i64,
-    pub(super) memory: i64,
-    pub(super) storage: i64,
-    pub(super) pods: i64,
-    pub(super) others: BTreeMap<String, i64>,
+pub struct Amounts {
+    /// Processors.
+    pub cpu: i64,
+    /// Bytes of memory.
+    pub memory: i64,
+    /// Bytes of the disk.
+    pub storage: i64,
+    /// Pods.
+    pub pods: i64,
+    /// Whatever else there is, by name.
+    pub others: BTreeMap<String, i64>,
 }
 
 impl Amounts {
-    pub(super) fn of(list: &BTreeMap<String, Quantity>) -> Self {
+    /// What a list of an object says.
+    pub fn of(list: &BTreeMap<String, Quantity>) -> Self {
         let mut amounts = Self::default();
         for (name, quantity) in list {
             match name.as_str() {
@@ -30,7 +36,19 @@ impl Amounts {
         amounts
     }
 
-    pub(super) fn add(&mut self, other: &Self, sign: i64) {
+    /// The amount of one resource by its name.
+    pub fn get(&self, name: &str) -> i64 {
+        match name {
+            "cpu" => self.cpu,
+            "memory" => self.memory,
+            "ephemeral-storage" => self.storage,
+            "pods" => self.pods,
+            other => self.others.get(other).copied().unwrap_or(0),
+        }
+    }
+
+    /// Adds others, or takes them away with a sign of -1.
+    pub fn add(&mut self, other: &Self, sign: i64) {
         self.cpu = self.cpu.saturating_add(sign * other.cpu);
         self.memory = self.memory.saturating_add(sign * other.memory);
         self.storage = self.storage.saturating_add(sign * other.storage);
@@ -54,16 +72,16 @@ impl Amounts {
 }
 
 /// A host port: protocol, address (empty for all), number.
-pub(super) type Port = (String, String, i32);
+pub type Port = (String, String, i32);
 
 /// Whether two host ports get into each other's way.
-pub(super) fn collide(a: &Port, b: &Port) -> bool {
+pub fn collide(a: &Port, b: &Port) -> bool {
     let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0" || ip == "::";
     a.2 == b.2 && a.0 == b.0 && (any(&a.1) || any(&b.1) || a.1 == b.1)
 }
 
 /// The sum of what runs at once, or the most that any step of the start needs.
-pub(super) fn requests(spec: &PodSpec) -> Amounts {
+pub fn requests(spec: &PodSpec) -> Amounts {
     let of = |c: &api::kinds::pod::container::Container| c.resources.as_ref().map(|r| Amounts::of(&r.requests)).unwrap_or_default();
     let (mut running, mut start) = (Amounts::default(), Amounts::default());
     for container in &spec.init_containers {
@@ -84,7 +102,7 @@ pub(super) fn requests(spec: &PodSpec) -> Amounts {
 }
 
 /// Host ports that a pod needs.
-pub(super) fn ports(spec: &PodSpec) -> Vec<Port> {
+pub fn ports(spec: &PodSpec) -> Vec<Port> {
     let all = spec.containers.iter().chain(&spec.init_containers).flat_map(|c| &c.ports);
     all.filter(|p| p.host_port != 0).map(|p| (p.protocol.clone(), p.host_ip.clone(), p.host_port)).collect()
 }

@@ -27,7 +27,8 @@ mod topology;
 mod wants;
 mod write;
 
-pub use node::fits_node;
+pub use demand::{Amounts, Port, collide, ports, requests};
+pub use node::{ends_pods, fits_node, selects};
 pub use place::{Decision, schedule};
 pub use preempt::Preemption;
 pub use run::run;

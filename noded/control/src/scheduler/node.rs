@@ -38,13 +38,18 @@ fn unborne<'a>(spec: &PodSpec, node: &'a Node) -> Option<&'a Taint> {
     node.spec.taints.iter().filter(|t| t.effect != "PreferNoSchedule").find(|t| !bears(&spec.tolerations, t))
 }
 
+/// Taints of a node that end such a pod where it runs.
+pub fn ends_pods<'a>(spec: &'a PodSpec, node: &'a Node) -> impl Iterator<Item = &'a Taint> {
+    node.spec.taints.iter().filter(move |t| t.effect == "NoExecute" && !bears(&spec.tolerations, t))
+}
+
 /// Whether such a pod bears all that keeps pods away from a node.
 pub(super) fn borne(spec: &PodSpec, node: &Node) -> bool {
     !is_closed(spec, node) && unborne(spec, node).is_none()
 }
 
 /// Whether a node is one that such a pod asks for, by selector and required affinity.
-pub(super) fn selects(spec: &PodSpec, node: &Node) -> bool {
+pub fn selects(spec: &PodSpec, node: &Node) -> bool {
     let labels = &node.metadata.labels;
     let selected = spec.node_selector.iter().all(|(k, v)| labels.get(k) == Some(v));
     let required = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref()?.required.as_ref());
