@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use api::kinds::pod::Pod;
+use api::meta::Time;
 use cri::{ContainerState, ContainerStatus};
 
 use super::pressure::Evicted;
@@ -51,10 +53,27 @@ pub(super) struct Memory {
     pub(super) attempts: BTreeMap<String, u32>,
     /// The pod runs since then.
     pub(super) accepted: Nanos,
+    /// It is deleted: since which moment by the API's clock, and until when by this host's.
+    pub(super) deleted: Option<(Time, Nanos)>,
     /// It ends with its host, until then at the latest.
     pub(super) shutdown: Option<Nanos>,
     /// It has to go.
     pub(super) evicted: Option<Evicted>,
+}
+
+impl Memory {
+    /// Notes that a pod is deleted. Its grace begins when that is seen here, whatever the API's clock says; one that is deleted again with less time
+    /// has that.
+    pub(super) fn note_deletion(&mut self, pod: &Pod, now: Nanos) {
+        let metadata = &pod.metadata;
+        let Some(moment) = metadata.deletion_timestamp.filter(|moment| self.deleted.is_none_or(|(known, _)| known != *moment))
+        else {
+            return;
+        };
+        let grace = metadata.deletion_grace_period_seconds.or(pod.spec.termination_grace_period_seconds).unwrap_or(30);
+        let until = now.saturating_add(u64::try_from(grace).unwrap_or(0).saturating_mul(SECOND));
+        self.deleted = Some((moment, self.deleted.map_or(until, |(_, before)| before.min(until))));
+    }
 }
 
 /// Something did not work, and is tried again.
@@ -204,6 +223,25 @@ mod tests {
         finished += 300 * SECOND;
         assert_eq!(may_start(pause, finished), finished);
         assert_eq!(next_pause(pause, finished).length, SHORTEST);
+    }
+
+    #[test]
+    fn the_grace_of_a_deleted_pod_is_counted_by_this_hosts_clock() {
+        let deleted = |moment: &str, grace: i64| -> Pod {
+            let metadata = serde_json::json!({ "deletionTimestamp": moment, "deletionGracePeriodSeconds": grace });
+            serde_json::from_value(serde_json::json!({ "metadata": metadata })).unwrap()
+        };
+        let mut memory = Memory::default();
+        let mut until = |pod: &Pod, now: u64| {
+            memory.note_deletion(pod, now * SECOND);
+            memory.deleted.map(|(_, until)| until / SECOND)
+        };
+        assert_eq!(until(&Pod::default(), 1), None);
+        // The API's clock is far away.
+        let first = deleted("2026-01-01T00:00:30Z", 30);
+        assert_eq!((until(&first, 100), until(&first, 110)), (Some(130), Some(130)));
+        assert_eq!(until(&deleted("2026-01-01T00:00:20Z", 2), 115), Some(117));
+        assert_eq!(until(&deleted("2026-01-01T00:00:50Z", 60), 116), Some(117), "nobody gets more");
     }
 
     #[test]

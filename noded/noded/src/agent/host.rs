@@ -24,6 +24,8 @@ pub(super) struct Facts {
     pub(super) is_down: bool,
     /// What it is short of.
     pub(super) pressure: Pressure,
+    /// Images that it has.
+    pub(super) images: Vec<Value>,
     processors: usize,
     /// KiB.
     memory: u64,
@@ -47,6 +49,7 @@ impl Facts {
             network: State::Waiting,
             is_down: false,
             pressure: Pressure::default(),
+            images: Vec::new(),
             processors,
             memory: total.unwrap_or(0),
             disk,
@@ -93,6 +96,12 @@ impl Facts {
             resources[format!("hugepages-{size}")] = bytes.to_string().into();
         }
         let mut allocatable = resources.clone();
+        // Devices that somebody else tells of.
+        for (list, all) in [("capacity", &mut resources), ("allocatable", &mut allocatable)] {
+            for (name, amount) in before[list].as_object().into_iter().flatten().filter(|(name, _)| name.contains('/')) {
+                all[name] = amount.clone();
+            }
+        }
         let kept: u64 = self.huge_pages.iter().map(|(_, bytes)| bytes >> 10).sum();
         allocatable["memory"] = format!("{}Ki", self.memory.saturating_sub(kept)).into();
         let condition = |kind: &str, status: &str, reason: &str, message: &str| {
@@ -119,6 +128,7 @@ impl Facts {
                     false => condition("Ready", "True", "NodeReady", "the node agent takes pods"),
                 },
             ],
+            "images": self.images,
             "nodeInfo": info(),
         })
     }
@@ -198,6 +208,10 @@ mod tests {
         assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         assert_eq!(third["conditions"][4]["lastTransitionTime"], "2026-01-01T00:01:00Z");
         assert_eq!(third["conditions"][0]["lastHeartbeatTime"], "2026-01-01T00:01:00Z");
+        // What others say that it has stays, too.
+        second["status"]["capacity"]["example.com/card"] = "2".into();
+        let fourth = facts.status(&second, "2026-01-01T00:02:00Z");
+        assert_eq!((&fourth["capacity"]["example.com/card"], &fourth["capacity"]["pods"]), (&json!("2"), &json!("7")));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The node agent: runs the pods that the API has put on this node.
 //!
 //! ```text
-//! API ──watch spec.nodeName──▶ crew.rs ──▶ a worker for each pod:
+//! API ──watch spec.nodeName──▶ crew/ ───▶ a worker for each pod:
 //! manifests ──statics/───────────┘
 //!                                         look (engine) ─▶ next() ─▶ effects (the node's own CRI calls) ─▶ look …
 //!                                                     └──▶ status() ─▶ tell ──▶ API
-//! monitors ──events──▶ crew.rs ─poke──┘      probe/   ──findings──┘
+//! monitors ──events──▶ crew/ ──poke──┘      probe/   ──findings──┘
 //! register.rs: Node and Lease          services/: where addresses and names of services lead
 //!                                      network/: the ways to other nodes' pods
 //! identity.rs: key and certificate      connection/: logs, exec, attach, port-forward for the API server
@@ -14,8 +14,9 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `admission/` | whether the node takes a pod: a pure function of the pod, those that are there, and the node |
 //! | `next/` | what to do: a pure function of what is desired, what is, and the time |
-//! | `status.rs` | what to tell: another one |
+//! | `status/` | what to tell: another one |
 //! | `wanted/` | from a pod of the API to what CRI calls take: pure, too |
 //! | `pressure/` | what goes before the host runs out of disk or memory |
 //! | `effects/` `volumes/` `fetch/` `probe/` `last_words.rs` `users.rs` | what touches the host and the API |
@@ -23,6 +24,7 @@
 //! The agent holds no truth: a new one finds its pods in the engine by their uid. Pods live on without it.
 
 mod actual;
+mod admission;
 pub(crate) mod api;
 mod connection;
 mod crew;
@@ -30,6 +32,7 @@ mod effects;
 mod fetch;
 mod host;
 mod identity;
+mod images;
 pub(crate) mod kubeconfig;
 mod last_words;
 pub(crate) mod network;
@@ -111,7 +114,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
     let address = config.agent.address.or_else(|| own_address(&api.address())).or_else(plane::own_address);
     let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
     let pod_cidr = config.pod_cidr()?.map(|range| range.to_string());
-    let facts = Facts::look(name.clone(), address, config.agent.pods, pod_cidr, &config.root);
+    let mut facts = Facts::look(name.clone(), address, config.agent.pods, pod_cidr, &config.root);
     let place = Place {
         node: name,
         host: address.to_string(),
@@ -120,30 +123,35 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         logs: config.agent.logs.clone(),
         reserve: config.agent.reserve(),
         images: config.agent.images(),
+        sysctls: config.agent.sysctls.clone(),
         rotation: Rotation { size: config.agent.log_size, files: config.agent.log_files },
         disk: config.root.join("volumes-of-pods"),
         memory: config.run.join("volumes-of-pods"),
     };
     let shutdown = shutdown::Shutdown::default();
-    let (known, fetched, events, users) = Default::default();
+    let (known, fetched, users, pulled) = Default::default();
     let statics = statics::first(&config.agent.static_pods, &place.node);
     let (mirrors, pressure) = (watch::Sender::new(None), watch::Sender::new(Pressure::default()));
+    // Whoever has to decide before the API has said something goes by what this host is.
+    let own = serde_json::from_value::<::api::kinds::node::Node>(facts.object(&register::seconds())).unwrap_or_default();
     let shared = Shared {
         node: Arc::clone(node),
         api: api.clone(),
         place,
+        own: watch::Sender::new(Arc::new(own)),
         known,
         fetched,
         statics,
         mirrors,
         pressure,
         shutdown,
-        events,
+        events: tell::Events::new(&api),
         users,
+        pulled,
     };
     let shared = Arc::new(shared);
     let heartbeat = config.agent.heartbeat();
-    let network = network::Network::new(node, &api, &shared.place.node, address);
+    let network = network::Network::new(&shared, address);
     let (state, mut ready, given_up) = (network.state(), network.state(), network.given_up());
     let manifests = config.agent.static_pods.clone();
     // Static pods run whether the API is there or not.
@@ -156,6 +164,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         Identity::Own(_) => None,
     };
     let run = tokio::spawn(async move {
+        facts.images = images::told(&shared.node).await;
         register::register(&api, &facts).await;
         let heart = connection::Heart::new(heartbeat);
         let reached = connection::run(Arc::clone(&shared), heart.clone());
@@ -164,6 +173,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
         let pressure = shared.pressure.subscribe();
         let (phase, down) = (shared.shutdown.phase(), shutdown::run(Arc::clone(&shared), config.agent.clone()));
         let mirrored = statics::keep(&shared);
+        let images = (Arc::clone(&shared.node), Arc::clone(&shared.pulled));
         let pods = async {
             // A pod's address is one of the node's: without those none can run.
             if ready.wait_for(|state| *state != network::State::Waiting).await.is_ok() {
@@ -171,7 +181,7 @@ pub(crate) async fn start(node: &Arc<Node>, args: &RunArgs) -> Result<Option<Age
             }
         };
         tokio::join!(
-            register::heartbeat(api, facts, (state, phase, pressure), (heart, heartbeat), given_up),
+            register::heartbeat(api, facts, (state, phase, pressure), (heart, heartbeat), given_up, images),
             network.run(),
             reached,
             renewed,

@@ -10,13 +10,18 @@ use tokio::sync::{Notify, watch};
 use super::api::{Api, Refused};
 use super::connection::Heart;
 use super::host::Facts;
+use super::images;
 use super::network::State;
 use super::pressure::Pressure;
 use super::shutdown::Phase;
 use crate::host::log::{self, Level, say};
+use crate::node::Node;
 
 /// How often the status is written again when nothing has changed.
 const AGAIN: Duration = Duration::from_secs(300);
+
+/// How soon after the last time it tells of images that came.
+const IMAGES: Duration = Duration::from_secs(10);
 
 /// Says that the node is there, until it is known.
 pub(super) async fn register(api: &Api, facts: &Facts) {
@@ -54,24 +59,30 @@ pub(super) async fn heartbeat(
     (mut network, mut phase, mut pressure): (watch::Receiver<State>, watch::Receiver<Phase>, watch::Receiver<Pressure>),
     (heart, every): (Heart, Duration),
     given_up: Arc<Notify>,
+    (node, pulled): (Arc<Node>, Arc<Notify>),
 ) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut said = tokio::time::Instant::now();
-    let mut lost = false;
+    let (mut lost, mut has_new_images) = (false, false);
     let mut last: Option<tokio::time::Instant> = None;
     loop {
         // A host that goes down says so at once, and one that was given up that it lives: nobody else says that it is ready.
         let turned = tokio::select! {
             _ = ticks.tick() => false,
             () = given_up.notified() => true,
+            () = pulled.notified() => {
+                has_new_images = true;
+                continue;
+            }
             Ok(()) = phase.changed() => {
                 let is_down = phase.borrow_and_update().is_down();
                 std::mem::replace(&mut facts.is_down, is_down) != is_down
             }
         };
         let is_new = network.has_changed().unwrap_or(false) || pressure.has_changed().unwrap_or(false);
-        let is_quiet = !(lost || turned || is_new);
+        let shows_images = has_new_images && said.elapsed() >= IMAGES;
+        let is_quiet = !(lost || turned || is_new || shows_images);
         if is_quiet && heart.is_heard() && last.is_some_and(|last| last.elapsed() + every / 2 < LEASE) {
             continue;
         }
@@ -92,8 +103,10 @@ pub(super) async fn heartbeat(
                     facts.pressure = *pressure.borrow_and_update();
                 }
                 // Whoever was silent may have been given up.
-                if lost || changed || turned || said.elapsed() >= AGAIN {
+                if lost || changed || turned || shows_images || said.elapsed() >= AGAIN {
                     said = tokio::time::Instant::now();
+                    has_new_images = false;
+                    facts.images = images::told(&node).await;
                     if let Err(error) = written(&api, &facts).await {
                         log::failed("write the node's status", &error);
                     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::kinds::pod::Pod;
+use api::kinds::pod::container::Container;
 use api::kinds::pod::status::PodStatus;
-use control::events::Happened;
+use control::events::{Correlator, Happened};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::api::Api;
+use super::api::{Api, Refused};
 use super::effects::Shared;
 use super::register::unversioned;
 use super::shutdown::Unsaid;
@@ -70,7 +71,7 @@ pub(super) fn start(api: &Api, unsaid: Unsaid) -> Told {
     told
 }
 
-async fn write(api: &Api, object: &Value) -> Result<(), super::api::Refused> {
+async fn write(api: &Api, object: &Value) -> Result<(), Refused> {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
     let path = format!("/api/v1/namespaces/{}/pods/{}/status", text("namespace"), text("name"));
     api.put(&path, object).await.map(drop)
@@ -85,10 +86,72 @@ pub(super) fn event_of_node(shared: &Shared, kind: &str, reason: &str, message: 
 
 /// Writes an event about a pod.
 pub(super) fn event(shared: &Shared, pod: &Pod, kind: &str, reason: &str, message: &str) {
-    let metadata = &pod.metadata;
-    let about =
-        json!({ "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid });
+    write_event(shared, &about(pod), [kind, reason, message]);
+}
+
+/// Writes an event about a container of a pod.
+pub(super) fn event_of(shared: &Shared, pod: &Pod, container: &str, kind: &str, reason: &str, message: &str) {
+    let lists =
+        [("initContainers", named(&pod.spec.init_containers, container)), ("containers", named(&pod.spec.containers, container))];
+    let list = lists.into_iter().find_map(|(list, is)| is.then_some(list)).unwrap_or("ephemeralContainers");
+    let mut about = about(pod);
+    about["fieldPath"] = format!("spec.{list}{{{container}}}").into();
     write_event(shared, &about, [kind, reason, message]);
+}
+
+fn named(list: &[Container], name: &str) -> bool {
+    list.iter().any(|container| container.name == name)
+}
+
+fn about(pod: &Pod) -> Value {
+    let metadata = &pod.metadata;
+    json!({ "apiVersion": "v1", "kind": "Pod", "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid })
+}
+
+/// So many events wait for the API; more are forgotten.
+const WAITING: usize = 1000;
+
+/// Events on their way to the API: one after another, as whatever else is asked there matters more.
+#[derive(Debug)]
+pub(super) struct Events {
+    known: Correlator,
+    queue: mpsc::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct Event {
+    object: Value,
+    /// The change of an equal one that was told before.
+    again: Option<Value>,
+}
+
+impl Events {
+    pub(super) fn new(api: &Api) -> Events {
+        let (queue, mut waiting) = mpsc::channel(WAITING);
+        let api = api.clone();
+        tokio::spawn(async move {
+            while let Some(event) = waiting.recv().await {
+                match written(&api, &event).await {
+                    // Who tells of what ends with its namespace is too late.
+                    Err(Refused::Status { code: 403, message }) if message.contains("being terminated") => {}
+                    Err(error) if !error.is_missing() => log::failed("write an event", &error),
+                    _ => {}
+                }
+            }
+        });
+        Events { known: Correlator::default(), queue }
+    }
+}
+
+async fn written(api: &Api, event: &Event) -> Result<(), Refused> {
+    let text = |field: &str| event.object["metadata"][field].as_str().unwrap_or_default();
+    let path = format!("/api/v1/namespaces/{}/events", text("namespace"));
+    let Some(patch) = &event.again else { return api.create(&path, &event.object).await.map(drop) };
+    match api.patch(&format!("{path}/{}", text("name")), patch).await {
+        // One that is told again may have been forgotten meanwhile.
+        Err(error) if error.is_missing() => api.create(&path, &event.object).await.map(drop),
+        patched => patched.map(drop),
+    }
 }
 
 /// A new one, or an equal one again.
@@ -96,21 +159,7 @@ fn write_event(shared: &Shared, about: &Value, [level, reason, message]: [&str; 
     let message = message.chars().take(1000).collect::<String>();
     let (host, component) = (shared.place.node.as_str(), "noded");
     let happened = Happened { about, level, reason, message: &message, component, host };
-    let Some(told) = shared.events.tell(&happened, jiff::Timestamp::now()) else { return };
-    let (api, event) = (shared.api.clone(), told.object(&happened));
-    tokio::spawn(async move {
-        let path = format!("/api/v1/namespaces/{}/events", event["metadata"]["namespace"].as_str().unwrap_or_default());
-        let before = format!("{path}/{}", told.name);
-        // One that is told again may have been forgotten meanwhile.
-        let written = match told.count {
-            1 => api.create(&path, &event).await,
-            _ => match api.patch(&before, &told.patch()).await {
-                Err(error) if error.is_missing() => api.create(&path, &event).await,
-                patched => patched,
-            },
-        };
-        if let Err(error) = written {
-            log::failed("write an event", &error);
-        }
-    });
+    let Some(told) = shared.events.known.tell(&happened, jiff::Timestamp::now()) else { return };
+    let again = (told.count > 1).then(|| told.patch());
+    let _ = shared.events.queue.try_send(Event { object: told.object(&happened), again });
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{IdRange, UserMap};
 
@@ -18,13 +18,20 @@ const POOL: std::ops::Range<u32> = 0x7000_0000..0x7ffe_0000;
 /// Ids from one on, and the first one behind them.
 type Range = (u64, u64);
 
+/// [`Users::take`] beside the tasks of the runtime: it reads the records of all pods and containers, and waits for whoever does so, too.
+pub(super) async fn take(users: &Arc<Users>, node: &Arc<Node>, uid: &str) -> Result<u32, String> {
+    let (users, node, uid) = (Arc::clone(users), Arc::clone(node), uid.to_owned());
+    let taken = tokio::task::spawn_blocking(move || users.take(&node, &uid)).await;
+    taken.unwrap_or_else(|error| Err(format!("hostUsers: {error}")))
+}
+
 /// What was given out, by the uids of pods.
 #[derive(Debug, Default)]
 pub(super) struct Users(Mutex<BTreeMap<String, u32>>);
 
 impl Users {
     /// The first of a pod's users: those that it has already, or else some that nobody has.
-    pub(super) fn take(&self, node: &Node, uid: &str) -> Result<u32, String> {
+    fn take(&self, node: &Node, uid: &str) -> Result<u32, String> {
         let failed = |what: &str, why: &dyn std::fmt::Display| format!("hostUsers: look whose users are taken: {what}: {why}");
         // Whoever chooses does so alone.
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);

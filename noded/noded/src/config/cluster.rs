@@ -31,6 +31,7 @@ pub(crate) struct Agent {
     pub(crate) image_age: u64,
     pub(crate) heartbeat: u64,
     pub(crate) pods: u32,
+    pub(crate) sysctls: Vec<String>,
     pub(crate) shutdown: u64,
     pub(crate) shutdown_critical: u64,
 }
@@ -55,6 +56,7 @@ impl Default for Agent {
             image_age: 120,
             heartbeat: 1,
             pods: 500,
+            sysctls: Vec::new(),
             shutdown: 30,
             shutdown_critical: 10,
         }

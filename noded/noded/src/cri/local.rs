@@ -110,6 +110,11 @@ pub(crate) async fn image(node: &Arc<Node>, name: &str) -> Answer<Option<cri::Im
     Ok(blocking(node, move |node| image::status(node, request)).await?.image)
 }
 
+/// All images that are here.
+pub(crate) async fn images(node: &Arc<Node>) -> Answer<Vec<cri::Image>> {
+    blocking(node, move |node| image::all(node, cri::StreamImagesRequest::default())).await
+}
+
 /// Brings an image here.
 pub(crate) async fn pull(node: &Arc<Node>, name: &str, auth: Option<cri::AuthConfig>) -> Answer<()> {
     let image = Some(cri::ImageSpec { image: name.to_owned(), ..cri::ImageSpec::default() });

@@ -3,7 +3,7 @@
 use api::kinds::pod::container::{Container, LifecycleHandler};
 
 use super::super::actual::{Nanos, SECOND};
-use super::super::probe;
+use super::super::{probe, tell};
 use super::{Case, Shared};
 use crate::cri::local;
 
@@ -14,7 +14,11 @@ pub(super) async fn pre_stop(shared: &Shared, case: &Case, spec: &Container, id:
     if let Some(hook) = hook.filter(|_| left > 0) {
         let seconds = i64::try_from(left.div_ceil(SECOND)).unwrap_or(i64::MAX);
         let work = handle(shared, case, spec, id, hook, seconds);
-        let _ = tokio::time::timeout(std::time::Duration::from_nanos(left), work).await;
+        let done = tokio::time::timeout(std::time::Duration::from_nanos(left), work).await;
+        let failed = done.unwrap_or_else(|_| Err("it did not end within the grace period".to_owned())).err();
+        if let (Some(why), Some(pod)) = (failed, &case.pod) {
+            tell::event_of(shared, pod, &spec.name, "Warning", "FailedPreStopHook", &format!("PreStopHook failed: {why}"));
+        }
     }
 }
 

@@ -12,16 +12,16 @@ use std::sync::Arc;
 
 use api::kinds::pod::Pod;
 use api::kinds::pod::container::Container;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::actual::{Action, Actual, Nanos, SECOND, name_of};
 use super::api::Api;
 use super::pressure::Pressure;
 use super::shutdown::Shutdown;
 use super::statics::{Mirrors, Statics};
-use super::users::Users;
+use super::users::{self, Users};
 use super::wanted::{self, Place, environment::Sources};
-use super::{fetch, services};
+use super::{fetch, services, tell};
 use crate::cri::local;
 use crate::node::Node;
 
@@ -29,17 +29,21 @@ use crate::node::Node;
 #[derive(Debug)]
 pub(super) struct Shared {
     /// What was told of pods lately.
-    pub(super) events: control::events::Correlator,
+    pub(super) events: tell::Events,
     pub(super) node: Arc<Node>,
     pub(super) api: Api,
     pub(super) place: Place,
+    /// The node, as it was heard of last; before that, as this host sees it.
+    pub(super) own: watch::Sender<Arc<api::kinds::node::Node>>,
     /// What services there are.
     pub(super) known: Arc<services::Known>,
     /// Whether the host goes down.
     pub(super) shutdown: Shutdown,
     pub(super) fetched: fetch::Fetched,
     /// Whose users are whose.
-    pub(super) users: Users,
+    pub(super) users: Arc<Users>,
+    /// Told when an image was pulled.
+    pub(super) pulled: Arc<Notify>,
     /// What this host's manifests say, and what the API shows of it; nothing before it has told all.
     pub(super) statics: watch::Sender<Statics>,
     pub(super) mirrors: watch::Sender<Option<Mirrors>>,
@@ -94,8 +98,10 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
         (Action::Sandbox { attempt }, Some(pod)) => {
             let wrong = |why| ("FailedCreatePodSandBox", why);
             let resolvers = services::resolvers(node).map_err(|error| wrong(format!("find the resolvers: {error}")))?;
-            let own = pod.spec.host_users == Some(false);
-            let users = own.then(|| shared.users.take(node, &case.uid)).transpose().map_err(wrong)?;
+            let users = match pod.spec.host_users {
+                Some(false) => Some(users::take(&shared.users, node, &case.uid).await.map_err(wrong)?),
+                _ => None,
+            };
             let (config, beyond) = wanted::sandbox(pod, *attempt, &shared.place, &resolvers, users).map_err(wrong)?;
             let handler = pod.spec.runtime_class_name.as_str();
             let id = local::run_pod(node, config, handler, beyond).await.map_err(failed("FailedCreatePodSandBox"))?;
@@ -103,7 +109,8 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
         }
         (Action::Pull { container, .. }, Some(pod)) => {
             let spec = find(pod, container)?;
-            pull::pull(shared, pod, &spec.image, &spec.image_pull_policy).await?;
+            let tell = |reason: &str, message: &str| tell::event_of(shared, pod, container, "Normal", reason, message);
+            pull::pull(shared, pod, (spec.image.as_str(), spec.image_pull_policy.as_str()), &tell).await?;
         }
         (Action::Start { container, attempt, .. }, Some(pod)) => {
             let spec = find(pod, container)?;

@@ -22,14 +22,22 @@ fn image(policy: &str, present: bool) -> Image {
     }
 }
 
-/// Sees that an image is there, as the policy says.
-pub(super) async fn pull(shared: &Shared, pod: &Pod, name: &str, policy: &str) -> Result<(), Failure> {
+/// Sees that an image is there, as the policy says. `tell` hears what is done: a reason and a message.
+pub(super) async fn pull(
+    shared: &Shared,
+    pod: &Pod,
+    (name, policy): (&str, &str),
+    tell: &(dyn Fn(&str, &str) + Sync),
+) -> Result<(), Failure> {
     let reference: images::Reference =
         name.parse().map_err(|error| ("InvalidImageName", format!("Failed to apply default image tag {name:?}: {error}")))?;
     let said = |status: tonic::Status| ("ErrImagePull", status.message().to_owned());
     let present = local::image(&shared.node, name).await.map_err(said)?.is_some();
     match image(policy, present) {
-        Image::Use => Ok(()),
+        Image::Use => {
+            tell("Pulled", &format!("Container image {name:?} already present on machine"));
+            Ok(())
+        }
         Image::Missing => Err(("ErrImageNeverPull", format!("Container image {name:?} is not present with pull policy of Never"))),
         Image::Pull => {
             let mut login = None;
@@ -37,7 +45,12 @@ pub(super) async fn pull(shared: &Shared, pod: &Pod, name: &str, policy: &str) -
                 let sources = sources_of(shared, pod, true).await.map_err(|why| ("ErrImagePull", why))?;
                 login = fetch::login(pod, &sources, reference.registry());
             }
-            local::pull(&shared.node, name, login).await.map_err(said)
+            tell("Pulling", &format!("Pulling image {name:?}"));
+            let begin = std::time::Instant::now();
+            local::pull(&shared.node, name, login).await.map_err(said)?;
+            shared.pulled.notify_one();
+            tell("Pulled", &format!("Successfully pulled image {name:?} in {:.3}s", begin.elapsed().as_secs_f64()));
+            Ok(())
         }
     }
 }

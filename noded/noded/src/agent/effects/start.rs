@@ -5,7 +5,7 @@ use api::kinds::pod::container::Container;
 
 use super::super::wanted::environment::Sources;
 use super::super::wanted::{container, environment};
-use super::super::{last_words, services, volumes};
+use super::super::{last_words, services, tell, users, volumes};
 use super::{Case, Failure, Shared, hooks, sources_of};
 use crate::cri::local::{self, Beyond};
 
@@ -28,12 +28,15 @@ pub(super) async fn start(shared: &Shared, case: &Case, pod: &Pod, spec: &Contai
     let words = last_words::make(&shared.place, &case.uid, spec, attempt);
     config.mounts.extend(words.map_err(|error| wrong(format!("make the file for terminationMessagePath: {error}")))?);
     if pod.spec.host_users == Some(false) {
-        container::map(&mut config, shared.users.take(&shared.node, &case.uid).map_err(wrong)?);
+        container::map(&mut config, users::take(&shared.users, &shared.node, &case.uid).await.map_err(wrong)?);
     }
     let said = |word| move |status: tonic::Status| (word, status.message().to_owned());
     let beyond = Beyond { rotation: Some(shared.place.rotation), parts };
     let id = local::create(&shared.node, sandbox, config, beyond).await.map_err(said("CreateContainerError"))?;
+    let tell = |reason: &str, message: String| tell::event_of(shared, pod, &spec.name, "Normal", reason, &message);
+    tell("Created", format!("Created container: {}", spec.name));
     local::start(&shared.node, &id).await.map_err(said("RunContainerError"))?;
+    tell("Started", format!("Started container {}", spec.name));
     let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
     if let Some(hook) = hook
         && let Err(why) = hooks::handle(shared, case, spec, &id, hook, 0).await

@@ -20,7 +20,7 @@ pub(super) async fn make(shared: &Shared, case: &Case, pod: &Arc<Pod>) -> Result
     if !case.again {
         let images = pod.spec.volumes.iter().filter_map(|volume| Some((volume, volume.image.as_ref()?)));
         for (volume, image) in images {
-            let pulled = pull::pull(shared, pod, &image.reference, &image.pull_policy).await;
+            let pulled = pull::pull(shared, pod, (image.reference.as_str(), image.pull_policy.as_str()), &|_, _| {}).await;
             pulled.map_err(|(reason, why)| failed(format!("volume {:?}: {reason}: {why}", volume.name)))?;
         }
     }

@@ -91,9 +91,12 @@ pub(super) fn login(pod: &Pod, sources: &Sources, registry: &str) -> Option<cri:
         host == registry || hub(host) && hub(registry)
     };
     for secret in &pod.spec.image_pull_secrets {
-        let Some(config) = sources.secrets.get(&secret.name).and_then(|keys| keys.get(".dockerconfigjson")) else { continue };
-        let config: Value = serde_json::from_slice(config).unwrap_or_default();
-        let entry = config["auths"].as_object().and_then(|all| all.iter().find(|(address, _)| is_for(address)));
+        let Some(keys) = sources.secrets.get(&secret.name) else { continue };
+        let read = |key: &str| serde_json::from_slice::<Value>(keys.get(key)?).ok();
+        // The old form has no `auths` around its entries.
+        let auths = read(".dockerconfigjson").map(|mut config| config["auths"].take()).or_else(|| read(".dockercfg"));
+        let auths = auths.unwrap_or_default();
+        let entry = auths.as_object().and_then(|all| all.iter().find(|(address, _)| is_for(address)));
         if let Some((address, entry)) = entry {
             let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
             return Some(cri::AuthConfig {
@@ -133,5 +136,8 @@ mod tests {
         };
         assert_eq!(login(&pod, &sources, "r.io").unwrap().username, "u");
         assert!(login(&pod, &sources, "r.io.evil").is_none());
+        let old = json!({"r.io": {"username": "old", "password": "p"}}).to_string().into_bytes();
+        let secrets = [("s3".to_owned(), Keys::from([(".dockercfg".to_owned(), old)]))].into();
+        assert_eq!(login(&pod, &Sources { secrets, ..Sources::default() }, "r.io").unwrap().username, "old");
     }
 }

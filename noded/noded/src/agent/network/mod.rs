@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::api::{Api, Refused};
+use super::effects::Shared;
 use crate::config;
 use crate::host::log::{self, Level, say};
 use crate::node::Node;
@@ -44,6 +45,8 @@ pub(super) struct Network {
     api: Api,
     name: String,
     address: IpAddr,
+    /// Who wants to know what is said of this node.
+    own: watch::Sender<Arc<::api::kinds::node::Node>>,
     state: watch::Sender<State>,
     given_up: Arc<Notify>,
     /// What was complained of: not again each minute.
@@ -51,10 +54,10 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(node: &Arc<Node>, api: &Api, name: &str, address: IpAddr) -> Network {
-        let (node, api, name) = (Arc::clone(node), api.clone(), name.to_owned());
+    pub(super) fn new(shared: &Shared, address: IpAddr) -> Network {
+        let (node, api, name) = (Arc::clone(&shared.node), shared.api.clone(), shared.place.node.clone());
         let (state, given_up) = (watch::Sender::new(State::Waiting), Arc::default());
-        Network { node, api, name, address, state, given_up, said: Vec::new() }
+        Network { node, api, name, address, own: shared.own.clone(), state, given_up, said: Vec::new() }
     }
 
     /// Told whenever the control plane says that nothing is heard of this node: it was not there, or silent without noticing.
@@ -101,8 +104,8 @@ impl Network {
             let object = event["object"].take();
             match event["type"].as_str() {
                 Some("ADDED" | "MODIFIED") => {
-                    if object["metadata"]["name"] == self.name && is_unknown(&object) {
-                        self.given_up.notify_one();
+                    if object["metadata"]["name"] == self.name {
+                        self.heard_of_own(&object);
                     }
                     dirty |= seen.take(object);
                 }
@@ -116,6 +119,21 @@ impl Network {
                 }
                 _ => {}
             }
+        }
+    }
+
+    fn heard_of_own(&self, object: &Value) {
+        if let Ok(mut node) = serde_json::from_value::<::api::kinds::node::Node>(object.clone()) {
+            self.own.send_modify(|known| {
+                // One whose status was not told yet has what the host has.
+                if node.status.allocatable.is_empty() {
+                    node.status.allocatable.clone_from(&known.status.allocatable);
+                }
+                *known = Arc::new(node);
+            });
+        }
+        if is_unknown(object) {
+            self.given_up.notify_one();
         }
     }
 

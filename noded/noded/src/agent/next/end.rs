@@ -4,6 +4,7 @@ use api::kinds::pod::Pod;
 use cri::{ContainerState, ContainerStatus};
 
 use super::super::actual::{Action, Actual, Nanos, SECOND, name_of};
+use super::super::pressure::Evicted;
 use super::{Next, begun, restarts};
 
 /// How a pod has ended for good.
@@ -15,7 +16,7 @@ pub(in super::super) enum Outcome {
     TooLate,
     /// Its host goes down.
     Terminated,
-    /// The node could not keep it.
+    /// The node could not keep it, or did not take it.
     Evicted,
 }
 
@@ -64,8 +65,8 @@ pub(super) fn finished(pod: &Pod, actual: &Actual, now: Nanos) -> Next {
         return Next::default();
     }
     // Whoever has to go for the node's sake has no time.
-    let grace = if actual.memory.evicted.is_some() { Some(1) } else { pod.spec.termination_grace_period_seconds };
-    let grace = u64::try_from(grace.unwrap_or(30)).unwrap_or(0);
+    let hurried = actual.memory.evicted.as_ref().and_then(Evicted::grace);
+    let grace = u64::try_from(hurried.or(pod.spec.termination_grace_period_seconds).unwrap_or(30)).unwrap_or(0);
     // The time counts from the moment in which it is seen; whoever is told to stop is not told again.
     let known = actual.doing.iter().find_map(|doing| match doing {
         Action::Stop { until, .. } => Some(*until),
@@ -90,10 +91,8 @@ pub(super) fn all(pod: Option<&Pod>, actual: &Actual, now: Nanos) -> Next {
     if makes(actual) {
         return Next::default();
     }
-    // The timestamp is the end of the grace; whoever takes the object away has no patience.
-    let until = pod
-        .and_then(|pod| pod.metadata.deletion_timestamp)
-        .map_or(now.min(1), |time| u64::try_from(time.0.as_nanosecond()).unwrap_or(0));
+    // Whoever takes the object away has no patience.
+    let until = pod.and(actual.memory.deleted).map_or(now.min(1), |(_, until)| until);
     let stops = stops(pod, actual, until);
     if !stops.is_empty() || actual.running().next().is_some() {
         return Next { actions: stops, wake: None };

@@ -150,13 +150,16 @@ fn only_the_last_two_of_a_name_are_kept() {
 fn a_deleted_pod_ends_in_steps_and_is_told_last() {
     let mut pod = with_inits();
     pod.metadata.deletion_timestamp = Some(api::meta::Time("2026-01-01T00:00:30Z".parse().unwrap()));
-    let until = u64::try_from(pod.metadata.deletion_timestamp.unwrap().0.as_nanosecond()).unwrap();
+    let until = NOW + 30 * SECOND;
     let mut actual = ready(vec![runs("a", 0), runs("s", 0), ended("i", 0, 0)]);
+    actual.memory.note_deletion(&pod, NOW);
     assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", until)]);
     actual.doing = vec![stop("a", until)];
     assert_eq!(next(Some(&pod), &actual, NOW).actions, []);
     // A shorter grace counts at once.
     pod.metadata.deletion_timestamp = Some(api::meta::Time("2026-01-01T00:00:10Z".parse().unwrap()));
+    pod.metadata.deletion_grace_period_seconds = Some(10);
+    actual.memory.note_deletion(&pod, NOW);
     assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", until - 20 * SECOND)]);
     actual.doing.clear();
     actual.containers[0] = ended("a", 0, 0);
@@ -251,9 +254,12 @@ fn one_that_is_added_is_started_once() {
 fn one_that_has_to_go_has_a_moment() {
     let pod = plain("Always");
     let mut actual = ready(vec![runs("a", 0)]);
-    actual.memory.evicted = Some(Evicted { message: "no room".to_owned(), by_node: true });
+    actual.memory.evicted = Some(Evicted::kept_away("no room"));
     assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Evicted));
     assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", NOW + SECOND)]);
+    // One that makes room for another has its own time.
+    actual.memory.evicted = Some(Evicted::preempted());
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [stop("a", NOW + 30 * SECOND)]);
     actual.containers = vec![ended("a", 0, 137)];
     assert_eq!(next(Some(&pod), &actual, NOW).actions, [Action::StopSandbox { id: "pod".to_owned() }]);
 }

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! statvfs, meminfo ──▶ signals.rs: what is scarce ──▶ the node's conditions
-//!                            └──▶ images.rs: unused images go ──still scarce──▶ rank.rs: one pod goes ──▶ crew.rs
+//!                            └──▶ images.rs: unused images go ──still scarce──▶ rank.rs: one pod goes ──▶ crew/
 //! folders of pods ──▶ space.rs ──▶ rank.rs: those beyond their own limits go ──────────────────────────────┘
 //! ```
 
+mod evicted;
 mod images;
 mod rank;
 mod signals;
@@ -25,7 +26,8 @@ use crate::host::log::{self, Level, say};
 use rank::Candidate;
 use signals::{Host, Scarce};
 
-pub(super) use rank::{Evicted, is_critical};
+pub(super) use evicted::Evicted;
+pub(super) use rank::is_critical;
 pub(super) use signals::Pressure;
 pub(crate) use signals::Reserve;
 

@@ -7,7 +7,8 @@ use api::kinds::pod::Pod;
 use api::kinds::pod::container::Container;
 use api::quantity::Quantity;
 
-use super::super::statics::SOURCE;
+use super::super::statics::is_static;
+use super::evicted::Evicted;
 use super::signals::{Left, Scarce};
 
 /// Pods of this priority and above are the cluster's own.
@@ -36,18 +37,9 @@ pub(super) struct Candidate<'a> {
     pub(super) taken: Taken,
 }
 
-/// A pod that goes, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Evicted {
-    pub(in super::super) message: String,
-    /// The node was short of something: then the pod is told to be disrupted.
-    pub(in super::super) by_node: bool,
-}
-
 /// Whether a pod stays whatever is scarce.
 pub(in super::super) fn is_critical(pod: &Pod) -> bool {
-    pod.spec.priority.is_some_and(|priority| priority >= CRITICAL)
-        || pod.metadata.annotations.get(SOURCE).is_some_and(|source| source == "file")
+    pod.spec.priority.is_some_and(|priority| priority >= CRITICAL) || is_static(pod)
 }
 
 /// The first one to go: one that takes more than it has asked for, of the least priority, and of those the one that takes most beyond that.
@@ -99,7 +91,7 @@ pub(super) fn why(of: &Candidate<'_>, scarce: Scarce, left: Left, threshold: u64
             }
         }
     }
-    Evicted { message, by_node: true }
+    Evicted::by_node(message)
 }
 
 fn ki(bytes: u64) -> String {
@@ -123,7 +115,7 @@ fn storage_limit(container: &Container) -> Option<u64> {
 
 /// Why a pod has to go for its own limits.
 pub(super) fn exceeds(pod: &Pod, taken: &Taken) -> Option<Evicted> {
-    let said = |message: String| Some(Evicted { message, by_node: false });
+    let said = |message: String| Some(Evicted::by_itself(message));
     for volume in &pod.spec.volumes {
         let is = taken.volumes.get(&volume.name).copied().unwrap_or(0);
         if limit_of(volume).is_some_and(|limit| is > limit) {
@@ -150,6 +142,7 @@ pub(super) fn exceeds(pod: &Pod, taken: &Taken) -> Option<Evicted> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::super::statics::SOURCE;
     use super::*;
 
     fn pod(name: &str, priority: i32, request: &str) -> Pod {

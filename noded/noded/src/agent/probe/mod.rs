@@ -18,7 +18,9 @@ pub(super) use http::get;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
     Started,
-    Ready(bool),
+    Ready,
+    /// It is not ready: why.
+    Unready(String),
     /// The container has to be started again: why, and how long it may take to end.
     Failed(String, Option<i64>),
 }
@@ -63,11 +65,14 @@ pub(super) async fn run(target: Target, found: UnboundedSender<(String, Finding)
         let Some(probe) = &target.spec.readiness_probe else { return };
         let (mut count, mut last) = (Count::default(), None);
         loop {
-            let (passed, _) = verdict(&target, probe, &mut count).await;
-            if last != Some(passed) && say(Finding::Ready(passed)).is_err() {
+            let finding = match verdict(&target, probe, &mut count).await {
+                (true, _) => Finding::Ready,
+                (false, why) => Finding::Unready(format!("Readiness probe failed: {why}")),
+            };
+            if last.as_ref() != Some(&finding) && say(finding.clone()).is_err() {
                 return;
             }
-            last = Some(passed);
+            last = Some(finding);
         }
     };
     tokio::join!(alive, ready);

@@ -1,7 +1,7 @@
 //! Static pods: manifests in a folder of this host, which the node runs whether there is a control plane or not.
 //!
 //! ```text
-//! folder ──inotify──▶ look: manifests ──read.rs──▶ pods by uid ──▶ crew.rs: a worker each
+//! folder ──inotify──▶ look: manifests ──read.rs──▶ pods by uid ──▶ crew/: a worker each
 //!                                                       └──▶ mirror.rs ──▶ API: an object each, for others to see
 //! ```
 
@@ -40,6 +40,11 @@ const TOGETHER: Duration = Duration::from_millis(50);
 
 /// Static pods by uid.
 pub(super) type Statics = BTreeMap<String, Static>;
+
+/// Whether a pod is one of them. What says so is taken from pods of the API.
+pub(super) fn is_static(pod: &Pod) -> bool {
+    pod.metadata.annotations.get(SOURCE).is_some_and(|source| source == "file")
+}
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq)]

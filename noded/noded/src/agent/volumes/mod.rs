@@ -8,23 +8,26 @@
 //!             NAME/KEY           -> ..data/KEY
 //! ```
 
+mod files;
 mod memory;
+#[cfg(test)]
+mod tests;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 
 use api::kinds::pod::Pod;
-use api::kinds::pod::volume::{DownwardApiVolumeFile, HostPathVolumeSource, KeyToPath, Volume};
+use api::kinds::pod::volume::{HostPathVolumeSource, Volume};
 
-use super::wanted::environment::{Keys, Sources};
+use super::wanted::Place;
+use super::wanted::environment::Sources;
 use super::wanted::mounts::Backing;
-use super::wanted::{Place, facts};
-
-/// Files of one volume: path in it, mode, contents.
-type Files = BTreeMap<String, (u32, Vec<u8>)>;
+use files::files;
+use written::written;
 
 /// What is known when volumes are made.
 pub(super) struct Given<'a> {
@@ -151,176 +154,5 @@ fn folder(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o755).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         made => made,
-    }
-}
-
-/// The files of a volume; none for a kind that is not known here.
-fn files(volume: &Volume, given: &Given<'_>) -> Result<Option<Files>, String> {
-    let mut files = Files::new();
-    let mode = |mode: Option<i32>| mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0o644);
-    if let Some(map) = &volume.config_map {
-        keys(&mut files, given.sources.object(false, &map.name, map.optional)?, &map.items, mode(map.default_mode), map.optional)?;
-    } else if let Some(secret) = &volume.secret {
-        let found = given.sources.object(true, &secret.secret_name, secret.optional)?;
-        keys(&mut files, found, &secret.items, mode(secret.default_mode), secret.optional)?;
-    } else if let Some(api) = &volume.downward_api {
-        downward(&mut files, &api.items, mode(api.default_mode), given)?;
-    } else if let Some(projected) = &volume.projected {
-        let default = mode(projected.default_mode);
-        for source in &projected.sources {
-            if let Some(map) = &source.config_map {
-                let found = given.sources.object(false, &map.name, map.optional)?;
-                keys(&mut files, found, &map.items, default, map.optional)?;
-            }
-            if let Some(secret) = &source.secret {
-                let found = given.sources.object(true, &secret.name, secret.optional)?;
-                keys(&mut files, found, &secret.items, default, secret.optional)?;
-            }
-            if let Some(api) = &source.downward_api {
-                downward(&mut files, &api.items, default, given)?;
-            }
-            if let Some(token) = &source.service_account_token {
-                let text = given.tokens.get(&token.audience).ok_or("there is no token for it")?;
-                add(&mut files, &token.path, default, text.clone().into_bytes())?;
-            }
-        }
-    } else {
-        return Ok(None);
-    }
-    Ok(Some(files))
-}
-
-fn keys(files: &mut Files, keys: Option<&Keys>, items: &[KeyToPath], mode: u32, optional: Option<bool>) -> Result<(), String> {
-    let Some(keys) = keys else { return Ok(()) };
-    if items.is_empty() {
-        return keys.iter().try_for_each(|(key, value)| add(files, key, mode, value.clone()));
-    }
-    for item in items {
-        let mode = item.mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(mode);
-        match keys.get(&item.key) {
-            Some(value) => add(files, &item.path, mode, value.clone())?,
-            None if optional == Some(true) => {}
-            None => return Err(format!("references non-existent key: {}", item.key)),
-        }
-    }
-    Ok(())
-}
-
-fn downward(files: &mut Files, items: &[DownwardApiVolumeFile], mode: u32, given: &Given<'_>) -> Result<(), String> {
-    for item in items {
-        let mode = item.mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(mode);
-        let value = match (&item.field_ref, &item.resource_field_ref) {
-            (Some(field), _) => facts::field(&field.field_path, given.pod, given.ips, given.place)?,
-            (None, Some(resource)) => facts::resource(resource, given.pod, None)?,
-            (None, None) => String::new(),
-        };
-        add(files, &item.path, mode, value.into_bytes())?;
-    }
-    Ok(())
-}
-
-/// A path leads down, and into nothing of ours.
-fn add(files: &mut Files, path: &str, mode: u32, value: Vec<u8>) -> Result<(), String> {
-    let down = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    if path.is_empty() || !down || path.starts_with("..") || path.contains('\0') {
-        return Err(format!("{path:.100?} is no path in a volume"));
-    }
-    files.insert(path.to_owned(), (mode & 0o777, value));
-    Ok(())
-}
-
-/// Writes the files so that all of them change in one moment. Files that are right already are left alone.
-fn written(path: &Path, files: &Files, group: Option<i64>) -> io::Result<()> {
-    folder(path)?;
-    let data = path.join("..data");
-    let old = fs::read_link(&data).ok();
-    if old.is_some() && is_same(&data, files) {
-        return Ok(());
-    }
-    let new = format!("..{}", engine::now());
-    let inside = path.join(&new);
-    fs::DirBuilder::new().mode(0o755).create(&inside)?;
-    for (name, (mode, value)) in files {
-        let file = inside.join(name);
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(&file, value)?;
-        let group = group.and_then(|group| u32::try_from(group).ok());
-        if let Some(group) = group {
-            chown(&file, None, Some(group))?;
-        }
-        // The group reads what the owner does.
-        let mode = if group.is_some() { mode | (mode & 0o400) >> 3 } else { *mode };
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode))?;
-    }
-    let link = path.join("..data_tmp");
-    let _ = fs::remove_file(&link);
-    symlink(&new, &link)?;
-    fs::rename(&link, &data)?;
-    let tops: std::collections::BTreeSet<&str> = files.keys().filter_map(|name| name.split('/').next()).collect();
-    for entry in fs::read_dir(path)?.flatten() {
-        let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| name.starts_with("..") || tops.contains(name));
-        if !ours {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    for name in tops {
-        match symlink(Path::new("..data").join(name), path.join(name)) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    match old {
-        Some(old) => fs::remove_dir_all(path.join(old)),
-        None => Ok(()),
-    }
-}
-
-fn is_same(data: &Path, files: &Files) -> bool {
-    fn count(folder: &Path) -> usize {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
-    }
-    count(data) == files.len()
-        && files.iter().all(|(name, (_, value))| fs::read(data.join(name)).is_ok_and(|there| there == *value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn files(pairs: &[(&str, &str)]) -> Files {
-        let mut files = Files::new();
-        for (path, value) in pairs {
-            add(&mut files, path, 0o644, value.as_bytes().to_vec()).unwrap();
-        }
-        files
-    }
-
-    #[test]
-    fn files_change_in_one_step() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v");
-        written(&path, &files(&[("a", "1"), ("b/c", "2")]), None).unwrap();
-        let first = fs::read_link(path.join("..data")).unwrap();
-        assert_eq!(fs::read_to_string(path.join("b/c")).unwrap(), "2");
-        written(&path, &files(&[("a", "1"), ("b/c", "2")]), None).unwrap();
-        assert_eq!(fs::read_link(path.join("..data")).unwrap(), first, "what is right is left alone");
-        written(&path, &files(&[("a", "3")]), None).unwrap();
-        assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "3");
-        assert!(!path.join("b").exists() && !path.join(first).exists());
-    }
-
-    #[test]
-    fn paths_lead_down() {
-        for path in ["", "..", "../a", "a/../../b", "/a", "..data", "a\0"] {
-            assert!(add(&mut Files::new(), path, 0o644, Vec::new()).is_err(), "{path:?}");
-        }
-        let path = |path: &str| HostPathVolumeSource { path: path.to_owned(), kind: String::new() };
-        assert!(host_path(&path("/tmp/../etc")).is_err() && host_path(&path("tmp")).is_err() && host_path(&path("/")).is_ok());
-        let wrong = HostPathVolumeSource { path: "/".to_owned(), kind: "File".to_owned() };
-        assert!(host_path(&wrong).unwrap_err().to_string().contains("it is no File"));
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Place {
     /// What of the host has to be left, and when images go.
     pub(super) reserve: Reserve,
     pub(super) images: Images,
+    /// Settings of the kernel that pods may have beside the harmless ones.
+    pub(super) sysctls: Vec<String>,
     /// Folders of pods' files: on disk, and in memory.
     pub(super) disk: PathBuf,
     pub(super) memory: PathBuf,
@@ -189,6 +191,7 @@ pub(super) mod tests {
             logs: "/var/log/pods".into(),
             reserve: Reserve { memory: 0, disk: 0, inodes: 0 },
             images: Images { high: 100, low: 100, age: 0 },
+            sysctls: Vec::new(),
             rotation: Rotation { size: 1 << 20, files: 2 },
             disk: "/disk".into(),
             memory: "/memory".into(),

@@ -13,7 +13,7 @@ pub(super) fn list(node: &Node, request: ListImagesRequest) -> Answer<ListImages
 }
 
 /// The images that pass the filter. An image that is damaged is not there: the kubelet pulls it again.
-pub(super) fn all(node: &Node, request: StreamImagesRequest) -> Answer<Vec<Image>> {
+pub(in super::super) fn all(node: &Node, request: StreamImagesRequest) -> Answer<Vec<Image>> {
     let listing = node.engine().images().list().map_err(|error| status::of_image(&error))?;
     for damage in &listing.damaged {
         log::failed(&format!("image {}", damage.name), &damage.error);

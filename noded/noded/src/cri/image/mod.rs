@@ -8,6 +8,7 @@ mod remove;
 mod status;
 mod view;
 
+pub(super) use list::all;
 pub(super) use pull::pull;
 pub(super) use status::status;
 

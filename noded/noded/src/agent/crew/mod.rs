@@ -1,21 +1,25 @@
 //! Who works on which pod: those of the API and those of this node's own manifests.
 
+mod follow;
+mod take;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::api::kinds::pod::Pod;
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::api::Refused;
 use super::effects::Shared;
 use super::network::State;
 use super::pressure::Evicted;
-use super::statics::{self, MIRROR, Mirrors, Static};
+use super::statics::{self, MIRROR, Mirrors, SOURCE, Static};
 use super::worker::{self, Line, Object, Poke};
 use crate::host::log;
+use take::is_new;
+
+pub(super) use follow::follow;
 
 /// How much of what was heard may wait for the crew.
 pub(super) const WAITING: usize = 64;
@@ -37,48 +41,6 @@ pub(super) enum Heard {
     Evict(String, Evicted),
 }
 
-/// Follows the pods of this node for ever.
-pub(super) async fn follow(shared: &Shared, to: mpsc::Sender<Heard>) {
-    let mut pause = Duration::from_millis(100);
-    while !to.is_closed() {
-        match watch(shared, &to).await {
-            Ok(()) => pause = Duration::from_millis(100),
-            Err(error) => {
-                log::failed("watch the pods of this node", &error);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-        }
-    }
-}
-
-/// Follows one watch to its end. It begins with all pods that there are.
-async fn watch(shared: &Shared, to: &mpsc::Sender<Heard>) -> Result<(), Refused> {
-    let path = format!(
-        "/api/v1/pods?watch=1&fieldSelector=spec.nodeName%3D{}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
-        shared.place.node
-    );
-    let mut watch = shared.api.watch(&path).await?;
-    let _ = to.send(Heard::Begin).await;
-    while let Some(mut event) = watch.next().await? {
-        let object = event["object"].take();
-        let heard = match event["type"].as_str() {
-            Some("ADDED" | "MODIFIED") => Heard::Pod(object),
-            Some("DELETED") => Heard::Gone(object),
-            Some("BOOKMARK") if !object["metadata"]["annotations"]["k8s.io/initial-events-end"].is_null() => Heard::All,
-            Some("ERROR") => {
-                let message = object["message"].as_str().unwrap_or_default().to_owned();
-                return Err(Refused::Status { code: 410, message });
-            }
-            _ => continue,
-        };
-        if to.send(heard).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Runs pods for ever. Until the node has addresses for pods, only those run that need none.
 pub(super) async fn run(shared: Arc<Shared>, mut heard: mpsc::Receiver<Heard>, mut network: watch::Receiver<State>) {
     let mut events = shared.node.events.listen(&shared.node);
@@ -87,30 +49,29 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: mpsc::Receiver<Heard>, m
     let (found, addresses) = found.unwrap_or_default();
     let mut crew = Crew::new(Arc::clone(&shared), found, addresses);
     let mut statics = shared.statics.subscribe();
-    crew.statics();
+    crew.statics().await;
     loop {
         tokio::select! {
             happened = events.recv() => crew.poke(happened),
             heard = heard.recv() => match heard {
-                Some(heard) => crew.hear(heard),
+                Some(heard) => crew.hear(heard).await,
                 None => return,
             },
             changed = statics.changed() => match changed {
-                Ok(()) => crew.statics(),
+                Ok(()) => crew.statics().await,
                 Err(_) => return,
             },
-            waited = network.wait_for(|state| *state != State::Waiting), if !crew.addresses => {
-                let is_there = waited.is_ok();
-                if !is_there {
+            there = is_there(&mut network), if !crew.addresses => {
+                if !there {
                     return;
                 }
                 crew.addresses = true;
-                crew.statics();
+                crew.statics().await;
             }
         }
         crew.workers.retain(|_, line| !line.desired.is_closed());
         if crew.own.iter().any(|uid| !crew.workers.contains_key(uid)) {
-            crew.statics();
+            crew.statics().await;
         }
     }
 }
@@ -125,8 +86,17 @@ struct Crew {
     own: HashSet<String>,
     /// The node has addresses for pods.
     addresses: bool,
-    /// Pods and mirrors that were named since the beginning of a watch, until all were.
-    first: Option<(HashSet<String>, Mirrors)>,
+    /// What was named since the beginning of a watch, until all was.
+    first: Option<First>,
+}
+
+/// What there is when a watch begins.
+#[derive(Default)]
+struct First {
+    pods: HashSet<String>,
+    mirrors: Mirrors,
+    /// New pods, by uid: which of them are taken depends on those that are there already.
+    new: HashMap<String, Object>,
 }
 
 impl Crew {
@@ -139,16 +109,16 @@ impl Crew {
         Crew { shared, workers: HashMap::new(), known, own, addresses, first: None }
     }
 
-    fn hear(&mut self, heard: Heard) {
+    async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Begin => self.first = Some(Default::default()),
-            Heard::Pod(object) if is_mirror(&object) => self.mirror(object),
+            Heard::Pod(object) if is_mirror(&object) => self.mirror(object).await,
             Heard::Pod(object) => {
                 let uid = uid(&object);
-                if let Some((first, _)) = &mut self.first {
-                    first.insert(uid.clone());
+                if let Some(first) = &mut self.first {
+                    first.pods.insert(uid.clone());
                 }
-                self.desire(uid, object);
+                self.desire(uid, object).await;
             }
             Heard::Gone(object) if is_mirror(&object) => {
                 self.shared.mirrors.send_if_modified(|all| {
@@ -164,12 +134,17 @@ impl Crew {
                 }
             }
             Heard::All => {
-                let (seen, mirrors) = self.first.take().unwrap_or_default();
+                let First { pods: seen, mirrors, new } = self.first.take().unwrap_or_default();
                 self.shared.mirrors.send_replace(Some(mirrors));
                 let others = self.workers.keys().chain(self.known.keys());
                 let others: HashSet<String> =
                     others.filter(|uid| !seen.contains(*uid) && !self.own.contains(*uid)).cloned().collect();
                 others.iter().for_each(|uid| self.lost(uid));
+                let mut new: Vec<(String, Object)> = new.into_iter().collect();
+                new.sort_by_key(|(uid, object)| (object.pod.metadata.creation_timestamp, uid.clone()));
+                for (uid, object) in new {
+                    self.want(uid, object).await;
+                }
             }
         }
     }
@@ -181,20 +156,31 @@ impl Crew {
         all.filter(|pod| pod.metadata.deletion_timestamp.is_none() && !ended(pod)).collect()
     }
 
-    fn desire(&mut self, uid: String, raw: Value) {
-        match serde_json::from_value::<Pod>(raw.clone()) {
-            Ok(pod) => self.want(uid, Object { raw, pod: Arc::new(pod) }),
-            Err(error) => log::failed(&format!("read pod {}", raw["metadata"]["name"]), &error),
+    async fn desire(&mut self, uid: String, raw: Value) {
+        let mut pod = match serde_json::from_value::<Pod>(raw.clone()) {
+            Ok(pod) => pod,
+            Err(error) => return log::failed(&format!("read pod {}", raw["metadata"]["name"]), &error),
+        };
+        // Nobody makes a pod one of the node's own by saying so in the API.
+        pod.metadata.annotations.remove(SOURCE);
+        let object = Object { raw, pod: Arc::new(pod) };
+        if let Some(first) = &mut self.first {
+            first.new.remove(&uid);
+            if is_new(&object.pod) && !self.workers.contains_key(&uid) && !self.known.contains_key(&uid) {
+                first.new.insert(uid, object);
+                return;
+            }
         }
+        self.want(uid, object).await;
     }
 
-    fn want(&mut self, uid: String, object: Object) {
-        let object = Arc::new(object);
+    async fn want(&mut self, uid: String, object: Object) {
         match self.workers.get(&uid) {
-            Some(line) if !line.desired.is_closed() => drop(line.desired.send_replace(Some(object))),
+            Some(line) if !line.desired.is_closed() => drop(line.desired.send_replace(Some(Arc::new(object)))),
             _ => {
                 let sandboxes = self.known.remove(&uid).unwrap_or_default();
-                let line = worker::start(&self.shared, &uid, Some(object), sandboxes);
+                let refused = if sandboxes.is_empty() && is_new(&object.pod) { self.refusal(&object.pod).await } else { None };
+                let line = worker::start(&self.shared, &uid, Some(Arc::new(object)), sandboxes, refused);
                 self.workers.insert(uid, line);
             }
         }
@@ -202,32 +188,35 @@ impl Crew {
 
     /// Nobody wants this pod any more.
     fn lost(&mut self, uid: &str) {
+        if let Some(first) = &mut self.first {
+            first.new.remove(uid);
+        }
         match self.workers.get(uid) {
             Some(line) => drop(line.desired.send_replace(None)),
             None => {
                 if let Some(sandboxes) = self.known.remove(uid) {
-                    self.workers.insert(uid.to_owned(), worker::start(&self.shared, uid, None, sandboxes));
+                    self.workers.insert(uid.to_owned(), worker::start(&self.shared, uid, None, sandboxes, None));
                 }
             }
         }
     }
 
     /// What the API has to show a static pod has changed.
-    fn mirror(&mut self, mirror: Value) {
+    async fn mirror(&mut self, mirror: Value) {
         let key = statics::key(&mirror);
-        if let Some((_, mirrors)) = &mut self.first {
-            mirrors.insert(key.clone(), mirror.clone());
+        if let Some(first) = &mut self.first {
+            first.mirrors.insert(key.clone(), mirror.clone());
         }
         self.shared.mirrors.send_if_modified(|all| all.as_mut().map(|all| all.insert(key, mirror.clone())).is_some());
         let shown = statics::shows(&self.shared.statics.borrow(), &mirror);
         let one = shown.and_then(|uid| self.shared.statics.borrow().get(&uid).cloned());
         if let Some(one) = one.filter(|one| self.own.contains(&one.pod.metadata.uid)) {
-            self.want(one.pod.metadata.uid.clone(), Object { raw: mirror, pod: one.pod });
+            self.want(one.pod.metadata.uid.clone(), Object { raw: mirror, pod: one.pod }).await;
         }
     }
 
     /// The manifests say something else.
-    fn statics(&mut self) {
+    async fn statics(&mut self) {
         let wanted = self.shared.statics.borrow().clone();
         let gone: Vec<String> = self.own.iter().filter(|uid| !wanted.contains_key(*uid)).cloned().collect();
         for uid in gone {
@@ -238,14 +227,17 @@ impl Crew {
             // One that is taken away and comes again may find its worker ending what there was.
             let is_worked_on = self.own.contains(&uid) && self.workers.contains_key(&uid);
             if !is_worked_on && (self.addresses || pod.spec.host_network) {
-                let mirrors = self.shared.mirrors.borrow();
-                let mirror = mirrors.as_ref().and_then(|all| all.get(&statics::key(&raw))).cloned();
-                drop(mirrors);
-                let mirror = mirror.filter(|mirror| statics::shows(&self.shared.statics.borrow(), mirror).is_some());
+                let mirror = self.mirror_of(&raw);
                 self.own.insert(uid.clone());
-                self.want(uid, Object { raw: mirror.unwrap_or_default(), pod });
+                self.want(uid, Object { raw: mirror.unwrap_or_default(), pod }).await;
             }
         }
+    }
+
+    /// What the API has to show a static pod as it is now.
+    fn mirror_of(&self, raw: &Value) -> Option<Value> {
+        let mirror = self.shared.mirrors.borrow().as_ref().and_then(|all| all.get(&statics::key(raw)).cloned());
+        mirror.filter(|mirror| statics::shows(&self.shared.statics.borrow(), mirror).is_some())
     }
 
     /// Something has happened to a container: its worker looks. Whoever has missed something has all of them look.
@@ -268,6 +260,11 @@ impl Crew {
             }
         }
     }
+}
+
+/// Waits for the pod network; answers whether anybody makes it.
+async fn is_there(network: &mut watch::Receiver<State>) -> bool {
+    network.wait_for(|state| *state != State::Waiting).await.is_ok()
 }
 
 fn is_mirror(object: &Value) -> bool {
