@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::{Value, json};
 
-use super::base::{BUSYBOX, Cluster};
+use super::admission;
+use super::base::{BUSYBOX, Cluster, NODE};
 use super::pods::{phase, pod, script};
 
 integration::tests![fields_do_what_they_say];
@@ -14,6 +15,9 @@ fn fields_do_what_they_say() {
     names_and_last_words(&c);
     users_of_its_own(&c);
     what_nothing_would_come_of(&c);
+    admission::who_is_taken(&c);
+    let images = "{.status.images[*].names}";
+    c.soon("the node tells of its images", || c.get(&["node", NODE], images).contains(BUSYBOX));
     c.kubectl(&["delete", "pods", "--all"]).ok();
     c.nothing_left();
 }
@@ -120,6 +124,11 @@ fn what_nothing_would_come_of(c: &Cluster) {
     refused(
         &|spec| spec["volumes"] = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }]),
         "volumes[0].persistentVolumeClaim",
+    );
+    // A kind that is not known would be an empty folder.
+    refused(
+        &|spec| spec["volumes"] = json!([{ "name": "v", "gcePersistentDisk": { "pdName": "d" } }]),
+        "volumes[0].gcePersistentDisk",
     );
     refused(&|spec| spec["overhead"] = json!({ "cpu": "1" }), "overhead");
     refused(&|spec| (spec["hostUsers"], spec["hostPID"]) = (false.into(), true.into()), "hostPID");

@@ -2,11 +2,13 @@
 //!
 //! Each test has its own state, bridge, cgroup and port. `NODED` is another noded.
 
+mod admission;
 mod base;
 mod debug;
 mod deployments;
 mod fields;
 mod hosts;
+mod life;
 mod logs;
 mod memory;
 mod mounts;
@@ -16,6 +18,7 @@ mod pressure;
 mod reach;
 mod services;
 mod statics;
+mod story;
 mod top;
 
 pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
@@ -33,4 +36,6 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     memory::TESTS,
     top::TESTS,
     hosts::TESTS,
+    story::TESTS,
+    life::TESTS,
 ];

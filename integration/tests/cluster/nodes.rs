@@ -85,14 +85,29 @@ fn nodes_are_lost_and_found() {
     let pods = ready(&lab, "app=web", 3);
     let safe = pods.iter().find(|pod| pod.node == "one").unwrap_or(&pods[0]).clone();
     let client = Client::ask(&lab.env, &lab.wires, lab.nodes[safe.node.as_str()].number, &format!("{}:8080", safe.address));
+    // And another one asks whoever is behind the service.
+    lab.kubectl(&["expose", "deployment", "web", "--port=80", "--target-port=8080"]).ok();
+    let door = format!("{}:80", lab.get(&["service", "web"], "{.spec.clusterIP}"));
+    let all = Client::ask(&lab.env, &lab.wires, lab.nodes[safe.node.as_str()].number, &door);
+    lab.soon("the service answers", || all.count().0 > 0);
+    let before = all.count().1;
     let others: Vec<&'static str> = lab.nodes.keys().copied().filter(|name| *name != safe.node).collect();
     shuts_down(&mut lab, &safe.node);
     let pods = ready(&lab, "app=web", 3);
     dies(&mut lab, others.iter().find(|name| pods.iter().any(|pod| pod.node == **name)).expect("a node with a pod"));
     is_cut_off(&mut lab, &safe);
     is_given_up(&lab);
+    let (_, missed) = all.count();
+    let heard = all.count().0;
+    lab.soon("the service answers", || all.count().0 > heard);
     the_control_plane_dies(&mut lab);
     the_disk_is_full(&mut lab);
+    let (heard, lost) = all.count();
+    // Until a node is missed, questions go to its pods, and each one waits for a second.
+    assert!(
+        missed - before < 60 && lost == missed,
+        "{before}, then {missed}, then {lost} answers of the service lost, {heard} heard"
+    );
     let (answers, lost) = client.count();
     assert!(answers > 10 && lost == 0, "{answers} answers, {lost} lost, of a pod to which nothing has happened");
 }

@@ -37,7 +37,13 @@ fn a_pod_runs_and_goes() {
     c.soon("it answers", || ask(&address, 8080).as_deref() == Some("web"));
     assert_eq!(c.get(&["pod", "web"], "{.status.conditions[?(@.type=='Ready')].status}"), "True");
     assert_eq!(c.get(&["pod", "web"], "{.status.qosClass}"), "BestEffort");
+    let happened = |reason: &str| {
+        let path = format!("{{.items[?(@.reason=='{reason}')].involvedObject.fieldPath}}");
+        c.soon(reason, || c.get(&["events"], &path) == "spec.containers{web}");
+    };
+    ["Pulled", "Created", "Started"].into_iter().for_each(happened);
     c.kubectl(&["delete", "pod", "web"]).ok();
+    happened("Killing");
     assert_eq!(c.kubectl(&["get", "pods", "-o", "name"]).ok().text(), "");
     c.nothing_left();
 }
@@ -52,6 +58,8 @@ fn containers_are_started_again() {
     assert_eq!(state("lastState.terminated.exitCode"), "137");
     c.env.rctr(["kill", &c.container("again")]).ok();
     c.soon("it waits", || state("state.waiting.reason") == "CrashLoopBackOff");
+    let said = "Back-off restarting failed container a in pod again_default(";
+    c.soon("an event says so", || c.kubectl(&["get", "events"]).stdout.contains(said));
     c.kubectl(&["delete", "pod", "again"]).ok();
     c.nothing_left();
 }
@@ -141,10 +149,13 @@ fn probes_decide() {
     c.apply(&pod("probed", &json!({ "containers": [main] })));
     let ready = || c.get(&["pod", "probed"], "{.status.containerStatuses[0].ready}");
     c.soon("it is ready", || ready() == "true");
+    c.env.rctr(["exec", &c.container("probed"), "mv", "/w/index.html", "/w/x"]).ok();
+    let said = |what: &str| c.kubectl(&["get", "events"]).stdout.contains(what);
+    c.soon("it is not ready", || ready() == "false" && said("Readiness probe failed: HTTP probe failed with statuscode: 404"));
     c.env.rctr(["exec", &c.container("probed"), "touch", "/ill"]).ok();
     let count = || c.get(&["pod", "probed"], "{.status.containerStatuses[0].restartCount}");
     c.soon("it is started again", || count() == "1" && ready() == "true");
-    assert!(c.kubectl(&["get", "events"]).stdout.contains("Liveness probe failed"));
+    c.soon("events say why", || said("Liveness probe failed") && said("failed liveness probe, will be restarted"));
     c.kubectl(&["delete", "pods", "--all"]).ok();
     c.nothing_left();
 }

@@ -41,7 +41,7 @@ fn a_node_looks_after_its_disk() {
     assert_eq!(c.get(&["pod", "plain"], disrupted), "TerminationByKubelet");
     c.apply(&pod("late", &json!({ "containers": [script("a", "sleep 1000")] })));
     c.soon("one that comes all the same is refused", || phase(&c, "late") == "Failed");
-    assert_eq!(why(&c, "late"), "Evicted: The node had condition: [DiskPressure].");
+    assert_eq!(why(&c, "late"), "Evicted: Pod was rejected: The node had condition: [DiskPressure].");
     c.kubectl(&["delete", "pods", "--all"]).ok();
     c.nothing_left();
 }
