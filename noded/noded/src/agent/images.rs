@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,9 +13,13 @@ use crate::node::Node;
 const MOST: usize = 50;
 const NAMES: usize = 5;
 
+/// A disk that does not answer must not keep the node from saying that it lives.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The images that there are now; none if they cannot be read.
 pub(super) async fn told(node: &Arc<Node>) -> Vec<Value> {
-    listed(local::images(node).await.unwrap_or_default())
+    let all = tokio::time::timeout(PATIENCE, local::images(node)).await;
+    listed(all.ok().and_then(Result::ok).unwrap_or_default())
 }
 
 fn listed(mut all: Vec<cri::Image>) -> Vec<Value> {
