@@ -121,7 +121,7 @@ pub use secret::Secret;
 pub use session::{Happening, Session};
 pub use signals::{name as signal_name, parse as parse_signal};
 pub use size::{Taken, taken};
-pub use spec::check_capability;
+pub use spec::{check_capability, masked_paths, readonly_paths};
 pub use start::{Attach, StartOptions};
 pub use state::Container;
 pub use stop::Grace;

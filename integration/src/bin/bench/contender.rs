@@ -22,7 +22,13 @@ pub(crate) struct Contender {
 impl Contender {
     /// The command of this sample, without input and output.
     pub(crate) fn command(&self, sample: usize) -> Command {
-        let mut words = self.words.iter().map(|word| word.replace("{n}", &sample.to_string()));
+        self.command_of(&[], sample)
+    }
+
+    /// The same as the last words of another command.
+    pub(crate) fn command_of(&self, first: &[&str], sample: usize) -> Command {
+        let own = self.words.iter().map(|word| word.replace("{n}", &sample.to_string()));
+        let mut words = first.iter().map(ToString::to_string).chain(own);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).env("CONTAINERS_REGISTRIES_CONF", &self.registries);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

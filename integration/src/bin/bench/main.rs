@@ -67,6 +67,9 @@ impl Args {
 }
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(pull::ALONE) {
+        return pull::alone(std::env::args().skip(2));
+    }
     let args = Args::parse()?;
     if args.bench == "oci" {
         report::print(&args.bench, &oci::rows(&args)?);

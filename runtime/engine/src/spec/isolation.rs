@@ -1,13 +1,12 @@
-//! Namespaces that are shared, limits of processes, and what of procfs is hidden.
+//! Namespaces that are shared, and limits of processes.
 
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
 
-use super::mounts;
 use super::process::check_filter;
 use crate::joined::Joined;
-use crate::request::{CreateRequest, NetworkMode, Security, Sharing, Ulimit, Users};
+use crate::request::{CreateRequest, NetworkMode, Sharing, Ulimit, Users};
 use crate::{Error, Record};
 
 /// Refuses what makes no sense whatever the image and the host are.
@@ -78,24 +77,6 @@ pub(super) fn namespaces(record: &Record, netns: Option<PathBuf>, joined: &Joine
     all.into_iter().map(namespace).collect()
 }
 
-/// What is hidden, and what is read-only.
-pub(super) fn hidden(security: &Security) -> (Vec<String>, Vec<String>) {
-    if let (Some(paths), false) = (&security.paths, security.privileged) {
-        return (paths.masked.clone(), paths.readonly.clone());
-    }
-    if security.privileged || security.system_paths {
-        return (security.masked.clone(), Vec::new());
-    }
-    let all = security.unmasked.iter().any(|path| path == "ALL");
-    let open = |path: &str| {
-        all || security.unmasked.iter().any(|open| path == open || path.starts_with(&format!("{}/", open.trim_end_matches('/'))))
-    };
-    let closed = |paths: &[&str]| paths.iter().filter(|path| !open(path)).map(|path| (*path).to_owned()).collect::<Vec<_>>();
-    let mut masked = closed(&mounts::MASKED);
-    masked.extend(security.masked.iter().cloned());
-    (masked, closed(&mounts::READONLY))
-}
-
 /// Names of getrlimit(2) as `ulimit` and Docker have them.
 const LIMITS: [&str; 16] = [
     "as",
@@ -145,18 +126,5 @@ mod tests {
         for name in LIMITS {
             rlimit(&limit(name, 1, 1)).unwrap();
         }
-    }
-
-    #[test]
-    fn paths_are_opened_and_hidden() {
-        let hide = |masked: &[&str], unmasked: &[&str], system_paths| {
-            let own = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
-            hidden(&Security { masked: own(masked), unmasked: own(unmasked), system_paths, ..Security::default() })
-        };
-        let (masked, readonly) = hide(&["/x"], &["/proc/kcore", "/proc/sys"], false);
-        assert!(masked.contains(&"/x".to_owned()) && !masked.contains(&"/proc/kcore".to_owned()));
-        assert!(masked.contains(&"/proc/keys".to_owned()) && !readonly.contains(&"/proc/sys".to_owned()));
-        assert_eq!(hide(&[], &["ALL"], false), (Vec::new(), Vec::new()));
-        assert_eq!(hide(&["/x"], &[], true), (vec!["/x".to_owned()], Vec::new()));
     }
 }

@@ -4,6 +4,7 @@ mod cdi;
 mod devices;
 pub(crate) mod files;
 mod health;
+mod hidden;
 mod isolation;
 mod limits;
 mod mounts;
@@ -17,6 +18,7 @@ use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
 pub(crate) use cdi::{hooks, shown as with_devices};
 pub(crate) use health::health;
+pub use hidden::{masked_paths, readonly_paths};
 pub(crate) use isolation::check;
 pub(crate) use limits::{limits, resources};
 pub(crate) use mounts::{NETWORK_SYSCTLS, shared};
@@ -89,7 +91,7 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
     linux.set_resources(Some(limits::resources(record)?));
     linux.set_rootfs_propagation(Some("private".to_owned()));
     linux.set_sysctl(Some(mounts::sysctls(record).into_iter().collect()));
-    let (masked, readonly) = isolation::hidden(security);
+    let (masked, readonly) = hidden::hidden(security);
     linux.set_masked_paths(Some(masked)).set_readonly_paths(Some(readonly));
     let (mut nodes, _) = devices::asked(record)?;
     if security.privileged && !mounts::is_bound(record, Path::new("/dev")) {

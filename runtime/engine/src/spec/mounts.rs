@@ -121,25 +121,6 @@ fn kernel(privileged: bool, shm_size: u64) -> Vec<Mount> {
     ]
 }
 
-/// Files of procfs and sysfs that tell about the host, hidden as Docker hides them.
-pub(super) const MASKED: [&str; 12] = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
-
-/// Files of procfs that change the host.
-pub(super) const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /// Docker's defaults since 20.10: ordinary users may listen on low ports and send pings.
 pub(crate) const NETWORK_SYSCTLS: [(&str, &str); 2] =
     [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];

@@ -75,14 +75,20 @@ impl One {
 /// Prints one JSON array of all that was found, in Docker's shape.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
+    each(&args.names, args.format.as_deref(), |name| look(&engine, name, args.kind.as_deref(), args.size, args.platform.as_ref()))
+}
+
+/// Prints what is known of each: one JSON array, or a line of the template for each. One that is not there is told of, and the rest printed.
+/// Answers the exit code.
+pub(crate) fn each(names: &[String], format: Option<&str>, look: impl Fn(&str) -> Result<Value>) -> Result<i32> {
     let (mut code, mut found) = (0, Vec::new());
-    for name in &args.names {
-        match look(&engine, name, args.kind.as_deref(), args.size, args.platform.as_ref()) {
+    for name in names {
+        match look(name) {
             Ok(value) => found.push(value),
             Err(error) => code = exit::report(&error),
         }
     }
-    match &args.format {
+    match format {
         Some(format) => {
             for value in &found {
                 println!("{}", template::one(format, value)?);

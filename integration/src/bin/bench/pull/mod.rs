@@ -17,6 +17,7 @@ use crate::contender::{Contender, Ground};
 use crate::measure::{Row, Samples, Unit, milliseconds, samples, settle};
 use crate::report;
 use usage::Meter;
+pub(crate) use usage::{ALONE, alone};
 
 /// Who takes part if it is installed. `umoci` unpacks what skopeo has fetched.
 pub(crate) const PEERS: [&str; 4] = ["ctr", "docker", "podman", "umoci"];

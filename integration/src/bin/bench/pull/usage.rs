@@ -1,9 +1,14 @@
 //! What a command, and the daemon it talks to, use.
+//!
+//! What a process has had before it executes a program counts as that program's memory (`ru_maxrss` in getrusage(2)), and the bench holds
+//! images of hundreds of megabytes. So it starts a command by way of a small process: itself, anew.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use sys::process::Usage;
 
@@ -23,8 +28,7 @@ struct Counted {
 }
 
 impl Meter {
-    /// Looks at the daemons, and lets them count their largest memory anew. So does this process: what a child has had before it
-    /// executes a program counts for it (`ru_maxrss` in getrusage(2)), and that is this process's memory.
+    /// Looks at the daemons, and lets them count their largest memory anew.
     pub(crate) fn start(contender: &Contender) -> Self {
         let names: &[&str] = match contender.name() {
             "ctr" => &["containerd"],
@@ -32,7 +36,7 @@ impl Meter {
             _ => &[],
         };
         let daemons = if names.is_empty() { Vec::new() } else { processes(names) };
-        for pid in daemons.iter().chain([&std::process::id()]) {
+        for pid in &daemons {
             let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
         }
         Meter { before: daemons.into_iter().map(|pid| (pid, counted(pid))).collect() }
@@ -40,13 +44,13 @@ impl Meter {
 
     /// Runs the command of a sample. Answers how long it took, and what it and the daemons have used.
     pub(crate) fn run(self, contender: &Contender, number: usize) -> Result<(Duration, Usage)> {
-        let start = Instant::now();
-        let child = contender.command(number).spawn()?;
-        let (ended, mut usage) = sys::process::wait_usage(Pid::from_child(&child))?;
-        let time = start.elapsed();
-        if ended.code() != 0 {
+        let answer = tempfile::NamedTempFile::new()?;
+        let own = std::env::current_exe()?;
+        let first = [own.to_str().context("this program has no name")?, ALONE, answer.path().to_str().context("a name in TMPDIR")?];
+        if !contender.command_of(&first, number).status()?.success() {
             bail!("{}", contender.explain(number));
         }
+        let (time, mut usage) = read(answer.path())?;
         for (pid, before) in self.before {
             let after = counted(pid);
             usage.cpu += after.cpu.saturating_sub(before.cpu);
@@ -55,6 +59,27 @@ impl Meter {
         }
         Ok((time, usage))
     }
+}
+
+/// The verb of this program that runs a command for another process of it.
+pub(crate) const ALONE: &str = "alone";
+
+/// `bench alone FILE COMMAND…` writes how long the command took, and what it used, into the file. Fails if it does.
+pub(crate) fn alone(mut words: impl Iterator<Item = String>) -> Result<()> {
+    let (file, program) = (words.next().context("a file")?, words.next().context("a command")?);
+    let start = Instant::now();
+    let child = Command::new(&program).args(words).spawn().with_context(|| program.clone())?;
+    let (ended, usage) = sys::process::wait_usage(Pid::from_child(&child))?;
+    let time = start.elapsed();
+    fs::write(file, format!("{} {} {} {}", time.as_nanos(), usage.cpu.as_nanos(), usage.written, usage.peak))?;
+    if ended.code() != 0 { bail!("{program}: exit code {}", ended.code()) } else { Ok(()) }
+}
+
+/// What [`alone`] has written.
+fn read(file: &Path) -> Result<(Duration, Usage)> {
+    let numbers: Vec<u64> = fs::read_to_string(file)?.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [time, cpu, written, peak] = numbers[..] else { bail!("{}: not four numbers", file.display()) };
+    Ok((Duration::from_nanos(time), Usage { peak, cpu: Duration::from_nanos(cpu), written }))
 }
 
 /// Processes with one of these names.
@@ -99,6 +124,18 @@ mod tests {
         assert_eq!(ticks("nonsense"), 0);
         assert_eq!(field("rchar: 1\nwrite_bytes: 4096\n", "write_bytes:"), 4096);
         assert_eq!(field("VmPeak:\t9 kB\nVmHWM:\t   7 kB\n", "VmHWM:"), 7);
+    }
+
+    #[test]
+    fn a_command_is_measured_for_another() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let run = |script: &str| {
+            alone([file.path().to_str().unwrap(), "sh", "-c", script].map(str::to_owned).into_iter())
+                .map(|()| read(file.path()).unwrap())
+        };
+        let (time, usage) = run("exit 0").unwrap();
+        assert!(time > Duration::ZERO && usage.cpu > Duration::ZERO && usage.peak > 100, "{time:?} {usage:?}");
+        assert!(run("exit 3").unwrap_err().to_string().contains("exit code 3"));
     }
 
     #[test]

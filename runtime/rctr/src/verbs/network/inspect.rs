@@ -5,9 +5,8 @@ use engine::{Container, EndpointState, NetworkRecord};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::exit;
 use crate::output::amount::rfc3339;
-use crate::output::template;
+use crate::verbs::inspect;
 
 /// Print everything about networks as JSON
 #[derive(Debug, clap::Args)]
@@ -27,22 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let containers = engine.containers()?;
-    let (mut code, mut found) = (0, Vec::new());
-    for name in &args.networks {
-        match engine.network(name) {
-            Ok(network) => found.push(shape(&network, &containers)),
-            Err(error) => code = exit::report(&error.into()),
-        }
-    }
-    match &args.format {
-        Some(format) => {
-            for value in &found {
-                println!("{}", template::one(format, value)?);
-            }
-        }
-        None => println!("{}", serde_json::to_string_pretty(&found)?),
-    }
-    Ok(code)
+    inspect::each(&args.networks, args.format.as_deref(), |name| Ok(shape(&engine.network(name)?, &containers)))
 }
 
 /// The value that templates and scripts read.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::exit;
 use crate::output::amount::rfc3339;
-use crate::output::template;
+use crate::verbs::inspect;
 
 /// Work with secrets: bytes that containers get, and that no record of them has
 #[derive(Debug, Subcommand)]
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
     match verb {
         Verb::Create(args) => create::run(context, &args),
         Verb::Ls(args) => ls::run(context, &args),
-        Verb::Inspect(args) => inspect(context, &args),
+        Verb::Inspect(args) => looked_at(context, &args),
         Verb::Rm(args) => remove(context, args),
     }
 }
@@ -73,30 +73,16 @@ fn shape(secret: &Secret) -> Value {
     })
 }
 
-fn inspect(context: &Context, args: &Inspect) -> Result<i32> {
+fn looked_at(context: &Context, args: &Inspect) -> Result<i32> {
     let engine = context.engine()?;
-    let (mut code, mut found) = (0, Vec::new());
-    for name in &args.secrets {
-        match engine.secret(name) {
-            Ok(secret) => {
-                let mut value = shape(&secret);
-                if args.showsecret {
-                    value["SecretData"] = json!(String::from_utf8_lossy(&engine.secret_bytes(&secret.name)?));
-                }
-                found.push(value);
-            }
-            Err(error) => code = exit::report(&error.into()),
+    inspect::each(&args.secrets, args.format.as_deref(), |name| {
+        let secret = engine.secret(name)?;
+        let mut value = shape(&secret);
+        if args.showsecret {
+            value["SecretData"] = json!(String::from_utf8_lossy(&engine.secret_bytes(&secret.name)?));
         }
-    }
-    match &args.format {
-        Some(format) => {
-            for value in &found {
-                println!("{}", template::one(format, value)?);
-            }
-        }
-        None => println!("{}", serde_json::to_string_pretty(&found)?),
-    }
-    Ok(code)
+        Ok(value)
+    })
 }
 
 /// Removes them, and prints their ids.

@@ -4,8 +4,7 @@ use anyhow::Result;
 
 use super::shape;
 use crate::context::Context;
-use crate::exit;
-use crate::output::template;
+use crate::verbs::inspect;
 
 /// Print everything about volumes as JSON
 #[derive(Debug, clap::Args)]
@@ -21,20 +20,5 @@ pub(crate) struct Args {
 /// Prints one JSON array of all that was found.
 pub(super) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let (mut code, mut found) = (0, Vec::new());
-    for name in &args.names {
-        match engine.volume(name) {
-            Ok(volume) => found.push(shape(&volume)),
-            Err(error) => code = exit::report(&error.into()),
-        }
-    }
-    match &args.format {
-        Some(format) => {
-            for value in &found {
-                println!("{}", template::one(format, value)?);
-            }
-        }
-        None => println!("{}", serde_json::to_string_pretty(&found)?),
-    }
-    Ok(code)
+    inspect::each(&args.names, args.format.as_deref(), |name| Ok(shape(&engine.volume(name)?)))
 }
