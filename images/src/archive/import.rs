@@ -40,9 +40,9 @@ pub struct ImportOptions {
 pub fn import(store: &Store, input: File, options: &ImportOptions, progress: &dyn Progress) -> Result<Image> {
     let mut run = Map::new();
     change::apply(&options.changes, &mut run)?;
-    let file = Arc::new(plain(store, input)?);
+    let file = plain(store, input)?;
     let size = file.metadata().call(|| "fstat()").doing(|| "open the archive")?.len();
-    let part = Part { file, start: 0, size };
+    let part = Part { file: Arc::new(file.into()), start: 0, size };
     let diff_id = digest(&part)?;
     let config = config(&diff_id, run, options);
     let (id, bytes) = (Digest::sha256(config.as_bytes()), Bytes::from(config));

@@ -46,9 +46,9 @@ enum Member {
 impl Members {
     /// Reads the headers. What is compressed, or comes through a pipe, goes into a file without a name first.
     pub(super) fn open(store: &Store, input: File) -> Result<Self> {
-        let file = Arc::new(plain(store, input)?);
+        let file = plain(store, input)?;
         let size = file.metadata().call(|| "fstat()").doing(|| "open the archive")?.len();
-        let whole = Part { file, start: 0, size };
+        let whole = Part { file: Arc::new(file.into()), start: 0, size };
         let mut members = BTreeMap::new();
         let mut at = 0;
         let (mut seen, mut names) = (0, 0);

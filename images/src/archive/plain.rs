@@ -51,7 +51,7 @@ pub(super) fn plain_layer(store: &Store, layer: &Part) -> Result<Option<Part>> {
         Ok(bytes.len())
     })?;
     let size = file.metadata().call(|| "fstat()").doing(|| "unpack the archive")?.len();
-    Ok(Some(Part { file: Arc::new(file), start: 0, size }))
+    Ok(Some(Part { file: Arc::new(file.into()), start: 0, size }))
 }
 
 /// What `read` gives, until it gives nothing more, decompressed, as a file without a name.

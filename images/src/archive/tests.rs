@@ -157,6 +157,37 @@ fn saved_and_loaded_it_is_the_same_image() {
     assert!(matches!(t.save(&["a/b:v3"]), Err(Error::NotFound { .. })));
 }
 
+/// A plain layer is not kept a second time beside the image that has its files, and is the same bytes all the same.
+#[test]
+fn a_plain_layer_takes_its_space_once() {
+    let mut t = Fixture::new();
+    t.store = t.store.with_driver(crate::Driver::Erofs);
+    let large: String = (0..40_000).map(|number| format!("{number}\n")).collect();
+    let plain = Tar::default().dir("etc").file("etc/large", &large).file("etc/small", "small").file("etc/more", &large[7..]).end();
+    let config = config(&[&plain]);
+    let list = r#"[{"Config":"c","RepoTags":["a/b:v1"],"Layers":["l"]}]"#;
+    let archive =
+        member(member(member(Tar::default(), "c", config.as_bytes()), "l", &plain), "manifest.json", list.as_bytes()).end();
+    let image = t.load(&archive).unwrap().remove(0).image;
+    let folder = t.store.root().join("layers/sha256").join(image.layers[0].digest.hex());
+    let folded = folder.join("folded");
+    assert!(!folder.join("blob").exists());
+    assert!(std::fs::metadata(&folded).unwrap().len() < 8192 && large.len() > 200_000);
+    let saved = t.save(&["a/b:v1"]).unwrap();
+    assert!(saved.windows(plain.len()).any(|bytes| bytes == plain));
+    assert_eq!(t.store.examine_layer(&image.layers[0].digest).unwrap().flaws, []);
+    // Damage is found, whichever of the two has it.
+    let good = std::fs::read(&folded).unwrap();
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    for bad in [&bad[..], &good[..good.len() - 512], b"x"] {
+        std::fs::write(&folded, bad).unwrap();
+        let flaws = t.store.examine_layer(&image.layers[0].digest).unwrap().flaws;
+        assert_eq!(flaws.iter().map(|flaw| flaw.path.as_str()).collect::<Vec<_>>(), ["blob"]);
+        assert!(t.save(&["a/b:v1"]).is_err());
+    }
+}
+
 #[test]
 fn what_we_write_is_docker_s_form_too() {
     let t = Fixture::new();

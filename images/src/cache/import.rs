@@ -170,7 +170,7 @@ fn read(folder: &Path, descriptor: &Value) -> Result<Vec<u8>> {
 fn part(folder: &Path, blob: &Descriptor) -> Result<Part> {
     let path = folder.join("blobs").join(blob.digest.algorithm()).join(blob.digest.hex());
     let file = File::open(&path).call(|| format!("open({path:?})")).doing(|| "read a cache")?;
-    Ok(Part { file: file.into(), start: 0, size: blob.size })
+    Ok(Part { file: std::sync::Arc::new(file.into()), start: 0, size: blob.size })
 }
 
 fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -15,10 +15,13 @@ use super::walk::{self, Last};
 use super::xattr::{self, Of};
 use crate::unpack::archive::{Archive, Kind, Member};
 use crate::unpack::path::{clean, split};
-use crate::unpack::{Error, Failed, Layer, Malformed, Target, budget};
+use crate::unpack::{Error, Failed, Layer, Malformed, Place, Target, budget};
 
 /// Files of so many bytes at most are behind their inodes. With larger ones, too few inodes would lie together.
 const INLINE: u64 = 1024;
+
+/// Files of so many bytes and more are remembered by their places: most of what a layer has is in such ones.
+const LARGE: u64 = 16 << 10;
 
 /// Most bytes of a symbolic link's target (symlink(2)).
 const LINK: usize = 4095;
@@ -43,6 +46,7 @@ pub(crate) struct Image {
     foreign: BTreeMap<Vec<u8>, Vec<u8>>,
     foreign_taken: budget::Foreign,
     bytes: u64,
+    places: Vec<Place>,
 }
 
 impl Image {
@@ -65,6 +69,7 @@ impl Image {
             foreign: BTreeMap::new(),
             foreign_taken: budget::Foreign::default(),
             bytes: 0,
+            places: Vec::new(),
         }
     }
 
@@ -99,7 +104,12 @@ impl Image {
         }
         match &member.segments {
             Some(_) => out.zeros(member.size - at)?,
-            None => copy(member.size, archive, |bytes| out.append(bytes))?,
+            None => {
+                if member.size >= LARGE {
+                    self.places.push(Place { blob: archive.at(), image: out.position(), length: member.size });
+                }
+                copy(member.size, archive, |bytes| out.append(bytes))?
+            }
         }
         Ok(out.pad()?)
     }
@@ -271,8 +281,9 @@ impl Target for Image {
     fn finish(mut self, entries: u64) -> Result<Layer, Error> {
         budget::implicit(self.names.implicit_bytes()).map_err(|source| Error::Malformed { after: entries, source })?;
         let (bytes, foreign) = (self.bytes, std::mem::take(&mut self.foreign).into_iter().collect());
+        let places = std::mem::take(&mut self.places);
         let (written, implicit) = self.write().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
-        Ok(Layer { bytes, entries, implicit, foreign, erofs: Some(written), sums: None })
+        Ok(Layer { bytes, entries, implicit, foreign, erofs: Some(written), sums: None, places })
     }
 }
 

@@ -48,7 +48,7 @@ fn fill(upper: &Path) {
 }
 
 fn members(store: &Store, layer: &Layer) -> Vec<String> {
-    let blob = store.kept_blob(&layer.digest).unwrap().unwrap();
+    let crate::store::Kept::Whole(blob) = store.kept_blob(&layer.digest).unwrap().unwrap() else { panic!("folded") };
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(blob));
     let mut all = Vec::new();
     for entry in archive.entries().unwrap() {

@@ -129,7 +129,12 @@ impl Fetch<'_> {
         // Also when the download failed: nothing may write any more when the folder is removed.
         let outcome = unpacking.finish(fed.is_ok()).await;
         fed?;
-        self.judge(outcome)
+        let places = outcome.tree.as_ref().map(|(layer, _)| layer.places.clone()).unwrap_or_default();
+        let layer = self.judge(outcome)?;
+        if kept.is_some() && layer.erofs.is_some() && layer.diff_id == digest {
+            staged.fold(&places)?;
+        }
+        Ok(layer)
     }
 
     /// What is wrong with the blob itself goes before what is wrong with its content.

@@ -1,8 +1,5 @@
 //! The exact bytes of an image's blobs, from wherever they are.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use bytes::Bytes;
 use futures_util::stream::LocalBoxStream;
 use futures_util::{StreamExt, TryStreamExt};
@@ -13,7 +10,7 @@ use crate::image::Layer;
 use crate::manifest::Descriptor;
 use crate::pull::Progress;
 use crate::registry::{Content, Registry};
-use crate::store::Store;
+use crate::store::{Kept, Store};
 use crate::{Credentials, Reference, Registries};
 
 /// Bytes of a piece of a file.
@@ -43,7 +40,7 @@ pub(crate) enum Blob<'a> {
 /// A part of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
-    pub(crate) file: std::sync::Arc<File>,
+    pub(crate) file: std::sync::Arc<Kept>,
     pub(crate) start: u64,
     pub(crate) size: u64,
 }
@@ -91,8 +88,17 @@ impl Part {
     pub(crate) fn piece(&self, offset: u64, most: u64) -> Result<Bytes> {
         let most = self.size.saturating_sub(offset).min(most);
         let mut piece = vec![0; usize::try_from(most).unwrap_or_default()];
-        let read = self.file.read_at(&mut piece, self.start + offset).call(|| format!("pread({most}, {})", self.start + offset));
-        piece.truncate(read.doing(|| "read a blob")?);
+        let mut filled = 0;
+        // What is read in parts comes in parts.
+        while filled < piece.len() {
+            let at = self.start + offset + filled as u64;
+            let read = self.file.read_at(&mut piece[filled..], at).call(|| format!("pread({most}, {at})"));
+            match read.doing(|| "read a blob")? {
+                0 => break,
+                length => filled += length,
+            }
+        }
+        piece.truncate(filled);
         Ok(piece.into())
     }
 }

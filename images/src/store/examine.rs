@@ -1,7 +1,7 @@
 //! A layer against what was written once.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -96,20 +96,22 @@ impl Store {
     }
 
     fn blob_differs(&self, digest: &Digest) -> sys::Result<bool> {
-        let path = self.layer(digest).join(BLOB);
-        let mut blob = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            blob => blob.call(|| format!("open({path:?})"))?,
-        };
-        sums::from_disk(&blob);
+        let Some(blob) = self.open_blob(digest)? else { return Ok(false) };
+        blob.from_disk();
         let mut hasher = Hasher::new(Algorithm::of(digest.as_str()));
         let mut buffer = vec![0; 256 << 10];
+        let mut at = 0;
         loop {
-            match blob.read(&mut buffer) {
+            match blob.read_at(&mut buffer, at) {
                 Ok(0) => return Ok(hasher.finish() != digest.as_str()),
-                Ok(length) => hasher.update(&buffer[..length]),
+                Ok(length) => {
+                    hasher.update(&buffer[..length]);
+                    at += length as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).call(|| format!("read({path:?})")),
+                // What is left of it does not fit what is there.
+                Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => return Ok(true),
+                Err(error) => return Err(error).call(|| format!("pread(the blob of {digest})")),
             }
         }
     }

@@ -13,13 +13,14 @@ use sys::Call;
 use super::Store;
 use super::blobs::algorithm;
 use super::driver::{self, Lower};
+use super::folded::fold;
 use super::locks::Lock;
 use super::shared;
 use crate::Digest;
 use crate::erofs::{self, Sum, Unreadable, Written};
 use crate::error::{Doing, Error, Result};
 use crate::image::Image;
-use crate::unpack::Destination;
+use crate::unpack::{Destination, Place};
 
 /// `layer.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,6 +287,11 @@ impl<'a> Staged<'a> {
         let path = self.part.join(super::kept::BLOB);
         let made = File::create(&path).call(|| format!("open({path:?}, O_CREAT)"));
         made.map_err(|source| self.store.full_or(source, || format!("keep the blob of layer {}", self.digest)))
+    }
+
+    /// Keeps of the blob, which is the plain archive, only what is not in the layer's image.
+    pub(crate) fn fold(&self, places: &[Place]) -> Result<()> {
+        fold(&self.part, places).map_err(|source| self.store.full_or(source, || format!("keep the blob of layer {}", self.digest)))
     }
 
     /// Tells others who wait for the layer how many bytes of its blob have come.

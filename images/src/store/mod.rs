@@ -12,6 +12,7 @@
 //!   layers/sha256/HEX/layer.json          its diff id, sizes, sums, the repositories that have it
 //!   layers/sha256/HEX/unsynced            -> the boot in which it was written, until the disk is known to have it
 //!   layers/sha256/HEX/blob                the blob itself, where it is kept
+//!   layers/sha256/HEX/folded              or what is left of it beside the image (see `folded`)
 //!   layers/sha256/HEX.part/               being unpacked
 //!   cache/HEX                             which layer came of a build's step (see `cached`)
 //!   making/NAME/                          a layer that comes to be here (see `make`); locked by its maker
@@ -45,8 +46,8 @@
 //! writing in each pull, for what most hosts never do; what it saves is a download (from a registry on loopback a push takes 0.37 s
 //! instead of 0.27 s, a `save` 0.18 s instead of 0.08 s). So a pull keeps none, unless it is told to, but notes in `layer.json`
 //! which repositories have the layer: a push to the same registry mounts it from there without moving a byte (0.05 s), and any other
-//! push or `save` fetches it again and passes it on. A layer that came from an archive has no registry: its blob is kept. Blob and
-//! tree are one folder, so they are published, locked and removed as one.
+//! push or `save` fetches it again and passes it on. A layer that came from an archive has no registry: its blob is kept. Of one that
+//! is no more than a plain archive, only what the image has not (see `folded`). Blob and tree are one folder, so they are published, locked and removed as one.
 
 mod adopt;
 mod blobs;
@@ -55,6 +56,7 @@ mod check;
 mod driver;
 mod examine;
 mod find;
+mod folded;
 mod kept;
 mod layers;
 mod leases;
@@ -87,6 +89,7 @@ pub use driver::{Driver, InvalidDriver, Lower};
 pub use examine::{Examined, Flaw};
 pub use find::{Damage, Listing};
 pub(crate) use find::{LAYERS, layers_of, parse_config};
+pub(crate) use kept::Kept;
 pub use layers::RootFolder;
 pub(crate) use layers::{LayerFile, Staged};
 pub use leases::Lease;

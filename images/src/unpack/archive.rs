@@ -57,11 +57,13 @@ pub(crate) struct Archive<R> {
     /// Bytes of the current member that were not read, and the padding after them.
     left: u64,
     padding: u64,
+    /// Bytes of the archive that were read.
+    at: u64,
 }
 
 impl<R: BufRead> Archive<R> {
     pub(crate) fn new(input: R) -> Self {
-        Archive { input, left: 0, padding: 0 }
+        Archive { input, left: 0, padding: 0, at: 0 }
     }
 
     /// The next member, or `None` at the end of the archive (a block of zeros, or the end of input).
@@ -98,8 +100,18 @@ impl<R: BufRead> Archive<R> {
 
     /// Moves on by `length` bytes that [`Archive::data`] returned.
     pub(crate) fn consume(&mut self, length: usize) {
-        self.input.consume(length);
+        self.take(length);
         self.left -= length as u64;
+    }
+
+    /// Where in the archive the next byte is.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    fn take(&mut self, length: usize) {
+        self.input.consume(length);
+        self.at += length as u64;
     }
 
     /// The input after the last member: what follows counts for the digest.
@@ -117,7 +129,7 @@ impl<R: BufRead> Archive<R> {
         let mut left = self.left.checked_add(self.padding).ok_or(Malformed("a size is too large"))?;
         while left > 0 {
             let length = fill(&mut self.input)?.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.input.consume(length);
+            self.take(length);
             left -= length as u64;
         }
         (self.left, self.padding) = (0, 0);
@@ -138,7 +150,7 @@ impl<R: BufRead> Archive<R> {
             let some = fill(&mut self.input)?;
             let length = some.len().min(BLOCK - filled);
             bytes[filled..filled + length].copy_from_slice(&some[..length]);
-            self.input.consume(length);
+            self.take(length);
             filled += length;
         }
         Ok(bytes)

@@ -77,6 +77,19 @@ pub(crate) struct Layer {
     pub(crate) erofs: Option<Written>,
     /// The file that says what the tree is made of, if it is one.
     pub(crate) sums: Option<Written>,
+    /// Where large files are in the archive, and in the image.
+    pub(crate) places: Vec<Place>,
+}
+
+/// The same bytes in an archive and in the image that was made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Where they begin in the archive.
+    pub(crate) blob: u64,
+    /// Where they begin in the image.
+    pub(crate) image: u64,
+    /// How many there are.
+    pub(crate) length: u64,
 }
 
 /// What came of a layer.

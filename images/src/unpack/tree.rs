@@ -269,7 +269,7 @@ impl Target for Tree {
         };
         let sums = log.map(finish).transpose().map_err(|source| Error::Entry { entry: "/".to_owned(), source })?;
         let (implicit, foreign) = (implicit.into_iter().collect(), foreign.into_iter().collect());
-        Ok(Layer { bytes, entries, implicit, foreign, erofs: None, sums })
+        Ok(Layer { bytes, entries, implicit, foreign, erofs: None, sums, places: Vec::new() })
     }
 }
 

@@ -78,7 +78,7 @@ fn a_kept_blob_goes_with_its_layer() {
     assert!(t.store.kept_blob(&layer).unwrap().is_none(), "not before the layer is there");
     staged.publish(&layer_file("a")).unwrap();
     t.image("x:1", "1", &["a"]);
-    let kept = t.store.kept_blob(&layer).unwrap().unwrap();
+    let Some(crate::store::Kept::Whole(kept)) = t.store.kept_blob(&layer).unwrap() else { panic!("no blob") };
     assert_eq!(std::io::read_to_string(kept).unwrap(), "blob");
     t.store.remove("x:1", false, &nobody).unwrap();
     assert_eq!(t.files(), Vec::<String>::new());
