@@ -187,7 +187,7 @@ impl Http {
         let status = response.status();
         let after = retry_after(response.headers(), SystemTime::now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Failure::RateLimited { limit: limit(response.headers()), after };
+            return Failure::RateLimited { limit: limit(response.headers()), counted: counted(response.headers()), after };
         }
         let html = is_html(response.headers());
         let body = self.small_body(response).await;
@@ -257,6 +257,13 @@ fn limit(headers: &HeaderMap) -> Option<(u64, Duration)> {
     let (most, window) = headers.get("ratelimit-limit")?.to_str().ok()?.split_once(';')?;
     let window = window.trim().strip_prefix("w=")?.parse().ok()?;
     Some((most.trim().parse().ok()?, Duration::from_secs(window)))
+}
+
+/// `Docker-RateLimit-Source` as Docker Hub sends it: the address, or the user, whose pulls are counted. Nothing that could be anything else.
+fn counted(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("docker-ratelimit-source")?.to_str().ok()?.trim();
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_/".contains(&byte);
+    ((1..=64).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
 }
 
 /// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). Docker Hub gives the seconds since 1970.
@@ -389,9 +396,19 @@ mod tests {
         let said = |text: &str| limit(&HeaderMap::from_iter([("ratelimit-limit".parse().unwrap(), text.parse().unwrap())]));
         assert_eq!(said("100;w=21600"), Some((100, Duration::from_secs(21600))));
         assert_eq!((said("100"), said("x;w=1"), said("1;w=x"), said("1;x=1")), (None, None, None, None));
-        let limited = Failure::RateLimited { limit: said("100;w=21600"), after: None };
+        let limited = |counted: Option<&str>| {
+            let counted = counted.map(str::to_owned);
+            Failure::RateLimited { limit: said("100;w=21600"), counted, after: None }.to_string()
+        };
         let text = "429: rate limit reached (100 pulls in 6 h): log in for a higher limit, or try again later";
-        assert_eq!(limited.to_string(), text);
+        assert_eq!(limited(None), text);
+        assert_eq!(limited(Some("192.0.2.1")), text.replace("6 h)", "6 h, counted for 192.0.2.1)"));
+        let counted =
+            |text: &str| counted(&HeaderMap::from_iter([("docker-ratelimit-source".parse().unwrap(), text.parse().unwrap())]));
+        for whole in ["192.0.2.1", "2001:db8::1", "2001:db8::/64", "f0e1d2c3-a4b5-4678-9abc-def012345678"] {
+            assert_eq!(counted(whole).as_deref(), Some(whole));
+        }
+        assert_eq!((counted(""), counted("a b"), counted(&"a".repeat(65))), (None, None, None));
     }
 
     #[test]

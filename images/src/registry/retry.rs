@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_registry_says_when() {
         let patience = Patience::default();
-        let limited = |seconds| Failure::RateLimited { limit: None, after: Some(Duration::from_secs(seconds)) };
+        let limited = |seconds| Failure::RateLimited { limit: None, counted: None, after: Some(Duration::from_secs(seconds)) };
         assert_eq!(patience.next(1, &limited(7)), Some(Duration::from_secs(7)));
         assert_eq!(patience.next(1, &limited(0)), Some(Duration::from_millis(500)));
         assert_eq!(patience.next(1, &limited(61)), None);

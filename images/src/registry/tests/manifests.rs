@@ -112,8 +112,10 @@ async fn a_limit_that_lasts() {
     assert_eq!(slept, [] as [Duration; 0]);
     // Docker Hub says how much is allowed, and that is said when it bites.
     let limited = Answer::new(429, "").with("retry-after", "3600").with("ratelimit-limit", "100;w=21600");
-    let (error, _) = fails(limited.with("ratelimit-remaining", "0;w=21600")).await;
-    assert!(error.ends_with("429: rate limit reached (100 pulls in 6 h): try again in 60 min"), "{error}");
+    let limited = limited.with("ratelimit-remaining", "0;w=21600").with("docker-ratelimit-source", "192.0.2.1");
+    let (error, _) = fails(limited).await;
+    let said = "429: rate limit reached (100 pulls in 6 h, counted for 192.0.2.1): try again in 60 min";
+    assert!(error.ends_with(said), "{error}");
 }
 
 #[tokio::test]
