@@ -17,14 +17,17 @@
 //! | [`landlock`] | rulesets |
 //! | [`bpf`] | device programs for cgroup v2 |
 //! | [`socket`] | sockets that carry descriptors |
+//! | [`datagram`] | datagrams that say to which address they came |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
 //! | [`loopback`] | loop devices |
 //! | [`memory`] | giving freed memory back, NUMA policy |
+//! | [`quota`] | how much a tree of files may take |
 //! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
 //! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |
 //! | [`watch`] | removals from a folder, noticed without inotify's price |
 
 pub mod bpf;
+pub mod datagram;
 pub mod entry;
 mod error;
 pub mod fds;
@@ -36,6 +39,7 @@ pub mod mount;
 pub mod netlink;
 pub mod ns;
 pub mod process;
+pub mod quota;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;
