@@ -23,7 +23,7 @@
 //! | `request`, `exec` | what clients ask for |
 //! | `task` | a process and its streams |
 //! | `input`, `output` | bytes to and from a task |
-//! | `relay` | published ports that rules for packets do not lead to the container: a process of its own, while somebody uses them |
+//! | `relay`, `nobody` | published ports that rules for packets do not lead to the container: a process of its own, while somebody uses them |
 //! | `net::dns` | answers for the container's processes who ask for names: a part of the loop |
 //! | `reap`, `end` | what becomes of processes, and of the container |
 //! | `health` | checks, and what they lead to |
@@ -50,6 +50,7 @@ mod health;
 mod hooks;
 mod init;
 mod input;
+mod nobody;
 mod output;
 mod queue;
 mod reap;

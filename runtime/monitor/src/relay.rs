@@ -14,17 +14,15 @@ use net::relay::Relay;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getrlimit, kill_process, setrlimit, waitpid};
-use rustix::thread::{Gid, Uid, set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
 use sys::Call;
 use sys::spawn::{Home, spawn};
 
 use crate::end::set_oom_score;
+use crate::nobody::become_nobody;
 
 /// How long clients wait after the process could not be started, or has failed.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The user and the group that own nothing.
-const NOBODY: u32 = 65534;
 /// The longest message to the process.
 const LONGEST: usize = 64 << 10;
 
@@ -75,8 +73,16 @@ impl Relays {
         self.pause = None;
         match self.start(oom_score) {
             Ok(process) => self.process = Some(process),
-            Err(_) => self.pause = Some(Instant::now() + PAUSE),
+            Err(_) => self.give_up(),
         }
+    }
+
+    /// There is nobody to serve those who wait. They are told, and the next ones wait a moment.
+    fn give_up(&mut self) {
+        for (socket, relay) in &self.doors {
+            net::relay::turn_away(socket.as_fd(), relay.port.protocol);
+        }
+        self.pause = Some(Instant::now() + PAUSE);
     }
 
     fn start(&self, oom_score: Option<i32>) -> sys::Result<Process> {
@@ -96,7 +102,13 @@ impl Relays {
     pub(crate) fn ended(&mut self, pid: u32, status: WaitStatus) {
         if self.process.as_ref().is_some_and(|process| process.pid.as_raw_nonzero().get() as u32 == pid) {
             self.process = None;
-            self.pause = (status.exit_status() != Some(0)).then(|| Instant::now() + PAUSE);
+            match status.exit_status() {
+                Some(0) => self.pause = None,
+                // It could not begin, or go on.
+                Some(_) => self.give_up(),
+                // Killed: those who wait have the next one.
+                None => self.pause = Some(Instant::now() + PAUSE),
+            }
         }
     }
 
@@ -157,10 +169,5 @@ fn settle(oom_score: Option<i32>) -> sys::Result<()> {
     }
     let most = getrlimit(Resource::Nofile).maximum;
     let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
-    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-    set_no_new_privs(true).call(|| "prctl(PR_SET_NO_NEW_PRIVS)")?;
-    set_thread_groups(&[]).call(|| "setgroups()")?;
-    set_thread_res_gid(group, group, group).call(|| "setresgid()")?;
-    // All capabilities go with this (capabilities(7)). It is the only thread.
-    set_thread_res_uid(user, user, user).call(|| "setresuid()")
+    become_nobody()
 }

@@ -146,6 +146,10 @@ impl Reserved {
         if family == AddressFamily::INET6 {
             // IPv4 has a socket of its own.
             set_ipv6_v6only(&socket, true).map_err(|errno| failed("setsockopt(IPV6_V6ONLY)", errno))?;
+            if port.protocol == Protocol::Udp {
+                // Before anything comes: a relay answers from the address that was asked.
+                sys::datagram::tell_here(&socket).map_err(|error| failed("setsockopt(IPV6_RECVPKTINFO)", error.errno()))?;
+            }
         }
         bind(&socket, &SocketAddr::new(port.address(), port.host_port)).map_err(|errno| failed("bind", errno))?;
         if port.host_port == 0 {

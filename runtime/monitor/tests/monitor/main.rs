@@ -7,5 +7,6 @@ mod exec;
 mod fixture;
 mod lifecycle;
 mod memory;
+mod relay;
 mod streams;
 mod terminal;

@@ -1,12 +1,12 @@
-//! UDP: each client has a socket of its own towards the container, so that answers find their way back. A client that has been silent for a
-//! while is forgotten, as connection tracking does it.
+//! UDP: each client has a socket of its own towards the container, so that answers find their way back, and come from the address that was
+//! asked. A client that has been silent for a while is forgotten, as connection tracking does it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
+use sys::datagram::{Here, receive, send};
 
 use super::slots::Slots;
 
@@ -15,11 +15,18 @@ pub(super) const SILENCE: Duration = Duration::from_secs(90);
 /// Datagrams dealt with before others in the loop have their turn.
 const BURST: usize = 32;
 
-/// One client's datagrams to one port.
-#[derive(Debug)]
-struct Flow {
+/// Who asks, at which door, and which address of the host: the answer comes from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Pair {
     door: usize,
     client: SocketAddr,
+    asked: Option<Here>,
+}
+
+/// One client's datagrams to one port of an address.
+#[derive(Debug)]
+struct Flow {
+    pair: Pair,
     socket: UdpSocket,
     last: Instant,
 }
@@ -28,7 +35,7 @@ struct Flow {
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: Slots<Flow>,
-    known: HashMap<(usize, SocketAddr), usize>,
+    known: HashMap<Pair, usize>,
     most: usize,
     /// None is to be forgotten before this.
     sweep: Option<Instant>,
@@ -68,10 +75,11 @@ impl Flows {
     ) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         for _ in 0..BURST {
-            let Ok((length, _, client)) = recvfrom(door, &mut buffer, RecvFlags::empty()) else { return };
-            let Some(client) = client.and_then(|client| SocketAddr::try_from(client).ok()) else { continue };
-            let known = self.known.get(&(number, client)).copied();
-            let Some(at) = known.or_else(|| self.begin(number, client, to, now, &mut added)) else { continue };
+            let Ok((length, client, asked)) = receive(door, &mut buffer) else { return };
+            // A group's address is nobody's to answer from.
+            let pair = Pair { door: number, client, asked: asked.filter(|here| !here.address.is_multicast()) };
+            let known = self.known.get(&pair).copied();
+            let Some(at) = known.or_else(|| self.begin(pair, to, now, &mut added)) else { continue };
             if let Some(flow) = self.flows.get_mut(at) {
                 flow.last = now;
                 // Nobody listens there, or there is no room: datagrams may be lost.
@@ -83,20 +91,19 @@ impl Flows {
     /// Passes on what the container has answered.
     pub(super) fn pass_out<'a>(&mut self, at: usize, door: impl Fn(usize) -> Option<BorrowedFd<'a>>, now: Instant) {
         let Some(flow) = self.flows.get_mut(at) else { return };
-        let Some(door) = door(flow.door) else { return };
+        let Some(door) = door(flow.pair.door) else { return };
         let mut buffer = vec![0; usize::from(u16::MAX)];
         for _ in 0..BURST {
             // An error is about one that was sent, and is gone with this.
             let Ok(length) = flow.socket.recv(&mut buffer) else { return };
             flow.last = now;
-            let _ = sendto(door, &buffer[..length], SendFlags::empty(), &flow.client);
+            let _ = send(door, &buffer[..length], &flow.pair.client, flow.pair.asked);
         }
     }
 
     fn begin(
         &mut self,
-        door: usize,
-        client: SocketAddr,
+        pair: Pair,
         to: SocketAddr,
         now: Instant,
         added: &mut impl FnMut(usize, BorrowedFd<'_>) -> bool,
@@ -108,8 +115,8 @@ impl Flows {
         let any = if to.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(to).and_then(|()| socket.set_nonblocking(true)).ok()?;
-        let at = self.flows.put(Flow { door, client, socket, last: now });
-        self.known.insert((door, client), at);
+        let at = self.flows.put(Flow { pair, socket, last: now });
+        self.known.insert(pair, at);
         self.sweep.get_or_insert(now + SILENCE);
         let is_watched = self.flows.get(at).is_some_and(|flow| added(at, flow.socket.as_fd()));
         if !is_watched {
@@ -120,7 +127,7 @@ impl Flows {
 
     fn forget(&mut self, at: usize) {
         if let Some(flow) = self.flows.take(at) {
-            self.known.remove(&(flow.door, flow.client));
+            self.known.remove(&flow.pair);
         }
     }
 }

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::port::{Port, Protocol};
 
-pub use serve::serve;
+pub use serve::{serve, turn_away};
 
 /// The most ports of a container that are relayed: their sockets travel in one message.
 pub const MAX_RELAYS: usize = 100;

@@ -14,7 +14,7 @@ use sys::{Call, Result};
 use super::Relay;
 use super::flows::Flows;
 use super::slots::Slots;
-use super::stream::{DESCRIPTORS, Stream, Turn};
+use super::stream::{DESCRIPTORS, Stream, Turn, reset};
 use crate::port::Protocol;
 
 /// Connections at once. More wait in the kernel.
@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Connections accepted before others have their turn.
 const BURST: usize = 64;
+/// The most clients that are turned away at once: as many as a socket lets wait (`net.core.somaxconn`).
+const WAITING: usize = 4096;
 /// Descriptors for all else.
 const OWN: usize = 64;
 
@@ -67,6 +69,20 @@ pub fn serve(control: OwnedFd, doors: Vec<(OwnedFd, Relay)>) -> Result<()> {
     let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
     let room = room(limit.saturating_sub(OWN + doors.len()));
     serve_within(control, doors, room)
+}
+
+/// Nobody serves what waits at this door: connections are reset, so that clients know of it, and datagrams are lost.
+pub fn turn_away(door: impl AsFd, protocol: Protocol) {
+    // Those that come meanwhile have their turn as well, but not for ever.
+    for _ in 0..WAITING {
+        let gone = match protocol {
+            Protocol::Tcp => accept_with(&door, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map(|client| reset(&client)),
+            _ => sys::datagram::receive(&door, &mut []).map(drop),
+        };
+        if matches!(gone, Err(errno) if !matches!(errno, Errno::CONNABORTED | Errno::INTR)) {
+            return;
+        }
+    }
 }
 
 /// The same with so many streams and flows at most.

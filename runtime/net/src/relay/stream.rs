@@ -93,7 +93,7 @@ impl Stream {
 }
 
 /// Its close will be a reset.
-fn reset(socket: &OwnedFd) {
+pub(super) fn reset(socket: &OwnedFd) {
     let _ = set_socket_linger(socket, Some(Duration::ZERO));
 }
 

@@ -34,6 +34,10 @@ impl Running {
                 (socket.local_addr().unwrap(), socket.into())
             }
         };
+        Running::over(protocol, (door, socket), to, room)
+    }
+
+    fn over(protocol: Protocol, (door, socket): (SocketAddr, OwnedFd), to: u16, room: (usize, usize)) -> Running {
         let port = Port { host_ip: Some(HERE), host_port: door.port(), container_port: to, protocol };
         let (control, theirs) = sys::socket::pair().unwrap();
         let doors = vec![(socket, Relay { port, to: HERE })];
@@ -187,6 +191,49 @@ fn datagrams_find_their_way_back() {
     assert!(seen[0] == seen[2] && seen[0] == seen[4], "one client, one flow: {seen:?}");
     // There is room for two: of those the second had been silent for longest when the third came.
     assert_ne!(seen[1], seen[5]);
+}
+
+/// The kernel would choose by route, and whoever has asked 127.0.0.9 hears nobody else.
+#[test]
+fn the_address_that_was_asked_answers() {
+    let server = UdpSocket::bind((HERE, 0)).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    // With both families, so that this host has several addresses.
+    let door = UdpSocket::bind("[::]:0").unwrap();
+    sys::datagram::tell_here(&door).unwrap();
+    let address = door.local_addr().unwrap();
+    let _relay = Running::over(Protocol::Udp, (address, door.into()), server.local_addr().unwrap().port(), (1, 8));
+    let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut seen = Vec::new();
+    for asked in ["127.0.0.9", "127.0.0.7", "127.0.0.9"] {
+        client.send_to(asked.as_bytes(), (asked, address.port())).unwrap();
+        let mut buffer = [0; 16];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        seen.push(from);
+        server.send_to(&buffer[..length], from).unwrap();
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (asked.as_bytes(), SocketAddr::new(asked.parse().unwrap(), address.port())));
+    }
+    assert!(seen[0] == seen[2] && seen[0] != seen[1], "an address of its own is a flow of its own: {seen:?}");
+}
+
+#[test]
+fn those_who_wait_in_vain_are_told() {
+    let door = TcpListener::bind((HERE, 0)).unwrap();
+    door.set_nonblocking(true).unwrap();
+    let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(door.local_addr().unwrap()).unwrap()).collect();
+    turn_away(&door, Protocol::Tcp);
+    for client in &mut clients {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+    let door = UdpSocket::bind((HERE, 0)).unwrap();
+    let client = UdpSocket::bind((HERE, 0)).unwrap();
+    (0..3).for_each(|_| drop(client.send_to(b"x", door.local_addr().unwrap()).unwrap()));
+    turn_away(&door, Protocol::Udp);
+    door.set_nonblocking(true).unwrap();
+    assert_eq!(door.recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
