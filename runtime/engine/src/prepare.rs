@@ -228,12 +228,6 @@ fn hooks(record: &Record, runtime: &Path, spec: &Spec) -> Result<Option<Hooks>, 
     if all.is_empty() {
         return Ok(None);
     }
-    if record.namespaces.users.is_some() {
-        // They look for its root in our folders, where only root of the host may go.
-        let what = format!("devices {}", record.tuning.cdi.join(", "));
-        let why = "they come with hooks, which cannot be run for a container with users of its own (--userns, --uidmap)".to_owned();
-        return Err(Error::Invalid { what, why });
-    }
     let during = || format!("describe container {} for hooks", record.name);
     let bundle = runtime.join("bundle");
     let (mut shown, root) = (spec.clone(), bundle.join("rootfs"));

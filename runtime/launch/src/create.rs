@@ -107,6 +107,13 @@ pub trait Stages {
     fn place(&self) -> Option<&Path> {
         None
     }
+    /// In init, right before the root is attached at that place: mounts that are made from here on reach nobody.
+    ///
+    /// # Errors
+    /// One line.
+    fn furnish(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// In the caller, when the namespaces of init, whose number is `pid`, are made and its root is not.
     ///
     /// # Errors

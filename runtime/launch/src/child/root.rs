@@ -1,7 +1,6 @@
 //! The root file system: attached, furnished, made the root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -24,7 +23,7 @@ pub(crate) fn build(task: &Task<'_>) -> Result<Option<Terminal>, Failure> {
         return join(task, table.get(*slot));
     }
     let root = table.get(plan.rootfs);
-    attach(root, stages.and_then(Stages::place))?;
+    attach(root, stages)?;
     let mut builder = Builder::new(plan, table, root, parent);
     for step in &plan.steps {
         builder.run(step)?;
@@ -70,13 +69,14 @@ fn join(task: &Task<'_>, namespace: BorrowedFd<'_>) -> Result<Option<Terminal>, 
 
 /// Attaches the detached root on top of this namespace's own, or at a place in it. The host's tree stays reachable by absolute paths until the
 /// pivot, because a process's root is looked up below what is mounted on it.
-fn attach(root: BorrowedFd<'_>, place: Option<&Path>) -> Result<(), Failure> {
+fn attach(root: BorrowedFd<'_>, stages: Option<&dyn Stages>) -> Result<(), Failure> {
     let host = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/\", O_PATH)");
     let host = host.during(|| "attach")?;
     // No mount made here may reach the host. Slave rather than private: what the host unmounts meanwhile is not held busy here.
     let slave = Attr { propagation: propagation::SLAVE, ..Attr::default() };
     mount_setattr(&host, slave, true).during(|| "separate from the host's mounts")?;
-    let Some(place) = place else { return attach_at(root, host.as_fd()).during(|| "attach") };
+    stages.map_or(Ok(()), Stages::furnish).map_err(Failure::runtime)?;
+    let Some(place) = stages.and_then(Stages::place) else { return attach_at(root, host.as_fd()).during(|| "attach") };
     let place = openat(CWD, place, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let place = place.call(|| "open(the place of the root, O_PATH)").during(|| "attach")?;
     attach_at(root, place.as_fd()).during(|| "attach")
