@@ -81,6 +81,8 @@ pub struct Attached {
     pub ports: Vec<Port>,
     /// Where its processes ask for names, if one of its networks has names.
     pub resolver: Option<dns::Sockets>,
+    /// Bridges that were set up for this, being new or without their rules: a firewall of somebody else's may have to be told of them.
+    pub made: Vec<String>,
     claims: Claims,
 }
 
@@ -154,8 +156,9 @@ pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &
         place.connect(wish, &sandbox, &route, id, number, out == at, publishing == at)?;
     }
     claims.listen()?;
+    let made = wishes.iter().zip(&places).filter(|(_, place)| place.made).map(|(wish, _)| wish.network.bridge.clone()).collect();
     let ends = places.into_iter().map(|place| place.end).collect();
-    Ok(Attached { netns: sandbox.netns, ends, ports: claims.ports(), resolver: sandbox.resolver, claims })
+    Ok(Attached { netns: sandbox.netns, ends, ports: claims.ports(), resolver: sandbox.resolver, made, claims })
 }
 
 /// Refuses what would be something else to the kernel or to a file system.
@@ -228,6 +231,8 @@ pub(crate) struct Place {
     pub(crate) end: End,
     /// The bridge, or the link that is shared.
     link: Link,
+    /// The bridge was set up now.
+    pub(crate) made: bool,
 }
 
 impl Place {
@@ -251,8 +256,8 @@ impl Place {
             }
             (None, None) => {}
         }
-        let link = match &network.macvlan {
-            Some(macvlan) => bridge::parent(route, &macvlan.parent)?,
+        let (link, made) = match &network.macvlan {
+            Some(macvlan) => (bridge::parent(route, &macvlan.parent)?, false),
             None => {
                 // The table first: the bridge lets loopback addresses in, and the table keeps them out.
                 let fresh = nft::ensure(claims.netfilter()?, network)?;
@@ -262,7 +267,7 @@ impl Place {
         for name in wish.names {
             claims.add([], names::claim(network, id, name, &addresses)?.into_iter().collect());
         }
-        Ok(Place { end: end(wish, &addresses), link })
+        Ok(Place { end: end(wish, &addresses), link, made })
     }
 
     /// Makes the interface. `first`: the default route leads there.

@@ -23,20 +23,21 @@ pub(crate) fn mac(address: Ipv4Addr) -> [u8; 6] {
 }
 
 /// The bridge of `network`, up. The nf_tables table must be there before: it holds the rule that makes `route_localnet` safe. If that
-/// is `fresh`, the subnet may be another than yesterday's, so that the bridge is set up whatever its state.
-pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Result<Link> {
+/// is `fresh`, the subnet may be another than yesterday's, so that the bridge is set up whatever its state. Answers whether it was.
+pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Result<(Link, bool)> {
     let failed = |source: NetlinkError| match source.errno() {
         Errno::PERM => Error::NotRoot { what: "making a bridge" },
         Errno::OPNOTSUPP => Error::Unsupported { what: format!("bridge {}", network.bridge), options: "BRIDGE", source },
         _ => Error::Netlink { what: format!("make bridge {}", network.bridge), source },
     };
+    let mut made = false;
     for _ in 0..8 {
         match route::get_link(socket, &network.bridge).map_err(failed)? {
             Some(link) if link.kind != "bridge" => return Err(Error::NotABridge { name: link.name, kind: link.kind }),
-            Some(link) if link.up && !fresh => return Ok(link),
+            Some(link) if link.up && !fresh => return Ok((link, made)),
             Some(link) => {
                 configure(socket, network, link.index, failed)?;
-                fresh = false;
+                (fresh, made) = (false, true);
             }
             None => {
                 let mut batch = Batch::new();
@@ -49,16 +50,27 @@ pub(crate) fn ensure(socket: &Socket, network: &Network, mut fresh: bool) -> Res
     Err(failed(NetlinkError::new(sys::Error::new("RTM_GETLINK", Errno::AGAIN))))
 }
 
-/// Makes the bridge of `network` and its table before a container needs them: for what listens on its address.
+/// Makes the bridge of `network` and its table before a container needs them: for what listens on its address. Answers whether it was set
+/// up now: a firewall of somebody else's may have to be told of it.
 ///
 /// # Errors
 /// The kernel refuses, or something else has the bridge's name.
-pub fn make(network: &Network) -> Result<()> {
+pub fn make(network: &Network) -> Result<bool> {
     network.check()?;
     let failed = |source| Error::Netlink { what: format!("make bridge {}", network.bridge), source };
     let socket = Socket::route().map_err(failed)?;
     let fresh = nft::ensure(&nft::open(&network.table)?, network)?;
-    ensure(&socket, network, fresh).map(drop)
+    ensure(&socket, network, fresh).map(|(_, made)| made)
+}
+
+/// Whether the bridge of `network` is there.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn is_made(network: &Network) -> Result<bool> {
+    let failed = |source| Error::Netlink { what: format!("find bridge {}", network.bridge), source };
+    let link = route::get_link(&Socket::route().map_err(failed)?, &network.bridge).map_err(failed)?;
+    Ok(link.is_some_and(|link| link.kind == "bridge"))
 }
 
 /// Another caller having done it is as good.

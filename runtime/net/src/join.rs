@@ -17,6 +17,8 @@ use crate::{bridge, dns, sandbox};
 pub struct Joined {
     /// Its end of the network.
     pub end: End,
+    /// The bridge was set up for this: see [`Attached::made`](crate::Attached::made).
+    pub made: bool,
     /// Its resolver's sockets, if they were asked for.
     pub resolver: Option<dns::Sockets>,
     /// How to undo it.
@@ -39,7 +41,7 @@ pub fn join(netns: OwnedFd, wish: &Wish<'_>, id: &str, number: u32, first: bool,
     let mut sandbox = sandbox?;
     place.connect(wish, &sandbox, &route, id, number, first, false)?;
     let (_, undo) = claims.keep();
-    Ok(Joined { end: place.end, resolver: sandbox.resolver.take(), undo })
+    Ok(Joined { end: place.end, made: place.made, resolver: sandbox.resolver.take(), undo })
 }
 
 /// Takes a running container out of a network: its interface goes, and all that leads to it. `next` are the gateways of the network that

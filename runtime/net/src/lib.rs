@@ -51,7 +51,7 @@ pub mod services;
 mod tests;
 
 pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, isolated_in, recover, remove, unconnected};
-pub use bridge::make;
+pub use bridge::{is_made, make};
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;

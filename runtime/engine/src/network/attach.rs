@@ -57,6 +57,7 @@ impl Network {
             let ports = published(config, record);
             let attached =
                 net::attach_to(netns, &[net::Wish::plain(&network)], &record.id, &ports, true).map_err(Error::Network)?;
+            super::trust(&attached.made)?;
             let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
             let state = NetworkState { networks, ports: attached.ports.clone() };
             return Ok(Network::Bridge { attached, state, names: net::dns::Config::default() });
@@ -66,6 +67,7 @@ impl Network {
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
         let ports = ports(config, record, &held)?;
         let attached = net::attach_to(netns, &wishes, &record.id, &ports, true).map_err(Error::Network)?;
+        super::trust(&attached.made)?;
         let ends = attached.ends.iter().zip(&plans).zip(&held);
         let new = |((end, plan), held): ((&net::End, &Plan<'_>), &Held)| {
             EndpointState::new(&plan.end.network, &plan.names, end).of(&held.record)

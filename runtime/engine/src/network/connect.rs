@@ -1,5 +1,6 @@
 //! `network connect` and `disconnect`: a container's networks change, in its record and, while it runs, in its namespace.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use monitor::{Cleanup, NetworkChange, Request};
@@ -113,6 +114,9 @@ impl Engine {
         let number = state.networks.len() as u32 + 1;
         let netns = attach::shared(&self.config, &record.id)?;
         let joined = net::join(netns, &plan.wish(&new.network), &record.id, number, first, resolver).map_err(Error::Network)?;
+        if joined.made {
+            super::trust([&new.network.bridge])?;
+        }
         state.networks.push(EndpointState::new(&plan.end.network, &plan.names, &joined.end).of(&new.record));
         let undo = Cleanup { unlink: joined.undo.unlink, folders: joined.undo.folders, ..Cleanup::default() };
         let sockets = joined.resolver.map_or_else(Vec::new, |sockets| vec![sockets.datagrams, sockets.connections]);
@@ -205,18 +209,26 @@ impl Engine {
                     ends.push((end.address.into(), end.address6.map(Into::into), ports));
                 }
             }
-            if ends.is_empty() {
-                continue;
-            }
-            let restored = store::hold(&self.config, &network.name)
-                .and_then(|held| net::restore(&held.network, &ends).map_err(Error::Network));
-            if let Err(error) = restored {
+            if let Err(error) = self.restore(&network.name, &ends) {
                 failure.get_or_insert(error);
             }
         }
         failure.map_or(Ok(()), Err)
     }
+
+    /// Makes what a network needs, if containers are in it or were: one whose bridge is not there needs nothing.
+    fn restore(&self, name: &str, ends: &[Restored]) -> Result<(), Error> {
+        let network = store::hold(&self.config, name)?.network;
+        if network.macvlan.is_some() || ends.is_empty() && !net::is_made(&network).map_err(Error::Network)? {
+            return Ok(());
+        }
+        net::restore(&network, ends).map_err(Error::Network)?;
+        super::trust([&network.bridge])
+    }
 }
+
+/// A running container's addresses in a network, and its ports there.
+type Restored = (IpAddr, Option<IpAddr>, Vec<Port>);
 
 /// What is relayed from now on.
 fn relays(state: &NetworkState, held: &[Held]) -> Vec<Relay> {

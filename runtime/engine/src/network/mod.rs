@@ -10,6 +10,7 @@
 
 mod attach;
 mod connect;
+mod firewalld;
 mod make;
 mod options;
 mod record;
@@ -22,6 +23,7 @@ pub use record::{Driver, NetworkRecord, Subnet};
 pub use state::{EndpointState, NetworkState};
 
 pub(crate) use attach::{Network, check, recover};
+pub(crate) use firewalld::trust;
 
 use crate::Error;
 use crate::config::Config;
@@ -66,7 +68,9 @@ impl crate::Engine {
     /// It cannot be chosen or made.
     pub fn pod_network(&self) -> Result<net::Network, Error> {
         let network = default(&self.config)?;
-        net::make(&network).map_err(Error::Network)?;
+        if net::make(&network).map_err(Error::Network)? {
+            trust([&network.bridge])?;
+        }
         Ok(network)
     }
 }

@@ -124,6 +124,7 @@ impl Engine {
             return Err(Error::NetworkInUse { name: record.name, by: users.join(", ") });
         }
         net::remove(&network).map_err(Error::Network)?;
+        super::firewalld::forget(&network.bridge);
         // Last: until then the network can be removed once more.
         fs::remove_file(&path).call(|| format!("unlink({path:?})")).during(what)?;
         self.note("network", "destroy", network_actor(&record));

@@ -136,6 +136,7 @@ fn network(config: &Config, record: &PodRecord, netns: Option<OwnedFd>, ports: &
     let wish = net::Wish { reaches_itself: true, ..net::Wish::plain(&network) };
     // Nobody lives as long as a pod who could relay.
     let attached = net::attach_to(netns, &[wish], &record.id, &ports, false).map_err(Error::Network)?;
+    crate::network::trust(&attached.made)?;
     let what = || "pin the network of a pod";
     pin(&attached.netns, at).during(what)?;
     setns(&attached.netns, kind::NET as i32).during(what)?;
