@@ -110,9 +110,11 @@ fn verified(status: Status, folder: &Path, runtime: &Path) -> Status {
         {
             Status::Exited(Exit { code: 255, oom: false, started: since, finished: since, error: unknown() })
         }
-        // Between one monitor and the next nobody is in charge for a moment.
+        // Between one monitor and the next nobody is in charge for a moment. A clock that was set back, as that of a host without a
+        // battery is by each restart, does not make the moment last.
         Status::Restarting { exit, delay }
-            if monitor::now() > exit.finished.saturating_add(delay * 1_000_000).saturating_add(HANDOVER) && !in_charge(folder) =>
+            if monitor::now().abs_diff(exit.finished) > delay.saturating_mul(1_000_000).saturating_add(HANDOVER)
+                && !in_charge(folder) =>
         {
             let error =
                 exit.error.or_else(|| Some("its monitor was killed or the host restarted before it was started again".into()));
@@ -142,4 +144,20 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error>
         Err(error) => return Err(error).call(|| format!("read({path:?})")).during(|| "read a record"),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_over_whichever_way_the_clock_has_jumped() {
+        let (nowhere, hour, now) = (Path::new("/nonexistent"), 3_600_000_000_000, monitor::now());
+        let waits = |finished| {
+            let exit = Exit { finished, ..Exit::default() };
+            matches!(verified(Status::Restarting { exit, delay: 100 }, nowhere, nowhere), Status::Restarting { .. })
+        };
+        assert!(waits(now) && waits(now + 1_000_000_000));
+        assert!(!waits(now - hour) && !waits(now + hour) && !waits(0));
+    }
 }
