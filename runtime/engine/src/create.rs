@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::error::During;
 use crate::record::{Own, Record};
 use crate::request::{CreateRequest, NetworkMode, Sharing};
-use crate::{Engine, Error, lognotes, mounts, names, network, overlay, owners, pod, rootfs, secret, state, volume};
+use crate::{Engine, Error, lognotes, mounts, names, network, overlay, owners, pod, quota, rootfs, secret, state, volume};
 
 /// The file with the record.
 pub(crate) const RECORD: &str = "config.json";
@@ -121,6 +121,9 @@ impl Folder {
         let fill = || {
             for name in ["upper", "work", "log"] {
                 folder(&new.join(name)).during(during)?;
+            }
+            if let Some(bytes) = record.tuning.size {
+                quota::limit(&new, &record.id, bytes)?;
             }
             store(&dir, record)?;
             take()?;

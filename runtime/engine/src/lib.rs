@@ -68,6 +68,7 @@ mod pause;
 mod pod;
 mod prepare;
 mod processes;
+mod quota;
 mod record;
 mod recover;
 mod remount;

@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
-    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, search, secret, start, stats, stop, sync, system,
-    tag, top, unmount, update, version, volume, wait,
+    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, scp, search, secret, start, stats, stop, sync,
+    system, tag, top, unmount, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -40,6 +40,9 @@ pub(crate) struct Global {
     /// Parent of the containers' cgroups
     #[arg(long, env = "RCTR_CGROUP_PARENT", default_value = "/rctr", value_name = "PATH", hide_env_values = true)]
     pub(crate) cgroup_parent: String,
+    /// Run this command line on another host, by the rctr there: ssh://[USER@]HOST[:PORT]. Files that it names are that host's
+    #[arg(short = 'H', long, env = "RCTR_HOST", value_name = "HOST", hide_env_values = true)]
+    pub(crate) host: Option<crate::remote::Host>,
     /// Keep the compressed layers of images that are pulled, so that push and save need not fetch them again
     #[arg(long, env = "RCTR_KEEP_BLOBS", hide_env_values = true)]
     pub(crate) keep_blobs: bool,
@@ -99,6 +102,8 @@ pub(crate) enum Verb {
     /// Only below `image`
     #[command(skip)]
     Prune(prune::Args),
+    #[command(skip)]
+    Scp(scp::Args),
     #[command(skip)]
     Check(check::Args),
     #[command(skip)]
@@ -203,6 +208,7 @@ impl Verb {
             Verb::Diff(args) => diff::run(context, &args),
             Verb::Export(args) => export::run(context, &args),
             Verb::Save(args) => save::run(context, args),
+            Verb::Scp(args) => scp::run(context, args),
             Verb::Load(args) => load::run(context, args),
             Verb::Import(args) => import::run(context, args),
             Verb::Images(args) => images::run(context, args),

@@ -15,6 +15,7 @@ mod detach;
 mod exit;
 mod output;
 mod parse;
+mod remote;
 mod session;
 mod settings;
 mod terminal;
@@ -49,6 +50,9 @@ fn main() {
         Ok(cli) => cli,
         Err(error) => exit::usage(&error),
     };
+    if let Some(host) = cli.global.host.as_ref().filter(|host| !host.name.is_empty()) {
+        std::process::exit(exit::report(&remote::forward(host, &args)));
+    }
     let code = cli.run().unwrap_or_else(|error| exit::report(&error));
     std::process::exit(code);
 }

@@ -118,6 +118,9 @@ pub struct Tuning {
     pub cgroup_parent: Option<String>,
     /// That is a slice, and the container a scope of systemd in it. Whoever makes pods decides it.
     pub scope: bool,
+    /// How many bytes its own files may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// What becomes of its output.
     pub log: LogConfig,
 }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::{
     attach, build, check, commit, container_prune, copy, cp, create, diff, exec, exists, export, history, images, import, inspect,
-    kill, load, logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, start, stats, stop, sync,
-    tag, top, unmount, update, wait,
+    kill, load, logs, mount, pause, port, prune, ps, pull, push, rename, restart, rm, rmi, run, save, scp, start, stats, stop,
+    sync, tag, top, unmount, update, wait,
 };
 use crate::cli::Verb;
 
@@ -26,6 +26,7 @@ pub(crate) enum Image {
     Push(push::Args),
     Copy(copy::Args),
     Save(save::Args),
+    Scp(scp::Args),
     Load(load::Args),
     Import(import::Args),
     Build(Box<build::Args>),
@@ -50,6 +51,7 @@ impl From<Image> for Verb {
             Image::Push(args) => Verb::Push(args),
             Image::Copy(args) => Verb::Copy(args),
             Image::Save(args) => Verb::Save(args),
+            Image::Scp(args) => Verb::Scp(args),
             Image::Load(args) => Verb::Load(args),
             Image::Import(args) => Verb::Import(args),
             Image::Build(args) => Verb::Build(args),

@@ -45,6 +45,7 @@ pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod scp;
 pub(crate) mod search;
 pub(crate) mod secret;
 pub(crate) mod start;

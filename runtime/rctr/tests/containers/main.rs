@@ -9,6 +9,7 @@ mod health;
 mod host;
 mod living;
 mod lost;
+mod many;
 mod mounts;
 mod oci;
 mod policy;

@@ -58,12 +58,19 @@ pub(crate) struct Args {
     /// The cgroup above its own, such as /services
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
+    /// Not supported: another runtime
+    #[arg(long, value_name = "RUNTIME", hide = true, value_parser = runtime)]
+    runtime: Option<String>,
     /// How its output is kept: local, json-file, journald or none
     #[arg(long, value_name = "DRIVER", default_value = "local", value_parser = ["local", "json-file", "journald", "none"])]
     log_driver: String,
     /// Option of that: max-size=BYTES and max-file=NUMBER of files; tag=TEMPLATE, labels=KEY,... and env=KEY,... of json-file and journald
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<String>,
+}
+
+fn runtime(_: &str) -> Result<String, String> {
+    Err("no other runtime can be chosen: containers are run by rctr itself; GPUs are given with --gpus".to_owned())
 }
 
 impl Args {

@@ -53,9 +53,9 @@ pub(crate) struct Args {
     /// How readily its memory is swapped out, from 0 to 100; -1 is the kernel's usual (cgroup v1 only)
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-1..=100))]
     memory_swappiness: Option<i8>,
-    /// Not supported: a size of its own files
-    #[arg(long, value_name = "KEY=VALUE", hide = true, value_parser = storage)]
-    storage_opt: Vec<String>,
+    /// How much its own files may take: size=BYTES, where the file system of --root has quotas of projects (XFS, ext4 with prjquota)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = storage, conflicts_with = "rootfs")]
+    storage_opt: Option<u64>,
     /// Let its processes wait for memory instead of killing one (cgroup v1 only)
     #[arg(long)]
     oom_kill_disable: bool,
@@ -112,6 +112,7 @@ impl Args {
         if let (Some(memory @ 1..), None) = (limits.memory, limits.memory_swap) {
             limits.memory_swap = swap_is_counted().then(|| memory.saturating_mul(2));
         }
+        request.tuning.size = self.storage_opt;
         request.resources = Resources { oom_kill_disable: self.oom_kill_disable, disks: disks.concat(), ..limits };
     }
 }
@@ -119,11 +120,9 @@ impl Args {
 /// The memory controller of cgroup v1.
 const V1: &str = "/sys/fs/cgroup/memory";
 
-/// What a container writes is in one file system with all others' files, and quotas of projects are not made use of.
-fn storage(_: &str) -> Result<String, String> {
-    const WHY: &str =
-        "a container's own files have no limit of size here: give it --read-only and volumes, such as --tmpfs /data:size=64m";
-    Err(WHY.to_owned())
+fn storage(text: &str) -> Result<u64, String> {
+    let size = text.strip_prefix("size=").ok_or("only size=BYTES is known, such as size=10g")?;
+    parse::bytes(size).map(|bytes| bytes.unsigned_abs())
 }
 
 /// The kernel counts swap by container: v1 only with `swapaccount`, v2 wherever there is swap at all (proc_swaps(5)).

@@ -134,6 +134,7 @@ fn host(container: &Container) -> Value {
         "Binds": mounts::binds(record),
         "Tmpfs": mounts::tmpfs(record),
         "VolumesFrom": mounts::volumes_from(record),
+        "StorageOpt": record.tuning.size.map(|size| json!({ "size": size.to_string() })),
         "ShmSize": record.shm_size.unwrap_or(64 << 20),
         "NetworkMode": mode(record),
         "Dns": record.dns.servers,
