@@ -81,7 +81,7 @@ fn swappiness_where_there_is_such_a_thing() {
         false => drop(run.complains(&["--memory-swappiness", "cgroup v2"])),
     }
     t.rctr(["create", "--memory-swappiness", "101", "busybox"]).code(125).complains(&["--memory-swappiness", "101"]);
-    t.rctr(["create", "--storage-opt", "size=1g", "busybox"]).code(125).complains(&["--storage-opt", "size"]);
+    t.rctr(["create", "--storage-opt", "colour=red", "busybox"]).code(125).complains(&["--storage-opt", "size=BYTES"]);
     t.nothing_left();
 }
 

@@ -1,5 +1,9 @@
 //! Limits, seen from inside and felt.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use integration::env::Env;
 
 integration::tests![
@@ -11,6 +15,7 @@ integration::tests![
     no_limits_by_default,
     bad_limits_are_refused,
     monitor_is_small,
+    its_own_files_are_limited,
 ];
 
 /// The controllers that this machine can limit with.
@@ -115,4 +120,45 @@ fn monitor_is_small() {
     assert!(private <= 256, "{private} kB private\n{rollup}");
     t.rctr(["rm", "-f", &id]).ok();
     t.nothing_left();
+}
+
+/// On a file system with quotas of projects, and on one without.
+fn its_own_files_are_limited() {
+    if !Path::new("/sbin/mkfs.ext4").exists() {
+        integration::skip!("needs mkfs.ext4 (e2fsprogs)");
+    }
+    let mut t = Env::new();
+    let (disk, root) = (t.path("disk").display().to_string(), t.path("limited").display().to_string());
+    fs::create_dir(&root).expect("a folder");
+    let run = |line: &str| {
+        let mut words = line.split(' ');
+        Command::new(words.next().unwrap_or_default()).args(words).output().is_ok_and(|output| output.status.success())
+    };
+    assert!(
+        run(&format!("truncate -s 200M {disk}"))
+            && run(&format!("/sbin/mkfs.ext4 -q -O quota,project -E quotatype=prjquota {disk}"))
+    );
+    if !run(&format!("mount -o loop,prjquota {disk} {root}")) {
+        integration::skip!("needs ext4 with quotas of projects");
+    }
+    t.set("RCTR_ROOT", &root);
+    t.use_driver("tree");
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    let fill =
+        "dd if=/dev/zero of=/a bs=1M count=6 2>/dev/null && echo six; dd if=/dev/zero of=/b bs=1M count=6 2>/dev/null || echo full";
+    let limited = ["run", "--network", "none", "--storage-opt", "size=10m", "--name"];
+    for name in ["one", "two"] {
+        t.rctr([&limited[..], &[name, "busybox", "sh", "-c", fill]].concat()).ok().says("six\nfull\n");
+    }
+    assert_eq!(t.inspect("one", "{{.HostConfig.StorageOpt.size}}"), "10485760");
+    // What goes leaves room, and others have no limit.
+    t.rctr(["rm", "one"]).ok();
+    t.rctr([&limited[..], &["one", "busybox", "sh", "-c", fill]].concat()).ok().says("six\nfull\n");
+    t.rctr(["run", "--rm", "--network", "none", "busybox", "dd", "if=/dev/zero", "of=/a", "bs=1M", "count=30"]).ok();
+    t.rctr(["rm", "one", "two"]).ok();
+    assert!(run("sync") && run(&format!("umount {root}")) && run(&format!("mount -o loop {disk} {root}")));
+    let refused = t.rctr(["create", "--storage-opt", "size=10m", "busybox"]);
+    refused.fails(125, &["prjquota", &root]);
+    t.rctr(["ps", "-aq"]).ok().says("");
+    assert!(run(&format!("umount {root}")));
 }

@@ -22,6 +22,7 @@ mod cri;
 mod events;
 mod exec;
 mod failures;
+mod firewalls;
 mod fixtures;
 mod flags;
 mod images;
@@ -41,6 +42,7 @@ mod ports;
 mod ps;
 mod pull;
 mod relays;
+mod remote;
 mod run;
 mod secrets;
 mod security;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         pull::TESTS,
         tree::TESTS,
         images::TESTS,
+        remote::TESTS,
         mount::TESTS,
         run::TESTS,
         create_start::TESTS,
@@ -70,10 +73,10 @@ fn main() -> ExitCode {
         volumes::TESTS,
         named_volumes::TESTS,
         mounts::TESTS,
-        cp::TESTS,
         changes::TESTS,
         ports::TESTS,
         relays::TESTS,
+        firewalls::TESTS,
         namespaces::TESTS,
         networks::TESTS,
         container_names::TESTS,
@@ -92,5 +95,5 @@ fn main() -> ExitCode {
         flags::TESTS,
         lines::TESTS,
     ];
-    runner::main(&[ours.as_slice(), pods::TESTS, callers::TESTS, cri::TESTS, cluster::TESTS].concat())
+    runner::main(&[ours.as_slice(), cp::TESTS, pods::TESTS, callers::TESTS, cri::TESTS, cluster::TESTS].concat())
 }

@@ -4,9 +4,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
-use integration::env::Env;
+use integration::env::{Env, Running, world};
+use integration::lab::Wires;
 
 use crate::networks::network;
 use crate::ports::{expect, expect_refused, free_port};
@@ -14,6 +16,7 @@ use crate::ports::{expect, expect_refused, free_port};
 integration::tests![
     on_the_ipv6_loopback,
     datagrams_on_the_ipv6_loopback,
+    the_address_that_was_asked_answers,
     nobody_who_listens,
     every_address_of_ipv6_too,
     in_a_network_with_ipv6,
@@ -107,6 +110,49 @@ fn datagrams_on_the_ipv6_loopback() {
     UdpSocket::bind((LOOPBACK, port)).expect_err("the port is the container's");
     t.rctr(["rm", "-f", &id]).ok();
     drop(UdpSocket::bind((LOOPBACK, port)).expect("free again"));
+    t.nothing_left();
+}
+
+/// A host with several addresses, in a network of its own, is asked by a neighbour who hears only whom it asks.
+fn the_address_that_was_asked_answers() {
+    const ASK: &str = "import socket, sys\ns = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\ns.settimeout(30)\n\
+        s.connect((sys.argv[1], 5353, 0, int(sys.argv[2])))\ns.send(b'ping')\nprint(s.recv(16).decode())";
+    let t = Env::new();
+    t.rctr(["pull", "-q", "test/probe"]).ok();
+    let wires = Wires::make(&format!("{}r", t.bridge()), &[1, 1]);
+    let ip = |number: usize, words: &[&str]| {
+        let output = Command::new("ip").args(["-n", &wires.namespace(number)]).args(words).output().expect("ip (iproute2)");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (number, address) in [(1, "fd66::11/64"), (1, "fd66::99/64"), (1, "fd66::5/64"), (2, "fd66::12/64")] {
+        ip(number, &["addr", "add", address, "dev", "eth0", "nodad"]);
+    }
+    let rctr = |words: &[&str]| {
+        let mut command = wires.command(&t, 1, &world().rctr.display().to_string());
+        command.args(words);
+        Running::start(command).finish()
+    };
+    rctr(&["run", "-d", "--name", "echo", "-p", "[::]:5353:5353/udp", "test/probe", "echo-udp", "5353"]).ok();
+    t.wait_for_log("echo", "listening");
+    let ask = |address: &str, interface: &str| {
+        let mut client = wires.command(&t, 2, "/usr/bin/python3");
+        client.args(["-c", ASK, address, interface]);
+        Running::start(client).finish().ok().says("ping\n");
+    };
+    for address in ["fd66::99", "fd66::11", "fd66::5"] {
+        ask(address, "0");
+    }
+    // One that only the link has.
+    let shown = ip(1, &["-6", "-o", "addr", "show", "dev", "eth0", "scope", "link"]);
+    let link = shown.split_whitespace().skip_while(|word| *word != "inet6").nth(1).and_then(|net| net.split('/').next());
+    let index = ip(2, &["-o", "link", "show", "dev", "eth0"]);
+    t.soon("the link's address is usable", || {
+        !ip(1, &["-6", "addr", "show", "dev", "eth0", "scope", "link"]).contains("tentative")
+    });
+    ask(link.expect("an address"), index.split(':').next().expect("a number"));
+    rctr(&["rm", "-f", "echo"]).ok();
+    drop(wires);
     t.nothing_left();
 }
 
