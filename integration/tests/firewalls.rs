@@ -12,7 +12,8 @@ use integration::output::Output;
 integration::tests![beside_firewalld, beside_ufw];
 
 const BUS: &str = r#"<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow send_destination="*"/></policy></busconfig>"#;
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/></policy>
+</busconfig>"#;
 
 /// A host with a neighbour. Both have the address of their number in 10.66.1.0/24.
 struct Host {
@@ -32,9 +33,7 @@ impl Host {
             integration::skip!("needs {missing:?}");
         }
         let t = Env::new();
-        for image in ["test/probe", "busybox"] {
-            t.rctr(["pull", "-q", image]).ok();
-        }
+        t.rctr(["pull", "-q", "test/probe"]).ok();
         let wires = Wires::make(&format!("{}w", t.bridge()), &[1, 1]);
         let mut host = Host { t, wires, world: None, others: Vec::new() };
         let hide = "set -e; mkdir -p /run/dbus; mount -t tmpfs bus /run/dbus; for folder in /etc/firewalld /etc/ufw; do \
@@ -45,10 +44,9 @@ impl Host {
         let mut world = Running::start(command);
         world.wait_for("on");
         host.world = Some(world);
-        fs::create_dir_all(host.t.path("www")).expect("a folder");
-        fs::write(host.t.path("www/index.html"), "outside\n").expect("a page");
-        let mut server = host.wires.command(&host.t, NEIGHBOUR, "busybox");
-        server.args(["httpd", "-f", "-p", "8081", "-h"]).arg(host.t.path("www"));
+        let probe = integration::debian::program("probe").expect("the probe");
+        let mut server = host.wires.command(&host.t, NEIGHBOUR, &probe.display().to_string());
+        server.args(["listen", "8081", "outside"]);
         host.others.push(Running::start(server));
         host
     }
@@ -70,37 +68,34 @@ impl Host {
         self.run(&[&[rctr.as_str()], args].concat())
     }
 
-    /// A page, asked for by the neighbour.
-    fn from_outside(&self, port: u16) -> Output {
-        let mut command = self.wires.command(&self.t, NEIGHBOUR, "busybox");
-        command.args(["wget", "-T", "5", "-q", "-O", "-", &format!("http://{}:{port}/", self.wires.address(HOST))]);
-        Running::start(command).finish()
-    }
-
     /// Both directions, and by names between containers.
     #[track_caller]
     fn all_passes(&self, when: &str) {
-        let answer = self.from_outside(8080);
+        let page = |host: &str| format!("http://{host}:8080/");
+        let ask = |page: &str| ["-s", "-m", "10", page].map(str::to_owned);
+        let mut outside = self.wires.command(&self.t, NEIGHBOUR, "curl");
+        outside.args(ask(&page(&self.wires.address(HOST))));
+        let answer = Running::start(outside).finish();
         assert!(answer.stdout.contains("hello"), "{when}, from outside: {answer}");
-        let outside = format!("http://{}:8081/", self.wires.address(NEIGHBOUR));
-        for (from, page, text) in
-            [("plain", outside.as_str(), "outside"), ("named", &outside, "outside"), ("named", "http://server/", "hello")]
-        {
-            let answer = self.rctr(&["exec", from, "wget", "-T", "5", "-q", "-O", "-", page]);
-            assert!(answer.stdout.contains(text), "{when}, from {from} to {page}: {answer}");
-        }
         // By the host's own address, and by its loopback.
         for host in [self.wires.address(HOST).as_str(), "127.0.0.1"] {
-            let answer = self.run(&["busybox", "wget", "-T", "5", "-q", "-O", "-", &format!("http://{host}:8080/")]);
+            let answer = self.run(&["curl", "-s", "-m", "10", &page(host)]);
             assert!(answer.stdout.contains("hello"), "{when}, on the host by {host}: {answer}");
+        }
+        let outside = format!("{}:8081", self.wires.address(NEIGHBOUR));
+        for (from, to, text) in
+            [("plain", outside.as_str(), "outside"), ("named", &outside, "outside"), ("named", "server:80", "hello")]
+        {
+            let answer = self.rctr(&["exec", from, "/probe", "connect", to]);
+            assert!(answer.stdout.contains(text), "{when}, from {from} to {to}: {answer}");
         }
     }
 
     /// One container in the default network, and two in one with names, of which one is published.
     fn populate(&self) {
         self.rctr(&["network", "create", "own"]).ok();
-        self.rctr(&["run", "-d", "--name", "plain", "busybox", "sleep", "1000"]).ok();
-        self.rctr(&["run", "-d", "--name", "named", "--network", "own", "busybox", "sleep", "1000"]).ok();
+        self.rctr(&["run", "-d", "--name", "plain", "test/probe", "sleep"]).ok();
+        self.rctr(&["run", "-d", "--name", "named", "--network", "own", "test/probe", "sleep"]).ok();
         self.rctr(&["run", "-d", "--name", "server", "--network", "own", "-p", "8080:80", "test/probe", "listen", "80", "hello"])
             .ok();
         self.t.wait_for_log("server", "listening");
@@ -145,7 +140,7 @@ fn beside_firewalld() {
     let bridge = format!("{}k", host.t.bridge());
     host.rctr(&["network", "create", "-o", &format!("com.docker.network.bridge.name={bridge}"), "kept"]).ok();
     host.run(&["firewall-cmd", "--zone=internal", &format!("--add-interface={bridge}")]).ok();
-    host.rctr(&["run", "--rm", "--network", "kept", "busybox", "true"]).ok();
+    host.rctr(&["run", "--rm", "--network", "kept", "test/probe", "out", "x"]).ok();
     host.run(&["firewall-cmd", &format!("--get-zone-of-interface={bridge}")]).ok().says("internal\n");
     host.rctr(&["network", "rm", "kept"]).ok();
 }

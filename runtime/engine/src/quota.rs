@@ -22,7 +22,7 @@ const TRIES: u32 = 64;
 pub(crate) fn limit(own: &Path, id: &str, bytes: u64) -> Result<(), Error> {
     let why = |error: sys::Error| match error.errno() {
         Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY | Errno::SRCH | Errno::INVAL => {
-            let what = format!("a size of the container's own files, in {}", own.display());
+            let what = format!("a size of the container's own files, in {}", own.parent().unwrap_or(own).display());
             let why =
                 format!("that file system has no quotas of projects: XFS and ext4 have, where mounted with prjquota ({error})");
             Error::Invalid { what, why }

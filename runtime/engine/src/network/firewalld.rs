@@ -1,8 +1,9 @@
 //! firewalld, which rejects what is forwarded between interfaces that are in none of its zones, whatever other tables accept: bridges of ours
-//! are put into its zone `trusted`, as Podman does it, unless the administrator has put them somewhere. That is kept when firewalld reloads, and
-//! lost when it ends: `rctr network reload` does it again. What is published passes by firewalld itself, unless its `StrictForwardPorts` is on.
+//! are put into its zone `trusted`, unless the administrator has put them somewhere. They are in its permanent configuration, too, since it
+//! forgets all else when it reloads. What is published passes by firewalld itself, unless its `StrictForwardPorts` is on.
 //!
-//! It is asked over the system's D-Bus, when a bridge is set up and not at each start of a container.
+//! It is asked over the system's D-Bus, when a bridge is set up and not at each start of a container. One that comes to run later is told by
+//! `rctr network reload`.
 
 use std::path::Path;
 
@@ -15,6 +16,8 @@ const BUS: &str = "/run/dbus/system_bus_socket";
 const NAME: &str = "org.fedoraproject.FirewallD1";
 const ZONES: Object<'static> =
     Object { name: NAME, path: "/org/fedoraproject/FirewallD1", interface: "org.fedoraproject.FirewallD1.zone" };
+const CONFIG: Object<'static> =
+    Object { name: NAME, path: "/org/fedoraproject/FirewallD1/config", interface: "org.fedoraproject.FirewallD1.config" };
 const BROKER: Object<'static> =
     Object { name: "org.freedesktop.DBus", path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
 /// The zone whose interfaces may do everything.
@@ -33,11 +36,13 @@ pub(crate) fn trust<'a>(bridges: impl IntoIterator<Item = &'a String>) -> Result
     bridges.try_for_each(|bridge| add(&mut firewalld, bridge).map_err(|failure| refused(bridge, &failure)))
 }
 
-/// The bridge is gone.
+/// The bridge is gone. If it is in another zone, or in none, that is no business of ours.
 pub(super) fn forget(bridge: &str) {
-    if let Some(mut firewalld) = running() {
-        // It is in another zone, or in none: then that is no business of ours.
-        let _ = firewalld.ask(&ZONES, "removeInterface", &[Value::string(ZONE), Value::string(bridge)]);
+    let Some(mut firewalld) = running() else { return };
+    let bridge = Value::string(bridge);
+    let _ = firewalld.ask(&ZONES, "removeInterface", &[Value::string(ZONE), bridge.clone()]);
+    if let Ok(path) = permanent(&mut firewalld) {
+        let _ = firewalld.ask(&zone(&path), "removeInterface", &[bridge]);
     }
 }
 
@@ -49,11 +54,31 @@ fn running() -> Option<Connection> {
 }
 
 fn add(firewalld: &mut Connection, bridge: &str) -> Result<(), Failure> {
-    let zone = firewalld.ask(&ZONES, "getZoneOfInterface", &[Value::string(bridge)])?.text("s");
-    if !zone.is_empty() {
+    let name = || Value::string(bridge);
+    let is_in = |object: &Object<'_>, firewalld: &mut Connection| {
+        firewalld.ask(object, "getZoneOfInterface", &[name()]).map(|zone| zone.text("s"))
+    };
+    let (now, later) = (is_in(&ZONES, firewalld)?, is_in(&CONFIG, firewalld)?);
+    if [&now, &later].into_iter().any(|zone| !zone.is_empty() && zone != ZONE) {
         return Ok(());
     }
-    firewalld.ask(&ZONES, "addInterface", &[Value::string(ZONE), Value::string(bridge)]).map(drop)
+    if later.is_empty() {
+        let path = permanent(firewalld)?;
+        firewalld.ask(&zone(&path), "addInterface", &[name()])?;
+    }
+    if now.is_empty() {
+        firewalld.ask(&ZONES, "addInterface", &[Value::string(ZONE), name()])?;
+    }
+    Ok(())
+}
+
+/// The zone in the permanent configuration, by its path.
+fn permanent(firewalld: &mut Connection) -> Result<String, Failure> {
+    firewalld.ask(&CONFIG, "getZoneByName", &[Value::string(ZONE)]).map(|path| path.text("s"))
+}
+
+fn zone(path: &str) -> Object<'_> {
+    Object { name: NAME, path, interface: "org.fedoraproject.FirewallD1.config.zone" }
 }
 
 fn refused(bridge: &str, failure: &Failure) -> Error {
