@@ -230,7 +230,9 @@ fn those_who_wait_in_vain_are_told() {
     }
     let door = UdpSocket::bind((HERE, 0)).unwrap();
     let client = UdpSocket::bind((HERE, 0)).unwrap();
-    (0..3).for_each(|_| drop(client.send_to(b"x", door.local_addr().unwrap()).unwrap()));
+    for _ in 0..3 {
+        client.send_to(b"x", door.local_addr().unwrap()).unwrap();
+    }
     turn_away(&door, Protocol::Udp);
     door.set_nonblocking(true).unwrap();
     assert_eq!(door.recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
