@@ -16,22 +16,6 @@ use cri::{
 use super::environment::expanded;
 use super::{facts, mounts, pid, qos};
 
-/// What containers do not see of the host, and what they see but cannot change: the lists that Kubernetes has.
-const MASKED: [&str; 11] = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
-const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
 /// Paths in volumes, by the places of the mounts.
 type Parts = BTreeMap<String, PathBuf>;
 
@@ -161,7 +145,7 @@ fn security(pod: &Pod, own: &SecurityContext) -> Result<LinuxContainerSecurityCo
     }
     let number = |value: i64| Int64Value { value };
     let open = privileged || own.proc_mount == "Unmasked";
-    let paths = |paths: &[&str]| if open { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() };
+    let paths = |paths: fn() -> Vec<String>| if open { Vec::new() } else { paths() };
     let profile = |kind: &str, name: &str| {
         let profile_type = match kind {
             "Unconfined" => ProfileType::Unconfined,
@@ -197,8 +181,8 @@ fn security(pod: &Pod, own: &SecurityContext) -> Result<LinuxContainerSecurityCo
         supplemental_groups: groups.collect(),
         supplemental_groups_policy: policy.into(),
         no_new_privs: own.allow_privilege_escalation == Some(false),
-        masked_paths: paths(&MASKED),
-        readonly_paths: paths(&READONLY),
+        masked_paths: paths(engine::masked_paths),
+        readonly_paths: paths(engine::readonly_paths),
         seccomp: Some(seccomp),
         apparmor: apparmor.map(|of| profile(&of.kind, &of.localhost_profile)),
         ..LinuxContainerSecurityContext::default()
