@@ -12,15 +12,15 @@ use api::patch::merge;
 use api::status::Status;
 use serde_json::{Value, json};
 
-use crate::auth::default_roles;
-use crate::objects::{Context, Objects, Part, ROOT};
+use crate::auth::{Mended, default_roles, mended};
+use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT};
 
 /// The API's own service, and what belongs to it.
 const API: &str = "kubernetes";
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
-/// Makes what is missing; what is there stays as people have changed it.
+/// Makes what is missing; what is there stays as people have changed it. Roles and bindings of an earlier version get what this one adds.
 ///
 /// # Errors
 /// What the store or the rules refuse.
@@ -35,7 +35,7 @@ pub async fn first_objects(objects: &Objects) -> Result<(), Status> {
         }
     }
     for (kind, object) in default_roles() {
-        ensure(objects, kind, "", object).await?;
+        mend(objects, kind, object).await?;
     }
     for (name, value, description) in SYSTEM {
         ensure(objects, &PRIORITY_CLASS, "", json!({"metadata": {"name": name}, "value": value, "description": description}))
@@ -93,6 +93,27 @@ fn context() -> Context {
     Context { manager: "noded".into(), ..Default::default() }
 }
 
+/// Makes a default role or binding, or adds what it lacks.
+async fn mend(objects: &Objects, kind: &'static Kind, object: Value) -> Result<(), Status> {
+    let name = object["metadata"]["name"].as_str().unwrap_or("").to_string();
+    match objects.get(kind, "", &name).map(|entry| mended(&object, &entry.object())) {
+        Ok(Mended::Same) => return Ok(()),
+        Ok(Mended::Anew) => match objects.delete(kind, "", &name, &DeleteOptions::default()).await {
+            Err(status) if status.code != 404 => return Err(status),
+            _ => {}
+        },
+        Ok(Mended::Changed(_)) => {
+            let change = |old: &Value| match mended(&object, old) {
+                Mended::Changed(new) => Ok(new),
+                Mended::Same | Mended::Anew => Ok(old.clone()),
+            };
+            return objects.update(kind, "", &name, Part::Main, &context(), change).await.map(drop);
+        }
+        Err(_) => {}
+    }
+    ensure(objects, kind, "", object).await
+}
+
 async fn ensure(objects: &Objects, kind: &'static Kind, namespace: &str, object: Value) -> Result<(), Status> {
     let name = object["metadata"]["name"].as_str().unwrap_or("").to_string();
     if objects.get(kind, namespace, &name).is_ok() {
@@ -101,5 +122,43 @@ async fn ensure(objects: &Objects, kind: &'static Kind, namespace: &str, object:
     match objects.create(kind, namespace, object, &context()).await {
         Err(status) if status.reason == "AlreadyExists" => Ok(()),
         made => made.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use api::kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING};
+
+    use super::*;
+    use crate::store::EmbeddedStore;
+
+    /// A cluster that an earlier version has made, in which people have done this and that.
+    #[tokio::test]
+    async fn roles_of_an_earlier_version_are_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::new(Arc::new(EmbeddedStore::open(folder.path()).unwrap()), Default::default());
+        let own = json!({"apiGroups": ["example.com"], "resources": ["things"], "verbs": ["get"]});
+        let role = |name: &str, more: Value| {
+            let mut object = json!({"metadata": {"name": name}, "rules": [own]});
+            merge(&mut object, more);
+            object
+        };
+        let kept = json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}});
+        for object in [role("view", json!({})), role("edit", kept)] {
+            objects.create(&CLUSTER_ROLE, "", object, &context()).await.unwrap();
+        }
+        let other = json!({"metadata": {"name": "system:node"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}});
+        objects.create(&CLUSTER_ROLE_BINDING, "", other, &context()).await.unwrap();
+        first_objects(&objects).await.unwrap();
+        let get = |kind, name: &str| objects.get(kind, "", name).unwrap().object();
+        let view = get(&CLUSTER_ROLE, "view");
+        assert!(view["rules"][0] == own && view["rules"].to_string().contains("events.k8s.io"), "{view}");
+        assert_eq!(get(&CLUSTER_ROLE, "edit")["rules"], json!([own]));
+        assert_eq!(get(&CLUSTER_ROLE_BINDING, "system:node")["roleRef"]["name"], "system:node");
+        let revision = objects.store().revision();
+        first_objects(&objects).await.unwrap();
+        assert_eq!(objects.store().revision(), revision, "whoever starts again writes nothing");
     }
 }

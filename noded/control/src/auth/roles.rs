@@ -4,25 +4,40 @@ use api::kinds::Kind;
 use api::kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING};
 use serde_json::{Value, json};
 
+use super::reconcile::AUTOUPDATE;
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 const WRITE: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const READ: [&str; 3] = ["get", "list", "watch"];
+/// Roles with this label, and the name of an open role behind it, are a part of that.
+const ADDS_TO: &str = "rbac.authorization.k8s.io/aggregate-to-";
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
 }
 
+fn meta(name: &str) -> Value {
+    json!({"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}, "annotations": {AUTOUPDATE: "true"}})
+}
+
 fn role(name: &str, rules: Vec<Value>) -> (&'static Kind, Value) {
-    (&CLUSTER_ROLE, json!({"metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}, "rules": rules}))
+    (&CLUSTER_ROLE, json!({"metadata": meta(name), "rules": rules}))
+}
+
+/// A role to which people add by a label of roles of their own; so does the next smaller one of these, which is in the `greater` one.
+fn open(name: &str, greater: &str, rules: Vec<Value>) -> (&'static Kind, Value) {
+    let (kind, mut object) = role(name, rules);
+    object["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {format!("{ADDS_TO}{name}"): "true"}}]});
+    if !greater.is_empty() {
+        object["metadata"]["labels"][format!("{ADDS_TO}{greater}")] = "true".into();
+    }
+    (kind, object)
 }
 
 fn binding(name: &str, groups: &[&str]) -> (&'static Kind, Value) {
     let subjects: Vec<Value> = groups.iter().map(|g| json!({"kind": "Group", "apiGroup": RBAC, "name": g})).collect();
     let role = json!({"apiGroup": RBAC, "kind": "ClusterRole", "name": name});
-    (
-        &CLUSTER_ROLE_BINDING,
-        json!({"metadata": {"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}, "roleRef": role, "subjects": subjects}),
-    )
+    (&CLUSTER_ROLE_BINDING, json!({"metadata": meta(name), "roleRef": role, "subjects": subjects}))
 }
 
 /// What people who only look may see: everything but secrets and rights.
@@ -127,9 +142,9 @@ pub fn default_roles() -> Vec<(&'static Kind, Value)> {
     ];
     vec![
         role("cluster-admin", everything),
-        role("admin", admin()),
-        role("edit", edit()),
-        role("view", view()),
+        open("admin", "", admin()),
+        open("edit", "admin", edit()),
+        open("view", "edit", view()),
         role("system:node", node()),
         role("system:basic-user", reviews),
         role(
@@ -153,6 +168,7 @@ pub fn default_roles() -> Vec<(&'static Kind, Value)> {
         binding("system:node", &["system:nodes"]),
         binding("system:basic-user", &["system:authenticated"]),
         binding("system:discovery", &["system:authenticated"]),
-        binding("system:public-info-viewer", &["system:authenticated", "system:unauthenticated"]),
+        // nobody is told anything who is not known, but whether the server is well
+        binding("system:public-info-viewer", &["system:authenticated"]),
     ]
 }

@@ -40,6 +40,11 @@ impl User {
     }
 }
 
+/// When a certificate ends, in seconds since 1970. The TLS layer looks at it once, and connections may be older.
+pub(crate) fn end_of_certificate(der: &[u8]) -> Option<i64> {
+    X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate.validity().not_after.timestamp())
+}
+
 /// The user that a client certificate names: CN and O. The TLS layer has checked that our authority signed it.
 pub fn from_certificate(der: &[u8]) -> Option<User> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
