@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::fields::{Path, Shape, Step, entry_step, from_tree, leaves, shown, to_tree};
+use crate::kinds;
 use crate::meta::{ManagedFieldsEntry, Time};
 use crate::schema::{ListKind, Object, Type};
 
@@ -74,10 +75,36 @@ impl Owner {
     }
 }
 
+/// The words of a writer's version for fields that are kept by another name: theirs, and as they are kept.
+fn words(api_version: &str, object: &Value) -> &'static [(&'static str, &'static str)] {
+    let kind = kinds::find_kind(api_version, object["kind"].as_str().unwrap_or(""));
+    kind.and_then(|kind| kind.kept_as).map_or(&[], |kept| kept.names)
+}
+
+/// A path whose first field has another name, if it has one.
+fn renamed(mut path: Path, other: impl Fn(&str) -> Option<&'static str>) -> Path {
+    if let Some(Step::Field(name)) = path.first_mut()
+        && let Some(other) = other(name)
+    {
+        *name = other.into();
+    }
+    path
+}
+
 fn owners(object: &Value) -> Vec<Owner> {
     let entries: Vec<ManagedFieldsEntry> =
-        object["metadata"].get("managedFields").and_then(|m| crate::kinds::view(m).ok()).unwrap_or_default();
-    entries.into_iter().map(|entry| Owner { fields: from_tree(&entry.fields_v1), entry }).collect()
+        object["metadata"].get("managedFields").and_then(|m| kinds::view(m).ok()).unwrap_or_default();
+    let owner = |entry: ManagedFieldsEntry| {
+        let words = words(&entry.api_version, object);
+        let kept = |name: &str| words.iter().find(|(theirs, _)| *theirs == name).map(|(_, kept)| *kept);
+        Owner { fields: from_tree(&entry.fields_v1).into_iter().map(|path| renamed(path, kept)).collect(), entry }
+    };
+    entries.into_iter().map(owner).collect()
+}
+
+/// A path in the words of a version.
+fn in_words(path: &Path, words: &[(&'static str, &'static str)]) -> Path {
+    renamed(path.clone(), |name| words.iter().find(|(_, kept)| *kept == name).map(|(theirs, _)| *theirs))
 }
 
 fn put_owners(object: &mut Value, owners: Vec<Owner>) {
@@ -85,7 +112,9 @@ fn put_owners(object: &mut Value, owners: Vec<Owner>) {
         .into_iter()
         .filter(|o| !o.fields.is_empty())
         .map(|o| {
-            let entry = ManagedFieldsEntry { fields_v1: to_tree(&o.fields), ..o.entry };
+            let words = words(&o.entry.api_version, object);
+            let fields = o.fields.iter().map(|path| in_words(path, words)).collect();
+            let entry = ManagedFieldsEntry { fields_v1: to_tree(&fields), ..o.entry };
             serde_json::to_value(entry).unwrap_or_default()
         })
         .collect();
@@ -170,7 +199,7 @@ pub fn apply(
             if force {
                 owner.fields.remove(&path);
             } else {
-                conflicts.push((owner.shown(), shown(&path)));
+                conflicts.push((owner.shown(), shown(&in_words(&path, words(&writer.api_version, config)))));
             }
         }
     }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Writer, apply, strategic, track};
 use crate::kinds::deployment::DEPLOYMENT;
+use crate::kinds::event::EVENT;
+use crate::kinds::event_v1::EVENT_V1;
 use crate::kinds::pod::POD;
 use crate::meta::Time;
 
@@ -120,6 +122,37 @@ fn the_same_apply_twice_changes_nothing() {
     let again = apply(Some(&first), &web(Some(3), "x:1"), DEPLOYMENT.table, &by("me"), false, Time::now()).unwrap();
     assert!(!again.changed);
     assert_eq!(again.object, first);
+}
+
+/// Whoever speaks the newer group's words owns fields by these words, whatever they are kept as.
+#[test]
+fn owners_are_noted_in_their_own_words() {
+    let newer =
+        |manager: &str| Writer { manager: manager.into(), api_version: "events.k8s.io/v1".into(), subresource: String::new() };
+    let config = |note: &str| {
+        let mut object = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": note,
+            "regarding": {"name": "p"}});
+        EVENT_V1.keep(&mut object);
+        object
+    };
+    let first = apply(None, &config("n"), EVENT.table, &newer("me"), false, Time::default()).unwrap().object;
+    let entry = |object: &Value, at: usize| object["metadata"]["managedFields"][at].clone();
+    let fields = json!({"f:note": {}, "f:regarding": {"f:name": {}}});
+    assert_eq!((&entry(&first, 0)["apiVersion"], &entry(&first, 0)["fieldsV1"]), (&json!("events.k8s.io/v1"), &fields));
+    // others speak otherwise of the same field
+    let conflicts = apply(Some(&first), &config("m"), EVENT.table, &newer("you"), false, Time::default()).unwrap_err();
+    assert_eq!(conflicts, [("\"me\"".to_string(), ".note".to_string())]);
+    let mut changed = first.clone();
+    changed["message"] = "m".into();
+    let older = Writer { api_version: "v1".into(), ..newer("you") };
+    track(Some(&first), &mut changed, EVENT.table, &older, Time::default());
+    assert_eq!(entry(&changed, 0)["fieldsV1"], json!({"f:regarding": {"f:name": {}}}));
+    assert_eq!((&entry(&changed, 1)["apiVersion"], &entry(&changed, 1)["fieldsV1"]), (&json!("v1"), &json!({"f:message": {}})));
+    // what is said no longer goes
+    let mut less = config("m");
+    less.as_object_mut().unwrap().shift_remove("involvedObject");
+    let less = apply(Some(&changed), &less, EVENT.table, &newer("me"), true, Time::default()).unwrap().object;
+    assert_eq!((less.get("involvedObject"), &less["message"]), (None, &json!("m")));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use api::kinds::Kind;
 use api::kinds::namespace::NAMESPACE;
 use api::kinds::service::SERVICE;
 use api::meta::Time;
-use api::patch::{Writer, track};
+use api::patch::track;
 use api::prepare;
 use api::status::Status;
 use serde_json::Value;
@@ -35,16 +35,17 @@ impl Objects {
         let generated = text(&object, "/metadata/name").is_empty();
         loop {
             let mut made = object.clone();
+            if kind.kind == "Pod" {
+                // before it has a name of its own: what is said of one is said of all of them, and can be counted
+                self.identify(namespace, &mut made)?;
+                self.rank(&mut made)?;
+            }
             if generated {
                 name_it(&mut made);
             }
             let name = text(&made, "/metadata/name").to_string();
             if kind.table.name == SERVICE.table.name {
                 self.address(&mut made)?;
-            }
-            if kind.kind == "Pod" {
-                self.identify(namespace, &mut made)?;
-                self.rank(&mut made)?;
             }
             self.check_default(kind, &name, &made)?;
             prepare::complete(kind, &mut made);
@@ -53,9 +54,7 @@ impl Objects {
                 return Err(Status::invalid(kind, &name, &errors));
             }
             if !context.applied {
-                let writer =
-                    Writer { manager: context.manager.clone(), api_version: kind.api_version(), subresource: String::new() };
-                track(None, &mut made, kind.table, &writer, Time::now());
+                track(None, &mut made, kind.table, &context.writer(kind, ""), Time::now());
             }
             let place = key(kind, namespace, &name);
             if context.dry_run {

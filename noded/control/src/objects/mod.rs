@@ -12,6 +12,7 @@ mod update;
 use std::sync::Arc;
 
 use api::kinds::Kind;
+use api::patch::Writer;
 use api::status::Status;
 use serde_json::Value;
 
@@ -31,6 +32,16 @@ pub struct Context {
     pub dry_run: bool,
     /// The object comes from server-side apply, which has worked out the owners of its fields.
     pub applied: bool,
+    /// The kind in whose words the writer speaks, where objects are kept as those of another one.
+    pub spoken: Option<&'static Kind>,
+}
+
+impl Context {
+    /// Who owns the fields that are written by it.
+    fn writer(&self, kind: &Kind, subresource: &str) -> Writer {
+        let spoken = self.spoken.unwrap_or(kind);
+        Writer { manager: self.manager.clone(), api_version: spoken.api_version(), subresource: subresource.into() }
+    }
 }
 
 /// The objects of a cluster.
@@ -142,6 +153,11 @@ fn internal(why: NotWritten) -> Status {
 /// An object that was not written, as if it had been.
 fn unwritten(kind: &Kind, namespace: &str, name: &str, object: &Value) -> Arc<Entry> {
     Arc::new(Entry { key: key(kind, namespace, name).into(), revision: 0, value: object.to_string().into() })
+}
+
+/// The name of an object, or the beginning of the one that it will get.
+fn called(object: &Value) -> &str {
+    Some(text(object, "/metadata/name")).filter(|name| !name.is_empty()).unwrap_or(text(object, "/metadata/generateName"))
 }
 
 /// Text at a place of an object.

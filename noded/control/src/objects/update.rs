@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::kinds::Kind;
 use api::kinds::service::SERVICE;
 use api::meta::Time;
-use api::patch::{Writer, track};
+use api::patch::track;
 use api::prepare;
 use api::status::Status;
 use serde_json::{Map, Value};
@@ -75,12 +75,7 @@ impl Objects {
                 return Err(Status::invalid(kind, name, &errors));
             }
             if !context.applied {
-                let writer = Writer {
-                    manager: context.manager.clone(),
-                    api_version: kind.api_version(),
-                    subresource: part.subresource().into(),
-                };
-                track(Some(&old), &mut new, kind.table, &writer, Time::now());
+                track(Some(&old), &mut new, kind.table, &context.writer(kind, part.subresource()), Time::now());
             }
             count_generation(kind, &mut new, &old);
             if same_but_owners(&new, &old) && same_owners(&new, &old) {
