@@ -56,7 +56,7 @@ impl Class {
         if let Some(at) = snapshot.awaits(key).filter(|at| self.refuses(snapshot, key, pod, *at).is_none()) {
             return Ok(at);
         }
-        let (found, looks) = self.groups.best(snapshot, &self.wants, &self.rules.today(snapshot, pod), key);
+        let (found, looks) = self.groups.best(snapshot, &self.wants, &self.rules.today(snapshot, key, pod), key);
         snapshot.looks += looks;
         found.ok_or_else(|| self.reasons(snapshot, key, pod))
     }
@@ -71,7 +71,7 @@ impl Class {
         if !self.knows(at) {
             return Some("node(s) were not suitable".into());
         }
-        let others = || self.rules.today(snapshot, pod).refuses(at).map(String::from);
+        let others = || self.rules.today(snapshot, key, pod).refuses(at).map(String::from);
         self.wants.lacks(&snapshot.places[at], key).or_else(others)
     }
 
@@ -81,7 +81,7 @@ impl Class {
             return "no nodes available to schedule pods".into();
         }
         let mut counts = self.refusals.clone();
-        let others = self.rules.today(snapshot, pod);
+        let others = self.rules.today(snapshot, key, pod);
         for (at, _) in &self.nodes {
             let why = self.wants.lacks(&snapshot.places[*at], key).or_else(|| others.refuses(*at).map(String::from));
             *counts.entry(why.unwrap_or_else(|| "node(s) were not suitable".into())).or_default() += 1;

@@ -9,7 +9,8 @@
 //! and each placement changes the score of one node only. What depends on other pods is the same for all nodes of a group, which are in the
 //! same zones, or on the same host, or whatever the class asks for: one look at a group with numbers that are kept while pods come and go.
 //!
-//! A pod that fits nowhere may push away less important ones. It then waits for that node, where room is kept for it.
+//! A pod that fits nowhere may push away less important ones. It then waits for that node, where room is kept for it: those that are no more
+//! important count it, its ports and its rules about others as if it were there.
 
 mod class;
 mod demand;
@@ -28,7 +29,7 @@ mod wants;
 mod write;
 
 pub use demand::{Amounts, Port, collide, ports, requests};
-pub use node::{ends_pods, fits_node, selects};
+pub use node::{ends_pods, fits_node, selects, stays_on_node};
 pub use place::{Decision, schedule};
 pub use preempt::Preemption;
 pub use run::run;

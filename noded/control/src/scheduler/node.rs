@@ -13,6 +13,11 @@ pub fn fits_node(spec: &PodSpec, node: &Node) -> bool {
     refusal(spec, node).is_none()
 }
 
+/// Whether a pod that runs on a node already may stay there: taints that only keep new ones away do not matter.
+pub fn stays_on_node(spec: &PodSpec, node: &Node) -> bool {
+    selects(spec, node) && ends_pods(spec, node).next().is_none()
+}
+
 /// Why a node may not run such a pod.
 pub(super) fn refusal(spec: &PodSpec, node: &Node) -> Option<String> {
     if node.metadata.deletion_timestamp.is_some() {

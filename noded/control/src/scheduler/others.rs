@@ -1,8 +1,8 @@
-//! What the pods that are there mean for one more.
+//! What the pods that are there, or expected there, mean for one more.
 
 use api::kinds::pod::Pod;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Expected, Snapshot};
 use super::terms::{PodRules, Spread, Term};
 use super::topology::Counter;
 
@@ -52,7 +52,8 @@ impl Rules {
     }
 
     /// The rules with today's numbers, for one pod of the class.
-    pub(super) fn today<'a>(&'a self, snapshot: &'a Snapshot, pod: &Pod) -> Others<'a> {
+    pub(super) fn today<'a>(&'a self, snapshot: &'a Snapshot, key: &str, pod: &Pod) -> Others<'a> {
+        let awaited: Vec<_> = snapshot.awaited(pod.spec.priority.unwrap_or(0), key).collect();
         let near = self.near.iter().map(|counter| {
             let counter = snapshot.counted(*counter);
             // the first of a group that wants to be together may begin anywhere
@@ -60,13 +61,24 @@ impl Rules {
         });
         let spread = self.spread.iter().zip(&self.reach).map(|((counter, skew, hard, places), reach)| {
             let counter = snapshot.counted(*counter);
-            let enough = i64::try_from(reach.len()).unwrap_or(i64::MAX) >= *places;
-            let least = if enough { reach.iter().map(|place| counter.count(*place)).min().unwrap_or(0) } else { 0 };
+            let is_coming = |(at, expected): &&(usize, &Expected)| {
+                *hard && counter.is_over(*at) && snapshot.is_about_expected(&counter.term, expected)
+            };
+            let coming = awaited.iter().filter(is_coming).filter_map(|(at, _)| snapshot.place_of(counter, *at)).collect();
             let own = i64::from(snapshot.is_about(&counter.term, pod));
-            (counter, hard.then_some(least + skew - own))
+            let mut rule = Evenly { counter, coming, most: None, most_then: None };
+            if *hard {
+                let enough = i64::try_from(reach.len()).unwrap_or(i64::MAX) >= *places;
+                let least =
+                    |count: &dyn Fn(u32) -> i64| reach.iter().map(|place| count(*place)).min().filter(|_| enough).unwrap_or(0);
+                rule.most = Some(least(&|place| counter.count(place)) + skew - own);
+                rule.most_then = (!rule.coming.is_empty()).then(|| least(&|place| rule.then(place)) + skew - own);
+            }
+            rule
         });
         Others {
             snapshot,
+            kept: awaited.iter().flat_map(|(at, expected)| self.kept(snapshot, pod, *at, expected)).collect(),
             near: near.collect(),
             spread: spread.collect(),
             wishes: self.wishes.iter().map(|(counter, weight)| (snapshot.counted(*counter), *weight)).collect(),
@@ -76,13 +88,57 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// What a pod that is expected at a node keeps from one of the class, by its rules or by that one's.
+    fn kept<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        pod: &Pod,
+        at: usize,
+        expected: &'a Expected,
+    ) -> Vec<(&'static str, &'a str, &'a str)> {
+        let own = self.apart.iter().map(|counter| &snapshot.counted(*counter).term);
+        let own = own.filter(|term| snapshot.is_about_expected(term, expected)).map(|term| (APART, term));
+        let theirs = expected.apart.iter().filter(|term| snapshot.is_about(term, pod)).map(|term| (GUARDED, term));
+        let labels = &snapshot.places[at].node.metadata.labels;
+        let place = |(why, term): (_, &'a Term)| Some((why, term.topology.as_str(), labels.get(&term.topology)?.as_str()));
+        own.chain(theirs).filter_map(place).collect()
+    }
+}
+
+/// One rule about how evenly pods are spread, with today's numbers.
+struct Evenly<'a> {
+    counter: &'a Counter,
+    /// Places of those that are expected.
+    coming: Vec<u32>,
+    /// The most that may be in a place already; no number: the fewer the better.
+    most: Option<i64>,
+    /// The same when those that are expected have come, if any are.
+    most_then: Option<i64>,
+}
+
+impl Evenly<'_> {
+    /// How many will be in a place when those that are expected have come.
+    fn then(&self, place: u32) -> i64 {
+        self.counter.count(place) + self.coming.iter().map(|coming| i64::from(*coming == place)).sum::<i64>()
+    }
+
+    /// Whether one more in a place is one too many, now or then.
+    fn is_crowded(&self, place: Option<u32>) -> bool {
+        let within =
+            |most: Option<i64>, count: &dyn Fn(u32) -> i64| most.is_none_or(|most| place.is_some_and(|place| count(place) <= most));
+        !within(self.most, &|place| self.counter.count(place)) || !within(self.most_then, &|place| self.then(place))
+    }
+}
+
 /// What the pods that are there mean for one more.
 pub(super) struct Others<'a> {
     snapshot: &'a Snapshot,
+    /// Nodes with such a label are kept for pods that are expected, from which this one must be apart; why.
+    kept: Vec<(&'static str, &'a str, &'a str)>,
     /// And whether it may begin a group.
     near: Vec<(&'a Counter, bool)>,
-    /// And the most that may be in a place already; no number: nothing must be.
-    spread: Vec<(&'a Counter, Option<i64>)>,
+    spread: Vec<Evenly<'a>>,
     wishes: Vec<(&'a Counter, i64)>,
     /// Whom it keeps away from.
     apart: Vec<&'a Counter>,
@@ -96,12 +152,12 @@ impl Others<'_> {
         let (near, rest) = places.split_at(self.near.len());
         let (spread, wishes) = rest.split_at(self.spread.len());
         let mut gain = 0;
-        for (place, (counter, most)) in spread.iter().zip(&self.spread) {
-            let count = place.map(|place| counter.count(place));
-            match most {
-                Some(most) if count.is_none_or(|count| count > *most) => return Err(CROWDED),
-                Some(_) => {}
-                None => gain -= 30 * count.unwrap_or(10),
+        for (place, rule) in spread.iter().zip(&self.spread) {
+            if rule.is_crowded(*place) {
+                return Err(CROWDED);
+            }
+            if rule.most.is_none() {
+                gain -= 30 * place.map_or(10, |place| rule.counter.count(place));
             }
         }
         let far = |(place, (counter, first)): (&Option<u32>, &(&Counter, bool))| {
@@ -122,13 +178,17 @@ impl Others<'_> {
         if self.apart.iter().any(&is_there) {
             return Some(APART);
         }
-        self.guards.iter().any(is_there).then_some(GUARDED)
+        if self.guards.iter().any(is_there) {
+            return Some(GUARDED);
+        }
+        let labels = &self.snapshot.places[node].node.metadata.labels;
+        self.kept.iter().find(|(_, label, value)| labels.get(*label).is_some_and(|own| own == value)).map(|(why, ..)| *why)
     }
 
     /// Why the pod cannot go to a node, as far as other pods matter.
     pub(super) fn refuses(&self, node: usize) -> Option<&'static str> {
         let near = self.near.iter().map(|(counter, _)| *counter);
-        let spread = self.spread.iter().map(|(counter, _)| *counter);
+        let spread = self.spread.iter().map(|rule| rule.counter);
         let telling = near.chain(spread).chain(self.wishes.iter().map(|(counter, _)| *counter));
         let places: Vec<Option<u32>> = telling.map(|counter| self.snapshot.place_of(counter, node)).collect();
         self.weigh(&places).err().or_else(|| self.keeps_away(node))

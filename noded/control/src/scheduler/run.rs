@@ -201,7 +201,11 @@ impl Scheduler {
             .await;
         for (key, decision, is_written) in outcomes {
             match decision {
-                Decision::Bind(_) if is_written => drop(self.pending.remove(&key)),
+                Decision::Bind(node) if is_written => {
+                    let waited_for = self.pending.remove(&key).map(|p| p.pod.status.nominated_node_name).unwrap_or_default();
+                    // nobody keeps room for it at the other node any more
+                    self.stirred |= !waited_for.is_empty() && waited_for != node;
+                }
                 Decision::Bind(_) => {
                     // it has gone or changed meanwhile: the watch says how
                     self.snapshot.remove_pod(&key);

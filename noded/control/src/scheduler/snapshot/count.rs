@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use api::kinds::pod::Pod;
 
 use super::Snapshot;
-use super::place::Placed;
+use super::place::{Expected, Placed};
 use crate::scheduler::demand::Amounts;
 use crate::scheduler::terms::Term;
 use crate::scheduler::topology::{Counter, Topology};
@@ -103,6 +103,11 @@ impl Snapshot {
     /// Whether a term is about this pod.
     pub(in crate::scheduler) fn is_about(&self, term: &Term, pod: &Pod) -> bool {
         term.takes(&self.spaces, &pod.metadata.namespace, &pod.metadata.labels)
+    }
+
+    /// Whether a term is about this pod, which is expected somewhere.
+    pub(in crate::scheduler) fn is_about_expected(&self, term: &Term, pod: &Expected) -> bool {
+        term.takes(&self.spaces, &pod.namespace, &pod.labels)
     }
 
     /// Rules of pods that are there, by which this one is kept away.

@@ -3,7 +3,7 @@
 mod count;
 mod place;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use api::kinds::node::Node;
 use api::kinds::pod::Pod;
@@ -11,8 +11,7 @@ use api::kinds::pod::Pod;
 use super::demand::Amounts;
 use super::terms::Spaces;
 use super::topology::{Counter, Topology};
-use place::Expected;
-pub(super) use place::{Place, Placed, owner};
+pub(super) use place::{Expected, Place, Placed, owner};
 
 /// All nodes, and all pods that have one.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +130,13 @@ impl Snapshot {
     /// The node at which room is kept for a pod.
     pub(super) fn awaits(&self, key: &str) -> Option<usize> {
         self.by_name.get(self.expected.get(key)?).copied()
+    }
+
+    /// Pods that are expected somewhere before one of this priority with this key, and the nodes at which they are.
+    pub(super) fn awaited(&self, priority: i32, key: &str) -> impl Iterator<Item = (usize, &Expected)> {
+        let nodes: BTreeSet<usize> = self.expected.values().filter_map(|node| self.by_name.get(node).copied()).collect();
+        let pods = nodes.into_iter().flat_map(move |at| self.places[at].expected.iter().map(move |expected| (at, expected)));
+        pods.filter(move |(_, expected)| expected.comes_before(priority, key))
     }
 
     pub(super) fn placed(&self, key: &str) -> Option<&Placed> {

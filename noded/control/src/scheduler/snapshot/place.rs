@@ -25,6 +25,10 @@ pub(in crate::scheduler) struct Place {
 #[derive(Debug, Clone)]
 pub(in crate::scheduler) struct Expected {
     pub(super) key: String,
+    pub(in crate::scheduler) namespace: String,
+    pub(in crate::scheduler) labels: BTreeMap<String, String>,
+    /// Whom it keeps away.
+    pub(in crate::scheduler) apart: Vec<Term>,
     priority: i32,
     amounts: Amounts,
     ports: Vec<Port>,
@@ -38,15 +42,26 @@ impl Place {
 
     /// What is kept for pods that are expected, of this priority or above, but for the one with this key.
     pub(in crate::scheduler) fn kept(&self, priority: i32, key: &str) -> impl Iterator<Item = (&Amounts, &[Port])> {
-        let before = self.expected.iter().filter(move |e| e.priority >= priority && e.key != key);
-        before.map(|e| (&e.amounts, e.ports.as_slice()))
+        self.expected.iter().filter(move |e| e.comes_before(priority, key)).map(|e| (&e.amounts, e.ports.as_slice()))
     }
 }
 
 impl Expected {
     pub(super) fn new(key: &str, pod: &Pod) -> Self {
-        let priority = pod.spec.priority.unwrap_or(0);
-        Self { key: key.into(), priority, amounts: requests(&pod.spec), ports: ports(&pod.spec) }
+        Self {
+            key: key.into(),
+            namespace: pod.metadata.namespace.clone(),
+            labels: pod.metadata.labels.clone(),
+            apart: apart(pod),
+            priority: pod.spec.priority.unwrap_or(0),
+            amounts: requests(&pod.spec),
+            ports: ports(&pod.spec),
+        }
+    }
+
+    /// Whether it is of this priority or above, and not the one with this key.
+    pub(super) fn comes_before(&self, priority: i32, key: &str) -> bool {
+        self.priority >= priority && self.key != key
     }
 }
 

@@ -136,3 +136,68 @@ fn two_at_once_push_different_pods_away() {
     assert_eq!(nodes, ["a1", "b1"]);
     assert!(matches!(decisions[2].1, Decision::Wait(_)), "{decisions:?}");
 }
+
+/// Whoever is as important, or less, does not take a place to which the one that is expected could then not go.
+#[test]
+fn rules_of_whom_is_expected_hold_already() {
+    let one = |name: &str, more: Value| {
+        let (key, mut pod) = important(name, "100m", more);
+        pod.metadata.labels.insert("app".into(), name.into());
+        (key, pod)
+    };
+    let apart = |from: &str, topology: &str| {
+        let rule = json!({"labelSelector": {"matchLabels": {"app": from}}, "topologyKey": topology});
+        json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [rule]}}})
+    };
+    // one waits for a1, which is full; a2 is in the same zone, and empty
+    let waiting = |rules: Value| {
+        let mut snapshot = cluster(vec![node("a1", "4", json!({})), node("a2", "4", json!({}))]);
+        running(&mut snapshot, "low", "a1", ("4", 1, EARLY));
+        let mut selector = json!({"nodeSelector": {"kubernetes.io/hostname": "a1"}});
+        api::patch::merge(&mut selector, rules);
+        assert_eq!(preempts(&mut snapshot, &one("waits", selector)), chosen("a1", &["low"]));
+        snapshot.remove_pod("core/pods/d/low");
+        snapshot
+    };
+    let asks = |snapshot: &Snapshot, pod: (String, Pod)| decide(&mut snapshot.clone(), &pod);
+    let bound = |on: &str| Decision::Bind(on.into());
+    let why = |snapshot: &Snapshot, pod| waits(&mut snapshot.clone(), &pod);
+    // by its own rule
+    let guarded = waiting(apart("other", "zone"));
+    assert!(why(&guarded, one("other", json!({}))).contains("2 node(s) didn't satisfy existing pods anti-affinity rules"));
+    assert!(matches!(asks(&guarded, one("third", json!({}))), Decision::Bind(_)));
+    let host = waiting(apart("other", "kubernetes.io/hostname"));
+    assert_eq!(asks(&host, one("other", json!({}))), bound("a2"));
+    // by the rule of the one that comes
+    let plain = waiting(json!({}));
+    assert_eq!(asks(&plain, one("other", apart("waits", "kubernetes.io/hostname"))), bound("a2"));
+    assert!(why(&plain, one("other", apart("waits", "zone"))).contains("2 node(s) didn't match pod anti-affinity rules"));
+    // who is more important does not ask, nor does the one that is expected
+    let (key, mut more) = one("other", json!({}));
+    more.spec.priority = Some(2000);
+    assert!(matches!(asks(&guarded, (key, more)), Decision::Bind(_)));
+    let selector = json!({"nodeSelector": {"kubernetes.io/hostname": "a1"}});
+    assert_eq!(asks(&guarded, one("waits", selector)), bound("a1"));
+}
+
+#[test]
+fn whom_is_expected_counts_where_pods_are_spread() {
+    let even = json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}}}]});
+    let mut snapshot = cluster(vec![node("a1", "4", json!({})), node("a2", "4", json!({})), node("b1", "1", json!({}))]);
+    running(&mut snapshot, "low", "a1", ("4", 1, EARLY));
+    running(&mut snapshot, "small", "b1", ("1", 1000, EARLY));
+    // one of the app is in zone b, which is full, and one is expected in zone a: one more there is no more than one too many
+    let selector = json!({"nodeSelector": {"kubernetes.io/hostname": "a1"}});
+    assert_eq!(preempts(&mut snapshot, &important("waits", "1", selector)), chosen("a1", &["low"]));
+    snapshot.remove_pod("core/pods/d/low");
+    let first = important("first", "1", even.clone());
+    assert!(matches!(decide(&mut snapshot.clone(), &first), Decision::Bind(_)));
+    // with one more in zone a there would be two more than in zone b
+    let (key, mut there) = pod("there", "1", json!({"nodeName": "a2"}));
+    there.spec.priority = Some(1000);
+    snapshot.set_pod(&key, &there);
+    assert!(waits(&mut snapshot.clone(), &first).contains("2 node(s) didn't match pod topology spread constraints"));
+    snapshot.dismiss("core/pods/d/waits");
+    assert!(matches!(decide(&mut snapshot, &first), Decision::Bind(_)));
+}
