@@ -150,6 +150,26 @@ pub fn ip(text: &str) -> Vec<String> {
     wrong(0, 0, text.parse::<std::net::IpAddr>().is_ok(), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
 }
 
+/// An address at which somebody else can be reached: none that means each host's own.
+pub fn endpoint(text: &str) -> Vec<String> {
+    let Ok(ip) = text.parse::<std::net::IpAddr>() else { return self::ip(text) };
+    let (local, all) = match ip {
+        std::net::IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
+        std::net::IpAddr::V6(ip) => {
+            (ip.is_unicast_link_local(), ip.segments()[0] & 0xffc0 == 0xff00 && ip.segments()[0] & 0xf == 2)
+        }
+    };
+    [
+        (ip.is_unspecified(), format!("may not be unspecified ({text})")),
+        (ip.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".into()),
+        (local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".into()),
+        (all, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".into()),
+    ]
+    .into_iter()
+    .filter_map(|(is, why)| is.then_some(why))
+    .collect()
+}
+
 /// An address or `None`, of a service.
 pub fn cluster_ip(text: &str) -> Vec<String> {
     if text == "None" { Vec::new() } else { ip(text) }
@@ -178,5 +198,11 @@ mod tests {
         assert!(label_value("").is_empty() && !label_value("-a").is_empty());
         assert!(port_name("http-1").is_empty() && !port_name("1").is_empty() && !port_name("a--b").is_empty());
         assert!(!config_key("..x").is_empty() && config_key(".x").is_empty());
+        for bad in
+            ["", "x", "0.0.0.0", "127.0.0.1", "127.9.9.9", "169.254.169.254", "224.0.0.251", "::", "::1", "fe80::1", "ff02::1"]
+        {
+            assert_eq!(endpoint(bad).len(), 1, "{bad}");
+        }
+        assert!(["10.0.0.1", "192.168.1.1", "2001:db8::1"].iter().all(|good| endpoint(good).is_empty()));
     }
 }

@@ -87,7 +87,7 @@ types! {
         /// Its host name.
         hostname = "hostname": String;
         /// The address.
-        ip = "ip": String [required];
+        ip = "ip": String [required, format(names::endpoint)];
         /// Its node.
         node_name = "nodeName": String;
         /// The pod.
@@ -141,7 +141,7 @@ pub static ENDPOINT_SLICE: Kind = Kind {
         }
         for (at, endpoint) in slice.endpoints.iter().enumerate().filter(|_| slice.address_type != "FQDN") {
             for (n, address) in endpoint.addresses.iter().enumerate() {
-                names::ip(address).into_iter().for_each(|why| {
+                names::endpoint(address).into_iter().for_each(|why| {
                     errors.push(FieldError::invalid(format!("endpoints[{at}].addresses[{n}]"), &json!(address), why))
                 });
             }

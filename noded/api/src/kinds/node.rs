@@ -145,6 +145,7 @@ pub static NODE: Kind = Kind {
     selectable: &["spec.unschedulable"],
     has_status: true,
     defaults,
+    validate,
     validate_update,
     ..Kind::new("Node", "nodes", "node", Node::TABLE)
 };
@@ -153,6 +154,18 @@ fn defaults(node: &mut Value) {
     let status = &mut node["status"];
     if status.get("allocatable").is_none() && status.get("capacity").is_some() {
         status["allocatable"] = status["capacity"].clone();
+    }
+}
+
+/// Nobody has less than nothing.
+fn validate(node: &Value, errors: &mut FieldErrors) {
+    for list in ["capacity", "allocatable"] {
+        for (name, amount) in node["status"][list].as_object().into_iter().flatten() {
+            if Quantity::parse(amount.as_str().unwrap_or("")).is_ok_and(|amount| amount.is_negative()) {
+                let why = "must be greater than or equal to 0".into();
+                errors.push(FieldError::invalid(format!("status.{list}[{name}]"), amount, why));
+            }
+        }
     }
 }
 

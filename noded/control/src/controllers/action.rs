@@ -16,6 +16,8 @@ pub enum Action {
     Status(&'static Kind, String, String, Value),
     /// Delete an object, if it is the one with this uid.
     Delete(&'static Kind, String, String, String),
+    /// The same, but after its dependents.
+    DeleteLast(&'static Kind, String, String, String),
     /// Take a finalizer away; a namespace's own one by its name.
     Release(&'static Kind, String, String, &'static str),
     /// Tell people: about which object (`involvedObject`), Normal or Warning, one word, the words.

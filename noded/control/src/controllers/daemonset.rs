@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Action;
 use super::pods::{availability, from_template, hash, owner};
-use crate::scheduler::fits_node;
+use crate::scheduler::{fits_node, stays_on_node};
 
 pub(super) const HASH: &str = "controller-revision-hash";
 
@@ -46,7 +46,9 @@ pub fn next(set: &DaemonSet, nodes: &[&Node], pods: &[Pod], now: jiff::Timestamp
         let there = by_node.remove(name).unwrap_or_default();
         if !(fits_node(&wanted, node) && active) {
             status.misplaced += i32::from(!there.is_empty());
-            actions.extend(there.iter().map(|p| delete(p)));
+            let goes = |pod: &&&Pod| pod.is_done() || !stays_on_node(&wanted, node);
+            // what becomes of the pods of a set that goes, whoever deletes it has said
+            actions.extend(there.iter().filter(|_| active).filter(goes).map(|p| delete(p)));
             continue;
         }
         status.desired += 1;
@@ -66,9 +68,9 @@ pub fn next(set: &DaemonSet, nodes: &[&Node], pods: &[Pod], now: jiff::Timestamp
             }
         }
     }
-    // pods of nodes that are no more
-    actions.extend(by_node.into_values().flatten().map(delete));
     if active {
+        // pods of nodes that are no more
+        actions.extend(by_node.into_values().flatten().map(delete));
         replace(set, &status, stale, &mut actions);
     }
     status.write(set, &mut actions);
@@ -220,6 +222,23 @@ mod tests {
             .find_map(|x| if let Action::Create(_, _, p) = x { serde_json::from_value::<Pod>(p.clone()).ok() } else { None })
             .unwrap();
         assert_eq!(node_of(&made), "a");
+    }
+
+    #[test]
+    fn who_is_there_stays_unless_a_taint_drives_it_away() {
+        let deleted = |set: &DaemonSet, effect: &str| {
+            let mut a = node("a", "ssd");
+            a.spec.taints = serde_json::from_value(json!([{"key": "k", "effect": effect}])).unwrap();
+            let own = pod("p", "a", &hash(&set.spec.template, 0));
+            let actions = next(set, &[&a], &[own], jiff::Timestamp::UNIX_EPOCH);
+            assert!(!actions.iter().any(|x| matches!(x, Action::Create(..))));
+            actions.iter().any(|x| matches!(x, Action::Delete(..)))
+        };
+        assert_eq!((deleted(&set(), "NoSchedule"), deleted(&set(), "NoExecute")), (false, true));
+        // a set that goes leaves its pods to whoever deletes it: they may stay
+        let mut going = set();
+        going.metadata.deletion_timestamp = Some(api::meta::Time::default());
+        assert!(!deleted(&going, "NoExecute"));
     }
 
     #[test]

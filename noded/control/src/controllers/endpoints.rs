@@ -1,10 +1,12 @@
 //! EndpointSlices: the addresses behind each service. Endpoints say the same to old clients.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use api::kinds::endpoints::{ENDPOINT_SLICE, ENDPOINTS, EndpointSlice, Endpoints};
 use api::kinds::pod::Pod;
 use api::kinds::service::{Service, ServicePort};
+use api::names;
 use api::values::IntOrString;
 use serde_json::{Value, json};
 
@@ -106,7 +108,9 @@ fn subset(ports: &[Value], endpoints: &[Value]) -> Option<Value> {
 
 fn selects(service: &Service, pod: &Pod) -> bool {
     let fits = service.spec.selector.iter().all(|(k, v)| pod.metadata.labels.get(k) == Some(v));
-    fits && !pod.status.pod_ip.is_empty() && !pod.is_done()
+    // a node that says nonsense, or names a host's own address, takes no pod of others out of the service, and gets no traffic of others
+    let is_reached = pod.status.pod_ip.parse::<Ipv4Addr>().is_ok() && names::endpoint(&pod.status.pod_ip).is_empty();
+    fits && is_reached && !pod.is_done()
 }
 
 fn port(port: &ServicePort, pod: &Pod) -> Option<Value> {
@@ -179,7 +183,9 @@ mod tests {
     #[test]
     fn ready_pods_are_found_by_labels_and_ports_by_name() {
         let (a, b, c) = (pod("a", "10.0.0.1", true), pod("b", "10.0.0.2", false), pod("c", "", true));
-        let actions = next(&service(), &[&a, &b, &c], &[], None);
+        // one node names its own host's address, and one none
+        let (d, e) = (pod("d", "127.0.0.1", true), pod("e", "nonsense", true));
+        let actions = next(&service(), &[&a, &b, &c, &d, &e], &[], None);
         let [Action::Create(_, _, slice), Action::Create(_, _, whole)] = &actions[..] else { panic!("{actions:?}") };
         let subset = &whole["subsets"][0];
         assert_eq!(

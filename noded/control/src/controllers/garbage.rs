@@ -27,11 +27,25 @@ fn delete(known: &Known) -> Action {
     Action::Delete(known.kind, meta.namespace.clone(), meta.name.clone(), meta.uid.clone())
 }
 
-/// What is to be done for an object; `owner` finds an owner by its uid, `dependents` are those that name it as theirs.
-pub fn next<'a>(object: &Known, owner: impl Fn(&str) -> Option<&'a Known>, dependents: &[&Known]) -> Vec<Action> {
+/// Deletes a dependent of an owner that waits for it: one with dependents of its own waits for these, too.
+fn delete_last(known: &Known, has_dependents: bool) -> Action {
+    match delete(known) {
+        Action::Delete(kind, namespace, name, uid) if has_dependents => Action::DeleteLast(kind, namespace, name, uid),
+        plain => plain,
+    }
+}
+
+/// What is to be done for an object; `owner` finds an owner by its uid, `dependents` are those that name it as theirs, and `owns` says
+/// whether an object with some uid has any.
+pub fn next<'a>(
+    object: &Known,
+    owner: impl Fn(&str) -> Option<&'a Known>,
+    dependents: &[&Known],
+    owns: impl Fn(&str) -> bool,
+) -> Vec<Action> {
     let meta = &object.meta;
     if meta.deletion_timestamp.is_some() {
-        return leaving(object, dependents);
+        return leaving(object, dependents, owns);
     }
     if meta.owner_references.is_empty() {
         return Vec::new();
@@ -40,12 +54,13 @@ pub fn next<'a>(object: &Known, owner: impl Fn(&str) -> Option<&'a Known>, depen
     let is_solid = |o: &Known| !(o.meta.deletion_timestamp.is_some() && has(o, FOREGROUND));
     let solid = owners.iter().flatten().any(|o| is_solid(o));
     if !solid {
-        return vec![delete(object)];
+        let somebody_waits = owners.iter().flatten().next().is_some();
+        return vec![delete_last(object, somebody_waits && !dependents.is_empty())];
     }
     Vec::new()
 }
 
-fn leaving(object: &Known, dependents: &[&Known]) -> Vec<Action> {
+fn leaving(object: &Known, dependents: &[&Known], owns: impl Fn(&str) -> bool) -> Vec<Action> {
     let meta = &object.meta;
     let release = |finalizer| Action::Release(object.kind, meta.namespace.clone(), meta.name.clone(), finalizer);
     if has(object, ORPHAN) {
@@ -68,7 +83,8 @@ fn leaving(object: &Known, dependents: &[&Known]) -> Vec<Action> {
         if !dependents.iter().any(|d| blocks(&d)) {
             return vec![release(FOREGROUND)];
         }
-        return dependents.iter().filter(|d| d.meta.deletion_timestamp.is_none()).map(|d| delete(d)).collect();
+        let left = dependents.iter().filter(|d| d.meta.deletion_timestamp.is_none());
+        return left.map(|d| delete_last(d, owns(&d.meta.uid))).collect();
     }
     Vec::new()
 }
@@ -92,9 +108,9 @@ mod tests {
 
     #[test]
     fn dependents_of_nobody_go() {
-        assert!(matches!(next(&set(), |_| None, &[])[..], [Action::Delete(..)]));
+        assert!(matches!(next(&set(), |_| None, &[], |_| false)[..], [Action::Delete(..)]));
         let owner = known(&DEPLOYMENT, json!({"name": "d", "uid": "d"}));
-        assert_eq!(next(&set(), |_| Some(&owner), &[]), []);
+        assert_eq!(next(&set(), |_| Some(&owner), &[], |_| false), []);
     }
 
     #[test]
@@ -103,9 +119,14 @@ mod tests {
             &DEPLOYMENT,
             json!({"name": "d", "uid": "d", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FOREGROUND]}),
         );
-        assert!(matches!(next(&owner, |_| None, &[&set()])[..], [Action::Delete(..)]));
-        assert!(matches!(next(&set(), |_| Some(&owner), &[])[..], [Action::Delete(..)]));
-        assert!(matches!(next(&owner, |_| None, &[])[..], [Action::Release(..)]));
+        assert!(matches!(next(&owner, |_| None, &[&set()], |_| false)[..], [Action::Delete(..)]));
+        assert!(matches!(next(&set(), |_| Some(&owner), &[], |_| false)[..], [Action::Delete(..)]));
+        // one that has dependents of its own goes after them, whoever of the two is looked at first
+        assert!(matches!(next(&owner, |_| None, &[&set()], |_| true)[..], [Action::DeleteLast(..)]));
+        let pod = known(&REPLICA_SET, json!({"name": "p", "uid": "p"}));
+        assert!(matches!(next(&set(), |_| Some(&owner), &[&pod], |_| false)[..], [Action::DeleteLast(..)]));
+        assert!(matches!(next(&set(), |_| None, &[&pod], |_| false)[..], [Action::Delete(..)]), "nobody waits");
+        assert!(matches!(next(&owner, |_| None, &[], |_| false)[..], [Action::Release(..)]));
     }
 
     #[test]
@@ -114,8 +135,8 @@ mod tests {
             &DEPLOYMENT,
             json!({"name": "d", "uid": "d", "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [ORPHAN]}),
         );
-        let [Action::Patch(_, _, _, patch)] = &next(&owner, |_| None, &[&set()])[..] else { panic!() };
+        let [Action::Patch(_, _, _, patch)] = &next(&owner, |_| None, &[&set()], |_| false)[..] else { panic!() };
         assert_eq!(patch["metadata"]["ownerReferences"], Value::Null);
-        assert!(matches!(next(&owner, |_| None, &[])[..], [Action::Release(..)]));
+        assert!(matches!(next(&owner, |_| None, &[], |_| false)[..], [Action::Release(..)]));
     }
 }

@@ -9,7 +9,7 @@ use api::meta::Time;
 use serde_json::{Value, json};
 
 use super::Action;
-use super::pods::{count, from_template, is_active, owner, reference};
+use super::pods::{ago, count, from_template, is_active, owner, reference};
 
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
@@ -21,7 +21,7 @@ pub fn next(job: &Job, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
     if let Some(end) = ended(job) {
         return expire(job, end, now);
     }
-    let facts = Facts::of(job, pods);
+    let facts = Facts::of(job, pods, now);
     let mut actions = Vec::new();
     let verdict = verdict(job, &facts, now);
     let suspended = job.spec.suspend == Some(true);
@@ -30,7 +30,7 @@ pub fn next(job: &Job, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
             actions.push(Action::Delete(&POD, pod.metadata.namespace.clone(), pod.metadata.name.clone(), pod.metadata.uid.clone()));
         }
     } else {
-        run(job, pods, &facts, now, &mut actions);
+        run(job, pods, &facts, &mut actions);
     }
     status(job, &facts, verdict, now, &mut actions);
     actions
@@ -43,7 +43,8 @@ struct Facts {
     failed: i32,
     done: BTreeSet<i32>,
     busy: BTreeSet<i32>,
-    last_failure: Option<Time>,
+    /// So many seconds ago the last one failed.
+    failed_ago: Option<i64>,
 }
 
 fn index(pod: &Pod) -> Option<i32> {
@@ -55,7 +56,7 @@ fn is_indexed(job: &Job) -> bool {
 }
 
 impl Facts {
-    fn of(job: &Job, pods: &[Pod]) -> Self {
+    fn of(job: &Job, pods: &[Pod], now: jiff::Timestamp) -> Self {
         let phase = |word: &'static str| move |p: &Pod| p.status.phase == word;
         let done: BTreeSet<i32> = pods.iter().filter(|p| phase("Succeeded")(p)).filter_map(index).collect();
         let ended =
@@ -71,11 +72,11 @@ impl Facts {
             failed: count(pods, phase("Failed")) + retried,
             busy: pods.iter().filter(|p| is_active(p)).filter_map(index).collect(),
             done,
-            last_failure: pods
+            failed_ago: pods
                 .iter()
                 .filter(|p| phase("Failed")(p))
-                .filter_map(|p| ended(p).or(p.metadata.creation_timestamp))
-                .max(),
+                .map(|p| ended(p).or(p.metadata.creation_timestamp).map_or(i64::MAX, |time| ago(p, time, now)))
+                .min(),
         }
     }
 }
@@ -98,7 +99,7 @@ fn verdict(job: &Job, facts: &Facts, now: jiff::Timestamp) -> Option<(&'static s
 }
 
 /// Starts what is missing, later after each failure.
-fn run(job: &Job, pods: &[Pod], facts: &Facts, now: jiff::Timestamp, actions: &mut Vec<Action>) {
+fn run(job: &Job, pods: &[Pod], facts: &Facts, actions: &mut Vec<Action>) {
     let parallelism = job.spec.parallelism.unwrap_or(1);
     let left = job
         .spec
@@ -113,7 +114,7 @@ fn run(job: &Job, pods: &[Pod], facts: &Facts, now: jiff::Timestamp, actions: &m
         }
         return;
     }
-    let since = facts.last_failure.map_or(i64::MAX, |t| t.seconds_until(now));
+    let since = facts.failed_ago.unwrap_or(i64::MAX);
     let pause = 10i64 << (facts.failed.clamp(1, 6) - 1);
     if facts.failed > 0 && since < pause.min(360) {
         actions.push(Action::After(Duration::from_secs((pause.min(360) - since).unsigned_abs())));
@@ -291,6 +292,18 @@ mod tests {
         let one = job(json!({"completions": 1, "backoffLimit": 3}));
         assert_eq!(made(&next(&one, &[pod("a", "Failed")], at("2026-01-01T00:00:05Z"))), 0);
         assert_eq!(made(&next(&one, &[pod("a", "Failed")], at("2026-01-01T00:00:10Z"))), 1);
+    }
+
+    #[test]
+    fn a_pause_is_as_long_whatever_the_nodes_clock_says() {
+        let one = job(json!({"completions": 1, "backoffLimit": 3}));
+        for ended in ["2025-12-31T12:00:00Z", "2026-01-01T12:00:00Z"] {
+            let mut failed = pod("a", "Failed");
+            let state = json!({"name": "c", "state": {"terminated": {"exitCode": 1, "finishedAt": ended}}});
+            failed.status.container_statuses = serde_json::from_value(json!([state])).unwrap();
+            assert_eq!(made(&next(&one, &[failed.clone()], at("2026-01-01T00:00:05Z"))), 0, "{ended}");
+            assert_eq!(made(&next(&one, &[failed], at("2026-01-01T00:00:10Z"))), 1, "{ended}");
+        }
     }
 
     #[test]

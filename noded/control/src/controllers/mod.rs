@@ -24,6 +24,7 @@ pub mod ranges;
 pub mod replicaset;
 mod revisions;
 mod run;
+mod telling;
 
 pub use action::Action;
 pub(crate) use run::tell;

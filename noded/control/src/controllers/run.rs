@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use api::kinds::Kind;
 use api::kinds::event::EVENT;
 use api::kinds::namespace::NAMESPACE;
+use api::kinds::pod::POD;
 use api::patch::merge;
 use api::status::Status;
 use futures_util::StreamExt;
@@ -15,9 +16,9 @@ use serde_json::{Value, json};
 use super::action::Action;
 use super::cache::{Cache, Work, daemon_owner, deployment_owner, kinds, set_owner};
 use super::nodes::Heard;
-use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset, revisions};
+use super::{Times, daemonset, deployment, endpoints, garbage, job, namespace, nodes, ranges, replicaset, revisions, telling};
 use crate::events::Happened;
-use crate::objects::{Context, DeleteOptions, Objects, Part, ROOT, prefix};
+use crate::objects::{Context, DeleteOptions, Objects, Part, Propagation, ROOT, prefix};
 use crate::store::Watch;
 use crate::tunnel::Pulse;
 
@@ -34,6 +35,8 @@ struct Loop {
     watches: Vec<(&'static Kind, Option<Watch>)>,
     later: BTreeMap<Instant, Vec<Work>>,
     failures: BTreeMap<Work, u32>,
+    /// Why something that was to be made was refused.
+    refusals: BTreeMap<Work, String>,
 }
 
 /// Runs all controllers until it is dropped; nodes are listened to as long.
@@ -47,6 +50,7 @@ pub async fn run(objects: Objects, times: Times, pulse: Pulse) {
         watches: kinds().map(|k| (k, None)).collect(),
         later: BTreeMap::new(),
         failures: BTreeMap::new(),
+        refusals: BTreeMap::new(),
     };
     loop {
         this.read();
@@ -108,7 +112,7 @@ impl Loop {
         match work {
             Work::ReplicaSet(namespace, name) => cache.sets.get(&id(namespace, name)).map_or_else(Vec::new, |set| {
                 let (pods, mut actions) = cache.claimed_pods(&set_owner(set));
-                actions.extend(replicaset::next(set, &pods, now));
+                actions.extend(replicaset::next(set, &pods, self.refusals.get(work).map(String::as_str), now));
                 actions
             }),
             Work::Deployment(namespace, name) => cache.deployments.get(&id(namespace, name)).map_or_else(Vec::new, |deployment| {
@@ -166,7 +170,7 @@ impl Loop {
             Work::Garbage(uid) => cache.known.get(uid).map_or_else(Vec::new, |object| {
                 let dependents: Vec<_> =
                     cache.dependents.get(uid).into_iter().flatten().filter_map(|d| cache.known.get(d)).collect();
-                garbage::next(object, |uid| cache.known.get(uid), &dependents)
+                garbage::next(object, |uid| cache.known.get(uid), &dependents, |uid| cache.dependents.contains_key(uid))
             }),
         }
     }
@@ -198,17 +202,29 @@ impl Loop {
             }
             if !has_failed {
                 self.failures.remove(&work);
+                self.refusals.remove(&work);
             }
         }
-        let outcomes: Vec<(Work, Result<(), Status>)> = futures_util::stream::iter(doing)
-            .map(|(work, action)| async move { (work, perform(objects, action).await) })
+        let outcomes: Vec<(Work, bool, Result<(), Status>)> = futures_util::stream::iter(doing)
+            .map(|(work, action)| async move {
+                let makes = matches!(action, Action::Create(..));
+                (work, makes, perform(objects, action).await)
+            })
             .buffer_unordered(ABREAST)
             .collect()
             .await;
-        for (work, outcome) in outcomes {
+        for (work, makes, outcome) in outcomes {
             match outcome {
-                Ok(()) => drop(self.failures.remove(&work)),
-                Err(_) => {
+                Ok(()) => {
+                    self.failures.remove(&work);
+                    if makes {
+                        self.refusals.remove(&work);
+                    }
+                }
+                Err(status) => {
+                    if makes {
+                        self.refusals.insert(work.clone(), status.message);
+                    }
                     let tries = self.failures.entry(work.clone()).or_insert(0);
                     *tries += 1;
                     let wait = Duration::from_millis(50u64 << (*tries).min(10));
@@ -239,10 +255,7 @@ async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
         other => other,
     };
     match action {
-        Action::Create(kind, namespace, object) => match objects.create(kind, &namespace, object, &context()).await {
-            Err(status) if status.reason == "AlreadyExists" => Ok(()),
-            made => made.map(drop),
-        },
+        Action::Create(kind, namespace, object) => make(objects, kind, &namespace, object).await,
         Action::Patch(kind, namespace, name, patch) => {
             gone_is_fine(patched(objects, kind, &namespace, &name, Part::Main, &patch).await)
         }
@@ -250,12 +263,10 @@ async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
             gone_is_fine(patched(objects, kind, &namespace, &name, Part::Status, &json!({"status": patch})).await)
         }
         Action::Delete(kind, namespace, name, uid) => {
-            let options = DeleteOptions { uid: Some(uid), ..Default::default() };
-            match objects.delete(kind, &namespace, &name, &options).await {
-                // another one of that name is not ours
-                Err(status) if matches!(status.code, 404 | 409) => Ok(()),
-                done => done.map(drop),
-            }
+            delete(objects, kind, (&namespace, &name), uid, Propagation::Background).await
+        }
+        Action::DeleteLast(kind, namespace, name, uid) => {
+            delete(objects, kind, (&namespace, &name), uid, Propagation::Foreground).await
         }
         Action::Release(kind, namespace, name, finalizer) => {
             let place = if std::ptr::eq(kind.table, NAMESPACE.table) && finalizer == "kubernetes" {
@@ -263,6 +274,9 @@ async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
             } else {
                 "/metadata/finalizers"
             };
+            if place == "/spec/finalizers" {
+                forget_all(objects, &name).await?;
+            }
             let context = context();
             let released = objects.update(kind, &namespace, &name, Part::Whole("finalize"), &context, |old| {
                 let mut new = old.clone();
@@ -275,10 +289,52 @@ async fn perform(objects: &Objects, action: Action) -> Result<(), Status> {
         }
         Action::Tell(about, level, reason, message) => {
             let (about, message) = (&about, message.as_str());
-            tell(objects, &Happened { about, level, reason, message, component: "noded", host: "" }).await
+            let component = telling::component(about["kind"].as_str().unwrap_or(""));
+            tell(objects, &Happened { about, level, reason, message, component, host: "" }).await
         }
         Action::After(_) => Ok(()),
     }
+}
+
+/// Deletes the object with this uid; another one of that name is not ours.
+async fn delete(
+    objects: &Objects,
+    kind: &'static Kind,
+    (namespace, name): (&str, &str),
+    uid: String,
+    propagation: Propagation,
+) -> Result<(), Status> {
+    let options = DeleteOptions { uid: Some(uid), propagation, ..Default::default() };
+    match objects.delete(kind, namespace, name, &options).await {
+        Err(status) if matches!(status.code, 404 | 409) => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+/// What was told in a namespace goes with it: one of the same name later is another one.
+async fn forget_all(objects: &Objects, namespace: &str) -> Result<(), Status> {
+    for event in objects.all::<api::kinds::event::Event>(&EVENT, namespace) {
+        match objects.delete(&EVENT, namespace, &event.metadata.name, &DeleteOptions::default()).await {
+            Err(status) if status.code == 404 => {}
+            gone => drop(gone?),
+        }
+    }
+    Ok(())
+}
+
+/// Makes an object; whose pods are made is told so, or why not.
+async fn make(objects: &Objects, kind: &'static Kind, namespace: &str, object: Value) -> Result<(), Status> {
+    let pod = std::ptr::eq(kind.table, POD.table).then(|| object["metadata"].clone());
+    let made = match objects.create(kind, namespace, object, &context()).await {
+        Err(status) if status.reason == "AlreadyExists" => return Ok(()),
+        made => made.map(|entry| entry.key.rsplit('/').next().unwrap_or("").to_owned()),
+    };
+    if let Some((about, level, reason, message)) = pod.and_then(|meta| telling::of_pod(&meta, namespace, &made)) {
+        let component = telling::component(about["kind"].as_str().unwrap_or(""));
+        // a pod is there also if nobody could be told
+        drop(tell(objects, &Happened { about: &about, level, reason, message: &message, component, host: "" }).await);
+    }
+    made.map(drop)
 }
 
 async fn patched(

@@ -5,7 +5,7 @@ use api::kinds::config::SERVICE_ACCOUNT;
 use api::status::Status;
 use serde_json::{Value, json};
 
-use super::{Objects, text};
+use super::{Objects, called, text};
 use crate::random;
 
 /// The ConfigMap with the authority's certificate, which every namespace has.
@@ -41,7 +41,7 @@ impl Objects {
             Err(_) if name == "default" => Value::Null,
             Err(status) => {
                 let why = format!("error looking up service account {namespace}/{name}: {}", status.message);
-                return Err(Status::forbidden(Some(("", "pods")), text(pod, "/metadata/name"), &why));
+                return Err(Status::forbidden(Some(("", "pods")), called(pod), &why));
             }
         };
         let own = pod["spec"]["imagePullSecrets"].as_array().is_some_and(|all| !all.is_empty());

@@ -5,7 +5,7 @@ use api::kinds::priority::{PRIORITY_CLASS, PriorityClass};
 use api::status::Status;
 use serde_json::Value;
 
-use super::{Objects, text};
+use super::{Objects, called, text};
 
 /// What pods do where their class does not say it.
 const PREEMPTS: &str = "PreemptLowerPriority";
@@ -66,5 +66,5 @@ impl Objects {
 }
 
 fn refused(pod: &Value, why: &str) -> Status {
-    Status::forbidden(Some(("", "pods")), text(pod, "/metadata/name"), why)
+    Status::forbidden(Some(("", "pods")), called(pod), why)
 }

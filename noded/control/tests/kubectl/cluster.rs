@@ -260,6 +260,9 @@ fn owners_and_namespaces_take_what_is_theirs_along() {
         c.ok(&format!("create deployment {name} --image=x:1 --replicas=2"));
         c.ok(&format!("rollout status deployment {name} --timeout=60s"));
         c.ok(&format!("delete deployment {name} --cascade={cascade} --timeout=60s"));
+        if cascade == "foreground" {
+            assert_eq!(c.ok(&format!("get pods,replicasets -l app={name} -o name")), "", "whoever waits for it waits for all");
+        }
         let left = if cascade == "orphan" { 2 } else { 0 };
         until(&c, &format!("get pods -l app={name} -o name"), |out| out.lines().count() == left);
     }

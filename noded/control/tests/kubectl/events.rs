@@ -59,9 +59,41 @@ fn both_groups_show_the_same_events() {
     assert!(refused.code != 0 && refused.err.contains("note: Invalid value: \"else\": field is immutable"), "{}", refused.err);
     assert_eq!(patch("{\"series\":{\"count\":2,\"lastObservedTime\":\"2026-01-01T00:00:09.000000Z\"}}").code, 0);
     assert_eq!(get("events new", "{.series.count}"), "2");
+    // Fields are owned by the words in which they were written.
+    let applied = c.feed(&["apply", "--server-side", "-f", "-"], &newer("new", "from the newer"));
+    assert_eq!((applied.code, applied.out.as_str()), (0, "event.events.k8s.io/new serverside-applied"), "{}", applied.err);
+    let owned = get("events new --show-managed-fields", "{range.metadata.managedFields[*]}{.apiVersion}:{.fieldsV1},{end}");
+    assert!(owned.matches("events.k8s.io/v1:").count() >= 2 && owned.contains("f:note") && !owned.contains("f:message"), "{owned}");
     let without = newer("bad", "n").replace("\"action\":\"Looking\",", "");
     let refused = c.feed(&["create", "-f", "-"], &without);
     assert!(refused.err.contains("\"bad\" is invalid: action: Required value"), "{}", refused.err);
     assert_eq!(c.ok("delete events.events.k8s.io new"), "event.events.k8s.io \"new\" deleted");
     assert_eq!(c.ok("get events -o name"), "event/old");
+}
+
+/// A deployment whose pods cannot be made says so where people look.
+#[test]
+fn what_cannot_be_made_is_said() {
+    let Some(c) = Cluster::start("what_cannot_be_made_is_said") else { return };
+    let _nodes = Nodes::start(&c, &["n1"]);
+    c.ok("create deployment web --image=x:1");
+    until(&c, "events --for deployment/web", |out| out.contains("Scaled up replica set web-"));
+    let set = c.ok("get replicaset -l app=web -o name");
+    until(&c, &format!("describe {set}"), |out| {
+        out.contains("SuccessfulCreate") && out.contains("replicaset-controller  Created pod: web-")
+    });
+    c.ok("patch deployment web -p={\"spec\":{\"template\":{\"spec\":{\"serviceAccountName\":\"nobody\"}}}}");
+    let why = "error looking up service account default/nobody";
+    let failure = "get deployment web -o jsonpath={.status.conditions[?(@.type==\"ReplicaFailure\")].message}";
+    until(&c, failure, |out| out.contains(why));
+    until(&c, "events --types=Warning", |out| out.contains("FailedCreate") && out.contains("Error creating: pods \"web-"));
+    c.ok("create serviceaccount nobody");
+    c.ok("rollout status deployment web --timeout=60s");
+    until(&c, failure, str::is_empty);
+    // the words that were told in a namespace go with it
+    c.ok("create namespace brief");
+    c.ok("-n brief create deployment web --image=x:1");
+    until(&c, "-n brief events", |out| out.contains("SuccessfulCreate"));
+    c.ok("delete namespace brief --timeout=60s");
+    assert_eq!(c.ok("-n brief get events -o name"), "");
 }

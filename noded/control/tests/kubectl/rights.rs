@@ -26,6 +26,15 @@ fn people_with_tokens() {
     let escalated = with_token(&c, "token-of-ann", "create rolebinding more --clusterrole=admin --user=ann");
     assert!(escalated.err.contains("forbidden"), "{}", escalated.err);
     assert_ne!(with_token(&c, "stolen", "get pods").code, 0);
+    // one object by its name, of a kind of which they may not see others
+    c.ok("-n kube-system create role one --verb=get,list,watch --resource=configmaps --resource-name=kube-root-ca.crt");
+    c.ok("-n kube-system create rolebinding one --role=one --user=ann");
+    let named = "-n kube-system get configmaps --field-selector=metadata.name=kube-root-ca.crt -o name";
+    assert_eq!(with_token(&c, "token-of-ann", named).out, "configmap/kube-root-ca.crt");
+    for line in ["-n kube-system get configmaps", "-n kube-system get configmaps --field-selector=metadata.name!=kube-root-ca.crt"]
+    {
+        assert!(with_token(&c, "token-of-ann", line).err.contains("cannot list resource \"configmaps\""));
+    }
     let said = with_token(&c, "token-of-ann", "auth whoami");
     assert!(said.out.contains("ann"), "{said:?}");
     assert_eq!(c.run(&["auth", "can-i", "delete", "nodes", "--as=ann"]).out, "no");

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::container::ResourceRequirements;
 use crate::meta::Time;
+use crate::names;
 use crate::quantity::Quantity;
 use crate::schema::types;
 
@@ -19,7 +20,7 @@ types! {
         /// States of the ephemeral containers.
         ephemeral_container_statuses = "ephemeralContainerStatuses": Vec<ContainerStatus>;
         /// The node's address.
-        host_ip = "hostIP": String;
+        host_ip = "hostIP": String [format(names::ip)];
         /// All of the node's addresses.
         host_ips = "hostIPs": Vec<HostIp> [merged("ip")];
         /// States of the init containers.
@@ -33,7 +34,7 @@ types! {
         /// Pending, Running, Succeeded, Failed or Unknown.
         phase = "phase": String [one_of(&["Pending", "Running", "Succeeded", "Failed", "Unknown"])];
         /// The pod's address.
-        pod_ip = "podIP": String;
+        pod_ip = "podIP": String [format(names::ip)];
         /// All of the pod's addresses.
         pod_ips = "podIPs": Vec<PodIp> [by(&["ip"])];
         /// How its memory is protected: Guaranteed, Burstable or BestEffort.
@@ -67,13 +68,13 @@ types! {
     /// An address of a pod.
     PodIp = "io.k8s.api.core.v1.PodIP" {
         /// The address.
-        ip = "ip": String [required];
+        ip = "ip": String [required, format(names::ip)];
     }
 
     /// An address of a node.
     HostIp = "io.k8s.api.core.v1.HostIP" {
         /// The address.
-        ip = "ip": String [required];
+        ip = "ip": String [required, format(names::ip)];
     }
 
     /// The state of a container.
@@ -95,7 +96,7 @@ types! {
         /// The resources it has.
         resources = "resources": Option<ResourceRequirements>;
         /// How often it was started again.
-        restart_count = "restartCount": i32;
+        restart_count = "restartCount": i32 [within(0, i64::MAX)];
         /// Its startup check has succeeded.
         started = "started": Option<bool>;
         /// What it does now.

@@ -1,10 +1,13 @@
 //! What the controllers know of the cluster: typed, and found by owner.
 
+mod index;
+mod owned;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
-use api::kinds::daemonset::{DAEMON_SET, DaemonSet};
-use api::kinds::deployment::{DEPLOYMENT, Deployment};
+use api::kinds::daemonset::DaemonSet;
+use api::kinds::deployment::Deployment;
 use api::kinds::endpoints::{EndpointSlice, Endpoints};
 use api::kinds::job::Job;
 use api::kinds::lease::Lease;
@@ -18,12 +21,12 @@ use api::kinds::{KINDS, Kind};
 use api::meta::ObjectMeta;
 use serde::Deserialize;
 
-use super::Action;
-use super::claim::Owner;
 use super::garbage::Known;
 use super::pods::controller;
 use super::ranges;
 use crate::store::Entry;
+
+pub(super) use owned::{daemon_owner, deployment_owner, set_owner};
 
 /// One object to look at: which controller, namespace, name (for garbage: the uid).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -243,132 +246,4 @@ impl Cache {
             }
         }
     }
-
-    fn index(&mut self, kind: &'static Kind, before: Option<ObjectMeta>, after: Option<ObjectMeta>) {
-        if let Some(old) = before {
-            for owner in &old.owner_references {
-                if let Some(list) = self.dependents.get_mut(&owner.uid) {
-                    list.remove(&old.uid);
-                    if list.is_empty() {
-                        self.dependents.remove(&owner.uid);
-                    }
-                }
-                self.dirty.insert(Work::Garbage(owner.uid.clone()));
-            }
-            if after.is_none() {
-                self.known.remove(&old.uid);
-                if let Some(list) = self.inside.get_mut(&old.namespace) {
-                    list.remove(&old.uid);
-                }
-                if self.namespaces.get(&old.namespace).is_some_and(|n| n.metadata.deletion_timestamp.is_some()) {
-                    self.dirty.insert(Work::Namespace(old.namespace.clone()));
-                }
-                self.dirty.extend(self.dependents.get(&old.uid).into_iter().flatten().cloned().map(Work::Garbage));
-            }
-        }
-        let Some(new) = after else { return };
-        for owner in &new.owner_references {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(new.uid.clone());
-        }
-        if !new.owner_references.is_empty() || new.deletion_timestamp.is_some() {
-            self.dirty.insert(Work::Garbage(new.uid.clone()));
-            if new.deletion_timestamp.is_some() {
-                self.dirty.extend(self.dependents.get(&new.uid).into_iter().flatten().cloned().map(Work::Garbage));
-            }
-        }
-        if !new.namespace.is_empty() {
-            self.inside.entry(new.namespace.clone()).or_default().insert(new.uid.clone());
-            if self.namespaces.get(&new.namespace).is_some_and(|n| n.metadata.deletion_timestamp.is_some()) {
-                self.dirty.insert(Work::Namespace(new.namespace.clone()));
-            }
-        }
-        self.known.insert(new.uid.clone(), Known { kind, meta: new });
-    }
-
-    /// Notes whether an object has no controller, and lets those look at it whose selector chooses it.
-    fn orphan(&mut self, kind: &'static Kind, meta: &ObjectMeta, is_there: bool) {
-        let (namespace, name) = id(meta);
-        let key = (kind.kind, namespace.clone(), name);
-        if !is_there || controller(meta).is_some() {
-            self.orphans.remove(&key);
-            return;
-        }
-        self.orphans.insert(key);
-        if kind.kind == "Pod" {
-            let sets = here(&self.sets, &namespace).filter(|(_, s)| set_owner(s).chooses(meta));
-            self.dirty.extend(sets.map(|((space, name), _)| Work::ReplicaSet(space.clone(), name.clone())));
-            let daemons = here(&self.daemons, &namespace).filter(|(_, s)| daemon_owner(s).chooses(meta));
-            self.dirty.extend(daemons.map(|((space, name), _)| Work::DaemonSet(space.clone(), name.clone())));
-        } else {
-            let deployments = here(&self.deployments, &namespace).filter(|(_, d)| deployment_owner(d).chooses(meta));
-            self.dirty.extend(deployments.map(|((space, name), _)| Work::Deployment(space.clone(), name.clone())));
-        }
-    }
-
-    /// Pods whose controller has this uid.
-    pub(super) fn pods_of(&self, uid: &str) -> Vec<Pod> {
-        self.owned(uid, "Pod").filter_map(|id| self.pods.get(&id)).cloned().collect()
-    }
-
-    /// Revisions whose controller has this uid.
-    pub(super) fn revisions_of(&self, uid: &str) -> Vec<ControllerRevision> {
-        self.owned(uid, "ControllerRevision").filter_map(|id| self.revisions.get(&id)).cloned().collect()
-    }
-
-    /// Replica sets whose controller has this uid.
-    fn sets_of(&self, uid: &str) -> Vec<ReplicaSet> {
-        self.owned(uid, "ReplicaSet").filter_map(|id| self.sets.get(&id)).cloned().collect()
-    }
-
-    /// The pods of a controller, and what is to be done for some to be its own, or to be so no more.
-    pub(super) fn claimed_pods(&self, owner: &Owner<'_>) -> (Vec<Pod>, Vec<Action>) {
-        let strays = self.strays("Pod", &owner.meta.namespace).filter_map(|id| self.pods.get(&id)).cloned();
-        claimed(self.pods_of(&owner.meta.uid).into_iter().chain(strays), |pod| owner.claim(&POD, &pod.metadata))
-    }
-
-    /// The same for the replica sets of a deployment.
-    pub(super) fn claimed_sets(&self, owner: &Owner<'_>) -> (Vec<ReplicaSet>, Vec<Action>) {
-        let strays = self.strays("ReplicaSet", &owner.meta.namespace).filter_map(|id| self.sets.get(&id)).cloned();
-        claimed(self.sets_of(&owner.meta.uid).into_iter().chain(strays), |set| owner.claim(&REPLICA_SET, &set.metadata))
-    }
-
-    fn strays<'a>(&'a self, kind: &'static str, namespace: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
-        let first = (kind, namespace.to_owned(), String::new());
-        let all = self.orphans.range(first..).take_while(move |(k, n, _)| *k == kind && n == namespace);
-        all.map(|(_, namespace, name)| (namespace.clone(), name.clone()))
-    }
-
-    fn owned<'a>(&'a self, uid: &'a str, kind: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
-        let dependents = self.dependents.get(uid).into_iter().flatten().filter_map(|d| self.known.get(d));
-        dependents.filter(move |k| k.kind.kind == kind && controller(&k.meta).is_some_and(|c| c.uid == uid)).map(|k| id(&k.meta))
-    }
-}
-
-fn claimed<T>(all: impl Iterator<Item = T>, claim: impl Fn(&T) -> (bool, Option<Action>)) -> (Vec<T>, Vec<Action>) {
-    let (mut own, mut actions) = (Vec::new(), Vec::new());
-    for one in all {
-        let (is_own, action) = claim(&one);
-        actions.extend(action);
-        if is_own {
-            own.push(one);
-        }
-    }
-    (own, actions)
-}
-
-/// Those of a namespace.
-fn here<'a, T>(map: &'a Named<T>, namespace: &'a str) -> impl Iterator<Item = (&'a (String, String), &'a T)> {
-    map.range((namespace.to_owned(), String::new())..).take_while(move |((n, _), _)| n == namespace)
-}
-
-pub(super) fn set_owner(set: &ReplicaSet) -> Owner<'_> {
-    Owner { kind: &REPLICA_SET, meta: &set.metadata, selector: set.spec.selector.as_ref() }
-}
-
-pub(super) fn daemon_owner(set: &DaemonSet) -> Owner<'_> {
-    Owner { kind: &DAEMON_SET, meta: &set.metadata, selector: set.spec.selector.as_ref() }
-}
-
-pub(super) fn deployment_owner(deployment: &Deployment) -> Owner<'_> {
-    Owner { kind: &DEPLOYMENT, meta: &deployment.metadata, selector: deployment.spec.selector.as_ref() }
 }
