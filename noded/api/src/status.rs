@@ -78,7 +78,7 @@ impl Status {
 
     /// 406: nothing of what the client takes can be given.
     pub fn not_acceptable() -> Self {
-        Self::new(406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml")
+        Self::new(406, "NotAcceptable", "only the following media types are accepted: application/json")
     }
 
     /// 409: the name is taken.
@@ -126,16 +126,12 @@ impl Status {
         Self::new(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
     }
 
-    /// 415: a patch of no kind that the object takes.
-    pub fn unsupported_media(found: &str) -> Self {
-        Self::new(
-            415,
-            "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
-                 application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml; found: {found}"
-            ),
-        )
+    /// 415: the body is of none of the forms that are taken.
+    pub fn unsupported_media(found: &str, taken: &[&str]) -> Self {
+        let taken = taken.join(", ");
+        let why =
+            format!("the body of the request was in an unknown format - accepted media types include: {taken}; found: {found}");
+        Self::new(415, "UnsupportedMediaType", why)
     }
 
     /// 422: the object breaks rules.

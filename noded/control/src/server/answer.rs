@@ -1,11 +1,15 @@
 //! Answers.
 
+use std::io::Write;
+
 use api::status::Status;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::body::{Body as _, Frame};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
@@ -48,6 +52,36 @@ pub(super) fn stream(pieces: impl futures_util::Stream<Item = Bytes> + Send + 's
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Answers of this size, and greater ones, are compressed for clients that take it.
+const BIG: u64 = 128 << 10;
+
+/// Compresses a big answer that is there as a whole, if the client takes it.
+pub(super) async fn compressed(response: Response<Body>, accepted: &str) -> Response<Body> {
+    let takes = accepted.split(',').any(|way| {
+        let (name, quality) = way.split_once(';').unwrap_or((way, ""));
+        name.trim() == "gzip" && !matches!(quality.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    });
+    if !takes
+        || response.body().size_hint().exact().is_none_or(|size| size < BIG)
+        || response.headers().contains_key(CONTENT_ENCODING)
+    {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    // it is in memory already
+    let Ok(body) = body.collect().await else { return status(&Status::internal("read an answer")) };
+    let plain = body.to_bytes();
+    let packed = tokio::task::spawn_blocking(move || {
+        let mut out = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
+        out.write_all(&plain).and_then(|()| out.finish())
+    });
+    let Ok(Ok(packed)) = packed.await else { return status(&Status::internal("compress an answer")) };
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Response::from_parts(head, Full::new(Bytes::from(packed)).map_err(|never| match never {}).boxed_unsync())
 }
 
 /// Adds warnings, which clients show to people.

@@ -29,17 +29,35 @@ pub(super) async fn bytes(request: Request<Incoming>) -> Result<Bytes, Status> {
     }
 }
 
-/// JSON of any kind, and the keys that are in it twice; protobuf where it begins like it.
-pub(super) fn any(bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
+/// Forms of bodies, and of patches.
+const FORMS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+pub(super) const PATCHES: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
+/// An object, a patch or whatever else a client sends, and the keys that are in it twice. The client says what it sends, but for protobuf,
+/// which says so itself.
+pub(super) fn any(call: &Call<'_>, bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
     if bytes.starts_with(b"k8s\0") {
         return proto::read(bytes, kinds::table).map(|object| (object, Vec::new())).map_err(|e| Status::bad_request(e.to_string()));
     }
-    json::parse(bytes).map_err(|e| Status::bad_request(format!("the body is not JSON: {e}")))
+    let as_json = || json::parse(bytes).map_err(|e| Status::bad_request(format!("the body is not JSON: {e}")));
+    match call.media() {
+        "application/yaml" | "application/apply-patch+yaml" => {
+            // most of those who say YAML send JSON
+            as_json().or_else(|_| json::parse_yaml(bytes)).map_err(|e| Status::bad_request(format!("the body is not YAML: {e}")))
+        }
+        media if media.is_empty() || FORMS.contains(&media) || PATCHES.contains(&media) => as_json(),
+        other => Err(Status::unsupported_media(other, &FORMS)),
+    }
 }
 
 /// An object of the call's kind, and what the client is to be warned of.
 pub(super) fn object(call: &Call<'_>, bytes: &[u8]) -> Result<(Value, Vec<String>), Status> {
-    let (mut object, twice) = any(bytes)?;
+    let (mut object, twice) = any(call, bytes)?;
     named(call.kind, &mut object)?;
     let warnings = check(call, &mut object, twice)?;
     placed(call, &mut object)?;
@@ -116,6 +134,6 @@ pub(super) fn dry_run(call: &Call<'_>) -> Result<bool, Status> {
     match call.query.text("dryRun") {
         "" => Ok(false),
         "All" => Ok(true),
-        other => Err(Status::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
+        other => Err(Status::unprocessable(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
     }
 }

@@ -35,7 +35,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::policy::Policy;
-use crate::auth::{Tokens, User, from_certificate};
+use crate::auth::{Tokens, User, end_of_certificate, from_certificate};
 use crate::certs::Authority;
 use crate::certs::own::Shown;
 use crate::objects::Objects;
@@ -110,11 +110,14 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, acceptor: Tl
 }
 
 async fn connection(server: Arc<Server>, stream: tokio_rustls::server::TlsStream<Peer>, watching: Watching) {
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first()).and_then(|c| from_certificate(c));
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
+    let certificate = certificate.and_then(|c| Some((from_certificate(c)?, end_of_certificate(c)?)));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(watching.clone());
-        let (server, certificate) = (server.clone(), certificate.clone());
-        async move { Ok::<Response<Body>, std::convert::Infallible>(route::answer(&server, certificate, request).await) }
+        let now = jiff::Timestamp::now().as_second();
+        let known = certificate.as_ref().filter(|(_, end)| now <= *end).map(|(user, _)| user.clone());
+        let server = server.clone();
+        async move { Ok::<Response<Body>, std::convert::Infallible>(route::answer(&server, known, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(std::time::Duration::from_secs(30));

@@ -68,11 +68,10 @@ fn scale_of(object: &Value) -> Value {
 }
 
 async fn scale(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
-    let (given, _) = body::any(bytes)?;
-    let media = call.media.split(';').next().unwrap_or("").to_string();
+    let (given, _) = body::any(call, bytes)?;
     let entry = whole(call, "scale", |old| {
         let mut scale = scale_of(old);
-        match (verb, media.as_str()) {
+        match (verb, call.media()) {
             ("update", _) => scale = given.clone(),
             // a strategic merge patch of an object without lists is a merge patch
             (_, "application/strategic-merge-patch+json" | "application/merge-patch+json") => {
@@ -113,7 +112,7 @@ pub(crate) fn bound(pod: &Value, node: &str) -> Result<Value, Status> {
 }
 
 async fn bind(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
-    let (binding, _) = body::any(bytes)?;
+    let (binding, _) = body::any(call, bytes)?;
     let node = binding["target"]["name"].as_str().filter(|n| !n.is_empty());
     let node = node.ok_or_else(|| Status::unprocessable("Binding is invalid: target.name: Required value"))?.to_string();
     whole(call, "binding", |pod| bound(pod, &node)).await?;
@@ -125,7 +124,7 @@ fn success() -> Value {
 }
 
 async fn evict(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
-    let (eviction, _) = body::any(bytes)?;
+    let (eviction, _) = body::any(call, bytes)?;
     let options = write::delete_options(call, &eviction["deleteOptions"])?;
     call.server.objects.delete(call.kind, &call.target.namespace, &call.target.name, &options).await?;
     Ok(answer::object(201, &success()))
@@ -135,7 +134,7 @@ async fn evict(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
 fn token(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
     const SHORTEST: i64 = 600;
     const LONGEST: i64 = 86400;
-    let (mut request, _) = body::any(bytes)?;
+    let (mut request, _) = body::any(call, bytes)?;
     let (namespace, name) = (&call.target.namespace, &call.target.name);
     let account = call.server.objects.get(call.kind, namespace, name)?.object();
     node::check_token(call, &request)?;
@@ -194,14 +193,13 @@ async fn finalize(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Statu
 
 /// Containers for looking into a pod are only ever added.
 async fn ephemeral(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
-    let (given, _) = body::any(bytes)?;
-    let media = call.media.split(';').next().unwrap_or("").to_string();
+    let (given, _) = body::any(call, bytes)?;
     let entry = whole(call, "ephemeralcontainers", |old| {
         let mut changed = old.clone();
         if verb == "update" {
             changed = given.clone();
         } else {
-            write::change(call, &media, &mut changed, given.clone())?;
+            write::change(call, call.media(), &mut changed, given.clone())?;
         }
         body::check(call, &mut changed, Vec::new())?;
         let mut errors = FieldErrors::new();

@@ -15,6 +15,7 @@ use super::alias;
 use super::answer::{self, Body};
 use super::route::Call;
 use super::shape::{Shape, metadata, row, table_of};
+use super::target::Query;
 use crate::objects::prefix;
 use crate::store::Entry;
 
@@ -79,7 +80,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let next = match call.query.text("continue") {
         "" => None,
         token => {
+            check_match(&call.query)?;
             let read = URL_SAFE_NO_PAD.decode(token).ok().and_then(|t| serde_json::from_slice::<Next>(&t).ok());
+            // nobody was ever given one of the future
+            let read = read.filter(|next| next.rv <= call.server.objects.store().revision());
             Some(read.ok_or_else(|| Status::bad_request("continue key is not valid"))?)
         }
     };
@@ -93,13 +97,14 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
     })?;
     let chosen =
         snapshot.entries.into_iter().filter(|e| next.as_ref().is_none_or(|n| *e.key > *n.after)).filter(|e| choice.takes(e));
-    let (entries, meta) = part(chosen.collect(), snapshot.revision, call.query.number("limit").unwrap_or(0));
+    let (entries, meta) = part(chosen.collect(), snapshot.revision, call.query.number("limit")?);
     Ok(answer::json(200, shown(call, shape, &entries, &meta)))
 }
 
 /// The revision that a list must show exactly, if one is asked for.
 fn revision(call: &Call<'_>) -> Result<Option<u64>, Status> {
     let (asked, rule) = (call.query.text("resourceVersion"), call.query.text("resourceVersionMatch"));
+    check_match(&call.query)?;
     let bad = || Status::bad_request(format!("resourceVersion: Invalid value: {asked:?}: must be a number"));
     let number = if asked.is_empty() { 0 } else { asked.parse::<u64>().map_err(|_| bad())? };
     let now = call.server.objects.store().revision();
@@ -109,6 +114,37 @@ fn revision(call: &Call<'_>) -> Result<Option<u64>, Status> {
         return Err(status);
     }
     Ok((rule == "Exact" && number > 0).then_some(number))
+}
+
+/// Refuses rules about revisions that make no sense, in lists and watches.
+pub(super) fn check_match(query: &Query) -> Result<(), Status> {
+    let (asked, rule) = (query.text("resourceVersion"), query.text("resourceVersionMatch"));
+    let (is_watch, send_initial) = (query.flag("watch"), query.flag("sendInitialEvents"));
+    let why = match rule {
+        "" if send_initial => "sendInitialEvents: Forbidden: requires resourceVersionMatch set to NotOlderThan",
+        "" => return Ok(()),
+        "Exact" if send_initial => "sendInitialEvents: Forbidden: requires resourceVersionMatch set to NotOlderThan",
+        _ if is_watch && !send_initial => {
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+        "NotOlderThan" if is_watch => return Ok(()),
+        _ if !query.text("continue").is_empty() => {
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"
+        }
+        _ if asked.is_empty() => {
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+        }
+        "Exact" if asked == "0" => {
+            "resourceVersionMatch: Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\""
+        }
+        "Exact" | "NotOlderThan" => return Ok(()),
+        other => {
+            let why =
+                format!("resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+            return Err(Status::unprocessable(format!("ListOptions.meta.k8s.io \"\" is invalid: {why}")));
+        }
+    };
+    Err(Status::unprocessable(format!("ListOptions.meta.k8s.io \"\" is invalid: {why}")))
 }
 
 /// Cuts a list after `limit` objects (0: never) and says where to go on.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use api::kinds::Kind;
+use api::selector::FieldSelector;
 use api::status::Status;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, Request, Response};
 
 use super::answer::{self, Body};
@@ -26,6 +27,13 @@ pub(super) struct Call<'a> {
     pub(super) accept: String,
     pub(super) media: String,
     pub(super) agent: String,
+}
+
+impl Call<'_> {
+    /// What the client says that it sends, without how.
+    pub(super) fn media(&self) -> &str {
+        self.media.split(';').next().unwrap_or("").trim()
+    }
 }
 
 /// Answers a request, whatever it is.
@@ -50,6 +58,7 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
         return certificate::answer(server, &user, request).await.unwrap_or_else(|status| answer::status(&status));
     }
     let query = Query::parse(request.uri().query().unwrap_or(""));
+    let accepted = header(ACCEPT_ENCODING);
     let outcome = match target::parse(&path) {
         Some(target) => {
             let (accept, media, agent) = (header(ACCEPT), header(CONTENT_TYPE), header(USER_AGENT));
@@ -57,7 +66,7 @@ pub(super) async fn answer(server: &Arc<Server>, certificate: Option<User>, requ
         }
         None => plain(server, &user, &path, &request),
     };
-    outcome.unwrap_or_else(|status| answer::status(&status))
+    answer::compressed(outcome.unwrap_or_else(|status| answer::status(&status)), &accepted).await
 }
 
 /// Whether this must be answered from what all hosts have written. Lists and watches that say since when are content with less.
@@ -131,7 +140,7 @@ async fn resource(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
     let verb = verb(request.method(), &target, &query)?;
-    authorize(server, &user, verb, &target)?;
+    authorize(server, &user, verb, &about_one(verb, &target, &query))?;
     let kind = target.kind().ok_or_else(Status::no_such_path)?;
     if !kind.namespaced && !target.namespace.is_empty() {
         return Err(Status::no_such_path());
@@ -168,6 +177,16 @@ async fn resource(
         "delete" => write::delete(&call, request).await,
         _ => write::delete_all(&call, request).await,
     }
+}
+
+/// Who lists or watches one object by its name needs no right to see others.
+fn about_one(verb: &str, target: &Target, query: &Query) -> Target {
+    let mut about = target.clone();
+    if matches!(verb, "list" | "watch") && about.name.is_empty() {
+        let chosen = target.kind().and_then(|kind| FieldSelector::parse(query.text("fieldSelector"), kind).ok());
+        about.name = chosen.as_ref().and_then(|chosen| chosen.wanted("metadata.name")).unwrap_or("").to_owned();
+    }
+    about
 }
 
 /// Whether the user may do it, by the policy.

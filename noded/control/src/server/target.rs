@@ -1,6 +1,7 @@
 //! What a request is about, from its path and query.
 
 use api::kinds::{self, Kind};
+use api::status::Status;
 
 /// A resource that a path names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,9 +80,15 @@ impl Query {
         self.last(name).is_some_and(|v| matches!(v, "" | "1" | "t" | "true" | "True" | "TRUE"))
     }
 
-    /// A value that is a number.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.last(name)?.parse().ok()
+    /// A value that is a number; 0 without one, and for what is less.
+    ///
+    /// # Errors
+    /// That it is no number.
+    pub fn number(&self, name: &str) -> Result<u64, Status> {
+        let text = self.text(name);
+        let bad = |_| Status::bad_request(format!("{name}: Invalid value: {text:?}: must be a number"));
+        let number = if text.is_empty() { 0 } else { text.parse::<i64>().map_err(bad)? };
+        Ok(u64::try_from(number).unwrap_or(0))
     }
 }
 
@@ -140,7 +147,7 @@ mod tests {
     fn queries_are_decoded() {
         let query = Query::parse("a=b%3Dc+d&watch=true&limit=5&e&f=%");
         assert_eq!(
-            (query.text("a"), query.flag("watch"), query.flag("e"), query.flag("x"), query.number("limit"), query.text("f")),
+            (query.text("a"), query.flag("watch"), query.flag("e"), query.flag("x"), query.number("limit").ok(), query.text("f")),
             ("b=c d", true, true, false, Some(5), "%")
         );
     }

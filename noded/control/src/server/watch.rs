@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::alias;
 use super::answer::{self, Body};
-use super::read::Choice;
+use super::read::{Choice, check_match};
 use super::route::Call;
 use super::shape::{Shape, metadata, row, table_of};
 use crate::objects::prefix;
@@ -51,9 +51,7 @@ pub(super) fn answer(call: &Call<'_>) -> Result<Response<Body>, Status> {
         asked.parse::<u64>().map_err(|_| Status::bad_request(format!("Invalid resource version {asked:?}")))?
     };
     let send_initial = call.query.flag("sendInitialEvents");
-    if send_initial && call.query.text("resourceVersionMatch") != "NotOlderThan" {
-        return Err(Status::unprocessable("sendInitialEvents: Forbidden: requires resourceVersionMatch set to NotOlderThan"));
-    }
+    check_match(&call.query)?;
     // without a revision a watch begins with what is there
     let (initial, after) = if send_initial || from == 0 {
         let snapshot = store.list(&prefix, None).map_err(expired)?;
@@ -65,7 +63,10 @@ pub(super) fn answer(call: &Call<'_>) -> Result<Response<Body>, Status> {
         return Err(Status::timeout(format!("Too large resource version: {after}, current: {}", store.revision())));
     }
     let watch = store.watch(&prefix, after).map_err(expired)?;
-    let seconds = call.query.number("timeoutSeconds").filter(|s| *s > 0).unwrap_or_else(|| 1800 + u64::from(random::below(1800)));
+    let seconds = match call.query.number("timeoutSeconds")? {
+        0 => 1800 + u64::from(random::below(1800)),
+        asked => asked,
+    };
     let now = Instant::now();
     let bookmarks = call.query.flag("allowWatchBookmarks");
     let feed = Feed {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::alias;
 use super::answer::{self, Body};
-use super::body::{self, dry_run};
+use super::body::{self, PATCHES, dry_run};
 use super::node;
 use super::read::Choice;
 use super::route::Call;
@@ -21,8 +21,9 @@ pub(super) fn context(call: &Call<'_>) -> Result<Context, Status> {
     if given.len() > 128 || given.chars().any(char::is_control) {
         return Err(Status::unprocessable("fieldManager: Invalid value: must be at most 128 printable characters"));
     }
-    let manager = if given.is_empty() { call.agent.split('/').next().unwrap_or("unknown").to_string() } else { given.to_string() };
-    Ok(Context { manager, dry_run: dry_run(call)?, applied: false })
+    let agent = call.agent.split('/').next().filter(|agent| !agent.is_empty()).unwrap_or("unknown");
+    let manager = if given.is_empty() { agent } else { given }.to_string();
+    Ok(Context { manager, dry_run: dry_run(call)?, applied: false, spoken: Some(call.kind) })
 }
 
 fn part(call: &Call<'_>) -> Part {
@@ -70,17 +71,18 @@ pub(super) async fn update(call: &Call<'_>, request: Request<Incoming>) -> Resul
 
 pub(super) async fn patch(call: &Call<'_>, request: Request<Incoming>) -> Result<Response<Body>, Status> {
     let bytes = body::bytes(request).await?;
-    let media = call.media.split(';').next().unwrap_or("").trim().to_string();
-    if media == "application/apply-patch+yaml" {
-        return apply(call, &bytes).await;
+    match call.media() {
+        "application/apply-patch+yaml" => return apply(call, &bytes).await,
+        media if !PATCHES.contains(&media) => return Err(Status::unsupported_media(media, &PATCHES)),
+        _ => {}
     }
-    let (patch, twice) = body::any(&bytes)?;
+    let (patch, twice) = body::any(call, &bytes)?;
     let mut warnings = Vec::new();
     let (target, context) = (&call.target, context(call)?);
     let changed = call.server.objects.update(call.kind.kept(), &target.namespace, &target.name, part(call), &context, |old| {
         let mut new = old.clone();
         call.kind.show(&mut new);
-        change(call, &media, &mut new, patch.clone())?;
+        change(call, call.media(), &mut new, patch.clone())?;
         warnings = body::check(call, &mut new, twice.clone())?;
         node::check_change(call, old, &new)?;
         super::review::check_rights(call, &new)?;
@@ -113,7 +115,7 @@ pub(super) fn change(call: &Call<'_>, media: &str, object: &mut Value, change: V
             patch::strategic(object, change, call.kind.table).map_err(|e| Status::unprocessable(e.to_string()))
         }
         "application/merge-patch+json" => Err(Status::bad_request("a merge patch must be an object")),
-        other => Err(Status::unsupported_media(other)),
+        other => Err(Status::unsupported_media(other, &PATCHES)),
     }
 }
 
@@ -131,7 +133,7 @@ async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
     super::review::check_rights(call, &config)?;
     call.kind.keep(&mut config);
     let (kind, context) = (call.kind.kept(), Context { applied: true, ..context(call)? });
-    let writer = Writer { manager: manager.into(), api_version: kind.api_version(), subresource: call.target.part.clone() };
+    let writer = Writer { manager: manager.into(), api_version: call.kind.api_version(), subresource: call.target.part.clone() };
     let force = call.query.flag("force");
     let (objects, target) = (&call.server.objects, &call.target);
     let laid = |live: Option<&Value>| {
@@ -194,7 +196,7 @@ pub(super) fn delete_options(call: &Call<'_>, given: &Value) -> Result<DeleteOpt
 
 async fn options(call: &Call<'_>, request: Request<Incoming>) -> Result<DeleteOptions, Status> {
     let bytes = body::bytes(request).await?;
-    let given = if bytes.is_empty() { json!({}) } else { body::any(&bytes)?.0 };
+    let given = if bytes.is_empty() { json!({}) } else { body::any(call, &bytes)?.0 };
     delete_options(call, &given)
 }
 
