@@ -153,7 +153,8 @@ mod tests {
             pod.metadata.creation_timestamp = Some(api::meta::Time(at() - jiff::SignedDuration::from_secs(seconds)));
             pod
         };
-        let made = |pods: &[Pod]| next(&set(1), pods, None, at()).iter().filter(|action| matches!(action, Action::Create(..))).count();
+        let made =
+            |pods: &[Pod]| next(&set(1), pods, None, at()).iter().filter(|action| matches!(action, Action::Create(..))).count();
         assert_eq!(made(&[failed(0), failed(0)]), 1);
         let five: Vec<Pod> = (0..5).map(failed).collect();
         assert_eq!(made(&five), 0);
