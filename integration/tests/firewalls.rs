@@ -123,18 +123,21 @@ fn beside_firewalld() {
     let daemon = Running::start(host.command(&["firewalld", "--nofork", "--nopid"]));
     host.others.push(daemon);
     host.t.soon("firewalld runs", || host.run(&["firewall-cmd", "--state"]).code == 0);
+    // The way out is in a zone into which nothing is passed on from the one that is everybody's.
+    for flags in [&["--permanent", "--zone=dmz"][..], &["--zone=dmz"]] {
+        host.run(&[&["firewall-cmd"], flags, &["--add-interface=eth0"]].concat()).ok();
+    }
     host.populate();
     host.all_passes("after a start");
     let zones = host.run(&["firewall-cmd", "--zone=trusted", "--list-interfaces"]);
     assert_eq!(zones.ok().text().split_whitespace().count(), 2, "{zones}");
+    // Without that nothing gets out.
+    let (zone, page) = (format!("--remove-interface={}", host.t.bridge()), format!("{}:8081", host.wires.address(NEIGHBOUR)));
+    host.run(&["firewall-cmd", "--zone=trusted", &zone]).ok();
+    assert_ne!(host.rctr(&["exec", "plain", "/probe", "connect", &page]).code, 0);
     host.run(&["firewall-cmd", "--reload"]).ok();
     host.all_passes("after a reload");
-    // Everything of it is gone with this, firewalld's own rules as well.
-    host.run(&["nft", "flush", "ruleset"]).ok();
-    host.rctr(&["network", "reload"]).ok();
-    host.all_passes("after a flush");
     host.run(&["firewall-cmd", "--complete-reload"]).ok();
-    host.rctr(&["network", "reload"]).ok();
     host.all_passes("after a complete reload");
     // Where the administrator puts a bridge it stays.
     let bridge = format!("{}k", host.t.bridge());
@@ -143,6 +146,10 @@ fn beside_firewalld() {
     host.rctr(&["run", "--rm", "--network", "kept", "test/probe", "out", "x"]).ok();
     host.run(&["firewall-cmd", &format!("--get-zone-of-interface={bridge}")]).ok().says("internal\n");
     host.rctr(&["network", "rm", "kept"]).ok();
+    // Everything of it is gone with this, firewalld's own rules as well.
+    host.run(&["nft", "flush", "ruleset"]).ok();
+    host.rctr(&["network", "reload"]).ok();
+    host.all_passes("after a flush");
 }
 
 fn beside_ufw() {

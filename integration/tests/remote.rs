@@ -11,6 +11,7 @@ integration::tests![images_are_copied, a_command_line_is_run_there];
 const SSH: &str = r#"#!/bin/sh
 [ "$1" = -T ] && [ "$2" = -- ] && [ "$3" = root@there ] || { echo "no route to host" >&2; exit 255; }
 shift 3
+unset RCTR_HOST
 export RCTR_ROOT=$THERE_ROOT RCTR_RUN=$THERE_RUN PATH=$THERE:$PATH
 exec sh -c "$*"
 "#;

@@ -1,6 +1,7 @@
-//! firewalld, which rejects what is forwarded between interfaces that are in none of its zones, whatever other tables accept: bridges of ours
-//! are put into its zone `trusted`, unless the administrator has put them somewhere. They are in its permanent configuration, too, since it
-//! forgets all else when it reloads. What is published passes by firewalld itself, unless its `StrictForwardPorts` is on.
+//! firewalld, which rejects what is passed on from an interface of one zone to one of another, whatever other tables accept, and takes those
+//! that are in no zone for members of its default one: bridges of ours are put into its zone `trusted`, unless the administrator has put them
+//! somewhere. They are in its permanent configuration, too, since it forgets all else when it reloads. What is published passes by firewalld
+//! itself, unless its `StrictForwardPorts` is on.
 //!
 //! It is asked over the system's D-Bus, when a bridge is set up and not at each start of a container. One that comes to run later is told by
 //! `rctr network reload`.
