@@ -115,7 +115,7 @@ fn here(header: &libc::msghdr) -> Option<Here> {
     unsafe {
         let mut next = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = next.as_ref() {
-            let whole = message.cmsg_len as usize >= libc::CMSG_LEN(size_of::<libc::in6_pktinfo>() as u32) as usize;
+            let whole = message.cmsg_len >= libc::CMSG_LEN(size_of::<libc::in6_pktinfo>() as u32) as usize;
             if (message.cmsg_level, message.cmsg_type, whole) == (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, true) {
                 let info = libc::CMSG_DATA(next).cast::<libc::in6_pktinfo>().read_unaligned();
                 let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
