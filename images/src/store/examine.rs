@@ -97,7 +97,7 @@ impl Store {
 
     fn blob_differs(&self, digest: &Digest) -> sys::Result<bool> {
         let Some(blob) = self.open_blob(digest)? else { return Ok(false) };
-        blob.from_disk();
+        blob.forget_cached();
         let mut hasher = Hasher::new(Algorithm::of(digest.as_str()));
         let mut buffer = vec![0; 256 << 10];
         let mut at = 0;

@@ -154,7 +154,7 @@ impl Folded {
     }
 
     /// Has the disk asked for what is read next.
-    pub(super) fn from_disk(&self) {
+    pub(super) fn forget_cached(&self) {
         crate::sums::from_disk(&self.text);
         crate::sums::from_disk(&self.image);
     }

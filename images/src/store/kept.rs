@@ -43,10 +43,10 @@ impl Kept {
     }
 
     /// Drops what memory has of them: they come from the disk next.
-    pub(super) fn from_disk(&self) {
+    pub(super) fn forget_cached(&self) {
         match self {
             Kept::Whole(file) => crate::sums::from_disk(file),
-            Kept::Folded(folded) => folded.from_disk(),
+            Kept::Folded(folded) => folded.forget_cached(),
         }
     }
 }
