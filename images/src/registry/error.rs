@@ -210,7 +210,7 @@ pub enum Failure {
         /// So many requests are allowed in so much time, if the registry says so.
         limit: Option<(u64, Duration)>,
         /// Whose requests it counts, if the registry says so: an address, or a user.
-        counted: Option<String>,
+        counted: Option<Box<str>>,
         /// What the registry asks to wait, if it says so.
         after: Option<Duration>,
     },

@@ -187,7 +187,11 @@ impl Http {
         let status = response.status();
         let after = retry_after(response.headers(), SystemTime::now());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Failure::RateLimited { limit: limit(response.headers()), counted: counted(response.headers()), after };
+            return Failure::RateLimited {
+                limit: limit(response.headers()),
+                counted: counted(response.headers()).map(String::into_boxed_str),
+                after,
+            };
         }
         let html = is_html(response.headers());
         let body = self.small_body(response).await;
