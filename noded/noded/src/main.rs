@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    host::memory::one_heap();
     // Before anything is opened.
     let passed = host::listen::passed();
     let done = match cli::Cli::parse().verb {

@@ -20,7 +20,7 @@
 //! | [`datagram`] | datagrams that say to which address they came |
 //! | [`fs`] | opening below a root, reading and replacing whole files, removing trees |
 //! | [`loopback`] | loop devices |
-//! | [`memory`] | giving freed memory back, NUMA policy |
+//! | [`memory`] | giving freed memory back, how many heaps there are, NUMA policy |
 //! | [`quota`] | how much a tree of files may take |
 //! | [`sched`] | `sched_setattr`, `sched_setaffinity`, `ioprio_set` |
 //! | [`spawn`] | `posix_spawn` of a sealed program beside a threaded process |

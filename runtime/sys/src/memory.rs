@@ -11,6 +11,16 @@ pub fn trim() {
     }
 }
 
+/// Has all threads share one heap (mallopt(3), `M_ARENA_MAX`), if it is called before there are others. The C library makes heaps of their own for
+/// threads that allocate at the same time, up to eight for each processor, and what is left in one of them nobody else uses.
+pub fn one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number of the allocator's own.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Sets the NUMA policy of the calling thread, which its program and all children keep (set_mempolicy(2)): a mode with its flags, and
 /// the nodes whose bits are set.
 ///
