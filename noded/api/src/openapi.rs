@@ -15,6 +15,10 @@ const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
 ];
 
+/// Values that are written in more than one way have names of their own.
+const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+
 /// The document of a group and version; nothing for what is not served.
 pub fn document(group: &str, version: &str) -> Option<Value> {
     let mut schemas = BTreeMap::new();
@@ -88,6 +92,18 @@ fn below(ty: &'static Type, schemas: &mut BTreeMap<&'static str, Value>) {
     match ty {
         Type::Object(inner) => collect(inner, schemas),
         Type::Map(inner) | Type::List(inner) => below(inner, schemas),
+        Type::Quantity => {
+            schemas.entry(QUANTITY).or_insert_with(|| {
+                let doc = "An amount of a resource, such as 500m or 1Gi.";
+                json!({"description": doc, "oneOf": [{"type": "string"}, {"type": "number"}]})
+            });
+        }
+        Type::IntOrString => {
+            schemas.entry(INT_OR_STRING).or_insert_with(|| {
+                let (doc, either) = ("A number, or a name or percentage.", json!([{"type": "integer"}, {"type": "string"}]));
+                json!({"description": doc, "oneOf": either, "format": "int-or-string"})
+            });
+        }
         _ => {}
     }
 }
@@ -129,14 +145,13 @@ fn shape(ty: &'static Type) -> Value {
         Type::String => json!({"type": "string"}),
         Type::Bytes => json!({"type": "string", "format": "byte"}),
         Type::Time | Type::MicroTime => json!({"type": "string", "format": "date-time"}),
-        Type::Quantity => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-        Type::IntOrString => json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"}),
+        Type::Quantity | Type::IntOrString => json!({"allOf": [bare(ty)]}),
         Type::Bool => json!({"type": "boolean"}),
         Type::Int32 => json!({"type": "integer", "format": "int32"}),
         Type::Int64 => json!({"type": "integer", "format": "int64"}),
         Type::Any => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
         // a description beside a reference is only heard inside allOf
-        Type::Object(object) => json!({"allOf": [reference(object)]}),
+        Type::Object(object) => json!({"allOf": [reference(object.name)]}),
         Type::Map(inner) => json!({"type": "object", "additionalProperties": bare(inner)}),
         Type::List(inner) => json!({"type": "array", "items": bare(inner)}),
     }
@@ -144,13 +159,16 @@ fn shape(ty: &'static Type) -> Value {
 
 fn bare(ty: &'static Type) -> Value {
     match ty {
-        Type::Object(object) => reference(object),
+        Type::Object(object) => reference(object.name),
+        // by their names, as kubectl explain shows them
+        Type::Quantity => reference(QUANTITY),
+        Type::IntOrString => reference(INT_OR_STRING),
         other => shape(other),
     }
 }
 
-fn reference(object: &Object) -> Value {
-    json!({"$ref": format!("#/components/schemas/{}", object.name)})
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 #[cfg(test)]
@@ -170,7 +188,7 @@ mod tests {
                 assert!(document["components"]["schemas"][name].is_object(), "{name}");
             }
             for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-                for (field, property) in schema["properties"].as_object().unwrap() {
+                for (field, property) in schema["properties"].as_object().into_iter().flatten() {
                     assert!(property["description"].as_str().is_some_and(|d| d.len() > 3), "{name}.{field}");
                 }
             }
