@@ -13,6 +13,7 @@ use sys::{Error, Result};
 use crate::client::{Client, Listens};
 use crate::health::Checking;
 use crate::hooks::Staged;
+use crate::memory::Memory;
 use crate::relay::Relays;
 use crate::session::{Container, Session};
 use crate::task::{self, INIT, Streams, Task};
@@ -239,7 +240,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         folder,
         target: Some(target),
         start_time,
-        memory: memory.map(get),
+        memory: memory.map(|slot| Memory::new(get(slot), &cleanup.cgroups)),
         kill: kill.map(get),
         hold: hold.into_iter().map(get).collect(),
         charge: charge.map(get),

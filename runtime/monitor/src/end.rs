@@ -1,6 +1,6 @@
 //! The end of a container.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use launch::{Exit, Report, Status};
 use monitor::now;
@@ -37,7 +37,7 @@ impl Session {
         self.end_executed();
         let container = &mut self.container;
         // Before the record: whoever reads of the end reads of its cause, too.
-        let oom = container.memory.take().is_some_and(|group| out_of_memory(group.as_fd()));
+        let oom = container.memory.take().is_some_and(|memory| memory.ran_out(code));
         let exit = Exit { code, oom, started: init.started, finished, error: None };
         drop(init);
         container.kill_at = None;
@@ -146,30 +146,4 @@ fn overwrite(folder: BorrowedFd<'_>, mut text: Vec<u8>) -> sys::Result<()> {
     let length = fstat(&file).call(|| format!("fstat({RECORD:?})"))?.st_size as usize;
     text.resize(text.len().max(length), b' ');
     sys::fs::write_all(file, &text)
-}
-
-/// The kernel has killed a process of this cgroup for want of memory. The cgroup is the container's own and new, so any count is its.
-fn out_of_memory(group: BorrowedFd<'_>) -> bool {
-    ["memory.events", "memory.oom_control"].into_iter().any(|name| {
-        openat(group, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .is_ok_and(|file| sys::fs::read_all(file, 4096).is_ok_and(|text| oom_kills(&text)))
-    })
-}
-
-/// The line `oom_kill COUNT` of both files (cgroup-v2.rst, memory.events; v1 since Linux 4.13).
-fn oom_kills(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| line.strip_prefix(b"oom_kill ").is_some_and(|count| count != b"0"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_kills_count() {
-        assert!(!oom_kills(b"low 0\nhigh 3\nmax 17\noom 2\noom_kill 0\noom_group_kill 0\n"));
-        assert!(oom_kills(b"low 0\nhigh 0\nmax 17\noom 2\noom_kill 1\n"));
-        assert!(oom_kills(b"oom_kill_disable 0\nunder_oom 0\noom_kill 12\n"));
-        assert!(!oom_kills(b"oom_kill_disable 1\nunder_oom 0\n"));
-    }
 }

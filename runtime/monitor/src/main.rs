@@ -25,7 +25,7 @@
 //! | `input`, `output` | bytes to and from a task |
 //! | `relay`, `nobody` | published ports that rules for packets do not lead to the container: a process of its own, while somebody uses them |
 //! | `net::dns` | answers for the container's processes who ask for names: a part of the loop |
-//! | `reap`, `end` | what becomes of processes, and of the container |
+//! | `reap`, `end`, `memory` | what becomes of processes, and of the container; whether memory ran out |
 //! | `health` | checks, and what they lead to |
 //! | `again` | the pause before a restart, and the program that it is left to |
 //! | `cleanup`, `cgroup` | undo as data |
@@ -50,6 +50,7 @@ mod health;
 mod hooks;
 mod init;
 mod input;
+mod memory;
 mod nobody;
 mod output;
 mod queue;

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::Client;
 use crate::health::Checking;
+use crate::memory::Memory;
 use crate::relay::Relays;
 use crate::task::Task;
 
@@ -61,7 +62,7 @@ pub(crate) struct Container {
     /// What runs at its end, for the container of this id.
     pub(crate) hooks: Option<(String, Hooks)>,
     /// See [`monitor::Launch::memory`].
-    pub(crate) memory: Option<Rc<OwnedFd>>,
+    pub(crate) memory: Option<Memory>,
     /// See [`monitor::Launch::kill`].
     pub(crate) kill: Option<Rc<OwnedFd>>,
     /// Held until the end is told, never used.

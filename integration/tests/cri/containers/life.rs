@@ -204,7 +204,7 @@ fn what_is_wrong_is_refused() {
     n.fails(Code::NotFound, n.containers().start_container(StartContainerRequest { container_id: "0".repeat(64) }));
     n.fails(Code::InvalidArgument, n.containers().stop_container(StopContainerRequest { container_id: pod.clone(), timeout: -1 }));
     // Names are not ids, and a container of nobody's pod is not the kubelet's.
-    n.env.rctr(["run", "-d", "--name", "alone", "busybox", "sleep", "1000"]).ok();
+    n.env.rctr(["run", "-d", "--name", "alone", "--network", "none", "busybox", "sleep", "1000"]).ok();
     n.fails(
         Code::NotFound,
         n.containers().container_status(ContainerStatusRequest { container_id: "alone".to_owned(), verbose: false }),
