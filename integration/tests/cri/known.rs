@@ -18,6 +18,7 @@ const PARTS: &[(&str, &str)] = &[
     ("timestamp", "before 1.7 statuses have no timestamp"),
     ("image_id", "before 2.0 containers have no image_id"),
     ("stop_signal", "before 2.1 a container has no stop_signal"),
+    ("ambient", "in 1.6 no capability is an ambient one"),
     ("stats", "before 2.0 ListContainerStats has those that have ended, too"),
     ("host_path", "a path of the host that is not there is made, where the interface asks for an error"),
     ("user", "before 2.0 a container's status has no user, and groups have no policy"),

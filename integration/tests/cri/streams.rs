@@ -139,6 +139,7 @@ fn ports_are_forwarded() {
 fn ports_of_the_host_are_forwarded() {
     let n = Node::start();
     let mut config = pod_config(&n, "forward-host");
+    config.hostname = String::new();
     let options = NamespaceOption { network: NamespaceMode::Node.into(), ..Default::default() };
     config.linux.as_mut().expect("linux").security_context =
         Some(LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() });
