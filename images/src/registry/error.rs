@@ -205,10 +205,10 @@ pub enum Failure {
         user: String,
     },
     /// Too many requests were made.
-    #[error("429: rate limit reached{}: {}", allowed(*limit, counted.as_deref()), again(*after))]
+    #[error("429: rate limit reached{}: {}", allowed(limit.as_deref(), counted.as_deref()), again(*after))]
     RateLimited {
         /// So many requests are allowed in so much time, if the registry says so.
-        limit: Option<(u64, Duration)>,
+        limit: Option<Box<(u64, Duration)>>,
         /// Whose requests it counts, if the registry says so: an address, or a user.
         counted: Option<Box<str>>,
         /// What the registry asks to wait, if it says so.
@@ -349,8 +349,8 @@ fn said(status: u16, message: &str) -> String {
     if message.is_empty() { name } else { format!("{name}: {message}") }
 }
 
-fn allowed(limit: Option<(u64, Duration)>, counted: Option<&str>) -> String {
-    let limit = limit.map(|(most, window)| format!("{most} pulls in {}", Seconds(window)));
+fn allowed(limit: Option<&(u64, Duration)>, counted: Option<&str>) -> String {
+    let limit = limit.map(|(most, window)| format!("{most} pulls in {}", Seconds(*window)));
     let counted = counted.map(|counted| format!("counted for {counted}"));
     let said: Vec<_> = limit.into_iter().chain(counted).collect();
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }

@@ -188,7 +188,7 @@ impl Http {
         let after = retry_after(response.headers(), SystemTime::now());
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Failure::RateLimited {
-                limit: limit(response.headers()),
+                limit: limit(response.headers()).map(Box::new),
                 counted: counted(response.headers()).map(String::into_boxed_str),
                 after,
             };
@@ -401,8 +401,8 @@ mod tests {
         assert_eq!(said("100;w=21600"), Some((100, Duration::from_secs(21600))));
         assert_eq!((said("100"), said("x;w=1"), said("1;w=x"), said("1;x=1")), (None, None, None, None));
         let limited = |counted: Option<&str>| {
-            let counted = counted.map(str::to_owned);
-            Failure::RateLimited { limit: said("100;w=21600"), counted, after: None }.to_string()
+            let counted = counted.map(Box::from);
+            Failure::RateLimited { limit: said("100;w=21600").map(Box::new), counted, after: None }.to_string()
         };
         let text = "429: rate limit reached (100 pulls in 6 h): log in for a higher limit, or try again later";
         assert_eq!(limited(None), text);
