@@ -1,7 +1,6 @@
 //! What pods that came and went leave in memory.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -36,9 +35,6 @@ fn churn_leaves_no_memory() {
     // The history that watches may ask for stays: it has a bound of its own.
     let what = format!("of {busy} KiB a part is given back, {idle} KiB before");
     c.soon(&what, || held(c.pid()) * 4 <= busy * 3);
-    // What was freed is given back within 20 s.
-    std::thread::sleep(Duration::from_secs(45));
-    println!("KiB of noded's own: {idle} without pods, {busy} with {replicas}, {} when all are gone", held(c.pid()));
     c.kubectl(&["delete", "deployment", "churn"]).ok();
     c.nothing_left();
 }
