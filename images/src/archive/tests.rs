@@ -172,7 +172,8 @@ fn a_plain_layer_takes_its_space_once() {
     let folder = t.store.root().join("layers/sha256").join(image.layers[0].digest.hex());
     let folded = folder.join("folded");
     assert!(!folder.join("blob").exists());
-    assert!(std::fs::metadata(&folded).unwrap().len() < 8192 && large.len() > 200_000);
+    // Headers, and the ends of files, which are beside the inodes.
+    assert!(std::fs::metadata(&folded).unwrap().len() < 16384 && large.len() > 200_000);
     let saved = t.save(&["a/b:v1"]).unwrap();
     assert!(saved.windows(plain.len()).any(|bytes| bytes == plain));
     assert_eq!(t.store.examine_layer(&image.layers[0].digest).unwrap().flaws, []);

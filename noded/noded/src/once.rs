@@ -84,7 +84,8 @@ mod tests {
         // The first caller goes away, its work does not.
         let first = tokio::time::timeout(std::time::Duration::from_millis(1), once.join("a", work(Some(wait)))).await;
         assert!(first.is_err());
-        let second = once.join("a", work(None));
+        let mut second = std::pin::pin!(once.join("a", work(None)));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, second.as_mut()).await.is_err());
         let third = once.join("b", work(None));
         assert_eq!(third.await.unwrap(), 7);
         go.send(()).unwrap();
