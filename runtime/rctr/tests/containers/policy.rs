@@ -39,6 +39,8 @@ fn a_failure_is_tried_again_as_often_as_was_said() {
     // Somebody's own start counts anew.
     host.rctr(&["start", "app"]).ok();
     until(&host, "app", "{{.State.Status}} {{.RestartCount}}", |said| said == "exited 2");
+    // Its monitor has put everything away.
+    assert_eq!(host.rctr(&["wait", "app"]).ok(), "3\n");
     host.nothing_left();
 }
 
