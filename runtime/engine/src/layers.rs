@@ -8,6 +8,9 @@ use images::{Digest, Lower};
 
 use crate::{Container, Engine, Error};
 
+/// How often a stack of layers is made that somebody unmounts meanwhile.
+const TRIES: usize = 6;
+
 impl Engine {
     /// Unmounts layers that no running container has. Each start mounts those that it lacks.
     ///
@@ -32,7 +35,7 @@ impl Engine {
             lower.push(Lower::Folder(bottom.to_owned()));
             mount(&lower)
         };
-        // Again: a layer may have been unmounted between the two steps.
-        stack().or_else(|_| stack())
+        // Again: a layer may have been unmounted between the two steps, and once more by another who cleans up.
+        (1..TRIES).find_map(|_| stack().ok()).map_or_else(stack, Ok)
     }
 }
