@@ -34,23 +34,31 @@ pub(crate) fn usual(run: &Path) -> Result<Option<&'static str>, Error> {
     if fs::read_to_string(&note).is_ok_and(|note| is_there(&note, &version(), Path::new(PROFILES))) {
         return Ok(Some(NAME));
     }
-    let parser = PARSERS.iter().map(Path::new).find(|parser| parser.exists());
     let may = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::MAC_ADMIN));
-    match parser {
+    match parser() {
         Some(parser) if may => load(parser, &note).map(|()| Some(NAME)),
         _ => Ok(None),
     }
 }
 
-/// The profile of a container as `inspect` shows it: empty where there is no AppArmor.
+/// The profile of a container as `inspect` shows it: empty where there is no AppArmor, and where nothing can load the usual one.
 #[must_use]
 pub fn shown(security: &Security) -> &str {
     match (&security.apparmor, security.privileged) {
         (Some(profile), _) => profile,
         (None, true) => "unconfined",
-        (None, false) if Path::new(PROFILES).exists() => NAME,
+        (None, false) if can_be(Path::new(PROFILES), parser()) => NAME,
         (None, false) => "",
     }
+}
+
+/// Whether the usual profile is there, or something can load it. That AppArmor is active is not enough.
+fn can_be(profiles: &Path, parser: Option<&Path>) -> bool {
+    profiles.exists() && (parser.is_some() || folder(profiles).is_some())
+}
+
+fn parser() -> Option<&'static Path> {
+    PARSERS.iter().map(Path::new).find(|parser| parser.exists())
 }
 
 /// Loads it, once for all that want it at the same time.
@@ -162,8 +170,17 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_loaded_is_not_shown() {
+        let profiles = tempfile::tempdir().unwrap();
+        let parser = Some(Path::new(PARSERS[0]));
+        assert!(!can_be(profiles.path(), None) && can_be(profiles.path(), parser));
+        fs::create_dir(profiles.path().join("rctr-default.7")).unwrap();
+        assert!(can_be(profiles.path(), None) && !can_be(&profiles.path().join("none"), parser));
+    }
+
+    #[test]
     fn the_program_reads_the_rules() {
-        let Some(parser) = PARSERS.iter().find(|parser| Path::new(parser).exists()) else {
+        let Some(parser) = parser() else {
             return drop(writeln!(std::io::stderr(), "skipped: needs apparmor_parser"));
         };
         let folder = tempfile::tempdir().unwrap();

@@ -28,6 +28,7 @@
 //! RUN/events       what has happened, a line each
 //! RUN/net/         address leases, names
 //! RUN/layers/HEX   an image of a layer, mounted for all containers (see `images`)
+//! RUN/apparmor     which profile of AppArmor was loaded, and what the kernel calls it       apparmor.rs
 //! RUN/images/HEX   an image, mounted to be looked at                                     view.rs
 //! ```
 //!
