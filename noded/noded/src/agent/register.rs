@@ -15,6 +15,7 @@ use super::network::State;
 use super::pressure::Pressure;
 use super::shutdown::Phase;
 use crate::host::log::{self, Level, say};
+use crate::host::retry::Retry;
 use crate::node::Node;
 
 /// How often the status is written again when nothing has changed.
@@ -25,11 +26,9 @@ const IMAGES: Duration = Duration::from_secs(10);
 
 /// Says that the node is there, until it is known.
 pub(super) async fn register(api: &Api, facts: &Facts) {
-    let mut pause = Duration::from_millis(100);
+    let mut retry = Retry::new(Duration::from_secs(10));
     while let Err(error) = written(api, facts).await {
-        log::failed(&format!("register node {} at {}", facts.name, api.address()), &error);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(10));
+        tokio::time::sleep(retry.failed(&format!("register node {} at {}", facts.name, api.address()), &error)).await;
     }
     say(Level::Info, &format!("node {} has joined {}", facts.name, api.address()), &[]);
 }

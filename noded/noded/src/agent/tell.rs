@@ -14,7 +14,7 @@ use super::api::{Api, Refused};
 use super::effects::Shared;
 use super::register::unversioned;
 use super::shutdown::Unsaid;
-use crate::host::log;
+use crate::host::retry::Retry;
 
 /// Where the statuses of one pod go.
 #[derive(Debug)]
@@ -48,19 +48,18 @@ pub(super) fn start(api: &Api, unsaid: Unsaid) -> Told {
     let told = Told(sender, Arc::clone(&unsaid));
     tokio::spawn(async move {
         while receiver.changed().await.is_ok() {
-            let mut pause = Duration::from_millis(100);
+            let mut retry = Retry::new(Duration::from_secs(10));
             loop {
                 let Some(object) = receiver.borrow_and_update().clone() else { break };
                 match write(&api, &object).await {
                     Ok(()) => break,
                     Err(error) if error.is_missing() || error.is_conflict() => break,
                     Err(error) => {
-                        log::failed(&format!("write the status of pod {}", object["metadata"]["name"]), &error);
+                        let pause = retry.failed(&format!("write the status of pod {}", object["metadata"]["name"]), &error);
                         tokio::select! {
                             () = tokio::time::sleep(pause) => {}
                             changed = receiver.changed() => if changed.is_err() { return },
                         }
-                        pause = (pause * 2).min(Duration::from_secs(10));
                     }
                 }
             }
@@ -130,12 +129,14 @@ impl Events {
         let (queue, mut waiting) = mpsc::channel(WAITING);
         let api = api.clone();
         tokio::spawn(async move {
+            let mut retry = Retry::new(Duration::ZERO);
             while let Some(event) = waiting.recv().await {
                 match written(&api, &event).await {
                     // Who tells of what ends with its namespace is too late.
                     Err(Refused::Status { code: 403, message }) if message.contains("being terminated") => {}
-                    Err(error) if !error.is_missing() => log::failed("write an event", &error),
-                    _ => {}
+                    // the next one is tried at once: nobody waits for these
+                    Err(error) if !error.is_missing() => drop(retry.failed("write an event", &error)),
+                    _ => retry.works(),
                 }
             }
         });

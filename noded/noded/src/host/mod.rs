@@ -7,6 +7,7 @@ pub(crate) mod log;
 pub(crate) mod logind;
 pub(crate) mod memory;
 pub(crate) mod notify;
+pub(crate) mod retry;
 
 /// An error with all its causes on one line, each said once.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -7,19 +7,15 @@ use tokio::sync::mpsc;
 use super::super::api::Refused;
 use super::super::effects::Shared;
 use super::Heard;
-use crate::host::log;
+use crate::host::retry::Retry;
 
 /// Follows the pods of this node for ever.
 pub(in super::super) async fn follow(shared: &Shared, to: mpsc::Sender<Heard>) {
-    let mut pause = Duration::from_millis(100);
+    let mut retry = Retry::new(Duration::from_secs(5));
     while !to.is_closed() {
         match watch(shared, &to).await {
-            Ok(()) => pause = Duration::from_millis(100),
-            Err(error) => {
-                log::failed("watch the pods of this node", &error);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
+            Ok(()) => retry.works(),
+            Err(error) => tokio::time::sleep(retry.failed("watch the pods of this node", &error)).await,
         }
     }
 }

@@ -19,7 +19,8 @@ use tokio::sync::{Notify, watch};
 use super::api::{Api, Refused};
 use super::effects::Shared;
 use crate::config;
-use crate::host::log::{self, Level, say};
+use crate::host::log::{Level, say};
+use crate::host::retry::Retry;
 use crate::node::Node;
 use seen::{Own, Seen};
 
@@ -72,15 +73,11 @@ impl Network {
 
     /// Follows the nodes for ever.
     pub(super) async fn run(mut self) {
-        let mut pause = Duration::from_millis(100);
+        let mut retry = Retry::new(Duration::from_secs(5));
         loop {
             match self.follow().await {
-                Ok(()) => pause = Duration::from_millis(100),
-                Err(error) => {
-                    log::failed("watch the cluster's nodes", &error);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
+                Ok(()) => retry.works(),
+                Err(error) => tokio::time::sleep(retry.failed("watch the cluster's nodes", &error)).await,
             }
         }
     }

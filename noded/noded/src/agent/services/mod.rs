@@ -32,8 +32,9 @@ use ::api::kinds::pod::Pod;
 
 use super::effects::Shared;
 use super::wanted::dns::Resolvers;
-use crate::host::log::{self, Level, say};
+use crate::host::log::{Level, say};
 use crate::host::readable;
+use crate::host::retry::Retry;
 use crate::node::Node;
 
 pub(super) use seen::Known;
@@ -77,12 +78,10 @@ async fn keep(shared: &Arc<Shared>) {
         _ => None,
     };
     let here = Here { node: shared.place.node.clone(), address };
-    let mut pause = Duration::from_millis(100);
+    let mut retry = Retry::new(Duration::from_secs(30));
     loop {
         let Err(error) = routed(shared, &here).await;
-        log::failed("route services", error.as_ref());
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
+        tokio::time::sleep(retry.failed("route services", error.as_ref())).await;
     }
 }
 

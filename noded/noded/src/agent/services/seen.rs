@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::super::api::{Api, Refused};
 use super::super::servers::listed;
 use crate::host::log;
+use crate::host::retry::Retry;
 
 /// Namespace and name.
 pub(crate) type Id = (String, String);
@@ -120,15 +121,11 @@ async fn servers(api: &Api, known: &Known) {
 }
 
 async fn again<T: Followed>(api: &Api, known: &Known) {
-    let mut pause = Duration::from_millis(100);
+    let mut retry = Retry::new(Duration::from_secs(5));
     loop {
         match once::<T>(api, known).await {
-            Ok(()) => pause = Duration::from_millis(100),
-            Err(error) => {
-                log::failed(&format!("watch {}", T::PATH), &error);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
+            Ok(()) => retry.works(),
+            Err(error) => tokio::time::sleep(retry.failed(&format!("watch {}", T::PATH), &error)).await,
         }
     }
 }

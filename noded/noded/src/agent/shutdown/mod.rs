@@ -28,14 +28,14 @@ const LAST: Duration = Duration::from_secs(2);
 pub(super) struct Shutdown {
     phase: watch::Sender<Phase>,
     /// How many pods of each class have something that runs.
-    alive: watch::Sender<[usize; 2]>,
+    alive: Arc<watch::Sender<[usize; 2]>>,
     /// How many statuses have not been written yet.
     unsaid: Arc<watch::Sender<usize>>,
 }
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Shutdown { phase: watch::Sender::default(), alive: watch::Sender::default(), unsaid: Arc::new(watch::Sender::new(0)) }
+        Shutdown { phase: watch::Sender::default(), alive: Arc::default(), unsaid: Arc::default() }
     }
 }
 
@@ -43,6 +43,12 @@ impl Shutdown {
     /// What is to be done, as it changes.
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// Something of a pod of this class runs.
+    pub(super) fn alive(&self, class: Class) -> Alive {
+        self.alive.send_modify(|alive| alive[class as usize] += 1);
+        Alive { all: Arc::clone(&self.alive), class }
     }
 
     /// Somebody has a status that may not have been written.
@@ -63,18 +69,26 @@ impl Shutdown {
 
 /// A pod of which something runs, as long as this lives.
 #[derive(Debug)]
-pub(super) struct Alive(Arc<Shared>, Class);
+pub(super) struct Alive {
+    all: Arc<watch::Sender<[usize; 2]>>,
+    class: Class,
+}
 
 impl Alive {
-    pub(super) fn new(shared: &Arc<Shared>, class: Class) -> Alive {
-        shared.shutdown.alive.send_modify(|alive| alive[class as usize] += 1);
-        Alive(Arc::clone(shared), class)
+    /// What belongs to the pod may be found before the API has told of it: then it changes its class.
+    pub(super) fn belongs_to(&mut self, class: Class) {
+        let before = std::mem::replace(&mut self.class, class);
+        self.all.send_if_modified(|alive| {
+            alive[before as usize] -= 1;
+            alive[class as usize] += 1;
+            before != class
+        });
     }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.shutdown.alive.send_modify(|alive| alive[self.1 as usize] -= 1);
+        self.all.send_modify(|alive| alive[self.class as usize] -= 1);
     }
 }
 
@@ -141,4 +155,27 @@ async fn end(shutdown: &Shutdown, times: Times) {
     shutdown.ended(critical, |alive| *alive == [0, 0]).await;
     let mut unsaid = shutdown.unsaid.subscribe();
     let _ = tokio::time::timeout(LAST, unsaid.wait_for(|all| *all == 0)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_turns_out_to_be_critical() {
+        let shutdown = Shutdown::default();
+        let mut late = shutdown.alive(Class::Ordinary);
+        let other = shutdown.alive(Class::Ordinary);
+        let ordinary = shutdown.ended(Duration::from_secs(3600), |alive| alive[Class::Ordinary as usize] == 0);
+        let found_out = async {
+            late.belongs_to(Class::Critical);
+            late.belongs_to(Class::Critical);
+            drop(other);
+        };
+        let both = async { tokio::join!(ordinary, found_out) };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("it waits for a critical pod");
+        assert_eq!(*shutdown.alive.borrow(), [0, 1]);
+        drop(late);
+        assert_eq!(*shutdown.alive.borrow(), [0, 0]);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::api::{Api, Refused};
 use super::super::effects::Shared;
 use super::{HASH, MIRROR, Statics};
-use crate::host::log;
+use crate::host::retry::Retry;
 
 /// Mirrors of this node that the API has, by namespace and name.
 pub(in super::super) type Mirrors = BTreeMap<(String, String), Value>;
@@ -25,25 +25,25 @@ enum Step {
 pub(in super::super) async fn keep(shared: &Shared) {
     let (api, node) = (&shared.api, &shared.place.node);
     let (mut statics, mut mirrors) = (shared.statics.subscribe(), shared.mirrors.subscribe());
-    let mut pause = Duration::from_millis(100);
+    let mut failing = BTreeMap::<(String, String), Retry>::new();
     loop {
         let steps = {
             let (statics, mirrors) = (statics.borrow_and_update(), mirrors.borrow_and_update());
             mirrors.as_ref().map(|mirrors| plan(&statics, mirrors)).unwrap_or_default()
         };
-        let mut failed = false;
+        let (mut before, mut pause) = (std::mem::take(&mut failing), None);
         for step in steps {
             if let Err(error) = done(api, node, &step).await {
-                failed = true;
                 let (Step::Make(object) | Step::Remove(object)) = &step;
-                log::failed(&format!("mirror the static pod {}", object["metadata"]["name"]), &error);
+                let mut retry = before.remove(&key(object)).unwrap_or_else(|| Retry::new(Duration::from_secs(60)));
+                pause = pause.max(Some(retry.failed(&format!("mirror the static pod {}", object["metadata"]["name"]), &error)));
+                failing.insert(key(object), retry);
             }
         }
-        pause = if failed { (pause * 2).min(Duration::from_secs(60)) } else { Duration::from_millis(100) };
         tokio::select! {
             changed = statics.changed() => if changed.is_err() { return },
             changed = mirrors.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(pause), if failed => {}
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
         }
     }
 }

@@ -205,10 +205,9 @@ impl Worker {
     fn end_with_the_host(&mut self, pod: Option<&Pod>, actual: &mut Actual, now: Nanos) {
         let class = class(pod);
         let runs = !actual.doing.is_empty() || actual.sandboxes.iter().any(|sandbox| sandbox.ready);
-        match runs {
-            true if self.alive.is_none() => self.alive = Some(Alive::new(&self.shared, class)),
-            true => {}
-            false => self.alive = None,
+        match &mut self.alive {
+            Some(alive) if runs => alive.belongs_to(class),
+            alive => *alive = runs.then(|| self.shared.shutdown.alive(class)),
         }
         let goes_on = pod.is_some_and(|pod| outcome(pod, actual, now).is_none());
         // Others count it until its end is told, or until it is gone: so long nobody else has its place.
