@@ -1,4 +1,5 @@
-//! Checkpoints, by a program that speaks as criu does: what is asked of it, what is kept, and what goes wrong.
+//! Checkpoints, by a program that speaks as criu does: what is asked of it, what is kept, and what goes wrong. And by criu itself, where
+//! the kernel can.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -10,7 +11,19 @@ use tonic::Code;
 use super::asking::*;
 use super::node::Node;
 
-integration::tests![a_container_runs_on_after_its_checkpoint, what_cannot_be_written_is_told];
+integration::tests![a_container_runs_on_after_its_checkpoint, criu_itself_dumps_a_container, what_cannot_be_written_is_told];
+
+/// Leaves out what needs a criu that can dump here.
+fn needs_criu() {
+    match Command::new("criu").arg("check").output() {
+        Err(error) => integration::skip!("criu: {error}"),
+        Ok(output) if !output.status.success() => {
+            let why = String::from_utf8_lossy(&output.stderr);
+            integration::skip!("criu check: {}", why.trim().lines().last().unwrap_or("it failed"))
+        }
+        Ok(_) => {}
+    }
+}
 
 /// A noded that finds a criu, or none.
 fn node(criu: bool) -> Node {
@@ -67,6 +80,27 @@ fn a_container_runs_on_after_its_checkpoint() {
     assert_eq!(status(&n, &id).state, i32::from(ContainerState::ContainerRunning));
     assert_eq!(says(&n, &id, "cat /kept"), "in a file");
     assert!(!n.env.root().join("containers").join(&id).join("checkpoint").exists());
+    remove_pod(&n, &pod);
+    n.env.nothing_left_soon();
+}
+
+fn criu_itself_dumps_a_container() {
+    needs_criu();
+    let n = Node::own("");
+    let (pod, id) = started(&n, "frozen", "i=0; while :; do echo $i > /count; i=$((i+1)); sleep 0.1; done");
+    let count = || says(&n, &id, "cat /count").parse::<u64>().unwrap_or(0);
+    n.env.soon("it counts", || count() > 1);
+    let archive = n.env.path("checkpoint.tar");
+    n.ok(n.containers().checkpoint_container(request(&id, &archive)));
+    let names = tar(&["-t"], &archive);
+    let has = |part: &str| names.lines().any(|line| line.trim_start_matches("./").starts_with(part));
+    for part in
+        ["checkpoint/inventory.img", "checkpoint/pstree.img", "checkpoint/core-1.img", "checkpoint/pages-", "rootfs-diff.tar"]
+    {
+        assert!(has(part), "{part}: {names}");
+    }
+    let before = count();
+    n.env.soon("it counts on", || count() > before);
     remove_pod(&n, &pod);
     n.env.nothing_left_soon();
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::asking::*;
 use super::images::pull;
-use super::node::Node;
+use super::node::{Node, needs_our_bridge};
 
 integration::tests![
     debians_plugins_connect_pods,
@@ -224,6 +224,7 @@ fn what_was_added_is_deleted_after_a_kill() {
 }
 
 fn a_broken_configuration_is_told() {
+    needs_our_bridge();
     let n = node();
     let condition = |n: &Node| {
         let conditions = n.ok(n.containers().status(StatusRequest { verbose: false })).status.expect("a status").conditions;

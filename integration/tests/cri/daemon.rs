@@ -6,7 +6,7 @@ use cri::{RuntimeConfigRequest, StatusRequest, VersionRequest};
 
 use super::asking::{pod_config, pod_status, remove_pod, run};
 use super::known::left_out;
-use super::node::{Node, is_another};
+use super::node::{Node, is_another, needs_our_bridge};
 
 integration::tests![
     tells_about_itself,
@@ -117,6 +117,7 @@ fn address(n: &Node, name: &str) -> String {
 }
 
 fn the_kubelet_tells_the_addresses_of_pods() {
+    needs_our_bridge();
     let n = Node::own("");
     let told = |pod_cidr: &str| {
         let network_config = Some(cri::NetworkConfig { pod_cidr: pod_cidr.to_owned() });
@@ -132,6 +133,7 @@ fn the_kubelet_tells_the_addresses_of_pods() {
 }
 
 fn the_configuration_tells_the_addresses_of_pods() {
+    needs_our_bridge();
     let n = Node::own("[cri]\npod_cidr = \"10.231.6.0/24\"\n");
     assert!(address(&n, "configured").starts_with("10.231.6."));
 }

@@ -10,7 +10,7 @@ use tonic::Code;
 use super::asking::*;
 use super::images::pull;
 use super::known::left_out;
-use super::node::{Node, is_another};
+use super::node::{Node, is_another, needs_our_bridge};
 
 integration::tests![
     a_pod_is_ready_and_says_who_it_is,
@@ -130,6 +130,7 @@ fn filters_choose() {
 }
 
 fn names_addresses_and_ports() {
+    needs_our_bridge();
     let n = Node::start();
     pull(&n, BUSYBOX);
     let port = crate::ports::free_port();

@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use cri::{ListPodSandboxRequest, PodSandboxConfig, PortMapping, Protocol, RunPodSandboxRequest};
 
 use super::asking::*;
-use super::node::Node;
+use super::node::{Node, needs_our_bridge};
 
 integration::tests![a_port_is_held_as_long_as_its_pod, a_port_that_is_taken_is_named];
 
@@ -29,6 +29,7 @@ fn is_taken(port: u16) -> bool {
 }
 
 fn a_port_is_held_as_long_as_its_pod() {
+    needs_our_bridge();
     let mut n = Node::own("");
     let port = crate::ports::free_port();
     let pod = run(&n, &with_ports(&n, "holder", port));
@@ -46,6 +47,7 @@ fn a_port_is_held_as_long_as_its_pod() {
 }
 
 fn a_port_that_is_taken_is_named() {
+    needs_our_bridge();
     let n = Node::own("");
     let port = crate::ports::free_port();
     let refused = |name: &str| {

@@ -18,6 +18,7 @@ use tonic::{Code, Response, Status};
 
 use super::known::deviation;
 use other::Containerd;
+pub(super) use own::needs_our_bridge;
 use own::{by_systemd, command, configure, heard, serve};
 
 /// How long a call may take before the test fails.

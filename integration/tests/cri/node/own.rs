@@ -14,6 +14,13 @@ pub(super) fn by_systemd() -> bool {
     std::env::var_os("CRI_CGROUPS").is_some_and(|word| word == "systemd")
 }
 
+/// Leaves out what our own bridge does, where there is none.
+pub(crate) fn needs_our_bridge() {
+    if std::env::var_os("CRI_NETWORK").is_some() {
+        integration::skip!("needs nf_tables: pods have a network of CNI's here (CRI_NETWORK)");
+    }
+}
+
 /// Writes noded.toml with `more`. Where `CRI_NETWORK` names a configuration of CNI, pods have that network, unless a test brings its own.
 pub(super) fn configure(env: &Env, more: &str) {
     let networks = env.path("net.d");
