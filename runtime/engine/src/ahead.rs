@@ -40,17 +40,25 @@ impl Engine {
     /// # Errors
     /// There is no room for a thread.
     pub fn ahead(&self, network: &NetworkMode) -> Result<Ahead, Error> {
-        Ahead::begin(&self.config, names::new_id()?, network)
+        Ahead::begin(&self.config, names::new_id()?, network, false)
+    }
+
+    /// The same with a monitor that is a child of this process's parent: of a service manager, which watches it from then on.
+    ///
+    /// # Errors
+    /// As [`Engine::ahead`].
+    pub fn ahead_of_service(&self, network: &NetworkMode) -> Result<Ahead, Error> {
+        Ahead::begin(&self.config, names::new_id()?, network, true)
     }
 }
 
 impl Ahead {
-    pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode) -> Result<Ahead, Error> {
+    pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode, sibling: bool) -> Result<Ahead, Error> {
         let (config, named, network) = (config.clone(), id.clone(), network.clone());
         let (sender, begun) = channel();
         let work = move || {
             let (monitor, mount) =
-                spawn(&config, &named).map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
+                spawn(&config, &named, sibling).map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
             let _ = sender.send(Begun { monitor, network: Network::alone(&config, &network) });
             // Takes its time, for which nobody waits.
             drop(mount);
@@ -72,7 +80,7 @@ impl Ahead {
 /// Starts the monitor, which waits for its first message on the socket whose other end is returned. It is executed from a descriptor
 /// that nobody can write to, so that a container that gets hold of it cannot change the program on the host (CVE-2019-5736). Returned, too,
 /// is the mount that this took.
-fn spawn(config: &Config, id: &str) -> Result<((OwnedFd, Pid), Option<OwnedFd>), Error> {
+fn spawn(config: &Config, id: &str, sibling: bool) -> Result<((OwnedFd, Pid), Option<OwnedFd>), Error> {
     let what = || format!("start {}", config.monitor.display());
     let (server, client) = sys::socket::pair().during(|| "make the monitor's socket")?;
     let Sealed { program, mount } = launch::seal(&config.monitor).during(what)?;
@@ -81,6 +89,7 @@ fn spawn(config: &Config, id: &str) -> Result<((OwnedFd, Pid), Option<OwnedFd>),
     // stays in that one.
     let housing = Hierarchies::detect().and_then(|hierarchies| Housing::open(&hierarchies, &config.monitors()));
     let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
+    let home = Home { sibling, ..home };
     let pid = sys::spawn::spawn(program, &args, server, home).during(what)?;
     Ok(((client, pid), mount))
 }

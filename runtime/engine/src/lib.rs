@@ -81,6 +81,7 @@ mod rootfs;
 mod runtime;
 mod scope;
 mod secret;
+mod service;
 mod session;
 mod signals;
 mod size;

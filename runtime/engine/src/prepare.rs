@@ -8,6 +8,7 @@ use launch::Slot;
 use monitor::{Cleanup, Hooks, Launch, LogFile, LogFormat, LogLimits, Restart};
 use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags};
+use rustix::process::Pid;
 use sys::Call;
 use sys::fs::open_dir;
 
@@ -37,14 +38,14 @@ pub(crate) struct Prepared {
 
 impl Engine {
     /// Makes the network, the root file system and the cgroup, side by side, opens what the monitor needs of the host, and returns it with
-    /// the monitor's socket.
+    /// the monitor's socket and number.
     pub(crate) fn prepare(
         &self,
         record: &Record,
         runtime: &Path,
         options: &StartOptions,
         ahead: Ahead,
-    ) -> Result<(OwnedFd, Prepared), Error> {
+    ) -> Result<((OwnedFd, Pid), Prepared), Error> {
         let owners::Of { user, net } = self.owners(record)?;
         let (attached, local) = std::thread::scope(|scope| {
             // One that belongs to users of its own cannot be made ahead of them.
@@ -55,10 +56,7 @@ impl Engine {
             (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
         let Begun { monitor, network } = ahead.finish();
-        let monitor = monitor.map(|(socket, pid)| {
-            self.children.add(pid);
-            socket
-        });
+        let monitor = monitor.inspect(|(_, pid)| self.children.add(*pid));
         let other = || Error::Invalid { what: "network".to_owned(), why: "the start was begun for another one".to_owned() };
         let network = attached.or(network).ok_or_else(other)??;
         let Local { rootfs, identity, host, cgroup, devices, holder } = local?;

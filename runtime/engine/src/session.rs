@@ -6,6 +6,7 @@ use launch::Exit;
 use monitor::{Event, MAX_CHUNK, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use crate::Error;
 use crate::error::During;
@@ -17,6 +18,8 @@ pub struct Session {
     socket: OwnedFd,
     /// The process, once it is known.
     process: Option<OwnedFd>,
+    /// Its monitor, if this started it.
+    monitor: Option<Pid>,
     /// Read before anybody asked for it, while waiting for an answer.
     early: std::collections::VecDeque<Event>,
     buffer: Vec<u8>,
@@ -35,7 +38,23 @@ pub enum Happening {
 
 impl Session {
     pub(crate) fn new(id: &str, socket: OwnedFd) -> Self {
-        Session { id: id.to_owned(), socket, process: None, early: Default::default(), buffer: vec![0; 2 * MAX_CHUNK] }
+        Session {
+            id: id.to_owned(),
+            socket,
+            process: None,
+            monitor: None,
+            early: Default::default(),
+            buffer: vec![0; 2 * MAX_CHUNK],
+        }
+    }
+
+    pub(crate) fn watched_by(self, monitor: Pid) -> Self {
+        Session { monitor: Some(monitor), ..self }
+    }
+
+    /// The number of the container's monitor, if it was started with this session. It ends with the container's exit code.
+    pub fn monitor(&self) -> Option<i32> {
+        self.monitor.map(Pid::as_raw_pid)
     }
 
     /// The container's id.

@@ -71,11 +71,11 @@ impl Engine {
         let runtime = Runtime::make(&self.config, &id)?;
         let ahead = match ahead {
             Some(ahead) => ahead,
-            None => Ahead::begin(&self.config, id.clone(), &container.record.network)?,
+            None => Ahead::begin(&self.config, id.clone(), &container.record.network, false)?,
         };
-        let (monitor, mut prepared) = self.prepare(&container.record, &runtime.path, options, ahead)?;
+        let ((monitor, pid), mut prepared) = self.prepare(&container.record, &runtime.path, options, ahead)?;
         prepared.launch.restart = self.restart_of(&container, by);
-        let mut session = Session::new(&id, monitor);
+        let mut session = Session::new(&id, monitor).watched_by(pid);
         prepared.launch.charge = Some(prepared.table.add(charge));
         // From here on the monitor undoes what was prepared.
         runtime.keep();

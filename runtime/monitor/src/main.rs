@@ -33,6 +33,8 @@
 //! Called with `--init` inside a container, the same program is that container's first process: see `init`. Called with `--users` it makes
 //! namespaces for a pod with users of its own: see `users`. With `--relay` it passes on what comes to some published ports: see `relay`.
 //!
+//! It ends with the container's exit code: as the main process of a unit of systemd (`rctr run --sdnotify`) it tells what became of that.
+//!
 //! Signals: SIGTERM goes on to the container, since who sends it to a monitor (systemd at shutdown, an operator) wants the container to
 //! stop, and the monitor ends when that has. SIGHUP, SIGINT, SIGQUIT, SIGUSR1 and SIGUSR2 mean a terminal or a command that the monitor does not
 //! have: ignored. They are blocked rather than ignored, so that nothing of it is inherited by the container.
@@ -84,13 +86,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match settle().and_then(|signals| begin::begin(signals, socket)) {
-        Ok(Some(session)) => session.run(),
+        Ok(Some(session)) => ExitCode::from(session.run()),
         // Nothing was started, and whoever asked knows why.
-        Ok(None) => {}
+        Ok(None) => ExitCode::SUCCESS,
         // There is nobody to tell: the socket has ended or is of no use.
-        Err(_) => return ExitCode::FAILURE,
+        Err(_) => ExitCode::FAILURE,
     }
-    ExitCode::SUCCESS
 }
 
 /// Makes the process fit for its job, and returns the descriptor from which signals are read.

@@ -112,7 +112,8 @@ enum Source {
 }
 
 impl Session {
-    pub(crate) fn run(mut self) {
+    /// Serves to the end, and returns the container's exit code.
+    pub(crate) fn run(mut self) -> u8 {
         loop {
             for (source, flags) in self.wait() {
                 match source {
@@ -128,8 +129,8 @@ impl Session {
             self.on_time();
             self.sweep_names();
             self.sweep();
-            if self.exit.is_some() && self.clients.is_empty() && self.again.is_none() {
-                return;
+            if let Some(exit) = self.exit.as_ref().filter(|_| self.clients.is_empty() && self.again.is_none()) {
+                return u8::try_from(exit.code).unwrap_or(u8::MAX);
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
-    port, prune, ps, pull, push, registry, rename, restart, rm, rmi, run, save, scp, search, secret, start, stats, stop, sync,
-    system, tag, top, unmount, update, version, volume, wait,
+    port, prune, ps, pull, push, quadlet, registry, rename, restart, rm, rmi, run, save, scp, search, secret, start, stats, stop,
+    sync, system, tag, top, unmount, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -141,6 +141,7 @@ pub(crate) enum Verb {
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
+    Quadlet(quadlet::Args),
     #[command(hide = true)]
     Man(man::Args),
 }
@@ -239,6 +240,7 @@ impl Verb {
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),
+            Verb::Quadlet(args) => quadlet::run(args),
             Verb::Man(args) => man::run(args),
         }
     }

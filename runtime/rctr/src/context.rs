@@ -42,6 +42,25 @@ impl Context {
         Ok(Engine::open(self.config()?)?)
     }
 
+    /// The same with the cgroup of this process as the one of monitors and containers, which is returned, too.
+    ///
+    /// # Errors
+    /// It cannot be that.
+    pub(crate) fn engine_split(&self) -> Result<(Engine, String)> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("containers need root: run this with sudo");
+        }
+        let mut config = self.config()?;
+        config.split().context("--cgroups split")?;
+        let cgroup = config.cgroup.clone();
+        Ok((Engine::open(config)?, cgroup))
+    }
+
+    /// The folder of sockets.
+    pub(crate) fn run_folder(&self) -> Result<PathBuf> {
+        absolute(&self.global.run)
+    }
+
     /// Where images and containers are kept.
     pub(crate) fn root(&self) -> Result<PathBuf> {
         absolute(&self.global.root)

@@ -13,8 +13,10 @@ mod cli;
 mod context;
 mod detach;
 mod exit;
+mod notify;
 mod output;
 mod parse;
+mod quadlet;
 mod remote;
 mod session;
 mod settings;
@@ -34,6 +36,9 @@ fn main() {
         }
         std::process::exit(exit::FAILED)
     }));
+    if quadlet::is_called(std::env::args_os().next().as_ref()) {
+        std::process::exit(quadlet::generator(std::env::args_os().skip(1)));
+    }
     // Before anything is parsed: it has a command line of its own, which costs nothing here.
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "oci") {
         let failed = verbs::oci::become_it(std::env::args_os().skip(2)).map(|never| match never {});

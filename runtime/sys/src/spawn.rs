@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::{Call, Error, Result, signal};
 
-/// Which cgroups the program is in, other than those of its caller.
+/// Where the program lives, other than its caller.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Home<'fd> {
     /// The v2 folder that it is born in (`CLONE_INTO_CGROUP`): moving it there later would hold up every fork of the host for as long as
@@ -20,6 +20,8 @@ pub struct Home<'fd> {
     pub into: Option<BorrowedFd<'fd>>,
     /// A file `tasks` of a v1 folder, open for writing: a thread that moves itself holds up nobody.
     pub tasks: Option<BorrowedFd<'fd>>,
+    /// It is a child of its caller's parent (`CLONE_PARENT`), who learns of its end; the caller cannot wait for it.
+    pub sibling: bool,
 }
 
 /// Runs the program behind `program` with `args` (the first is its name) and an empty environment, in a session of its own, with
@@ -49,9 +51,9 @@ pub fn spawn(program: impl AsFd, args: &[CString], socket: impl AsFd, home: Home
         argv: argv.as_ptr(),
         failed: 0,
     };
-    let made = match clone_vfork(&mut birth, home.into) {
+    let made = match clone_vfork(&mut birth, home) {
         // A cgroup that takes no processes, or a kernel that does not let us: it lives where its caller does.
-        Err(error) if home.into.is_some() && error.errno() != Errno::AGAIN => clone_vfork(&mut birth, None),
+        Err(error) if home.into.is_some() && error.errno() != Errno::AGAIN => clone_vfork(&mut birth, Home { into: None, ..home }),
         other => other,
     };
     let pid = made.map_err(|error| Error::new(call(), error.errno()))?;
@@ -78,16 +80,20 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 const STACK: usize = 64 << 10;
 
 /// Makes a child that runs [`born`], and returns when it has executed its program or ended.
-fn clone_vfork(birth: &mut Birth, into: Option<BorrowedFd<'_>>) -> Result<Pid> {
+fn clone_vfork(birth: &mut Birth, home: Home<'_>) -> Result<Pid> {
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK / 16);
     // All zero but for what follows.
     // SAFETY: a structure of integers.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = (libc::CLONE_VM | libc::CLONE_VFORK) as u64 | CLONE_CLEAR_SIGHAND;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // A sibling ends with the signal that its parent wants of the caller.
+    args.exit_signal = if home.sibling { 0 } else { libc::SIGCHLD as u64 };
+    if home.sibling {
+        args.flags |= libc::CLONE_PARENT as u64;
+    }
     args.stack = stack.as_mut_ptr() as u64;
     args.stack_size = STACK as u64;
-    if let Some(into) = into {
+    if let Some(into) = home.into {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = into.as_raw_fd() as u64;
     }
@@ -230,11 +236,11 @@ mod tests {
         let place = format!("/proc/self/fd/{}/{name}", mount.as_raw_fd());
         std::fs::create_dir(&place).unwrap();
         let folder = crate::fs::open_dir(&place).unwrap();
-        let text = said(Home { into: Some(folder.as_fd()), tasks: None }, "cat /proc/$$/cgroup");
+        let text = said(Home { into: Some(folder.as_fd()), ..Home::default() }, "cat /proc/$$/cgroup");
         std::fs::remove_dir(&place).unwrap();
         assert!(text.lines().any(|line| line.starts_with("0::") && line.ends_with(&format!("/{name}"))), "{text}");
         // A folder that is no cgroup is as good as none.
         let other = crate::fs::open_dir("/").unwrap();
-        assert_eq!(said(Home { into: Some(other.as_fd()), tasks: None }, "echo here"), "here");
+        assert_eq!(said(Home { into: Some(other.as_fd()), ..Home::default() }, "echo here"), "here");
     }
 }

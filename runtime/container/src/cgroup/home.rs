@@ -43,8 +43,20 @@ impl Housing {
         })
     }
 
+    /// Moves this process there, in v2 only: what starts a container in a cgroup of its own must leave that, which else could have no
+    /// controllers below it (the kernel's cgroup-v2, "No Internal Process Constraint").
+    ///
+    /// # Errors
+    /// The process may not be moved.
+    pub fn enter(&self) -> Result<(), Error> {
+        let Some(folder) = &self.into else { return Ok(()) };
+        let procs = openat(folder, "cgroup.procs", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        let written = procs.call(|| "open(\"cgroup.procs\")").and_then(|file| sys::fs::write_all(file, b"0"));
+        written.map_err(|source| Error::Read { path: "cgroup.procs".into(), source })
+    }
+
     /// As a program is started there.
     pub fn home(&self) -> Home<'_> {
-        Home { into: self.into.as_ref().map(AsFd::as_fd), tasks: self.tasks.as_ref().map(AsFd::as_fd) }
+        Home { into: self.into.as_ref().map(AsFd::as_fd), tasks: self.tasks.as_ref().map(AsFd::as_fd), sibling: false }
     }
 }

@@ -35,6 +35,7 @@ const ANYTHING: [(&[&str], &str); 9] = [
             "tls-cert",
             "tls-key",
             "digestfile",
+            "from",
         ],
         "a path may have any name",
     ),

@@ -38,6 +38,7 @@ pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod quadlet;
 pub(crate) mod registry;
 pub(crate) mod rename;
 pub(crate) mod restart;

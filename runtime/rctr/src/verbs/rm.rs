@@ -28,11 +28,11 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
     let names = args.which.names(&engine, |_| true)?;
     Ok(exit::each(&names, |name| match engine.remove(name, args.force, args.volumes) {
+        Err(Error::NoSuchContainer(_)) if args.ignore => Ok(()),
         Err(error @ Error::NoSuchContainer(_)) if args.force => {
             eprintln!("rctr: {error}");
             Ok(())
         }
-        Err(Error::NoSuchContainer(_)) if args.ignore => Ok(()),
         other => Ok(other?),
     }))
 }

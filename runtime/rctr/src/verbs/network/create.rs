@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use engine::{Driver, IpNet, NetworkRequest};
+use engine::{Driver, Error, IpNet, NetworkRequest};
 
 use crate::context::Context;
 use crate::parse;
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Not supported: only the host itself has networks
     #[arg(long, hide = true, value_parser = scope)]
     scope: Option<String>,
+    /// Leave one of this name as it is
+    #[arg(long)]
+    ignore: bool,
     /// Its name
     name: String,
 }
@@ -74,7 +77,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         options,
     };
     request.check_options().context(flag)?;
-    println!("{}", context.engine()?.create_network(&request)?.id);
+    let engine = context.engine()?;
+    let network = match engine.create_network(&request) {
+        Err(Error::NetworkExists(_)) if args.ignore => engine.network(&request.name)?,
+        other => other?,
+    };
+    println!("{}", network.id);
     Ok(0)
 }
 
