@@ -46,6 +46,7 @@ mod remote;
 mod run;
 mod secrets;
 mod security;
+mod service;
 mod store;
 mod tree;
 mod userns;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         secrets::TESTS,
         flags::TESTS,
         lines::TESTS,
+        service::TESTS,
     ];
     runner::main(&[ours.as_slice(), cp::TESTS, pods::TESTS, callers::TESTS, cri::TESTS, cluster::TESTS].concat())
 }

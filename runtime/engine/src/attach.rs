@@ -22,4 +22,12 @@ impl Engine {
         self.told(&container.record, "attach", &[]);
         Ok((container, session))
     }
+
+    /// Gives the terminal of a running container this size.
+    ///
+    /// # Errors
+    /// [`Error::NotRunning`].
+    pub fn resize(&self, given: &str, rows: u16, columns: u16) -> Result<(), Error> {
+        self.running(given)?.1.resize(rows, columns)
+    }
 }

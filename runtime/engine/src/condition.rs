@@ -1,6 +1,6 @@
 //! `wait --condition`: until a container is as wished. Its record tells, and its folder tells when the record changes.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use launch::{Exit, HealthState, Status};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use sys::Call;
 
 use crate::error::During;
-use crate::{Container, Engine, Error, state};
+use crate::{Container, Engine, Error, names, state};
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,22 +43,49 @@ impl Engine {
         if condition == Condition::NotRunning || condition == Condition::NextExit && container.is_running() {
             return self.wait(&container.record.id);
         }
+        let never = || Error::NoSuchContainer(given.to_owned());
+        self.watch_for(&container, condition, None)?.ok_or_else(never)
+    }
+
+    /// The same for a `container` that was looked at before, by its record alone, and only until `enough` is readable or its other end is closed: then
+    /// there is no answer.
+    ///
+    /// # Errors
+    /// As [`Engine::wait_for`].
+    pub fn wait_until(&self, container: &Container, condition: Condition, enough: BorrowedFd<'_>) -> Result<Option<Exit>, Error> {
+        self.watch_for(container, condition, Some(enough))
+    }
+
+    fn watch_for(
+        &self,
+        container: &Container,
+        condition: Condition,
+        enough: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Exit>, Error> {
+        let gone = || Error::NoSuchContainer(names::short(&container.record));
         let id = container.record.id.clone();
         // Before the look, so that no change is missed.
-        let watch = Watch::new(&self.config.container(&id))?;
-        let before = last(&container);
+        let watch = match Watch::new(&self.config.container(&id)) {
+            Err(_) if condition == Condition::Removed && state::load(&self.config, &id)?.is_none() => {
+                return Ok(Some(last(container)));
+            }
+            other => other?,
+        };
+        let before = last(container);
         let mut seen = before.clone();
         loop {
             let now = match (state::load(&self.config, &id), condition) {
-                (Ok(None), Condition::Removed) => return Ok(seen),
-                (Ok(None), _) => return Err(Error::NoSuchContainer(given.to_owned())),
-                (now, _) => now?.ok_or_else(|| Error::NoSuchContainer(given.to_owned()))?,
+                (Ok(None), Condition::Removed) => return Ok(Some(seen)),
+                (Ok(None), _) => return Err(gone()),
+                (now, _) => now?.ok_or_else(gone)?,
             };
             seen = last(&now);
             if holds(&now, condition, &before) {
-                return Ok(seen);
+                return Ok(Some(seen));
             }
-            watch.changed()?;
+            if watch.changed(enough)? == Change::Enough {
+                return Ok(None);
+            }
         }
     }
 }
@@ -81,6 +108,13 @@ fn holds(container: &Container, condition: Condition, before: &Exit) -> bool {
     }
 }
 
+/// Why a wait is over.
+#[derive(PartialEq, Eq)]
+enum Change {
+    Some,
+    Enough,
+}
+
 /// Tells when a container's record is replaced, or its folder goes.
 struct Watch(OwnedFd);
 
@@ -94,13 +128,18 @@ impl Watch {
     }
 
     /// Waits for a change.
-    fn changed(&self) -> Result<(), Error> {
-        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None) {
+    fn changed(&self, enough: Option<BorrowedFd<'_>>) -> Result<Change, Error> {
+        let enough = enough.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = [PollFd::new(&self.0, PollFlags::IN)].into_iter().chain(enough).collect();
+        match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).call(|| "poll(inotify)").during(|| "watch a container"),
         }
+        if fds.get(1).is_some_and(|fd| !fd.revents().is_empty()) {
+            return Ok(Change::Enough);
+        }
         let mut seen = [0; 4096];
         while rustix::io::read(&self.0, &mut seen).is_ok_and(|length| length > 0) {}
-        Ok(())
+        Ok(Change::Some)
     }
 }

@@ -36,6 +36,8 @@ pub struct Events {
     old: bool,
     /// The beginning of a line whose rest has not been read.
     line: String,
+    /// Whoever reads has had enough when it is readable.
+    enough: Option<OwnedFd>,
 }
 
 impl Engine {
@@ -68,7 +70,7 @@ impl Engine {
         let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_FROM;
         inotify::add_watch(&changes, &self.config.run, flags).call(|| "inotify_add_watch(run)").during(|| "watch events")?;
         let options = EventOptions { since: options.since.or(Some(monitor::now())), ..options };
-        Ok(Events { path, options, changes, reader: None, old: true, line: String::new() })
+        Ok(Events { path, options, changes, reader: None, old: true, line: String::new(), enough: None })
     }
 }
 
@@ -95,6 +97,11 @@ pub(crate) fn actor(record: &Record) -> Actor {
 }
 
 impl Events {
+    /// Ends them when `enough` is readable, or its other end is closed.
+    pub fn until(&mut self, enough: OwnedFd) {
+        self.enough = Some(enough);
+    }
+
     fn event(&mut self) -> Result<Option<Happened>, Error> {
         loop {
             while let Some(event) = self.read()? {
@@ -110,7 +117,9 @@ impl Events {
             if left == Some(0) {
                 return Ok(None);
             }
-            self.wait(left)?;
+            if !self.wait(left)? {
+                return Ok(None);
+            }
         }
     }
 
@@ -150,16 +159,18 @@ impl Events {
         }
     }
 
-    /// Waits until something is written, at most so many nanoseconds.
-    fn wait(&self, left: Option<Nanos>) -> Result<(), Error> {
+    /// Waits until something is written, at most so many nanoseconds. False when whoever reads has had enough.
+    fn wait(&self, left: Option<Nanos>) -> Result<bool, Error> {
         let limit = left.map(|left| Timespec { tv_sec: (left / 1_000_000_000) as i64, tv_nsec: (left % 1_000_000_000) as i64 });
-        match poll(&mut [PollFd::new(&self.changes, PollFlags::IN)], limit.as_ref()) {
+        let enough = self.enough.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = [PollFd::new(&self.changes, PollFlags::IN)].into_iter().chain(enough).collect();
+        match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).call(|| "poll(inotify)").during(|| "watch events"),
         }
         let mut seen = [0; 4096];
         while rustix::io::read(&self.changes, &mut seen).is_ok_and(|length| length > 0) {}
-        Ok(())
+        Ok(fds.get(1).is_none_or(|fd| fd.revents().is_empty()))
     }
 }
 

@@ -108,7 +108,7 @@ pub use container::cgroup::{BlkioEntry, Pressure, Stalled, Stats};
 pub use error::Error;
 pub use events::{EventOptions, Events};
 pub use exec_sync::ExecOutput;
-pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind};
+pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind, PathStat};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};

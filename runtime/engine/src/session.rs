@@ -127,6 +127,14 @@ impl Session {
         Session { process, ..self }
     }
 
+    /// Says that the end is to be told, too, to who does not listen to the output.
+    ///
+    /// # Errors
+    /// The monitor cannot be told.
+    pub fn await_end(&self) -> Result<(), Error> {
+        self.send(&Request::Wait, &[])
+    }
+
     /// Bytes for standard input.
     pub fn stdin(&self, bytes: &[u8]) -> Result<(), Error> {
         bytes.chunks(MAX_CHUNK).try_for_each(|chunk| self.send(&Request::Stdin(chunk.to_vec()), &[]))

@@ -66,11 +66,19 @@ impl Engine {
         let Some((pid, _)) = container.process() else { return Ok(None) };
         let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
         let used = cgroup::usage(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
-        let network = match container.record.network {
-            NetworkMode::Host => (0, 0),
-            _ => traffic(&interfaces(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default())),
-        };
-        Ok(Some(Usage::new(&used, network)))
+        Ok(Some(Usage::new(&used, traffic(&self.through(container, pid)))))
+    }
+
+    /// What has gone through each interface of a running container's own network.
+    pub fn traffic(&self, container: &Container) -> Vec<Traffic> {
+        container.process().map_or_else(Vec::new, |(pid, _)| self.through(container, pid))
+    }
+
+    fn through(&self, container: &Container, pid: u32) -> Vec<Traffic> {
+        match container.record.network {
+            NetworkMode::Host => Vec::new(),
+            _ => interfaces(&std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default()),
+        }
     }
 }
 

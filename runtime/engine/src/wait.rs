@@ -37,6 +37,16 @@ impl Engine {
         }
     }
 
+    /// A session in which nothing happens but the end of a container that runs; `None` when it has no monitor.
+    ///
+    /// # Errors
+    /// The monitor cannot be reached.
+    pub fn end_of(&self, container: &Container) -> Result<Option<Session>, Error> {
+        let Some(session) = self.connect(&container.record.id)? else { return Ok(None) };
+        session.await_end()?;
+        Ok(Some(session))
+    }
+
     /// A connection to the container's monitor, or `None` when it has none.
     pub(crate) fn connect(&self, id: &str) -> Result<Option<Session>, Error> {
         let folder = match sys::fs::open_dir(self.config.runtime(id)) {

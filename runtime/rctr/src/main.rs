@@ -18,6 +18,7 @@ mod output;
 mod parse;
 mod quadlet;
 mod remote;
+mod service;
 mod session;
 mod settings;
 mod terminal;

@@ -77,6 +77,13 @@ pub fn default_sigpipe() {
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) };
 }
 
+/// Lets a write to a closed pipe or socket fail instead of ending the program: for servers. [`crate::spawn`] and [`std::process::Command`] undo it for
+/// what they start.
+pub fn ignore_sigpipe() {
+    // SAFETY: to ignore a signal runs no code. It cannot fail for a signal that may be caught.
+    let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
+}
+
 /// Signals by number, from 1. x86_64 and aarch64 agree (signal(7)).
 const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT",

@@ -96,7 +96,7 @@ impl Engine {
 }
 
 /// A path of a container begins at its root.
-fn inside(path: &str) -> Typed {
+pub(super) fn inside(path: &str) -> Typed {
     let typed = Typed::new(path);
     Typed { path: Path::new("/").join(&typed.path), ..typed }
 }

@@ -17,6 +17,8 @@ pub struct HealthRequest {
     pub none: bool,
     /// A command line for the shell.
     pub command: Option<String>,
+    /// Instead of that, a check as [`HealthRecord::test`] has it.
+    pub test: Vec<String>,
     /// Nanoseconds between checks.
     pub interval: Option<Nanos>,
     /// Nanoseconds that one may take.
@@ -64,6 +66,9 @@ impl HealthRecord {
         let mut health: HealthRecord = image.and_then(|value| serde_json::from_value(value.clone()).ok()).unwrap_or_default();
         if let Some(command) = &asked.command {
             health.test = vec!["CMD-SHELL".to_owned(), command.clone()];
+        }
+        if !asked.test.is_empty() {
+            health.test.clone_from(&asked.test);
         }
         let times = [
             ("--health-interval", asked.interval, &mut health.interval),

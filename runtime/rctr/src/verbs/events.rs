@@ -28,7 +28,8 @@ pub(crate) struct Args {
 
 const KEYS: [&str; 9] = ["container", "image", "event", "action", "type", "label", "network", "volume", "scope"];
 
-fn filter(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE`.
+pub(crate) fn filter(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no filter: the form is KEY=VALUE"))?;
     if !KEYS.contains(&key) {
         return Err(format!("there is no filter {key:?}: there are {}", KEYS.join(", ")));
@@ -63,7 +64,7 @@ fn line(event: &Happened) -> String {
 }
 
 /// Filters of one key are alternatives, those of different keys must all fit; labels must all fit.
-fn fits(filters: &[(String, String)], event: &Happened) -> bool {
+pub(crate) fn fits(filters: &[(String, String)], event: &Happened) -> bool {
     filters.iter().all(|(key, value)| match key.as_str() {
         "label" => fits_one(key, value, event),
         _ => filters.iter().filter(|(other, _)| other == key).any(|(key, value)| fits_one(key, value, event)),

@@ -1,8 +1,8 @@
 //! `rctr info`.
 
 use anyhow::Result;
-use engine::Status;
-use serde_json::json;
+use engine::{Engine, Status};
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::output::template;
@@ -18,31 +18,7 @@ pub(crate) struct Args {
 /// Prints counts and facts.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let containers = engine.containers()?;
-    let paused = containers.iter().filter(|container| matches!(container.status, Status::Paused { .. })).count();
-    let running = containers.iter().filter(|container| container.is_running()).count() - paused;
-    let uname = rustix::system::uname();
-    let version = cgroup_version();
-    let info = json!({
-        "Containers": containers.len(),
-        "ContainersRunning": running,
-        "ContainersPaused": paused,
-        "ContainersStopped": containers.len() - running - paused,
-        "Images": engine.images().images()?.len(),
-        "Driver": "overlay",
-        "DockerRootDir": engine.config().root,
-        "CgroupDriver": "cgroupfs",
-        "CgroupVersion": version,
-        "SecurityOptions": security(),
-        "KernelVersion": uname.release().to_string_lossy(),
-        "Architecture": uname.machine().to_string_lossy(),
-        "OSType": "linux",
-        "OperatingSystem": operating_system(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
-        "NCPU": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        "MemTotal": memory(),
-        "Name": uname.nodename().to_string_lossy(),
-        "ServerVersion": env!("CARGO_PKG_VERSION"),
-    });
+    let info = shape(&engine)?;
     if let Some(format) = &args.format {
         println!("{}", template::one(format, &info)?);
         return Ok(0);
@@ -69,6 +45,35 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         println!("{label}: {}", template::plain(&info[key]));
     }
     Ok(0)
+}
+
+/// The counts and facts in the shape of Docker's API.
+pub(crate) fn shape(engine: &Engine) -> Result<Value> {
+    let containers = engine.containers()?;
+    let paused = containers.iter().filter(|container| matches!(container.status, Status::Paused { .. })).count();
+    let running = containers.iter().filter(|container| container.is_running()).count() - paused;
+    let uname = rustix::system::uname();
+    let version = cgroup_version();
+    Ok(json!({
+        "Containers": containers.len(),
+        "ContainersRunning": running,
+        "ContainersPaused": paused,
+        "ContainersStopped": containers.len() - running - paused,
+        "Images": engine.images().images()?.len(),
+        "Driver": "overlay",
+        "DockerRootDir": engine.config().root,
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": version,
+        "SecurityOptions": security(),
+        "KernelVersion": uname.release().to_string_lossy(),
+        "Architecture": uname.machine().to_string_lossy(),
+        "OSType": "linux",
+        "OperatingSystem": operating_system(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
+        "NCPU": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "MemTotal": memory(),
+        "Name": uname.nodename().to_string_lossy(),
+        "ServerVersion": env!("CARGO_PKG_VERSION"),
+    }))
 }
 
 /// What confines a container that asks for nothing, in the words of Docker's API.

@@ -2,7 +2,7 @@
 
 pub(crate) mod container;
 mod host;
-mod image;
+pub(crate) mod image;
 pub(crate) mod mounts;
 
 use anyhow::{Result, bail};
@@ -104,6 +104,13 @@ pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
     images::Digest::sha256(format!("{container}/{network}").as_bytes()).hex().to_owned()
 }
 
+/// What is said of a container, with how much it has written and how much its files are.
+pub(crate) fn with_size(engine: &Engine, container: &engine::Container, mut shape: Value) -> Value {
+    let (written, image) = super::ps::sizes(engine, container);
+    (shape["SizeRw"], shape["SizeRootFs"]) = (written.into(), image.saturating_add(written).into());
+    shape
+}
+
 fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool, platform: Option<&Platform>) -> Result<Value> {
     if kind == Some("network") {
         return Ok(super::network::inspect::shape(&engine.network(name)?, &engine.containers()?));
@@ -114,12 +121,8 @@ fn look(engine: &Engine, name: &str, kind: Option<&str>, size: bool, platform: O
     if kind != Some("image") {
         match engine.container(name) {
             Ok(found) => {
-                let mut shape = container::shape(engine, &found);
-                if size {
-                    let (written, image) = super::ps::sizes(engine, &found);
-                    (shape["SizeRw"], shape["SizeRootFs"]) = (written.into(), image.saturating_add(written).into());
-                }
-                return Ok(shape);
+                let shape = container::shape(engine, &found);
+                return Ok(if size { with_size(engine, &found, shape) } else { shape });
             }
             Err(Error::NoSuchContainer(_)) if kind.is_none() => {}
             Err(error) => return Err(error.into()),

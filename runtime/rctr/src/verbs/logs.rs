@@ -6,6 +6,8 @@ mod several;
 use anyhow::Result;
 use engine::{LogOptions, Nanos};
 
+pub(crate) use lines::details;
+
 use crate::context::Context;
 use crate::parse;
 

@@ -50,10 +50,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         exit::report(&error.into());
     }
     let last = if args.latest { Some(1) } else { args.last };
-    let ended = args.all || last.is_some() || args.filter.iter().any(filter::Filter::is_about_status);
-    let fitting = everything.iter().filter(|container| ended || container.is_running());
-    let filters = filter::all(&args.filter, &everything)?;
-    let fitting = fitting.filter(|container| filters(container)).take(last.unwrap_or(usize::MAX));
+    let fitting = fitting(&everything, args.all, last, &args.filter)?;
     // To look for it takes time: only for who wants to know.
     let sizes = args.size || args.format.as_ref().is_some_and(|format| format.contains(".Size"));
     let row = |container: &engine::Container| {
@@ -63,7 +60,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         }
         row
     };
-    let rows: Vec<Value> = fitting.map(row).collect();
+    let rows: Vec<Value> = fitting.into_iter().map(row).collect();
     if args.quiet {
         rows.iter().for_each(|row| println!("{}", template::plain(&row["ID"])));
         return Ok(0);
@@ -84,6 +81,19 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     }
     print!("{}", table.render());
     Ok(0)
+}
+
+/// Those of `everything` that fit: without `all`, and unless some of the last or a status are asked for, only those that run.
+pub(crate) fn fitting<'a>(
+    everything: &'a [engine::Container],
+    all: bool,
+    last: Option<usize>,
+    filters: &[filter::Filter],
+) -> Result<Vec<&'a engine::Container>> {
+    let ended = all || last.is_some() || filters.iter().any(filter::Filter::is_about_status);
+    let fits = filter::all(filters, everything)?;
+    let fitting = everything.iter().filter(|container| ended || container.is_running());
+    Ok(fitting.filter(|container| fits(container)).take(last.unwrap_or(usize::MAX)).collect())
 }
 
 /// What a container has written, and with that what its image has, as Docker puts it.

@@ -4,6 +4,7 @@ mod columns;
 mod process;
 
 use anyhow::Result;
+use engine::Engine;
 
 use crate::context::Context;
 use crate::output::table::Table;
@@ -22,15 +23,20 @@ pub(crate) struct Args {
 
 /// Prints a row for each process. No ps is run: not every host has one, and what it prints depends on whose it is.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
-    let columns = columns::chosen(&args.options)?;
-    let pids = context.engine()?.processes(&args.container)?;
-    let host = process::Host::read()?;
-    let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();
-    let mut table = Table::new(&titles);
-    // One that has ended meanwhile is left out.
-    for process in pids.into_iter().filter_map(Process::read) {
-        table.row(columns.iter().map(|column| (column.value)(&process, &host)).collect());
-    }
+    let (titles, rows) = rows(&context.engine()?, &args.container, &args.options)?;
+    let mut table = Table::new(&titles.iter().map(String::as_str).collect::<Vec<_>>());
+    rows.into_iter().for_each(|row| table.row(row));
     print!("{}", table.render());
     Ok(0)
+}
+
+/// The columns' titles, and a row for each process.
+pub(crate) fn rows(engine: &Engine, container: &str, options: &[String]) -> Result<(Vec<String>, Vec<Vec<String>>)> {
+    let columns = columns::chosen(options)?;
+    let pids = engine.processes(container)?;
+    let host = process::Host::read()?;
+    // One that has ended meanwhile is left out.
+    let processes = pids.into_iter().filter_map(Process::read);
+    let rows = processes.map(|process| columns.iter().map(|column| (column.value)(&process, &host)).collect()).collect();
+    Ok((columns.into_iter().map(|column| column.title).collect(), rows))
 }

@@ -1,7 +1,7 @@
 //! `rctr version`.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::output::template;
@@ -18,12 +18,7 @@ pub(crate) struct Args {
 pub(crate) fn run(_context: &Context, args: Args) -> Result<i32> {
     let uname = rustix::system::uname();
     // There is no daemon: whoever asks for the server's version is answered by the same program.
-    let program = json!({
-        "Version": env!("CARGO_PKG_VERSION"),
-        "Os": "linux",
-        "Arch": images::Platform::host().architecture,
-        "KernelVersion": uname.release().to_string_lossy(),
-    });
+    let program = program();
     let version = json!({ "Client": program, "Server": program });
     match args.format.as_deref() {
         Some(format) => println!("{}", template::one(format, &version)?),
@@ -33,4 +28,14 @@ pub(crate) fn run(_context: &Context, args: Args) -> Result<i32> {
         }
     }
     Ok(0)
+}
+
+/// This program in the shape of Docker's API.
+pub(crate) fn program() -> Value {
+    json!({
+        "Version": env!("CARGO_PKG_VERSION"),
+        "Os": "linux",
+        "Arch": images::Platform::host().architecture,
+        "KernelVersion": rustix::system::uname().release().to_string_lossy(),
+    })
 }

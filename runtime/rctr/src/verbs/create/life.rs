@@ -47,6 +47,7 @@ impl Args {
         request.health = HealthRequest {
             none: self.no_healthcheck,
             command: self.health_cmd,
+            test: Vec::new(),
             interval: self.health_interval,
             timeout: self.health_timeout,
             start_period: self.health_start_period,

@@ -111,7 +111,7 @@ impl Making {
             false => pull::present(context, engine, &args.args[0], args.pull, args.platform.clone(), args.quiet),
         };
         let mounted = |image| {
-            let mut mounted = args.mounts.images();
+            let mut mounted = args.mounted_images();
             mounted.try_for_each(|name| pull::present(context, engine, name, args.pull, None, args.quiet).map(drop)).map(|()| image)
         };
         match image.and_then(mounted).and_then(|image| Ok((image, request(engine, args)?))) {
@@ -150,7 +150,15 @@ fn claim(path: &Path) -> Result<(fs::File, PathBuf)> {
     Ok((file, path.to_owned()))
 }
 
-fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
+impl CreateArgs {
+    /// The images that are mounted.
+    pub(crate) fn mounted_images(&self) -> impl Iterator<Item = &str> {
+        self.mounts.images()
+    }
+}
+
+/// What the flags ask for.
+pub(crate) fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest> {
     let rootfs = args.rootfs.then(|| parse::rootfs(&args.args[0])).transpose()?;
     let mut words = args.args.into_iter();
     let mut request = CreateRequest {

@@ -13,7 +13,7 @@ use crate::output::amount::{mac, rfc3339};
 use crate::verbs::ps::state;
 
 /// The value that templates and scripts read.
-pub(super) fn shape(engine: &Engine, container: &Container) -> Value {
+pub(crate) fn shape(engine: &Engine, container: &Container) -> Value {
     let record = &container.record;
     let folder = engine.config().root.join("containers").join(&record.id);
     let args = record.args();
@@ -234,7 +234,8 @@ fn endpoint(engine: &Engine, id: &str, name: &str, running: Option<&EndpointStat
     })
 }
 
-fn key(port: &Port) -> String {
+/// `80/tcp`.
+pub(crate) fn key(port: &Port) -> String {
     format!("{}/{}", port.container_port, port.protocol)
 }
 

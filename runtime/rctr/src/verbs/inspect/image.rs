@@ -4,7 +4,7 @@ use images::{Image, Reference};
 use serde_json::{Value, json};
 
 /// The value that templates and scripts read.
-pub(super) fn shape(image: &Image) -> Value {
+pub(crate) fn shape(image: &Image) -> Value {
     let (config, run) = (&image.config, &image.config.config);
     let tags: Vec<_> = image.names.iter().filter(|name| name.tag().is_some()).map(Reference::familiar).collect();
     let mut digests: Vec<_> = image.names.iter().map(|name| format!("{}@{}", name.familiar_name(), image.target)).collect();

@@ -85,7 +85,7 @@ impl Printer {
 }
 
 /// As Docker writes them: in the form of a query, with commas between them.
-pub(super) fn details(notes: &[(String, String)]) -> String {
+pub(crate) fn details(notes: &[(String, String)]) -> String {
     let plain = |text: &str| {
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         let shown = |byte: u8| match byte {

@@ -60,30 +60,42 @@ pub(crate) struct Args {
 
 /// Makes the network and prints its id.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
-    let mut options: BTreeMap<String, String> = args.opt.into_iter().collect();
-    let flag = if args.interface_name.is_some() { "--interface-name or --opt" } else { "--opt" };
-    options.extend(args.interface_name.map(|name| ("com.docker.network.bridge.name".to_owned(), name)));
-    let request = NetworkRequest {
-        name: args.name,
-        driver: args.driver,
-        subnets: args.subnet,
-        gateways: args.gateway,
-        ranges: args.ip_range,
-        reserved: args.aux_address.into_iter().collect(),
-        ipv6: args.ipv6,
-        internal: args.internal,
-        attachable: args.attachable,
-        labels: args.label.into_iter().collect(),
-        options,
-    };
-    request.check_options().context(flag)?;
+    let ignore = args.ignore;
+    let request = args.request()?;
     let engine = context.engine()?;
     let network = match engine.create_network(&request) {
-        Err(Error::NetworkExists(_)) if args.ignore => engine.network(&request.name)?,
+        Err(Error::NetworkExists(_)) if ignore => engine.network(&request.name)?,
         other => other?,
     };
     println!("{}", network.id);
     Ok(0)
+}
+
+impl Args {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// Options that the driver does not have.
+    pub(crate) fn request(self) -> Result<NetworkRequest> {
+        let mut options: BTreeMap<String, String> = self.opt.into_iter().collect();
+        let flag = if self.interface_name.is_some() { "--interface-name or --opt" } else { "--opt" };
+        options.extend(self.interface_name.map(|name| ("com.docker.network.bridge.name".to_owned(), name)));
+        let request = NetworkRequest {
+            name: self.name,
+            driver: self.driver,
+            subnets: self.subnet,
+            gateways: self.gateway,
+            ranges: self.ip_range,
+            reserved: self.aux_address.into_iter().collect(),
+            ipv6: self.ipv6,
+            internal: self.internal,
+            attachable: self.attachable,
+            labels: self.label.into_iter().collect(),
+            options,
+        };
+        request.check_options().context(flag)?;
+        Ok(request)
+    }
 }
 
 fn driver(text: &str) -> Result<Driver, String> {

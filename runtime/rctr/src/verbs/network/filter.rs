@@ -32,12 +32,12 @@ pub(crate) fn parse(text: &str) -> Result<Filter, String> {
     Ok(Filter { key: key.to_owned(), value: value.to_owned(), before })
 }
 
-pub(super) fn asks_for_users(filters: &[Filter]) -> bool {
+pub(crate) fn asks_for_users(filters: &[Filter]) -> bool {
     filters.iter().any(|filter| filter.key == "dangling")
 }
 
 /// All filters fit. `users` are the containers that there are.
-pub(super) fn all(filters: &[Filter], network: &NetworkRecord, users: &[Record]) -> bool {
+pub(crate) fn all(filters: &[Filter], network: &NetworkRecord, users: &[Record]) -> bool {
     filters.iter().all(|filter| {
         if filter.key.starts_with("label") {
             fits(filter, network, users)

@@ -1,9 +1,9 @@
 //! `rctr network …`.
 
 mod connect;
-mod create;
+pub(crate) mod create;
 mod disconnect;
-mod filter;
+pub(crate) mod filter;
 pub(crate) mod inspect;
 mod ls;
 pub(crate) mod prune;

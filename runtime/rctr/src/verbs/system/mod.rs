@@ -2,6 +2,7 @@
 
 mod df;
 mod prune;
+mod service;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -17,6 +18,7 @@ pub(crate) enum System {
     Prune(prune::Args),
     Info(info::Args),
     Events(events::Args),
+    Service(service::Args),
 }
 
 pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
@@ -25,5 +27,6 @@ pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
         System::Prune(args) => prune::run(context, &args),
         System::Info(args) => info::run(context, args),
         System::Events(args) => events::run(context, args),
+        System::Service(args) => service::run(context, &args),
     }
 }

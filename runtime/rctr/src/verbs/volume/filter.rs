@@ -4,25 +4,25 @@ use engine::Volume;
 
 /// One filter as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     key: String,
     value: String,
 }
 
 impl Filter {
     /// Volumes with names go, too.
-    pub(super) fn means_all(&self) -> bool {
+    pub(crate) fn means_all(&self) -> bool {
         self.key == "all" && truth(&self.value) == Some(true)
     }
 }
 
 /// Filters of `ls`.
-pub(super) fn parse(text: &str) -> Result<Filter, String> {
+pub(crate) fn parse(text: &str) -> Result<Filter, String> {
     of(text, &["dangling", "driver", "label", "name"])
 }
 
 /// Filters of `prune`.
-pub(super) fn parse_prune(text: &str) -> Result<Filter, String> {
+pub(crate) fn parse_prune(text: &str) -> Result<Filter, String> {
     of(text, &["all", "label", "label!"])
 }
 
@@ -46,7 +46,7 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 /// Whether a volume fits all filters.
-pub(super) fn fit(filters: &[Filter], volume: &Volume) -> bool {
+pub(crate) fn fit(filters: &[Filter], volume: &Volume) -> bool {
     filters.iter().all(|filter| match filter.key.as_str() {
         "label" => labelled(&filter.value, volume),
         "label!" => !labelled(&filter.value, volume),

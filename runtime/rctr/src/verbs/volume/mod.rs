@@ -1,10 +1,10 @@
 //! `rctr volume …`.
 
 mod create;
-mod filter;
+pub(crate) mod filter;
 mod inspect;
 mod ls;
-mod prune;
+pub(crate) mod prune;
 mod rm;
 mod transfer;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
 }
 
 /// A volume in the shape of Docker's API.
-pub(super) fn shape(volume: &Volume) -> Value {
+pub(crate) fn shape(volume: &Volume) -> Value {
     let mut labels = volume.record.labels.clone();
     if volume.record.anonymous {
         labels.insert("com.docker.volume.anonymous".to_owned(), String::new());

@@ -1,6 +1,7 @@
 //! `rctr volume prune`.
 
 use anyhow::Result;
+use engine::Engine;
 
 use super::{filter, remove_unused};
 use crate::context::Context;
@@ -29,13 +30,19 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<i32> {
     if !args.force && !confirmed(which)? {
         return Ok(0);
     }
-    engine.volume_sweep();
-    let volumes = engine.volumes()?;
-    let wanted = volumes.iter().filter(|volume| (all || volume.record.anonymous) && filter::fit(&args.filter, volume));
-    let (gone, freed) = remove_unused(&engine, wanted)?;
+    let (gone, freed) = prune(&engine, all, &args.filter)?;
     if !gone.is_empty() {
         println!("Deleted Volumes:\n{}\n", gone.join("\n"));
     }
     println!("Total reclaimed space: {}", amount::size(freed));
     Ok(0)
+}
+
+/// Removes volumes that fit and that no container has, those with names if `all` or a filter says so. Answers the names of those that went, and
+/// their bytes.
+pub(crate) fn prune(engine: &Engine, all: bool, filters: &[filter::Filter]) -> Result<(Vec<String>, u64)> {
+    let all = all || filters.iter().any(filter::Filter::means_all);
+    engine.volume_sweep();
+    let volumes = engine.volumes()?;
+    remove_unused(engine, volumes.iter().filter(|volume| (all || volume.record.anonymous) && filter::fit(filters, volume)))
 }
