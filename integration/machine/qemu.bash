@@ -2,7 +2,7 @@
 # where a guest really starts; emulated it is there in a minute. QEMU itself is the guest's release's, in a root folder of its own, since
 # older ones crash their guests. Sourced by integration/vm.
 
-guest_packages+=,apparmor,criu,nftables,selinux-policy-default,linux-image-amd64
+guest_packages+=,apparmor,criu,iptables,nftables,selinux-policy-default,linux-image-amd64
 # Raise it when building changes.
 edition=2
 
