@@ -128,7 +128,8 @@ impl Cluster {
         command
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// For clients of the API.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
         self.env.path("control/admin.kubeconfig")
     }
 

@@ -15,6 +15,7 @@ mod mounts;
 mod nodes;
 mod pods;
 mod pressure;
+mod python;
 mod reach;
 mod services;
 mod statics;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::base::{Cluster, NODE, WEB, ask};
 use super::pods::{phase, pod, script};
+use super::python;
 
 integration::tests![pods_are_reached];
 
@@ -35,7 +36,9 @@ fn pods_are_reached() {
     what_cannot_be(&c);
     exec(&c);
     attach_and_forward(&c);
+    proxies(&c);
     copies(&c);
+    python::reaches_pods(&c);
     // the connection is made anew
     c.kill();
     c.begin();
@@ -140,6 +143,27 @@ fn attach_and_forward(c: &Cluster) {
         }
         kubectl.kill();
     }
+}
+
+/// HTTP to a pod, and to the pods behind a service, through the API server.
+fn proxies(c: &Cluster) {
+    let get = |path: &str| c.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/default/{path}")]);
+    get("pods/web:8080/proxy/").ok().says("web\n");
+    get("pods/http:web:8080/proxy/index.html?a=b").ok().says("web\n");
+    get("pods/web:8080/proxy/none").code(1).complains(&["404"]);
+    get("pods/web:81/proxy/").code(1).complains(&["error trying to reach service", "refused"]);
+    get("pods/https:web:8080/proxy/").code(1).complains(&["https is not spoken with pods"]);
+    get("pods/nobody/proxy/").code(1).complains(&["pods \"nobody\" not found"]);
+    c.kubectl(&["label", "pod", "web", "app=web"]).ok();
+    c.kubectl(&["expose", "pod", "web", "--port=80", "--target-port=8080"]).ok();
+    c.soon("the service has an endpoint", || get("services/web/proxy/").stdout == "web\n");
+    get("services/web:80/proxy/").ok().says("web\n");
+    get("services/web:81/proxy/").code(1).complains(&["no service port 81 found for service \"web\""]);
+    c.kubectl(&["patch", "service", "web", "-p", "{\"spec\":{\"selector\":{\"app\":\"none\"}}}"]).ok();
+    c.soon("it has none", || get("services/web/proxy/").stderr.contains("no endpoints available for service \"web\""));
+    c.kubectl(&["delete", "service", "web"]).ok();
+    let as_ann = ["get", "--raw", "/api/v1/namespaces/default/pods/web:8080/proxy/", "--as=ann"];
+    c.kubectl(&as_ann).code(1).complains(&["User \"ann\" cannot get resource \"pods/proxy\""]);
 }
 
 fn copies(c: &Cluster) {

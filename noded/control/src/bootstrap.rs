@@ -146,15 +146,15 @@ mod tests {
             object
         };
         let kept = json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}});
-        for object in [role("view", json!({})), role("edit", kept)] {
+        for object in [role("system:basic-user", json!({})), role("edit", kept)] {
             objects.create(&CLUSTER_ROLE, "", object, &context()).await.unwrap();
         }
         let other = json!({"metadata": {"name": "system:node"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}});
         objects.create(&CLUSTER_ROLE_BINDING, "", other, &context()).await.unwrap();
         first_objects(&objects).await.unwrap();
         let get = |kind, name: &str| objects.get(kind, "", name).unwrap().object();
-        let view = get(&CLUSTER_ROLE, "view");
-        assert!(view["rules"][0] == own && view["rules"].to_string().contains("events.k8s.io"), "{view}");
+        let basic = get(&CLUSTER_ROLE, "system:basic-user");
+        assert!(basic["rules"][0] == own && basic["rules"].to_string().contains("selfsubjectreviews"), "{basic}");
         assert_eq!(get(&CLUSTER_ROLE, "edit")["rules"], json!([own]));
         assert_eq!(get(&CLUSTER_ROLE_BINDING, "system:node")["roleRef"]["name"], "system:node");
         let revision = objects.store().revision();

@@ -214,6 +214,7 @@ fn lead(objects: &Objects, times: &Times, pulse: &tunnel::Pulse, port: Option<u1
     let mut work = JoinSet::new();
     work.spawn(controllers::run(objects.clone(), times.clone(), pulse.clone()));
     work.spawn(controllers::forget_events(objects.clone()));
+    work.spawn(auth::aggregate::run(objects.clone()));
     work.spawn(scheduler::run(objects.clone()));
     if let Some(port) = port {
         work.spawn(hosts::list(objects.clone(), port));

@@ -103,6 +103,11 @@ pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", 
 pub const SCALE: Subresource =
     Subresource { name: "scale", response: ("autoscaling", "v1", "Scale"), verbs: &["get", "patch", "update"] };
 
+/// The address behind which a pod's or a service's own server is.
+pub(crate) const fn proxy(options: &'static str) -> Subresource {
+    Subresource { name: "proxy", response: ("", "v1", options), verbs: &["create", "delete", "get", "patch", "update"] }
+}
+
 impl Kind {
     /// What most kinds have.
     pub(crate) const fn new(kind: &'static str, plural: &'static str, singular: &'static str, table: &'static Object) -> Self {

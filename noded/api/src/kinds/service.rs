@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Kind, families, printed};
+use super::{Kind, families, printed, proxy};
 use crate::errors::{FieldError, FieldErrors};
 use crate::meta::{Condition, ObjectMeta};
 use crate::names;
@@ -153,6 +153,7 @@ pub static SERVICE: Kind = Kind {
     },
     selectable: &["spec.clusterIP", "spec.type"],
     has_status: true,
+    subresources: &[proxy("ServiceProxyOptions")],
     ..Kind::new("Service", "services", "service", Service::TABLE)
 };
 

@@ -1,11 +1,12 @@
 //! Default roles and bindings of this version are put into what an earlier one has made: what is missing is added, what people have added
-//! stays, and who says `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone.
+//! stays, what an earlier version gave too much is taken away, and who says `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone.
 
 use api::kinds::rbac::PolicyRule;
 use api::kinds::view;
 use serde_json::{Value, json};
 
 use super::policy::lacks;
+use super::roles::withdrawn;
 
 /// The annotation by which people keep their changes of a default role or binding.
 pub(super) const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
@@ -40,6 +41,10 @@ pub fn mended(default: &Value, there: &Value) -> Mended {
     }
     let held: Vec<PolicyRule> = there.get("rules").and_then(|rules| view(rules).ok()).unwrap_or_default();
     add(&mut new, "/rules", default, |rule| view(rule).is_ok_and(|rule| !lacks(&held, &rule)));
+    let taken = withdrawn(default["metadata"]["name"].as_str().unwrap_or(""));
+    if let Some(subjects) = new.get_mut("subjects").and_then(Value::as_array_mut) {
+        subjects.retain(|one| one["kind"] != "Group" || !taken.iter().any(|name| one["name"] == **name));
+    }
     let subject = |object: &Value| ["kind", "name", "namespace"].map(|field| object[field].as_str().unwrap_or("").to_owned());
     let bound: Vec<_> = there["subjects"].as_array().into_iter().flatten().map(subject).collect();
     add(&mut new, "/subjects", default, |wanted| bound.contains(&subject(wanted)));
@@ -112,6 +117,21 @@ mod tests {
         assert_eq!(changed(&default, &binding("r", Value::Null))["subjects"], json!([group]));
         assert_eq!(mended(&default, &binding("r", json!([ann, group]))), Mended::Same);
         assert_eq!(mended(&default, &binding("other", json!([ann, group]))), Mended::Anew);
+    }
+
+    #[test]
+    fn nobody_unknown_is_told_the_version_any_more() {
+        let default = default_roles().into_iter().map(|(_, object)| object);
+        let name = "system:public-info-viewer";
+        let default =
+            default.filter(|object| object["metadata"]["name"] == name && object.get("roleRef").is_some()).last().unwrap();
+        let mut old = default.clone();
+        let group = |name: &str| json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": name});
+        let own = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "system:unauthenticated"});
+        old["subjects"] = json!([group("system:unauthenticated"), own, group("system:authenticated")]);
+        assert_eq!(changed(&default, &old)["subjects"], json!([own, group("system:authenticated")]));
+        old["metadata"]["annotations"][AUTOUPDATE] = "false".into();
+        assert_eq!(mended(&default, &old), Mended::Same);
     }
 
     #[test]

@@ -24,14 +24,17 @@ fn role(name: &str, rules: Vec<Value>) -> (&'static Kind, Value) {
     (&CLUSTER_ROLE, json!({"metadata": meta(name), "rules": rules}))
 }
 
-/// A role to which people add by a label of roles of their own; so does the next smaller one of these, which is in the `greater` one.
-fn open(name: &str, greater: &str, rules: Vec<Value>) -> (&'static Kind, Value) {
-    let (kind, mut object) = role(name, rules);
-    object["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {format!("{ADDS_TO}{name}"): "true"}}]});
+/// A role to which people add by a label of roles of their own, and the part that every cluster has; so does the next smaller one of these,
+/// which is in the `greater` one.
+fn open(name: &str, greater: &str, rules: Vec<Value>) -> [(&'static Kind, Value); 2] {
+    let mut whole = json!({"metadata": meta(name)});
+    whole["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {format!("{ADDS_TO}{name}"): "true"}}]});
     if !greater.is_empty() {
-        object["metadata"]["labels"][format!("{ADDS_TO}{greater}")] = "true".into();
+        whole["metadata"]["labels"][format!("{ADDS_TO}{greater}")] = "true".into();
     }
-    (kind, object)
+    let mut part = role(&format!("system:aggregate-to-{name}"), rules);
+    part.1["metadata"]["labels"][format!("{ADDS_TO}{name}")] = "true".into();
+    [(&CLUSTER_ROLE, whole), part]
 }
 
 fn binding(name: &str, groups: &[&str]) -> (&'static Kind, Value) {
@@ -82,10 +85,9 @@ fn view() -> Vec<Value> {
     ]
 }
 
-/// What people who work may change: what runs, but not rights.
+/// What people who work may change, beside what they see: what runs, but not rights.
 fn edit() -> Vec<Value> {
-    let mut rules = view();
-    rules.extend([
+    vec![
         rule(
             &[""],
             &[
@@ -95,9 +97,11 @@ fn edit() -> Vec<Value> {
                 "pods/attach",
                 "pods/exec",
                 "pods/portforward",
+                "pods/proxy",
                 "pods/eviction",
                 "secrets",
                 "services",
+                "services/proxy",
                 "serviceaccounts",
                 "serviceaccounts/token",
             ],
@@ -107,15 +111,12 @@ fn edit() -> Vec<Value> {
         rule(&["apps"], &["daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale"], &WRITE),
         rule(&["batch"], &["jobs"], &WRITE),
         rule(&["coordination.k8s.io"], &["leases"], &WRITE),
-    ]);
-    rules
+    ]
 }
 
-/// What people who run a namespace may change: rights in it too.
+/// What people who run a namespace may change beside that: rights in it.
 fn admin() -> Vec<Value> {
-    let mut rules = edit();
-    rules.push(rule(&[RBAC], &["roles", "rolebindings"], &WRITE));
-    rules
+    vec![rule(&[RBAC], &["roles", "rolebindings"], &WRITE)]
 }
 
 /// What nodes do.
@@ -140,11 +141,9 @@ pub fn default_roles() -> Vec<(&'static Kind, Value)> {
         rule(&["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], &["create"]),
         rule(&["authentication.k8s.io"], &["selfsubjectreviews"], &["create"]),
     ];
-    vec![
+    let open = [open("admin", "", admin()), open("edit", "admin", edit()), open("view", "edit", view())];
+    let others = vec![
         role("cluster-admin", everything),
-        open("admin", "", admin()),
-        open("edit", "admin", edit()),
-        open("view", "edit", view()),
         role("system:node", node()),
         role("system:basic-user", reviews),
         role(
@@ -170,5 +169,14 @@ pub fn default_roles() -> Vec<(&'static Kind, Value)> {
         binding("system:discovery", &["system:authenticated"]),
         // nobody is told anything who is not known, but whether the server is well
         binding("system:public-info-viewer", &["system:authenticated"]),
-    ]
+    ];
+    open.into_iter().flatten().chain(others).collect()
+}
+
+/// Groups that the default binding of this name had in an earlier version, and that lose it.
+pub(super) fn withdrawn(binding: &str) -> &'static [&'static str] {
+    match binding {
+        "system:public-info-viewer" => &["system:unauthenticated"],
+        _ => &[],
+    }
 }

@@ -2,6 +2,8 @@
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::certs::key_hash;
+
 /// The group of everyone who is known.
 const AUTHENTICATED: &str = "system:authenticated";
 
@@ -40,14 +42,31 @@ impl User {
     }
 }
 
-/// When a certificate ends, in seconds since 1970. The TLS layer looks at it once, and connections may be older.
-pub(crate) fn end_of_certificate(der: &[u8]) -> Option<i64> {
-    X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate.validity().not_after.timestamp())
+/// Who has come with a certificate. The TLS layer looks at it once, and connections may be older.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certified {
+    pub(crate) user: User,
+    /// When it ends, in seconds since 1970.
+    pub(crate) end: i64,
+    /// What tells its key from others.
+    pub(crate) key: String,
+}
+
+impl Certified {
+    /// From a client's certificate; nothing for one that names nobody.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let end = certificate.validity().not_after.timestamp();
+        Some(Self { user: named(&certificate)?, end, key: key_hash(certificate.public_key().raw) })
+    }
 }
 
 /// The user that a client certificate names: CN and O. The TLS layer has checked that our authority signed it.
 pub fn from_certificate(der: &[u8]) -> Option<User> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    named(&X509Certificate::from_der(der).ok()?.1)
+}
+
+fn named(certificate: &X509Certificate<'_>) -> Option<User> {
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_string();
     let groups = subject.iter_organization().filter_map(|o| o.as_str().ok().map(String::from));

@@ -28,6 +28,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+pub(crate) use signing::key_hash;
 pub use signing::{Life, Wanted};
 
 /// How long the certificates of the server and of the administrator last.

@@ -22,8 +22,7 @@ impl Wanted {
 
     /// What tells its key from others.
     pub fn key_hash(&self) -> String {
-        let hash = digest(&SHA256, &self.request.public_key.subject_public_key_info());
-        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        key_hash(&self.request.public_key.subject_public_key_info())
     }
 
     /// A request for the certificate of a node, signed with `key` (PEM). Both are text.
@@ -43,6 +42,11 @@ impl Wanted {
     pub fn key() -> Result<String, rcgen::Error> {
         Ok(KeyPair::generate()?.serialize_pem())
     }
+}
+
+/// What tells a key from others, by its SubjectPublicKeyInfo (DER).
+pub(crate) fn key_hash(info: &[u8]) -> String {
+    digest(&SHA256, info).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// From when to when a certificate is good.

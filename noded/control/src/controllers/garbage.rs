@@ -1,10 +1,10 @@
 //! Objects whose owners are gone go too; owners that wait for their dependents wait; orphans forget their owners.
 
 use api::kinds::Kind;
-use api::meta::ObjectMeta;
+use api::meta::{ObjectMeta, OwnerReference};
 use serde_json::{Value, json};
 
-use super::Action;
+use super::{Action, job};
 
 /// What is known of an object.
 #[derive(Debug, Clone)]
@@ -44,6 +44,11 @@ pub fn next<'a>(
     owns: impl Fn(&str) -> bool,
 ) -> Vec<Action> {
     let meta = &object.meta;
+    let counts = |reference: &OwnerReference| reference.kind == "Job" && owner(&reference.uid).is_some();
+    if object.kind.kind == "Pod" && has(object, job::FINALIZER) && !meta.owner_references.iter().any(counts) {
+        // the job that would count it is gone; whatever else there is to be done is done next
+        return vec![Action::Release(object.kind, meta.namespace.clone(), meta.name.clone(), job::FINALIZER)];
+    }
     if meta.deletion_timestamp.is_some() {
         return leaving(object, dependents, owns);
     }
@@ -93,6 +98,8 @@ fn leaving(object: &Known, dependents: &[&Known], owns: impl Fn(&str) -> bool) -
 mod tests {
     use super::*;
     use api::kinds::deployment::DEPLOYMENT;
+    use api::kinds::job::JOB;
+    use api::kinds::pod::POD;
     use api::kinds::replicaset::REPLICA_SET;
 
     fn known(kind: &'static Kind, meta: Value) -> Known {
@@ -127,6 +134,20 @@ mod tests {
         assert!(matches!(next(&set(), |_| Some(&owner), &[&pod], |_| false)[..], [Action::DeleteLast(..)]));
         assert!(matches!(next(&set(), |_| None, &[&pod], |_| false)[..], [Action::Delete(..)]), "nobody waits");
         assert!(matches!(next(&owner, |_| None, &[], |_| false)[..], [Action::Release(..)]));
+    }
+
+    #[test]
+    fn pods_that_nobody_counts_are_let_go() {
+        let owned = json!([{"uid": "j", "kind": "Job", "name": "j", "apiVersion": "batch/v1", "controller": true}]);
+        let pod = known(&POD, json!({"name": "p", "uid": "p", "finalizers": [job::FINALIZER], "ownerReferences": owned}));
+        let job = known(&JOB, json!({"name": "j", "uid": "j", "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        assert_eq!(next(&pod, |_| Some(&job), &[], |_| false), []);
+        assert!(matches!(next(&pod, |_| None, &[], |_| false)[..], [Action::Release(_, _, _, job::FINALIZER)]));
+        let orphan = known(
+            &POD,
+            json!({"name": "p", "uid": "p", "finalizers": [job::FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        );
+        assert!(matches!(next(&orphan, |_| None, &[], |_| false)[..], [Action::Release(_, _, _, job::FINALIZER)]));
     }
 
     #[test]

@@ -14,10 +14,13 @@ mod node;
 mod parts;
 pub(crate) mod peer;
 mod pods;
+mod proxy;
 mod read;
 mod review;
 mod route;
+mod scale;
 mod shape;
+mod standing;
 mod target;
 mod watch;
 mod write;
@@ -35,7 +38,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::auth::policy::Policy;
-use crate::auth::{Tokens, User, end_of_certificate, from_certificate};
+use crate::auth::{Certified, Tokens, User};
 use crate::certs::Authority;
 use crate::certs::own::Shown;
 use crate::objects::Objects;
@@ -111,11 +114,12 @@ pub(crate) async fn run(server: Arc<Server>, listener: TcpListener, acceptor: Tl
 
 async fn connection(server: Arc<Server>, stream: tokio_rustls::server::TlsStream<Peer>, watching: Watching) {
     let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
-    let certificate = certificate.and_then(|c| Some((from_certificate(c)?, end_of_certificate(c)?)));
+    let certificate = certificate.and_then(|c| Certified::read(c)).map(Arc::new);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(watching.clone());
-        let now = jiff::Timestamp::now().as_second();
-        let known = certificate.as_ref().filter(|(_, end)| now <= *end).map(|(user, _)| user.clone());
+        let known = certificate.as_ref().filter(|certified| standing::is_good(&server.objects, certified));
+        known.map(|certified| request.extensions_mut().insert(certified.clone()));
+        let known = known.map(|certified| certified.user.clone());
         let server = server.clone();
         async move { Ok::<Response<Body>, std::convert::Infallible>(route::answer(&server, known, request).await) }
     });

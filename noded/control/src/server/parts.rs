@@ -1,9 +1,8 @@
-//! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers.
+//! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers, proxy.
 
 use api::errors::FieldErrors;
 use api::kinds::pod::{POD, validate_added};
-use api::meta::{LabelSelector, Time};
-use api::selector;
+use api::meta::Time;
 use api::status::Status;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -14,7 +13,7 @@ use super::body;
 use super::node;
 use super::pods;
 use super::route::Call;
-use super::write;
+use super::{proxy, scale, write};
 use crate::auth::{Claims, ISSUER};
 use crate::objects::Part;
 use crate::store::Entry;
@@ -25,11 +24,8 @@ pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incomin
         return Err(Status::not_allowed());
     }
     match (part.name, verb) {
-        ("scale", "get") => {
-            let entry = call.server.objects.get(call.kind, &call.target.namespace, &call.target.name)?;
-            Ok(answer::object(200, &scale_of(&entry.object())))
-        }
-        ("scale", _) => scale(call, verb, body::bytes(request).await?.as_ref()).await,
+        ("scale", "get") => scale::get(call),
+        ("scale", _) => scale::set(call, verb, body::bytes(request).await?.as_ref()).await,
         ("binding", _) => bind(call, body::bytes(request).await?.as_ref()).await,
         ("eviction", _) => evict(call, body::bytes(request).await?.as_ref()).await,
         ("token", _) => token(call, body::bytes(request).await?.as_ref()),
@@ -40,6 +36,7 @@ pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incomin
         }
         ("ephemeralcontainers", _) => ephemeral(call, verb, body::bytes(request).await?.as_ref()).await,
         ("log", _) => pods::log(call, request.uri().query().unwrap_or("")).await,
+        ("proxy", _) => proxy::answer(call, request).await,
         ("exec" | "attach" | "portforward", _) => pods::stream(call, request).await,
         _ => Err(Status::no_such_path()),
     }
@@ -52,43 +49,6 @@ async fn whole(
 ) -> Result<std::sync::Arc<Entry>, Status> {
     let (target, context) = (&call.target, write::context(call)?);
     call.server.objects.update(call.kind, &target.namespace, &target.name, Part::Whole(part), &context, change).await
-}
-
-/// The number of replicas as an object.
-fn scale_of(object: &Value) -> Value {
-    let meta = &object["metadata"];
-    let chosen: LabelSelector = serde_json::from_value(object["spec"]["selector"].clone()).unwrap_or_default();
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
-            "creationTimestamp": meta["creationTimestamp"]},
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
-        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector::shown(&chosen)},
-    })
-}
-
-async fn scale(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
-    let (given, _) = body::any(call, bytes)?;
-    let entry = whole(call, "scale", |old| {
-        let mut scale = scale_of(old);
-        match (verb, call.media()) {
-            ("update", _) => scale = given.clone(),
-            // a strategic merge patch of an object without lists is a merge patch
-            (_, "application/strategic-merge-patch+json" | "application/merge-patch+json") => {
-                api::patch::merge(&mut scale, given.clone())
-            }
-            (_, media) => write::change(call, media, &mut scale, given.clone())?,
-        }
-        let replicas = scale["spec"].get("replicas").map_or(Some(0), Value::as_i64).filter(|r| i32::try_from(*r).is_ok());
-        let replicas = replicas.ok_or_else(|| Status::bad_request("spec.replicas must be a whole number"))?;
-        let mut new = old.clone();
-        new["spec"]["replicas"] = replicas.into();
-        if let Some(version) = scale["metadata"].get("resourceVersion") {
-            new["metadata"]["resourceVersion"] = version.clone();
-        }
-        Ok(new)
-    });
-    Ok(answer::object(200, &scale_of(&entry.await?.object())))
 }
 
 /// Puts a pod on a node, once.

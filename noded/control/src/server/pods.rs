@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use super::Server;
 use super::answer::{self, Body};
 use super::route::Call;
+use super::standing::Standing;
 use crate::auth::User;
 use crate::tunnel::options::{LogOptions, StreamOptions};
-use crate::tunnel::{Link, PROTOCOL, SERVERS, no_logs};
+use crate::tunnel::{Link, PROTOCOL, Permit, SERVERS, no_logs};
 use std::sync::Arc;
 
 /// The most that a node says when something is wrong.
@@ -41,9 +42,10 @@ pub(super) fn connect(server: &Arc<Server>, user: &User, mut request: Request<In
     if known.split(',').any(|id| id == server.id) {
         return Err(Status::conflict(&NODE, &node, "it is connected to this server, by another address"));
     }
+    let standing = Standing::of(&server.objects, &node, request.extensions_mut().remove())?;
     let server = server.clone();
     let id = HeaderValue::from_str(&server.id).map_err(Status::internal)?;
-    tokio::spawn(async move { Link::serve(&server.nodes, node, upgrade).await });
+    tokio::spawn(async move { Link::serve(&server.nodes, node, upgrade, standing.end()).await });
     let mut response = answer::typed(101, "", Bytes::new());
     let headers = response.headers_mut();
     headers.remove(CONTENT_TYPE);
@@ -128,17 +130,19 @@ pub(super) async fn stream(call: &Call<'_>, request: Request<Incoming>) -> Resul
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(said(answer).await);
     }
-    let (near, far) = (hyper::upgrade::on(request), hyper::upgrade::on(&mut answer));
-    tokio::spawn(async move {
-        let _held = (permit, link);
-        let (Ok(near), Ok(far)) = tokio::join!(near, far) else { return };
-        let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
-        // whoever breaks off ends it for both
-        let _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, PIECE, PIECE).await;
-    });
+    tokio::spawn(carry(hyper::upgrade::on(request), hyper::upgrade::on(&mut answer), (permit, link)));
     let mut response = answer::typed(101, "", Bytes::new());
     *response.headers_mut() = answer.headers().clone();
     Ok(response)
+}
+
+/// Carries bytes between a client and a node, once both connections are upgraded, and holds what belongs to them as long.
+pub(super) async fn carry(near: OnUpgrade, far: OnUpgrade, held: (Permit, Arc<Link>)) {
+    let (Ok(near), Ok(far)) = tokio::join!(near, far) else { return };
+    let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
+    // whoever breaks off ends it for both
+    let _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, PIECE, PIECE).await;
+    drop(held);
 }
 
 /// The client's request for the node: who the client is stays here.

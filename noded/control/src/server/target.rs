@@ -12,6 +12,8 @@ pub(super) struct Target {
     pub(super) resource: String,
     pub(super) name: String,
     pub(super) part: String,
+    /// What follows the part, as it came: the path on a server behind this one.
+    pub(super) rest: String,
 }
 
 impl Target {
@@ -23,8 +25,9 @@ impl Target {
 
 /// Reads a path below `/api` or `/apis`; nothing for one that names no resource.
 pub(super) fn parse(path: &str) -> Option<Target> {
+    let (path, rest) = proxied(path);
     let mut parts = path.trim_matches('/').split('/').map(decoded);
-    let mut target = Target::default();
+    let mut target = Target { rest: rest.into(), ..Default::default() };
     match parts.next()?.as_str() {
         "api" => target.version = parts.next()?,
         "apis" => (target.group, target.version) = (parts.next()?, parts.next()?),
@@ -48,6 +51,16 @@ pub(super) fn parse(path: &str) -> Option<Target> {
         _ => return None,
     }
     (!target.resource.is_empty()).then_some(target)
+}
+
+/// Parts a path to a pod's or a service's own server from the path there.
+fn proxied(path: &str) -> (&str, &str) {
+    // /api/v1/namespaces/SPACE/pods/NAME/proxy
+    const PARTS: usize = 7;
+    let end = path.match_indices('/').nth(PARTS).map_or(path.len(), |(at, _)| at);
+    let is_one =
+        path[..end].ends_with("/proxy") && path.starts_with("/api/v1/namespaces/") && path[..end].matches('/').count() == PARTS;
+    if is_one { path.split_at(end) } else { (path, "") }
 }
 
 /// The parts of a query, decoded; where one is wanted, the last one of a name counts.
@@ -138,6 +151,13 @@ mod tests {
         ] {
             assert_eq!(shown(path).as_deref(), Some(target), "{path}");
         }
+        let proxied = |path: &str| parse(path).map(|target| (target.resource, target.name, target.part, target.rest)).unwrap();
+        let own = |rest: &str| ("services".to_owned(), "web:80".to_owned(), "proxy".to_owned(), rest.to_owned());
+        for rest in ["", "/", "/a/b%2Fc//d/"] {
+            assert_eq!(proxied(&format!("/api/v1/namespaces/a/services/web:80/proxy{rest}")), own(rest));
+        }
+        assert_eq!(shown("/api/v1/namespaces/a/services/proxy").as_deref(), Some("|v1|a|services|proxy|"));
+        assert_eq!(shown("/api/v1/namespaces/a/pods/b/log/proxy"), None);
         for path in ["/api", "/api/v1", "/apis/apps/v1", "/version", "/api/v1/pods/a/b/c", "/"] {
             assert_eq!(shown(path), None, "{path}");
         }

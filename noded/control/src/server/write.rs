@@ -119,13 +119,19 @@ pub(super) fn change(call: &Call<'_>, media: &str, object: &mut Value, change: V
     }
 }
 
-async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+/// Who applies: they must say so.
+pub(super) fn applier(call: &Call<'_>) -> Result<String, Status> {
     let manager = call.query.text("fieldManager");
     if manager.is_empty() {
         return Err(Status::unprocessable(
             "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
         ));
     }
+    Ok(manager.into())
+}
+
+async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> {
+    let manager = applier(call)?;
     let (mut config, warnings) = body::object(call, bytes)?;
     if config["metadata"].get("managedFields").is_some() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
@@ -133,7 +139,7 @@ async fn apply(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Status> 
     super::review::check_rights(call, &config)?;
     call.kind.keep(&mut config);
     let (kind, context) = (call.kind.kept(), Context { applied: true, ..context(call)? });
-    let writer = Writer { manager: manager.into(), api_version: call.kind.api_version(), subresource: call.target.part.clone() };
+    let writer = Writer { manager, api_version: call.kind.api_version(), subresource: call.target.part.clone() };
     let force = call.query.flag("force");
     let (objects, target) = (&call.server.objects, &call.target);
     let laid = |live: Option<&Value>| {

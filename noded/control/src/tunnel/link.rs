@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use api::status::Status;
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::header::{CONNECTION, HOST, UPGRADE};
 use hyper::rt::{Executor, Read, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use super::{ALIVE, Nodes, STREAMS, WINDOW};
+use super::{ALIVE, BYTES, Nodes, STREAMS, WINDOW};
 
 /// Streams that people hold open; the others are for short questions.
 const HELD: usize = STREAMS as usize - 16;
+
+/// The most that a node says when something is wrong.
+const WORDS: usize = 4 << 10;
 
 /// How long a node may take to begin an answer.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -51,15 +55,20 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Until {
 pub(crate) type Permit = OwnedSemaphorePermit;
 
 impl Link {
-    /// Serves a node's connection once it is upgraded, until it ends or is replaced by a newer one.
-    pub async fn serve(nodes: &Nodes, node: String, upgrade: OnUpgrade) {
+    /// Serves a node's connection once it is upgraded, until it ends, is replaced by a newer one, or is not allowed any more.
+    pub async fn serve(nodes: &Nodes, node: String, upgrade: OnUpgrade, forbidden: impl Future<Output = ()>) {
         if let Ok(Ok(io)) = timeout(PATIENCE, upgrade).await {
-            Self::over(nodes, node, io).await;
+            Self::over(nodes, node, io, forbidden).await;
         }
     }
 
     /// The same over any bytes.
-    pub(super) async fn over(nodes: &Nodes, node: String, io: impl Read + Write + Unpin + Send + 'static) {
+    pub(super) async fn over(
+        nodes: &Nodes,
+        node: String,
+        io: impl Read + Write + Unpin + Send + 'static,
+        forbidden: impl Future<Output = ()>,
+    ) {
         let end = watch::Sender::new(false);
         let mut builder = http2::Builder::new(Until(end.subscribe()));
         builder.timer(TokioTimer::new()).keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE).keep_alive_while_idle(true);
@@ -71,6 +80,7 @@ impl Link {
         tokio::select! {
             _ = connection => link.end(),
             _ = ended.wait_for(|ended| *ended) => {}
+            () = forbidden => link.end(),
             () = nodes.pulse.follow(&link) => {}
         }
         nodes.leave(&node, &link);
@@ -120,6 +130,21 @@ impl Link {
         tokio::spawn(connection.with_upgrades());
         let answer = timeout(PATIENCE, requests.send_request(request)).await.map_err(|_| self.silent())?;
         answer.map_err(|_| self.lost())
+    }
+
+    /// A connection to a port of a pod, at the pod's address.
+    ///
+    /// # Errors
+    /// As [`Link::get`]; 503 as well: nobody listens there.
+    pub async fn dial(&self, uid: &str, port: u16) -> Result<Upgraded, Status> {
+        let request = Request::builder().uri(format!("/dial/{uid}/{port}")).header(HOST, "node").header(CONNECTION, "Upgrade");
+        let request = request.header(UPGRADE, BYTES).body(Empty::new()).map_err(Status::internal)?;
+        let mut answer = self.upgrade(request).await?;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let words = Limited::new(answer.into_body(), WORDS).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            return Err(Status::unavailable(format!("error trying to reach service: {}", String::from_utf8_lossy(&words))));
+        }
+        hyper::upgrade::on(&mut answer).await.map_err(|_| self.lost())
     }
 
     async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Status> {

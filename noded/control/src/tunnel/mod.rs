@@ -5,11 +5,13 @@
 //!       ◀── HTTP/2, the API server as the client ── GET /logs/UID/CONTAINER?…            logs
 //!                                                   GET /usage                           what is used there
 //!                                                   GET /beat                            a byte each second
-//!                                                   CONNECT, then HTTP/1.1 within it     exec, attach, port-forward
+//!                                                   CONNECT, then HTTP/1.1 within it     exec, attach, port-forward, and
+//!                                                     GET /dial/UID/PORT, Upgrade: tcp     a pod's port, for proxies
 //! ```
 //!
 //! The API server says who may do what and to which container; the node does it, and speaks SPDY or WebSocket with the client: what follows
-//! a client's upgrade is carried unread. A node is whoever has its certificate, and has one connection: a newer one ends the older.
+//! a client's upgrade is carried unread. A node is whoever has its certificate, and has one connection: a newer one ends the older. It ends with
+//! all that goes over it when the certificate does, when the node is deleted, and when its name is another's: who is a node comes again.
 //!
 //! Of several control-plane hosts each must reach the node, for a client may ask any of them: the node keeps a connection to each that the
 //! service `kubernetes` lists. A server has an id, which the node names when it comes by another address: then it is not taken twice.
@@ -32,6 +34,7 @@ use std::time::Duration;
 use api::status::Status;
 
 pub use link::Link;
+pub(crate) use link::Permit;
 pub use pulse::Pulse;
 pub use why::no_logs;
 
@@ -43,6 +46,9 @@ pub const PROTOCOL: &str = "noded-node/1";
 
 /// The header in which a node names the servers that it is connected to, and a server itself.
 pub const SERVERS: &str = "noded-servers";
+
+/// What a connection to a pod's port becomes.
+pub const BYTES: &str = "tcp";
 
 /// Streams of a connection at once.
 pub const STREAMS: u32 = 256;

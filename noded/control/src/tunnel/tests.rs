@@ -31,7 +31,7 @@ async fn node(nodes: &Arc<Nodes>, name: &'static str, word: &'static str) -> Arc
         let _ = builder.serve_connection(TokioIo::new(far), service).await;
     });
     let known = nodes.clone();
-    tokio::spawn(async move { Link::over(&known, name.into(), TokioIo::new(near)).await });
+    tokio::spawn(async move { Link::over(&known, name.into(), TokioIo::new(near), std::future::pending()).await });
     loop {
         match nodes.link(name) {
             Ok(link) if before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &link)) => return link,

@@ -4,6 +4,8 @@ mod bodies;
 mod nodes;
 mod people;
 mod reads;
+mod scale;
+mod standing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,9 @@ pub(crate) const JSON: &str = "application/json";
 
 /// A client's certificate with its key.
 pub(crate) type Certificate = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+/// A connection's bytes.
+type Stream = tokio_rustls::client::TlsStream<tokio::net::TcpStream>;
 
 pub(crate) struct Plane {
     pub(crate) plane: ControlPlane,
@@ -85,6 +90,13 @@ impl Plane {
 
     /// A connection.
     pub(crate) async fn connect(&self, certificate: Option<Certificate>) -> Result<Connection, Box<dyn std::error::Error>> {
+        let (requests, connection) = http1::handshake(TokioIo::new(self.stream(certificate).await?)).await?;
+        tokio::spawn(connection);
+        Ok(Connection(requests))
+    }
+
+    /// What is below one.
+    pub(crate) async fn stream(&self, certificate: Option<Certificate>) -> Result<Stream, Box<dyn std::error::Error>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(Authority::open(self.folder())?.der().clone())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -96,10 +108,7 @@ impl Plane {
         };
         let stream = tokio::net::TcpStream::connect(self.plane.address).await?;
         let name = ServerName::try_from("localhost")?;
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Connection(requests))
+        Ok(tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
     }
 
     /// Sends one request over a connection of its own; an error is one of the connection.

@@ -21,12 +21,17 @@ fn with_key(der: Vec<u8>, key: &KeyPair) -> Certificate {
 
 /// The administrator's certificate, signed by the authority of a folder, good for this time.
 fn signed(folder: &Path, from: SystemTime, to: SystemTime) -> Certificate {
+    signed_as(("kubernetes-admin", "system:masters"), folder, from, to)
+}
+
+/// The certificate of a name and a group.
+pub(crate) fn signed_as((name, group): (&str, &str), folder: &Path, from: SystemTime, to: SystemTime) -> Certificate {
     let read = |name: &str| std::fs::read_to_string(folder.join("pki").join(name)).unwrap();
     let issuer = Issuer::from_ca_cert_pem(&read("ca.crt"), KeyPair::from_pem(&read("ca.key")).unwrap()).unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "kubernetes-admin");
-    params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::OrganizationName, group);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     (params.not_before, params.not_after) = (from.into(), to.into());
     let key = KeyPair::generate().unwrap();

@@ -15,7 +15,7 @@ pub mod volume;
 
 use std::collections::BTreeMap;
 
-use super::{Kind, Subresource};
+use super::{Kind, Subresource, proxy};
 use crate::meta::ObjectMeta;
 use crate::names;
 use crate::quantity::Quantity;
@@ -248,6 +248,7 @@ pub static POD: Kind = Kind {
         Subresource { name: "exec", response: ("", "v1", "PodExecOptions"), verbs: &["create", "get"] },
         Subresource { name: "log", response: ("", "v1", "Pod"), verbs: &["get"] },
         Subresource { name: "portforward", response: ("", "v1", "PodPortForwardOptions"), verbs: &["create", "get"] },
+        proxy("PodProxyOptions"),
     ],
     ..Kind::new("Pod", "pods", "pod", Pod::TABLE)
 };

@@ -1,14 +1,18 @@
 //! What the API server may ask for. It has checked who may do it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use control::server::Query;
+use control::tunnel::BYTES;
 use control::tunnel::options::{LogOptions, StreamOptions};
 use cri::{AttachRequest, ContainerStatus, ExecRequest};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use serde_json::json;
 use streaming::Job;
 use tonic::{Code, Status};
@@ -19,6 +23,9 @@ use super::super::{statics, worker};
 use super::logs;
 use crate::cri::local;
 use crate::sessions::Sessions;
+
+/// How long whoever listens on a pod's port may take to answer.
+const DIALLING: Duration = Duration::from_secs(10);
 
 /// Answers questions about the pods of this node.
 pub(super) struct Asked {
@@ -46,6 +53,7 @@ impl Asked {
             }
             ["exec", uid, container] => self.exec(uid, container, &query).await,
             ["attach", uid, container] => self.attach(uid, container, &query).await,
+            ["dial", uid, port] => return self.dial(uid, port, request).await.unwrap_or_else(refused),
             ["portforward", uid] => self.forward(uid).await,
             _ => Err(Status::unimplemented(format!("{path}: this node does not know what it is"))),
         };
@@ -80,6 +88,25 @@ impl Asked {
         let found = blocking(move || Ok(worker::sandboxes(&node, &name, &uid).into_iter().next())).await?;
         let pod = found.ok_or_else(|| Status::not_found("the pod is not on this node"))?;
         local::forward_job(&self.shared.node, pod.record.id).await
+    }
+
+    /// Connects to a port of a pod, at the pod's address: what listens on the pod's loopback interface alone is not for others.
+    async fn dial(&self, uid: &str, port: &str, mut request: Request) -> Result<Response, Status> {
+        let port: u16 = port.parse().map_err(|_| Status::invalid_argument("it is no port"))?;
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or_else(|| Status::invalid_argument("no upgrade"))?;
+        let (node, name, uid) = (Arc::clone(&self.shared.node), self.shared.place.node.clone(), self.own(uid));
+        let pod = blocking(move || Ok(worker::sandboxes(&node, &name, &uid).into_iter().next())).await?;
+        let pod = pod.filter(|pod| pod.ready).ok_or_else(|| Status::not_found("the pod is not on this node"))?;
+        let host = worker::address(&pod).unwrap_or_else(|| self.shared.place.host.clone());
+        let refused = |why: &dyn std::fmt::Display| Status::unavailable(format!("dial {host}:{port}: {why}"));
+        let dialled = tokio::time::timeout(DIALLING, tokio::net::TcpStream::connect((host.as_str(), port))).await;
+        let mut far = dialled.map_err(|_| refused(&"no answer"))?.map_err(|error| refused(&error))?;
+        tokio::spawn(async move {
+            let Ok(near) = upgrade.await else { return };
+            // whoever breaks off ends it for both
+            let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(near), &mut far).await;
+        });
+        Ok((StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "Upgrade"), (header::UPGRADE, BYTES)]).into_response())
     }
 
     /// The uid by which a pod is known here: the API has others for static pods.

@@ -44,9 +44,17 @@ impl Worker {
 fn see(node: &Node, id: &str) -> Option<(Sandbox, Vec<ContainerStatus>)> {
     let pod = node.engine().pod(id).ok()?;
     let containers = local::containers(node, &pod).unwrap_or_default();
-    let ips = pod.network.iter().flat_map(|network| &network.networks).flat_map(|end| end.addresses());
-    let ips = ips.map(|ip| ip.to_string()).collect();
+    let ips = ips(&pod).collect();
     Some((Sandbox { id: pod.record.id, attempt: pod.record.request.attempt, ready: pod.ready, ips }, containers))
+}
+
+fn ips(pod: &engine::Pod) -> impl Iterator<Item = String> {
+    pod.network.iter().flat_map(|network| &network.networks).flat_map(|end| end.addresses()).map(|ip| ip.to_string())
+}
+
+/// Its first address, if it has one of its own.
+pub(in super::super) fn address(pod: &engine::Pod) -> Option<String> {
+    ips(pod).next()
 }
 
 /// What the engine has of a pod of this agent, newest first.

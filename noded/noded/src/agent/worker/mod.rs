@@ -25,7 +25,7 @@ use super::probe::{self, Finding, Target};
 use super::shutdown::{Alive, Phase, class};
 use super::tell::{self, Told};
 
-pub(super) use look::{Known, known, sandboxes};
+pub(super) use look::{Known, address, known, sandboxes};
 
 /// A pod as the API has it. That of a static pod is its mirror, if there is one yet.
 #[derive(Debug)]
