@@ -269,3 +269,13 @@ fn what_comes_again_waits_for_what_there_was_to_be_forgotten() {
     let actual = Actual { doing: vec![Action::Forget], ..Actual::default() };
     assert_eq!(next(Some(&plain("Always")), &actual, NOW).actions, []);
 }
+
+/// Tokens and files are looked at again while the pod runs: see `effects::volumes`.
+#[test]
+fn volumes_of_a_pod_that_runs_are_brought_up_to_date() {
+    let mut actual = ready(vec![runs("a", 0)]);
+    actual.memory.volumes = Some(NOW + 60 * SECOND);
+    let waits = next(Some(&plain("Always")), &actual, NOW);
+    assert_eq!((waits.actions, waits.wake), (vec![], Some(NOW + 60 * SECOND)));
+    assert_eq!(next(Some(&plain("Always")), &actual, NOW + 60 * SECOND).actions, [Action::Volumes]);
+}

@@ -1,17 +1,21 @@
 //! What readers see: maps, histories, and watches that read them at their own pace.
 
+mod shelf;
+#[cfg(test)]
+mod tests;
+mod watch;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use tokio::sync::watch;
-
 use super::{Entry, is_volatile, kind_of};
+use shelf::Shelf;
+pub use watch::Watch;
 
-/// So many events a kind keeps at most, and so many bytes; for how long, whoever has the store says.
+/// So many events a kind keeps at most.
 const KEPT: usize = 10_000;
 const KEPT_VOLATILE: usize = 1000;
-const KEPT_BYTES: usize = 16 << 20;
 
 /// Something that happened to a key.
 #[derive(Debug, Clone)]
@@ -55,21 +59,6 @@ pub struct Snapshot {
     pub entries: Vec<Arc<Entry>>,
 }
 
-struct Shelf {
-    entries: BTreeMap<Arc<str>, Arc<Entry>>,
-    history: VecDeque<Past>,
-    bytes: usize,
-    /// Everything after this revision is in the history.
-    complete_after: u64,
-    changed: watch::Sender<u64>,
-}
-
-/// An event, and when it was seen here.
-struct Past {
-    seen: Instant,
-    event: Arc<Event>,
-}
-
 struct State {
     revision: u64,
     /// Kinds that appear later have a history since here.
@@ -87,46 +76,7 @@ pub(super) struct Memory {
 impl State {
     fn shelf(&mut self, kind: &str) -> &mut Shelf {
         let began = self.began;
-        self.shelves.entry(kind.into()).or_insert_with(|| Shelf {
-            entries: BTreeMap::new(),
-            history: VecDeque::new(),
-            bytes: 0,
-            complete_after: began,
-            changed: watch::Sender::new(0),
-        })
-    }
-}
-
-impl Shelf {
-    fn put(&mut self, event: Event, most: usize, now: Instant) {
-        let key: Arc<str> = event.key().into();
-        match &event.after {
-            Some(entry) => drop(self.entries.insert(key, entry.clone())),
-            None => drop(self.entries.remove(&key)),
-        }
-        self.bytes += event.size();
-        self.history.push_back(Past { seen: now, event: Arc::new(event) });
-        while self.history.len() > most || self.bytes > KEPT_BYTES && self.history.len() > 1 {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(Past { event, .. }) = self.history.pop_front() {
-            self.bytes -= event.size();
-            self.complete_after = event.revision;
-        }
-    }
-
-    /// Drops what was seen before then. What has happened at one revision is not parted.
-    fn forget(&mut self, then: Instant) {
-        while self.history.front().is_some_and(|past| past.seen < then) {
-            self.drop_oldest();
-        }
-        // room for the most that there ever was would stay
-        if self.history.capacity() > 2 * self.history.len() + 64 {
-            self.history.shrink_to_fit();
-        }
+        self.shelves.entry(kind.into()).or_insert_with(|| Shelf::new(began))
     }
 }
 
@@ -253,110 +203,6 @@ impl Memory {
             return Err(Gone { asked: after, oldest: shelf.complete_after });
         }
         let changed = shelf.changed.subscribe();
-        Ok(Watch { memory: self.clone(), prefix: prefix.into(), cursor: after, life: state.life, changed })
-    }
-}
-
-/// A reader of what happens to keys of one kind.
-pub struct Watch {
-    memory: Arc<Memory>,
-    prefix: String,
-    cursor: u64,
-    life: u64,
-    changed: watch::Receiver<u64>,
-}
-
-impl Watch {
-    /// The revision up to which everything was read.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    /// The next events, not so many that a reader who stalls would keep much; waits until there is one. An answer without events says that the store is gone.
-    ///
-    /// # Errors
-    /// That this reader was too slow: what comes next is gone.
-    pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
-        loop {
-            self.changed.borrow_and_update();
-            let events = self.ready()?;
-            if !events.is_empty() || self.changed.changed().await.is_err() {
-                return Ok(events);
-            }
-        }
-    }
-
-    /// What is there to read now.
-    ///
-    /// # Errors
-    /// That this reader was too slow: what comes next is gone.
-    pub fn ready(&mut self) -> Result<Vec<Arc<Event>>, Gone> {
-        const MOST: usize = 256;
-        const MOST_BYTES: usize = 16 << 10;
-        let state = self.memory.read();
-        let Some(shelf) = state.shelves.get(kind_of(&self.prefix)) else { return Ok(Vec::new()) };
-        if self.cursor < shelf.complete_after || self.life != state.life {
-            return Err(Gone { asked: self.cursor, oldest: shelf.complete_after });
-        }
-        let from = shelf.history.partition_point(|past| past.event.revision <= self.cursor);
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        for Past { event, .. } in shelf.history.range(from..) {
-            // what has happened at one revision is not parted
-            if (found.len() >= MOST || bytes >= MOST_BYTES) && event.revision != self.cursor {
-                return Ok(found);
-            }
-            self.cursor = event.revision;
-            if event.key().starts_with(&self.prefix) {
-                bytes += event.size();
-                found.push(event.clone());
-            }
-        }
-        // all of this kind is read: up to here nothing else happened to it
-        self.cursor = self.cursor.max(state.revision);
-        Ok(found)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn event(revision: u64, name: &str, is_there: bool) -> Event {
-        let entry = Arc::new(Entry { key: format!("core/pods/d/{name}").into(), revision, value: vec![b'x'; 1000].into() });
-        match is_there {
-            true => Event { revision, before: None, after: Some(entry), removed: None },
-            false => Event { revision, before: Some(entry.clone()), after: None, removed: Some(entry) },
-        }
-    }
-
-    #[test]
-    fn of_what_came_and_went_nothing_stays() {
-        let (memory, mut revision) = (Arc::new(Memory::new(1)), 1);
-        memory.apply(vec![event(2, "stays", true)]);
-        revision += 1;
-        for name in 0..500 {
-            for is_there in [true, false] {
-                revision += 1;
-                memory.apply(vec![event(revision, &name.to_string(), is_there)]);
-            }
-        }
-        let now = Instant::now();
-        assert_eq!(memory.past(), (1001, 1_001_000));
-        memory.forget(now - Duration::from_secs(3600));
-        assert_eq!(memory.past().0, 1001, "what has just happened");
-        let mut reader = memory.watch("core/pods/", revision).unwrap();
-        memory.forget(Instant::now());
-        assert_eq!(memory.past(), (0, 0));
-        assert_eq!((memory.everything().len(), memory.revision()), (1, revision));
-        // Whoever has read all goes on; whoever has not is told.
-        revision += 1;
-        memory.apply(vec![event(revision, "new", true)]);
-        assert_eq!(reader.ready().unwrap().len(), 1);
-        assert!(memory.watch("core/pods/", revision - 1).is_ok());
-        let gone = memory.watch("core/pods/", 5).err().unwrap();
-        assert_eq!((gone.asked, gone.oldest), (5, revision - 1));
-        assert!(memory.list("core/pods/", Some(5)).is_err() && memory.list("core/pods/", Some(revision - 1)).is_ok());
+        Ok(Watch::new(self.clone(), prefix, (after, state.life), changed))
     }
 }
