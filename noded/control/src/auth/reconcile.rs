@@ -121,10 +121,9 @@ mod tests {
 
     #[test]
     fn nobody_unknown_is_told_the_version_any_more() {
-        let default = default_roles().into_iter().map(|(_, object)| object);
         let name = "system:public-info-viewer";
-        let default =
-            default.filter(|object| object["metadata"]["name"] == name && object.get("roleRef").is_some()).last().unwrap();
+        let mut defaults = default_roles().into_iter().map(|(_, object)| object);
+        let default = defaults.find(|object| object["metadata"]["name"] == name && object.get("roleRef").is_some()).unwrap();
         let mut old = default.clone();
         let group = |name: &str| json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": name});
         let own = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "system:unauthenticated"});

@@ -42,7 +42,7 @@ pub fn next(job: &Job, pods: &[Pod], now: jiff::Timestamp) -> Vec<Action> {
     } else {
         run(job, pods, &facts, &mut actions);
     }
-    let is_whole = facts.count.is_whole() && !pods.iter().any(|pod| is_held(pod));
+    let is_whole = facts.count.is_whole() && !pods.iter().any(is_held);
     status::write(job, &facts, verdict.map(|verdict| (verdict, is_whole)), now, &mut actions);
     actions
 }

@@ -24,19 +24,13 @@ pub(super) use phase::{Class, Phase, Times, class};
 const LAST: Duration = Duration::from_secs(2);
 
 /// What workers hear, and what is heard of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shutdown {
     phase: watch::Sender<Phase>,
     /// How many pods of each class have something that runs.
     alive: Arc<watch::Sender<[usize; 2]>>,
     /// How many statuses have not been written yet.
     unsaid: Arc<watch::Sender<usize>>,
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Shutdown { phase: watch::Sender::default(), alive: Arc::default(), unsaid: Arc::default() }
-    }
 }
 
 impl Shutdown {
