@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::context::Context;
+use crate::contexts::{self, Contexts};
+use crate::remote::Host;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
@@ -42,7 +45,10 @@ pub(crate) struct Global {
     pub(crate) cgroup_parent: String,
     /// Run this command line on another host, by the rctr there: ssh://[USER@]HOST[:PORT]. Files that it names are that host's
     #[arg(short = 'H', long, env = "RCTR_HOST", value_name = "HOST", hide_env_values = true)]
-    pub(crate) host: Option<crate::remote::Host>,
+    pub(crate) host: Option<Host>,
+    /// The same on the host of this name: see rctr context
+    #[arg(short = 'c', long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
     /// Keep the compressed layers of images that are pulled, so that push and save need not fetch them again
     #[arg(long, env = "RCTR_KEEP_BLOBS", hide_env_values = true)]
     pub(crate) keep_blobs: bool,
@@ -141,6 +147,8 @@ pub(crate) enum Verb {
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
+    #[command(subcommand)]
+    Context(crate::verbs::context::Verb),
     Quadlet(quadlet::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -166,7 +174,37 @@ impl Cli {
             }
             _ => Err(error),
         })?;
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(command))
+        let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(command))?;
+        if cli.global.context.is_some() {
+            if matches.value_source("host") == Some(ValueSource::CommandLine) {
+                return Err(command.error(ErrorKind::ArgumentConflict, "--host and --context both say where"));
+            }
+            // What is typed comes before what is set.
+            cli.global.host = None;
+        }
+        Ok(cli)
+    }
+
+    /// The other host that it is for, if it is. Contexts, and what writes files of this host, are of this one.
+    ///
+    /// # Errors
+    /// There is no such context, or it cannot be reached.
+    pub(crate) fn elsewhere(&self) -> Result<Option<Host>> {
+        let host = match &self.global.host {
+            Some(host) if !host.name.is_empty() => host.clone(),
+            _ if matches!(self.verb, Verb::Context(_) | Verb::Completion(_) | Verb::Man(_) | Verb::Quadlet(_)) => {
+                return Ok(None);
+            }
+            _ => {
+                let contexts = Contexts::of_caller();
+                let name = contexts.current(self.global.context.as_deref())?;
+                if name == contexts::DEFAULT {
+                    return Ok(None);
+                }
+                contexts.find(&name)?.host()?
+            }
+        };
+        Ok(Some(host).filter(|host| !host.name.is_empty()))
     }
 
     /// Runs the verb and returns the exit code.
@@ -240,6 +278,7 @@ impl Verb {
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),
+            Verb::Context(verb) => crate::verbs::context::run(context.named(), verb),
             Verb::Quadlet(args) => quadlet::run(args),
             Verb::Man(args) => man::run(args),
         }

@@ -31,6 +31,11 @@ impl Context {
         Context { global, tls: Tls { tls_verify: true } }
     }
 
+    /// What `--context` says.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.global.context.as_deref()
+    }
+
     /// The engine below the global folders.
     ///
     /// # Errors

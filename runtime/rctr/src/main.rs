@@ -11,6 +11,7 @@
 
 mod cli;
 mod context;
+mod contexts;
 mod detach;
 mod exit;
 mod notify;
@@ -56,8 +57,10 @@ fn main() {
         Ok(cli) => cli,
         Err(error) => exit::usage(&error),
     };
-    if let Some(host) = cli.global.host.as_ref().filter(|host| !host.name.is_empty()) {
-        std::process::exit(exit::report(&remote::forward(host, &args)));
+    match cli.elsewhere() {
+        Ok(None) => {}
+        Ok(Some(host)) => std::process::exit(exit::report(&remote::forward(&host, &args))),
+        Err(error) => std::process::exit(exit::report(&error)),
     }
     let code = cli.run().unwrap_or_else(|error| exit::report(&error));
     std::process::exit(code);

@@ -1,4 +1,4 @@
-//! `--host ssh://…`: the command line is run on another host, by the rctr there. Whatever it names is that host's, files as well; standard
+//! `--host ssh://…`, or a context that says so: the command line is run on another host, by the rctr there. Whatever it names is that host's, files as well; standard
 //! input and outputs, the terminal and the exit code are those of the caller.
 
 use std::ffi::{OsStr, OsString};
@@ -70,9 +70,9 @@ fn without_host(args: &[OsString]) -> Vec<&OsStr> {
     let mut left = Vec::new();
     while let Some(word) = words.next() {
         let bytes = word.as_bytes();
-        if word == "--host" || word == "-H" {
+        if ["--host", "-H", "--context", "-c"].iter().any(|flag| word == *flag) {
             words.next();
-        } else if bytes.starts_with(b"--host=") || bytes.starts_with(b"-H") {
+        } else if ["--host=", "-H", "--context=", "-c"].iter().any(|flag| bytes.starts_with(flag.as_bytes())) {
             // It has its value with it.
         } else {
             left.push(word);
@@ -129,6 +129,7 @@ mod tests {
         };
         assert_eq!(left("rctr --host ssh://a ps -H x"), "ps -H x");
         assert_eq!(left("rctr -Hssh://a --root /r --host=ssh://b run --host c"), "--root /r run --host c");
+        assert_eq!(left("rctr -c a --context=b --context c run -c 5 x"), "run -c 5 x");
         assert_eq!(left("rctr ps"), "ps");
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod container_prune;
+pub(crate) mod context;
 pub(crate) mod copy;
 pub(crate) mod cp;
 pub(crate) mod create;

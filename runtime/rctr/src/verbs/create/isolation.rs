@@ -58,8 +58,8 @@ pub(crate) struct Args {
     /// The cgroup above its own, such as /services
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
-    /// Not supported: another runtime
-    #[arg(long, value_name = "RUNTIME", hide = true, value_parser = runtime)]
+    /// What runs it: rctr itself, under the names that scripts give: rctr, runc, crun, or the path of one of them
+    #[arg(long, value_name = "RUNTIME", value_parser = runtime)]
     runtime: Option<String>,
     /// How its output is kept: local, json-file, journald or none
     #[arg(long, value_name = "DRIVER", default_value = "local", value_parser = ["local", "json-file", "journald", "none"])]
@@ -69,8 +69,14 @@ pub(crate) struct Args {
     log_opt: Vec<String>,
 }
 
-fn runtime(_: &str) -> Result<String, String> {
-    Err("no other runtime can be chosen: containers are run by rctr itself; GPUs are given with --gpus".to_owned())
+/// Of these each container is made in the same way: by the monitor, with namespaces and cgroups. What isolates it otherwise, such as a
+/// virtual machine, would have to be the parent of its processes, which here the monitor is.
+fn runtime(text: &str) -> Result<String, String> {
+    const SAME: [&str; 5] = ["rctr", "rctr-oci", "runc", "crun", "io.containerd.runc.v2"];
+    match SAME.contains(&text.rsplit('/').next().unwrap_or_default()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?}: containers are run by rctr itself, as runc and crun would; GPUs are given with --gpus")),
+    }
 }
 
 impl Args {
@@ -149,6 +155,12 @@ fn log(driver: &str, options: &[String]) -> Result<LogConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runtimes_that_would_do_the_same_are_one() {
+        assert!(["runc", "/usr/bin/crun", "rctr"].iter().all(|name| runtime(name).is_ok()));
+        assert!(["runsc", "kata", "nvidia", "", "/usr/bin/"].iter().all(|name| runtime(name).is_err_and(|why| why.contains(name))));
+    }
 
     #[test]
     fn options_of_logs() {

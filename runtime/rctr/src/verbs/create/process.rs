@@ -16,9 +16,9 @@ pub(crate) struct Args {
     /// Give it a terminal
     #[arg(short, long)]
     pub(crate) tty: bool,
-    /// Replace the image's entrypoint; an empty one clears it
-    #[arg(long, value_name = "PROGRAM")]
-    entrypoint: Option<String>,
+    /// Replace the image's entrypoint: a program, or a list in JSON of it and its arguments; an empty one clears it
+    #[arg(long, value_name = "PROGRAM", value_parser = entrypoint)]
+    entrypoint: Option<Entrypoint>,
     /// Set a variable: KEY=VALUE, or KEY for the caller's value
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
@@ -45,11 +45,21 @@ pub(crate) struct Args {
     stop_signal: Option<i32>,
 }
 
+/// The words of an entrypoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entrypoint(Vec<String>);
+
+/// A list is one as Podman reads it; what begins like one and is none is a program's name.
+fn entrypoint(text: &str) -> Result<Entrypoint, std::convert::Infallible> {
+    let one = || if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
+    Ok(Entrypoint(serde_json::from_str(text).unwrap_or_else(|_| one())))
+}
+
 impl Args {
     pub(super) fn apply(self, request: &mut CreateRequest) -> Result<()> {
         request.stdin = self.interactive;
         request.tty = self.tty;
-        request.entrypoint = self.entrypoint.map(|program| if program.is_empty() { Vec::new() } else { vec![program] });
+        request.entrypoint = self.entrypoint.map(|Entrypoint(words)| words);
         // What is set here stays.
         request.env = self.unsetenv;
         request.env.extend(parse::environment(&self.env_file, &self.env, |key| std::env::var(key).ok())?);
@@ -58,5 +68,17 @@ impl Args {
         request.stop_signal = self.stop_signal;
         (request.tuning.umask, request.tuning.timezone) = (self.umask, self.tz);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entrypoint_is_a_program_or_a_list() {
+        let words = |text: &str| entrypoint(text).unwrap().0;
+        assert_eq!((words("sh"), words(r#"["sh", "-c"]"#)), (vec!["sh".to_owned()], vec!["sh".to_owned(), "-c".to_owned()]));
+        assert_eq!((words(""), words("[odd"), words("7")), (vec![], vec!["[odd".to_owned()], vec!["7".to_owned()]));
     }
 }
