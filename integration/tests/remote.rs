@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use integration::env::{Env, Running, world};
 
-integration::tests![images_are_copied, a_command_line_is_run_there];
+integration::tests![images_are_copied, a_command_line_is_run_there, a_context_is_a_host];
 
 /// As ssh does it, what comes after the host is one line for a shell there.
 const SSH: &str = r#"#!/bin/sh
 [ "$1" = -T ] && [ "$2" = -- ] && [ "$3" = root@there ] || { echo "no route to host" >&2; exit 255; }
 shift 3
-unset RCTR_HOST
+unset RCTR_HOST RCTR_CONFIG RCTR_CONTEXT
 export RCTR_ROOT=$THERE_ROOT RCTR_RUN=$THERE_RUN PATH=$THERE:$PATH
 exec sh -c "$*"
 "#;
@@ -72,5 +72,35 @@ fn a_command_line_is_run_there() {
     t.set("RCTR_HOST", "ssh://root@there");
     Running::start(t.rctr_command(["images", "--format", "{{.Repository}}"])).finish().ok().says("busybox\n");
     t.set("RCTR_HOST", "");
+    t.nothing_left();
+}
+
+fn a_context_is_a_host() {
+    let mut t = hosts();
+    let config = t.path("config").display().to_string();
+    t.set("RCTR_CONFIG", &config);
+    t.rctr(["pull", "-q", "busybox"]).ok();
+    t.rctr(["context", "create", "web", "--description", "the web", "--docker", "host=ssh://root@there"]).ok().says("web\n");
+    t.rctr(["context", "create", "web"]).fails(125, &["web", "already"]);
+    t.rctr(["context", "create", "far", "--docker", "host=tcp://there:2376"]).code(125).complains(&["--docker", "ssh://"]);
+    // There are no images there.
+    let images = ["images", "--format", "{{.Repository}}"];
+    let by = |flags: &[&str]| t.rctr([flags, &images].concat());
+    by(&[]).ok().says("busybox\n");
+    by(&["--context", "web"]).ok().says("");
+    by(&["--context=nosuch"]).code(125).complains(&["nosuch", "context ls"]);
+    by(&["-c", "web", "--host", "ssh://root@there"]).code(125).complains(&["--host", "--context"]);
+    t.rctr(["context", "use", "web"]).ok().says("web\n");
+    by(&[]).ok().says("");
+    by(&["-c", "default"]).ok().says("busybox\n");
+    let line = "{{.Name}} {{.Current}} {{.DockerEndpoint}}";
+    t.rctr(["context", "ls", "--format", line]).ok().says("default false \nweb true ssh://root@there\n");
+    t.rctr(["context", "inspect", "-f", "{{.Endpoints.docker.Host}} {{.Metadata.Description}}"])
+        .ok()
+        .says("ssh://root@there the web\n");
+    t.rctr(["context", "rm", "web"]).fails(125, &["web", "in use"]);
+    t.rctr(["context", "rm", "-f", "web"]).ok().says("web\n");
+    t.rctr(["context", "show"]).ok().says("default\n");
+    by(&[]).ok().says("busybox\n");
     t.nothing_left();
 }
