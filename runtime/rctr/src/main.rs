@@ -4,6 +4,9 @@
 //! argv ─▶ cli.rs (what was typed) ─▶ verbs/VERB.rs ─▶ engine (what it means) ─▶ output/ ─▶ exit.rs (the exit code)
 //! ```
 //!
+//! Called as `rctr-generator` it is systemd's generator of units for containers: see `quadlet`. With a context (`contexts`) or `--host` the
+//! command line is run on another host: see `remote`.
+//!
 //! Each verb is one file: its arguments, whose comments are the help, and one function. Only this crate reads the
 //! environment, prints and exits.
 #![forbid(unsafe_code)]

@@ -12,6 +12,7 @@ use crate::quadlet;
 /// /usr/share/containers/systemd, or in the folders of QUADLET_UNIT_DIRS, become NAME.service and NAME-volume.service and so on at boot and at
 /// systemctl daemon-reload. What is wrong with one is printed here, and goes to the log of the kernel there.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "rctr quadlet [--from FOLDER]... <--dryrun|FOLDER>")]
 pub(crate) struct Args {
     /// Print the units
     #[arg(long, alias = "dry-run", required_unless_present = "output")]
