@@ -150,7 +150,7 @@ fn proxies(c: &Cluster) {
     let get = |path: &str| c.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/default/{path}")]);
     get("pods/web:8080/proxy/").ok().says("web\n");
     get("pods/http:web:8080/proxy/index.html?a=b").ok().says("web\n");
-    get("pods/web:8080/proxy/none").code(1).complains(&["404"]);
+    get("pods/web:8080/proxy/none").code(1).complains(&["NotFound"]);
     get("pods/web:81/proxy/").code(1).complains(&["error trying to reach service", "refused"]);
     get("pods/https:web:8080/proxy/").code(1).complains(&["https is not spoken with pods"]);
     get("pods/nobody/proxy/").code(1).complains(&["pods \"nobody\" not found"]);
