@@ -148,7 +148,7 @@ fn containers_live() {
     fed.finish().ok().says("typed\n");
     s.docker(&["exec", "-d", "one", "sh", "-c", "echo yes >/tmp/done"]).ok();
     s.env.soon("the process has written", || s.docker(&["exec", "one", "cat", "/tmp/done"]).stdout == "yes\n");
-    s.docker(&["exec", "one", "/nonsuch"]).fails(127, &["nonsuch"]);
+    s.docker(&["exec", "one", "/nonsuch"]).code(127).has("nonsuch");
     s.docker(&["top", "one"]).ok().has("sleep");
     s.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "one"]).ok().has("one ");
     s.docker(&["diff", "one"]).ok().has("A /tmp/done\n");
@@ -288,7 +288,8 @@ fn clients_that_go() {
     .collect();
     assert!(held(&s) > before, "{:?} and {before:?}", held(&s));
     drop(clients);
-    s.env.soon("nothing of them is left", || held(&s) == before);
+    // A connection of before may still have been on its way out.
+    s.env.soon("nothing of them is left", || held(&s).0 == before.0 && held(&s).1 <= before.1);
     s.end();
 }
 
@@ -304,6 +305,6 @@ fn it_ends() {
     s.service.take().expect("a service").kill();
     assert!(s.socket.exists());
     s.again(&["--time", "0"]);
-    s.env.rctr(["system", "service", "tcp://127.0.0.1:2375"]).fails(125, &["unix:///PATH"]);
+    s.env.rctr(["system", "service", "tcp://127.0.0.1:2375"]).code(125).complains(&["over ssh"]);
     s.end();
 }

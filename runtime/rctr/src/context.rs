@@ -10,7 +10,7 @@ use crate::cli::Global;
 use crate::settings::Settings;
 
 /// The command line's surroundings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     global: Global,
     /// Whether registries need certificates.

@@ -1,11 +1,13 @@
 //! One request: what it is about, its query, its headers, and its body.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -23,6 +25,7 @@ pub(super) struct Call {
     /// The parts of the path that vary.
     pub(super) names: Vec<String>,
     pub(super) query: Query,
+    pub(super) headers: HeaderMap,
     /// The connection may be taken over, as `Upgrade: tcp` asks for.
     pub(super) upgrades: bool,
     pub(super) body: Input,
@@ -46,6 +49,14 @@ impl Call {
         }
         let text = if text.trim_ascii().is_empty() { b"{}" } else { text.as_slice() };
         serde_json::from_slice(text).map_err(|error| bad(format!("the body is no JSON as it should be: {error}")))
+    }
+
+    /// The body as a file without a name, as long as it may be: to be read in any order.
+    ///
+    /// # Errors
+    /// It breaks off; there is no room.
+    pub(super) fn spooled(&mut self) -> Result<File> {
+        crate::verbs::build::spooled(&self.service.engine, &mut self.body).context("read the request")
     }
 
     /// The same where it must be an object.
@@ -98,6 +109,10 @@ impl Query {
     /// The first value; an empty one is none.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(own, value)| own == key && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(own, _)| own == key).map(|(_, value)| value.as_str())
     }
 
     /// As Docker reads a truth: what is neither nothing nor one of these words.
@@ -167,6 +182,7 @@ mod tests {
             (query.get("a"), query.get("b"), query.get("d"), query.get("f")),
             (Some("1"), Some("x y z"), None, Some("%zz%4"))
         );
+        assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
         assert!(query.is("a") && !query.is("c") && !query.is("d") && !query.is("nothing"));
         assert!(query.is_or("nothing", true) && !query.is_or("c", true));
         assert!(query.parsed("b", |text| text.parse::<u8>().map_err(|error| error.to_string())).is_err());

@@ -15,7 +15,7 @@ use super::refused::{Refused, bad};
 use super::session::{self, Listening, Shared, carry};
 use super::{Service, containers::attach, lock};
 use crate::detach::{self, Keys};
-use crate::parse;
+use crate::{exit, parse};
 
 /// So many that have ended are remembered.
 const REMEMBERED: usize = 256;
@@ -138,7 +138,7 @@ pub(super) fn create(call: &mut Call) -> Result<Answer> {
 }
 
 /// 64 hexadecimal digits that nobody can guess.
-fn new_id() -> Result<String> {
+pub(super) fn new_id() -> Result<String> {
     let mut bytes = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -176,16 +176,10 @@ pub(super) fn start(call: &mut Call) -> Result<Answer> {
         }
         _ => Err(conflict("it runs already")),
     })?;
-    let session = service.engine.exec(&container, &request).inspect_err(|error| {
-        let code = match error {
-            engine::Error::Start { kind: engine::Kind::NotFound, .. } => 127,
-            _ => 126,
-        };
-        let _ = service.execs.with(&id, |exec| {
-            exec.state = State::Ended(Some(code));
-            Ok(())
-        });
-    })?;
+    let session = match service.engine.exec(&container, &request) {
+        Ok(session) => session,
+        Err(error) => return not_started(&service, &id, error, starting.detach, request.tty),
+    };
     let session = Arc::new(Mutex::new(session));
     service.execs.with(&id, |exec| {
         exec.state = State::Running(Arc::clone(&session));
@@ -198,13 +192,35 @@ pub(super) fn start(call: &mut Call) -> Result<Answer> {
     }
     let [stdout, stderr] = listens;
     let listening = Listening { tty, stdin, stdout: stdout || tty, stderr, keys };
-    let serve = move |wire| -> super::answer::Later<()> {
+    let serve = move |wire: session::Wire| -> super::answer::Later<()> {
         Box::pin(async move {
+            wire.head_is_read().await;
             match carry(wire, &session, listening).await {
                 Some(exit) => ended(&service, &id, Some(exit.code)),
                 // It goes on without its client, as with Docker.
                 None => drop(tokio::spawn(to_its_end(service, id, session))),
             }
+        })
+    };
+    Ok(Answer::Connection { tty, serve: Box::new(serve) })
+}
+
+/// It cannot be executed: as with Docker, a client that has asked to listen reads why, and finds the code of a shell.
+fn not_started(service: &Service, id: &str, error: engine::Error, detach: bool, tty: bool) -> Result<Answer> {
+    let code = match error {
+        engine::Error::Start { kind: engine::Kind::NotFound, .. } => 127,
+        _ => 126,
+    };
+    ended(service, id, Some(code));
+    let said = match &error {
+        engine::Error::Start { .. } if !detach => format!("{}\r\n", exit::links(&error)).into_bytes(),
+        _ => return Err(error.into()),
+    };
+    let said = if tty { said } else { [&session::head(false, said.len())[..], &said].concat() };
+    let serve = move |mut wire: session::Wire| -> super::answer::Later<()> {
+        Box::pin(async move {
+            wire.head_is_read().await;
+            let _ = wire.send(&said).await;
         })
     };
     Ok(Answer::Connection { tty, serve: Box::new(serve) })

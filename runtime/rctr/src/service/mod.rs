@@ -16,14 +16,18 @@
 
 mod answer;
 mod archive;
+mod build;
 mod call;
 mod containers;
 mod create;
 mod events;
 mod exec;
 mod expect;
+mod images;
 mod networks;
+mod progress;
 mod refused;
+mod registries;
 mod route;
 mod serve;
 mod session;
@@ -49,6 +53,7 @@ const OLDEST: (u32, u32) = (1, 24);
 
 /// What all handlers have.
 pub(crate) struct Service {
+    context: Context,
     engine: Engine,
     execs: exec::Execs,
     expected: expect::Expected,
@@ -83,6 +88,7 @@ pub(crate) fn run(context: &Context, place: Option<&Place>, idle: Option<Duratio
     let engine = context.engine()?;
     let socket = socket::open(passed, place, &engine.config().run)?;
     let service = Service {
+        context: context.clone(),
         engine,
         execs: exec::Execs::default(),
         expected: expect::Expected::default(),

@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use super::answer::Answer;
 use super::call::{Call, decoded};
 use super::refused::{Refused, bad};
-use super::{OLDEST, VERSION, archive, containers, events, exec, networks, system, volumes};
+use super::{OLDEST, VERSION, archive, build, containers, events, exec, images, networks, registries, system, volumes};
 
 /// What answers a request. It may wait: it has a thread of its own.
 pub(super) type Handler = fn(&mut Call) -> Result<Answer>;
@@ -47,6 +47,21 @@ const TABLE: &[(&str, &str, Handler)] = &[
     ("POST", "exec/*/start", exec::start),
     ("POST", "exec/*/resize", exec::resize),
     ("GET", "exec/*/json", exec::inspect),
+    ("POST", "build", build::build),
+    ("POST", "auth", registries::auth),
+    ("POST", "commit", images::commit),
+    ("POST", "images/create", registries::create),
+    ("GET", "images/json", images::list),
+    ("GET", "images/search", registries::search),
+    ("GET", "images/get", images::save),
+    ("POST", "images/load", images::load),
+    ("POST", "images/prune", images::prune),
+    ("GET", "images/**/json", images::look),
+    ("GET", "images/**/history", images::steps),
+    ("GET", "images/**/get", images::save),
+    ("POST", "images/**/tag", images::tag),
+    ("POST", "images/**/push", registries::push),
+    ("DELETE", "images/**", images::remove),
     ("GET", "events", events::events),
     ("GET", "networks", networks::list),
     ("POST", "networks/create", networks::make),

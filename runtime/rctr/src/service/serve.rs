@@ -97,8 +97,8 @@ async fn answer(service: Arc<Service>, mut request: Request<Incoming>) -> Respon
     let query = Query::parse(query);
     let upgrades = wants_upgrade(request.headers());
     let upgrade = upgrades.then(|| hyper::upgrade::on(&mut request));
-    let body = request.into_body();
-    let call = Call { service, names, query, upgrades, body: Input::new(body) };
+    let (parts, body) = request.into_parts();
+    let call = Call { service, names, query, headers: parts.headers, upgrades, body: Input::new(body) };
     let (send, receive) = oneshot::channel();
     tokio::task::spawn_blocking(move || handle(handler, call, upgrade, busy, send));
     // Without an answer the thread has ended as it should not.

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{Exit, Happening, Session};
@@ -70,10 +71,31 @@ impl Wire {
         self.write.write_all(bytes).await
     }
 
+    /// Until the client has read the head of the answer, as far as can be known: libraries that read ahead of it lose what is there by then.
+    pub(super) async fn head_is_read(&self) {
+        read(self.socket.as_ref()).await;
+    }
+
     /// Until the client has closed the whole connection, and not only its own direction.
     pub(super) async fn hung_up(&self) {
         hung_up(self.socket.as_ref()).await;
     }
+}
+
+/// How long a client may take to read a head.
+const READ: Duration = Duration::from_millis(50);
+
+/// Until somebody has read from the other end, or might have before this was looked at.
+async fn read(socket: Option<&OwnedFd>) {
+    let Some(Ok(watched)) = socket.map(|socket| watch(socket.as_fd(), Interest::WRITABLE)) else { return };
+    let once = async {
+        // The first word is that there is room, the next one that there is more.
+        if let Ok(mut ready) = watched.writable().await {
+            ready.clear_ready();
+            let _ = watched.writable().await;
+        }
+    };
+    let _ = tokio::time::timeout(READ, once).await;
 }
 
 /// Without a socket to look at, never.

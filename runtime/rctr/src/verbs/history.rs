@@ -59,9 +59,20 @@ fn sizes(engine: &Engine, image: &Image) -> Result<Vec<u64>> {
     image.layers.iter().map(|layer| Ok(engine.images().unpacked_size(&layer.digest)?)).collect()
 }
 
+fn rows(image: &Image, sizes: &[u64], args: &Args) -> Vec<Value> {
+    let steps = matched(image, sizes);
+    let ids = std::iter::once(id(image, args.no_trunc)).chain(std::iter::repeat("<missing>".to_owned()));
+    steps.iter().rev().zip(ids).map(|((step, size), id)| row(step, *size, &id, args)).collect()
+}
+
+/// All steps of an image, the first one first, with the unpacked bytes of the layer that each has made.
+pub(crate) fn steps(engine: &Engine, image: &Image) -> Result<Vec<(History, u64)>> {
+    Ok(matched(image, &sizes(engine, image)?))
+}
+
 /// Steps and layers are matched from the bottom: each step that is not empty made the next layer. Layers that no step
 /// tells of get a row without one.
-fn rows(image: &Image, sizes: &[u64], args: &Args) -> Vec<Value> {
+fn matched(image: &Image, sizes: &[u64]) -> Vec<(History, u64)> {
     let mut sizes = sizes.iter().copied();
     let mut steps: Vec<(History, u64)> = Vec::new();
     for step in &image.config.history {
@@ -69,8 +80,7 @@ fn rows(image: &Image, sizes: &[u64], args: &Args) -> Vec<Value> {
         steps.push((step.clone(), size));
     }
     steps.extend(sizes.map(|size| (History::default(), size)));
-    let ids = std::iter::once(id(image, args.no_trunc)).chain(std::iter::repeat("<missing>".to_owned()));
-    steps.iter().rev().zip(ids).map(|((step, size), id)| row(step, *size, &id, args)).collect()
+    steps
 }
 
 fn id(image: &Image, whole: bool) -> String {

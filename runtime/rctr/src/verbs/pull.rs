@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use engine::Engine;
-use images::{Image, Platform, Pulled, Reference};
+use images::{Image, Platform, Progress, PullOptions, Pulled, Reference};
 
 use super::sync;
 use crate::context::{Context, Tls};
@@ -141,8 +141,12 @@ pub(crate) fn present(
 
 fn pull(context: &Context, engine: &Engine, reference: &Reference, platform: Option<Platform>, quiet: bool) -> Result<Pulled> {
     let options = context.pull_options(platform)?;
-    let progress = progress::shown(progress::PULL, quiet);
-    let pulled = images::pull(engine.images(), reference, &options, progress.as_ref());
+    fetch(engine, reference, &options, progress::shown(progress::PULL, quiet).as_ref())
+}
+
+/// Pulls, and tells of it.
+pub(crate) fn fetch(engine: &Engine, reference: &Reference, options: &PullOptions, progress: &dyn Progress) -> Result<Pulled> {
+    let pulled = images::pull(engine.images(), reference, options, progress);
     if pulled.is_ok() {
         told::image(engine, "pull", &reference.familiar(), &reference.familiar_name());
     }

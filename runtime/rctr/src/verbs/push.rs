@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use engine::Engine;
-use images::{Platform, PushOptions, Reference};
+use images::{Platform, Progress, PushOptions, Pushed, Reference};
 
 use crate::context::{Context, Tls};
 use crate::exit;
@@ -57,9 +57,7 @@ pub(crate) fn push(engine: &Engine, reference: &Reference, options: &PushOptions
     if !quiet {
         println!("The push refers to repository [{}]", reference.familiar_name());
     }
-    let progress = progress::shown(progress::PUSH, quiet);
-    let pushed = images::push(engine.images(), reference, options, progress.as_ref())?;
-    told::image(engine, "push", &reference.familiar(), &reference.familiar_name());
+    let pushed = send(engine, reference, options, progress::shown(progress::PUSH, quiet).as_ref())?;
     if !pushed.without.is_empty() {
         let (what, without) = (reference.familiar(), pushed.without.join(", "));
         eprintln!("rctr: {what}: pushed without those of its index that neither this host nor the repository has: {without}");
@@ -72,6 +70,13 @@ pub(crate) fn push(engine: &Engine, reference: &Reference, options: &PushOptions
         }
     }
     Ok(())
+}
+
+/// Pushes, and tells of it.
+pub(crate) fn send(engine: &Engine, reference: &Reference, options: &PushOptions, progress: &dyn Progress) -> Result<Pushed> {
+    let pushed = images::push(engine.images(), reference, options, progress)?;
+    told::image(engine, "push", &reference.familiar(), &reference.familiar_name());
+    Ok(pushed)
 }
 
 /// All names of the repository.

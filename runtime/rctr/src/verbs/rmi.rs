@@ -1,7 +1,8 @@
 //! `rctr rmi`.
 
 use anyhow::Result;
-use images::Image;
+use engine::Engine;
+use images::{Image, Removed};
 
 use crate::context::Context;
 use crate::exit;
@@ -21,17 +22,10 @@ pub(crate) struct Args {
 /// Removes each image, and prints the names and ids that went.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let engine = context.engine()?;
-    let users = |image: &Image| engine.users_of(image);
     let mut code = 0;
     for name in &args.images {
-        // Once it is gone nobody knows.
-        let id = engine.images().image(name).map(|image| image.id.to_string()).unwrap_or_default();
-        match engine.images().remove(name, args.force, &users) {
+        match remove(&engine, name, args.force) {
             Ok(removed) => {
-                removed.untagged.iter().for_each(|name| told::image(&engine, "untag", &id, name));
-                if removed.deleted.iter().any(|digest| digest.as_str() == id) {
-                    told::image(&engine, "delete", &id, &id);
-                }
                 removed.untagged.iter().for_each(|name| println!("Untagged: {name}"));
                 removed.deleted.iter().for_each(|digest| println!("Deleted: {digest}"));
             }
@@ -40,4 +34,17 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         }
     }
     Ok(code)
+}
+
+/// Removes an image or its name, and tells of it.
+pub(crate) fn remove(engine: &Engine, name: &str, force: bool) -> Result<Removed, images::Error> {
+    let users = |image: &Image| engine.users_of(image);
+    // Once it is gone nobody knows.
+    let id = engine.images().image(name).map(|image| image.id.to_string()).unwrap_or_default();
+    let removed = engine.images().remove(name, force, &users)?;
+    removed.untagged.iter().for_each(|name| told::image(engine, "untag", &id, name));
+    if removed.deleted.iter().any(|digest| digest.as_str() == id) {
+        told::image(engine, "delete", &id, &id);
+    }
+    Ok(removed)
 }

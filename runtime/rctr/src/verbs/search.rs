@@ -32,13 +32,14 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Filter {
+pub(crate) enum Filter {
     Official(bool),
     Automated(bool),
     Stars(u64),
 }
 
-fn filter(text: &str) -> Result<Filter, String> {
+/// `KEY=VALUE`.
+pub(crate) fn filter(text: &str) -> Result<Filter, String> {
     let wrong = || format!("{text:?}: there are is-official=true|false, is-automated=true|false and stars=NUMBER");
     let found = match text.split_once('=') {
         Some(("is-official", value)) => value.parse().ok().map(Filter::Official),
@@ -64,10 +65,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     if args.list_tags {
         return list_tags(context, &args);
     }
-    let (any, term) = split(&args.term)?;
-    let mut found = images::search(&any, term, args.limit, &options(context)?)?;
-    found.retain(|one| args.filter.iter().all(|filter| filter.fits(one)));
-    found.sort_by_key(|one| std::cmp::Reverse(one.stars));
+    let found = found(context, &args.term, args.limit, &args.filter)?;
     let mark = |on: bool| if on { "[OK]" } else { "" };
     let row = |one: &Found| {
         // One line, whatever the owner has written.
@@ -79,6 +77,15 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     };
     let columns = [("NAME", "Name"), ("DESCRIPTION", "Description"), ("STARS", "StarCount"), ("OFFICIAL", "IsOfficial")];
     print(&found.iter().map(row).collect::<Vec<_>>(), &columns, args.format.as_deref())
+}
+
+/// Those that fit, the ones that most people like first.
+pub(crate) fn found(context: &Context, term: &str, limit: u32, filters: &[Filter]) -> Result<Vec<Found>> {
+    let (any, term) = split(term)?;
+    let mut found = images::search(&any, term, limit, &options(context)?)?;
+    found.retain(|one| filters.iter().all(|filter| filter.fits(one)));
+    found.sort_by_key(|one| std::cmp::Reverse(one.stars));
+    Ok(found)
 }
 
 fn list_tags(context: &Context, args: &Args) -> Result<i32> {

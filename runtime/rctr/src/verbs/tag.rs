@@ -1,6 +1,7 @@
 //! `rctr tag`.
 
 use anyhow::{Result, bail};
+use engine::Engine;
 use images::Reference;
 
 use crate::context::Context;
@@ -17,13 +18,18 @@ pub(crate) struct Args {
 
 /// Names the image. A name that meant another image before moves.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
-    if args.target.digest().is_some() {
-        bail!("tag {}: a name with a digest is no tag: write NAME:TAG", args.target.familiar());
-    }
-    let engine = context.engine()?;
-    let images = engine.images();
-    let image = images.image(&args.source)?;
-    images.tag(&image, &args.target)?;
-    told::image(&engine, "tag", image.id.as_str(), &args.target.familiar());
+    tag(&context.engine()?, &args.source, &args.target)?;
     Ok(0)
+}
+
+/// Names the image, and tells of it.
+pub(crate) fn tag(engine: &Engine, source: &str, target: &Reference) -> Result<()> {
+    if target.digest().is_some() {
+        bail!("tag {}: a name with a digest is no tag: write NAME:TAG", target.familiar());
+    }
+    let images = engine.images();
+    let image = images.image(source)?;
+    images.tag(&image, target)?;
+    told::image(engine, "tag", image.id.as_str(), &target.familiar());
+    Ok(())
 }

@@ -136,7 +136,7 @@ fn log(value: &Value, words: &mut Words) -> Result<(), String> {
     Ok(())
 }
 
-fn ulimits(value: &Value, words: &mut Words) -> Result<(), String> {
+pub(in super::super) fn ulimits(value: &Value, words: &mut Words) -> Result<(), String> {
     for limit in objects(value)? {
         words.flag("ulimit", format!("{}={}:{}", part(limit, "Name")?, part(limit, "Soft")?, part(limit, "Hard")?));
     }

@@ -11,9 +11,8 @@ use clap::Parser;
 use engine::{Change, CreateRequest, NetworkRequest};
 use serde_json::{Map, Value};
 
-pub(super) use host::network as endpoint;
-pub(super) use words::Refusal;
-use words::Words;
+pub(super) use host::{network as endpoint, ulimits};
+pub(super) use words::{Refusal, Words, is_nothing, refused as refused_line};
 
 use crate::verbs::create::{CreateArgs, limits::Limits};
 

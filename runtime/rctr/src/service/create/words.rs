@@ -21,15 +21,20 @@ pub(super) type Table = &'static [(&'static str, Field)];
 
 /// The words of a command line.
 #[derive(Debug, Default)]
-pub(super) struct Words(Vec<String>);
+pub(in super::super) struct Words(Vec<String>);
 
 impl Words {
     /// `--NAME=VALUE`: in one word, so that a value is never taken for a flag.
-    pub(super) fn flag(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(in super::super) fn flag(&mut self, name: &str, value: impl std::fmt::Display) {
         self.0.push(format!("--{name}={value}"));
     }
 
-    pub(super) fn done(self) -> Vec<String> {
+    /// `--NAME`.
+    pub(in super::super) fn switch(&mut self, name: &str) {
+        self.0.push(format!("--{name}"));
+    }
+
+    pub(in super::super) fn done(self) -> Vec<String> {
         self.0
     }
 
@@ -55,7 +60,7 @@ impl Words {
 
     fn generic(&mut self, name: &str, value: &Value) -> Result<(), String> {
         match value {
-            Value::Bool(_) => self.0.push(format!("--{name}")),
+            Value::Bool(_) => self.switch(name),
             Value::Array(values) => {
                 for value in values {
                     self.flag(name, text(value)?);
@@ -108,7 +113,7 @@ pub(super) fn part(object: &Map<String, Value>, key: &str) -> Result<String, Str
 }
 
 /// The value that Go gives to what nobody has set.
-pub(super) fn is_nothing(value: &Value) -> bool {
+pub(in super::super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_f64() == Some(0.0),
@@ -131,7 +136,7 @@ pub(super) fn only(object: &Map<String, Value>, known: &[&str]) -> Result<(), St
 }
 
 /// What the command line would say, in one line and without its advice.
-pub(super) fn refused(error: &clap::Error) -> Refusal {
+pub(in super::super) fn refused(error: &clap::Error) -> Refusal {
     let text = error.render().to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     Refusal(first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "))

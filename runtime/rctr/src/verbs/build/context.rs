@@ -72,7 +72,7 @@ impl Source {
     }
 
     /// What is an archive of a context, or a Dockerfile without one.
-    fn stream(engine: &Engine, input: File, from: &str, file: Option<&str>) -> Result<Source> {
+    pub(crate) fn stream(engine: &Engine, input: File, from: &str, file: Option<&str>) -> Result<Source> {
         match images::archive(input.try_clone()?)? {
             Some(archive) => {
                 let upper = engine.images().upper()?;
@@ -170,12 +170,17 @@ fn spool(engine: &Engine, mut input: impl Read) -> Result<File> {
     if io::stdin().is_terminal() {
         bail!("standard input is a terminal: lead a Dockerfile or an archive here");
     }
+    spooled(engine, &mut input).context("read standard input")
+}
+
+/// All that comes, in a file without a name.
+pub(crate) fn spooled(engine: &Engine, input: &mut dyn Read) -> Result<File> {
     let folder = &engine.config().root;
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
     let file = rustix::fs::open(folder, flags, Mode::from_raw_mode(0o600))
         .with_context(|| format!("make a file in {}", folder.display()))?;
     let mut file = File::from(file);
-    io::copy(&mut input, &mut file).context("read standard input")?;
-    file.flush().and_then(|()| file.rewind()).context("read standard input")?;
+    io::copy(input, &mut file)?;
+    file.flush().and_then(|()| file.rewind())?;
     Ok(file)
 }

@@ -10,12 +10,14 @@ mod running;
 mod screen;
 mod values;
 
+pub(crate) use context::spooled;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use engine::build::{Bases, BuildFailed, BuildRequest, Checkout, NamedContext, Repository, Stop, Unset};
+use engine::build::{Bases, BuildFailed, BuildRequest, Checkout, NamedContext, Repository, Stop, Unset, Watch};
 use engine::{Engine, NetworkMode};
 use images::{Image, Platform, Reference};
 
@@ -156,6 +158,31 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         println!("{}", image.id);
     }
     Ok(0)
+}
+
+/// Builds from an archive with the context, which has the Dockerfile.
+///
+/// # Errors
+/// The context or a flag makes no sense; a step fails.
+pub(crate) fn of_archive(
+    context: &Context,
+    engine: &Engine,
+    args: &Args,
+    archive: std::fs::File,
+    watch: &dyn Watch,
+    stop: &Stop,
+) -> Result<Image> {
+    let source = context::Source::stream(engine, archive, "the request", args.file.as_deref())?;
+    let request = request(args, &source)?;
+    let when = if args.pull { When::Always } else { When::Missing };
+    let images = Images { context, engine, when, quiet: true };
+    match engine.build(&request, &images, watch, stop) {
+        Ok(built) => built.image.context("no image was made"),
+        Err(BuildFailed { at, error, .. }) => Err(match at {
+            Some((first, _)) => anyhow::Error::from(error).context(format!("{}:{first}", source.name)),
+            None => error.into(),
+        }),
+    }
 }
 
 fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {

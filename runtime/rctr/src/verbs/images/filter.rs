@@ -17,7 +17,7 @@ pub(crate) enum Filter {
     Other(PruneFilter),
 }
 
-pub(super) fn parse(text: &str) -> Result<Filter, String> {
+pub(crate) fn parse(text: &str) -> Result<Filter, String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no filter: the form is KEY=VALUE"))?;
     match (key, value) {
         ("dangling", "true" | "1") => Ok(Filter::Dangling(true)),
@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Filter, String> {
 }
 
 /// What is asked for, once it is known what images named in filters are.
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     filters: &'a [Filter],
     /// Made before the first of these, and after the second.
     before: Option<Nanos>,
@@ -45,7 +45,7 @@ pub(super) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// # Errors
     /// An image that a filter names is not there; the repository is no name.
-    pub(super) fn new(filters: &'a [Filter], repository: Option<&str>, store: &Store) -> Result<Self> {
+    pub(crate) fn new(filters: &'a [Filter], repository: Option<&str>, store: &Store) -> Result<Self> {
         let made = |name: &str| store.image(name).map(|image| created(&image)).context("filter");
         let (mut before, mut since) = (None, None);
         for filter in filters {
@@ -61,7 +61,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Whatever its names are.
-    pub(super) fn image(&self, image: &Image) -> bool {
+    pub(crate) fn image(&self, image: &Image) -> bool {
         let time = created(image);
         let fits = |filter: &Filter| match filter {
             Filter::Dangling(dangling) => image.names.is_empty() == *dangling,
@@ -74,11 +74,11 @@ impl<'a> Wanted<'a> {
     }
 
     /// Images without a name may be shown.
-    pub(super) fn nameless(&self) -> bool {
+    pub(crate) fn nameless(&self) -> bool {
         self.repository.is_none() && self.patterns().next().is_none()
     }
 
-    pub(super) fn name(&self, name: &Reference) -> bool {
+    pub(crate) fn name(&self, name: &Reference) -> bool {
         let in_repository = self.repository.as_ref().is_none_or(|(wanted, tagged)| {
             let same = wanted.registry() == name.registry() && wanted.repository() == name.repository();
             same && (!tagged || (wanted.tag(), wanted.digest()) == (name.tag(), name.digest()))

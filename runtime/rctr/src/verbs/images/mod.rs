@@ -1,6 +1,6 @@
 //! `rctr images`.
 
-mod filter;
+pub(crate) mod filter;
 mod row;
 mod tree;
 
