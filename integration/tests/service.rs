@@ -127,6 +127,8 @@ fn containers_live() {
         "none",
         "--label",
         "a=b",
+        "--stop-signal",
+        "TERM",
         "-u",
         "0",
         "--entrypoint",

@@ -32,7 +32,7 @@ pub(super) fn list(call: &mut Call) -> Result<Answer> {
 }
 
 /// One image of the list, made of what `inspect` says.
-fn row(image: &Image) -> Value {
+pub(super) fn row(image: &Image) -> Value {
     let whole = inspect::image::shape(image);
     json!({
         "Id": whole["Id"], "ParentId": "", "RepoTags": whole["RepoTags"], "RepoDigests": whole["RepoDigests"],

@@ -63,6 +63,7 @@ const TABLE: &[(&str, &str, Handler)] = &[
     ("POST", "images/**/push", registries::push),
     ("DELETE", "images/**", images::remove),
     ("GET", "events", events::events),
+    ("GET", "system/df", system::usage),
     ("GET", "networks", networks::list),
     ("POST", "networks/create", networks::make),
     ("POST", "networks/prune", networks::prune),

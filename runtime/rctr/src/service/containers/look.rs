@@ -22,7 +22,7 @@ pub(in super::super) fn list(call: &mut Call) -> Result<Answer> {
 }
 
 /// One container of the list, made of what `inspect` says, and of the words of `ps`.
-fn row(engine: &Engine, container: &Container, size: bool) -> Result<Value> {
+pub(in super::super) fn row(engine: &Engine, container: &Container, size: bool) -> Result<Value> {
     let record = &container.record;
     let whole = container::shape(engine, container);
     let words = ps::row(container, true);

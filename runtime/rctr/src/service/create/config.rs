@@ -24,7 +24,7 @@ pub(super) const TABLE: Table = &[
     ("Labels", Field::Flag("label")),
     ("StopSignal", Field::Flag("stop-signal")),
     ("StopTimeout", Field::Own(stop_timeout)),
-    ("Volumes", Field::Own(volumes)),
+    ("Volumes", Field::Fine),
     ("Env", Field::Fine),
     ("Cmd", Field::Fine),
     ("Entrypoint", Field::Fine),
@@ -47,8 +47,17 @@ fn exposed(value: &Value, words: &mut Words) -> Result<(), String> {
     Ok(())
 }
 
-fn volumes(value: &Value, words: &mut Words) -> Result<(), String> {
-    keys(value)?.for_each(|path| words.flag("volume", path));
+/// Volumes of its own, but where `HostConfig` mounts something: Compose names such places here as well.
+pub(super) fn volumes(body: &Map<String, Value>, host: &Map<String, Value>, words: &mut Words) -> Result<(), Refusal> {
+    let Some(own) = body.get("Volumes").filter(|value| !value.is_null()) else { return Ok(()) };
+    let list = |key: &str| host.get(key).and_then(Value::as_array).into_iter().flatten();
+    let bound = list("Binds").filter_map(|bind| bind.as_str()?.split(':').nth(1));
+    let mounted = list("Mounts").filter_map(|mount| mount.get("Target")?.as_str());
+    let memory = host.get("Tmpfs").and_then(Value::as_object).into_iter().flatten().map(|(path, _)| path.as_str());
+    let taken: Vec<&str> = bound.chain(mounted).chain(memory).map(|path| path.trim_end_matches('/')).collect();
+    let free = |path: &&String| !taken.contains(&path.trim_end_matches('/'));
+    let own = keys(own).map_err(|why| Refusal(format!("Volumes: {why}")))?;
+    own.filter(free).for_each(|path| words.flag("volume", path));
     Ok(())
 }
 

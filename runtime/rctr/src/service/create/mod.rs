@@ -94,6 +94,7 @@ pub(super) fn read(body: &Map<String, Value>, name: Option<&str>) -> Result<Aske
     };
     let host = part("HostConfig")?;
     words.table(host::TABLE, host, "HostConfig.")?;
+    config::volumes(body, host, &mut words)?;
     host::networks(host, part("NetworkingConfig")?, &mut words)?;
     more.seccomp = host::security(host, &mut words)?;
     let size = host.get("ConsoleSize").and_then(host::size);

@@ -102,6 +102,10 @@ fn each_field_is_its_flag() {
     }
     assert_eq!(flags("StopTimeout", json!(0)), Ok(line(&["--stop-timeout=0", bridge])));
     assert_eq!(flags("Volumes", json!({"/data": {}})), Ok(line(&["-v/data", bridge])));
+    let both = json!({ "Image": "i", "Volumes": {"/a": {}, "/b/": {}, "/c": {}, "/d": {}},
+        "HostConfig": {"Binds": ["v:/a:rw"], "Mounts": [{"Type": "volume", "Source": "w", "Target": "/b"}], "Tmpfs": {"/c": ""}} });
+    let said = format!("{:?}", read_json(both).unwrap().args);
+    assert_eq!(said, line(&["-vv:/a:rw", "--mount=type=volume,source=w,target=/b", "--tmpfs=/c", "-v/d", bridge]));
     assert_eq!(flags("Labels", json!({"a": "b=c"})), Ok(line(&["--label=a=b=c", bridge])));
 }
 
