@@ -156,6 +156,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
         let first = make(&path, folder.path(), None).unwrap();
         assert_eq!((mode(&path), mode(folder.path())), (0o600, 0o700));
         let error = |path: &Path| make(path, folder.path(), None).err().unwrap().to_string();

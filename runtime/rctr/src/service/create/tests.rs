@@ -59,7 +59,7 @@ fn each_field_is_its_flag() {
             json!({"Memory": 67_108_864, "NanoCpus": 500_000_000, "PidsLimit": -1}),
             &["-m", "67108864", "--cpus=0.5", "--pids-limit=-1"][..],
         ),
-        (json!({"Binds": ["/a:/b:ro", "v:/c"]}), &["-v/a:/b:ro", "-vv:/c"]),
+        (json!({"Binds": ["/a:/b:ro", "vol:/c"]}), &["-v/a:/b:ro", "-vvol:/c"]),
         (json!({"Tmpfs": {"/t": "size=1m"}}), &["--tmpfs=/t:size=1m"]),
         (
             json!({"Mounts": [{"Type": "bind", "Source": "/a,b", "Target": "/x", "ReadOnly": true, "BindOptions": {"Propagation": "rslave"}}]}),
@@ -103,9 +103,9 @@ fn each_field_is_its_flag() {
     assert_eq!(flags("StopTimeout", json!(0)), Ok(line(&["--stop-timeout=0", bridge])));
     assert_eq!(flags("Volumes", json!({"/data": {}})), Ok(line(&["-v/data", bridge])));
     let both = json!({ "Image": "i", "Volumes": {"/a": {}, "/b/": {}, "/c": {}, "/d": {}},
-        "HostConfig": {"Binds": ["v:/a:rw"], "Mounts": [{"Type": "volume", "Source": "w", "Target": "/b"}], "Tmpfs": {"/c": ""}} });
+        "HostConfig": {"Binds": ["vol:/a:rw"], "Mounts": [{"Type": "volume", "Source": "wol", "Target": "/b"}], "Tmpfs": {"/c": ""}} });
     let said = format!("{:?}", read_json(both).unwrap().args);
-    assert_eq!(said, line(&["-vv:/a:rw", "--mount=type=volume,source=w,target=/b", "--tmpfs=/c", "-v/d", bridge]));
+    assert_eq!(said, line(&["-vvol:/a:rw", "--mount=type=volume,source=wol,target=/b", "--tmpfs=/c", "-v/d", bridge]));
     assert_eq!(flags("Labels", json!({"a": "b=c"})), Ok(line(&["--label=a=b=c", bridge])));
 }
 
