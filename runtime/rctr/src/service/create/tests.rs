@@ -71,7 +71,7 @@ fn each_field_is_its_flag() {
         ),
         (
             json!({"PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}, {"HostIp": "::1", "HostPort": ""}], "53/udp": [{"HostPort": "0"}]}}),
-            &["-p", "53/udp", "-p", "8080:80/tcp", "-p", "[::1]::80/tcp"],
+            &["-p", "8080:80/tcp", "-p", "[::1]::80/tcp", "-p", "53/udp"],
         ),
         (json!({"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}), &["--restart=on-failure:3"]),
         (json!({"Ulimits": [{"Name": "nofile", "Soft": 5, "Hard": 6}]}), &["--ulimit=nofile=5:6"]),
