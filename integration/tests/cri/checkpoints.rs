@@ -74,6 +74,8 @@ fn a_container_runs_on_after_its_checkpoint() {
     for line in [format!("2={pid}"), "3=1".to_owned(), format!("13=/proc/{pid}/root")] {
         assert!(asked.lines().any(|own| own == line), "{line}: {asked}");
     }
+    let path = asked.lines().find_map(|line| line.strip_prefix("PATH=")).unwrap_or_default();
+    assert!(path.split(':').any(|folder| folder == "/usr/sbin"), "it finds iptables-restore: {asked}");
     assert!(asked.contains("/etc/resolv.conf") && asked.contains("extRootNetNS"), "{asked}");
     assert!(read("config.dump").contains(&id) && read("spec.dump").contains("ociVersion"));
     assert!(tar(&["-t"], &folder.join("rootfs-diff.tar")).lines().any(|line| line.trim_start_matches("./") == "kept"));

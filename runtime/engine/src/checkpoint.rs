@@ -146,13 +146,16 @@ fn ask(program: &Path, options: &Options) -> Result<(), criu::Error> {
     criu.run(Request::Dump, options, &mut note)
 }
 
-/// The last error that criu's log has is what went wrong.
+/// How many of the errors in criu's log are told: the first says what went wrong, later ones what came of it.
+const TOLD: usize = 3;
+
 fn with_log(error: criu::Error, work: &Path) -> criu::Error {
     let text = std::fs::read(work.join("dump.log")).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    match text.lines().rfind(|line| line.contains("Error (")) {
-        Some(line) => criu::Error::Ground(format!("{error}: {}", line.trim())),
-        None => error,
+    let errors: Vec<_> = text.lines().map(str::trim).filter(|line| line.contains("Error (")).take(TOLD).collect();
+    match errors.is_empty() {
+        true => error,
+        false => criu::Error::Ground(format!("{error}: {}", errors.join("; "))),
     }
 }
 

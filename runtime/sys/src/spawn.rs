@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::{Call, Error, Result, signal};
 
-/// Where the program lives, other than its caller.
+/// How the program lives, other than its caller.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Home<'fd> {
     /// The v2 folder that it is born in (`CLONE_INTO_CGROUP`): moving it there later would hold up every fork of the host for as long as
@@ -22,9 +22,11 @@ pub struct Home<'fd> {
     pub tasks: Option<BorrowedFd<'fd>>,
     /// It is a child of its caller's parent (`CLONE_PARENT`), who learns of its end; the caller cannot wait for it.
     pub sibling: bool,
+    /// `KEY=VALUE`.
+    pub environment: &'fd [CString],
 }
 
-/// Runs the program behind `program` with `args` (the first is its name) and an empty environment, in a session of its own, with
+/// Runs the program behind `program` with `args` (the first is its name) and no environment but `home`'s, in a session of its own, with
 /// `/dev/null` as descriptors 0 to 2 and `socket` as 3. No signal is blocked or ignored there. What this process was itself given by a
 /// careless caller is not passed on: all its descriptors above 2 become close-on-exec.
 ///
@@ -42,13 +44,15 @@ pub fn spawn(program: impl AsFd, args: &[CString], socket: impl AsFd, home: Home
     let (program, socket) = (apart(program.as_fd())?, apart(socket.as_fd())?);
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).call(|| "open(\"/dev/null\")")?;
     let null = apart(null.as_fd())?;
-    let argv: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
+    let [argv, envp] = [args, home.environment]
+        .map(|words| words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect::<Vec<*const c_char>>());
     let mut birth = Birth {
         program: program.as_raw_fd(),
         socket: socket.as_raw_fd(),
         null: null.as_raw_fd(),
         tasks: home.tasks.map_or(-1, |tasks| tasks.as_raw_fd()),
         argv: argv.as_ptr(),
+        envp: envp.as_ptr(),
         failed: 0,
     };
     let made = match clone_vfork(&mut birth, home) {
@@ -71,6 +75,7 @@ struct Birth {
     null: c_int,
     tasks: c_int,
     argv: *const *const c_char,
+    envp: *const *const c_char,
     failed: c_int,
 }
 
@@ -164,7 +169,6 @@ unsafe fn clone3_call(args: *const libc::clone_args, birth: *mut Birth) -> i64 {
 unsafe extern "C" fn born(birth: *mut Birth) -> ! {
     // SAFETY: the caller of `clone3_call` keeps it alive, and waits.
     let birth = unsafe { &mut *birth };
-    let envp: [*const c_char; 1] = [ptr::null()];
     // SAFETY: integers, and arrays that end in a null pointer; none is written to.
     unsafe {
         if birth.tasks >= 0 {
@@ -175,7 +179,7 @@ unsafe extern "C" fn born(birth: *mut Birth) -> ! {
         let placed = (0..3).all(|fd| libc::dup2(birth.null, fd) >= 0) && libc::dup2(birth.socket, 3) >= 0;
         signal::reset();
         if placed {
-            libc::syscall(libc::SYS_execveat, birth.program, c"".as_ptr(), birth.argv, envp.as_ptr(), libc::AT_EMPTY_PATH);
+            libc::syscall(libc::SYS_execveat, birth.program, c"".as_ptr(), birth.argv, birth.envp, libc::AT_EMPTY_PATH);
         }
         birth.failed = *libc::__errno_location();
         libc::_exit(127)
@@ -203,6 +207,8 @@ mod tests {
         let script = "for fd in /proc/$$/fd/*; do found=\"$found ${fd##*/}\"; done; echo \"$$$found $HOME\"";
         // 4 is the folder that the shell lists.
         assert_eq!(said(Home::default(), script), "PID 0 1 2 3 4");
+        let environment = [c"HOME=/there".to_owned()];
+        assert_eq!(said(Home { environment: &environment, ..Home::default() }, script), "PID 0 1 2 3 4 /there");
     }
 
     #[test]

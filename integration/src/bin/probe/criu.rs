@@ -44,7 +44,7 @@ fn dump(options: &[(u64, Field<'_>)]) -> bool {
         fs::write(format!("{}/dump.log", place(17)), "(00.1) Error (fake): it cannot be dumped\n").expect("a log");
         return false;
     }
-    let mut text = String::new();
+    let mut text = format!("PATH={}\n", std::env::var("PATH").unwrap_or_default());
     for (field, value) in options {
         let _ = match value {
             Field::Number(number) => writeln!(text, "{field}={number}"),

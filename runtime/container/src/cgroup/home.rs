@@ -57,6 +57,6 @@ impl Housing {
 
     /// As a program is started there.
     pub fn home(&self) -> Home<'_> {
-        Home { into: self.into.as_ref().map(AsFd::as_fd), tasks: self.tasks.as_ref().map(AsFd::as_fd), sibling: false }
+        Home { into: self.into.as_ref().map(AsFd::as_fd), tasks: self.tasks.as_ref().map(AsFd::as_fd), ..Home::default() }
     }
 }

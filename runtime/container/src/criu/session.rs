@@ -114,7 +114,8 @@ impl Criu {
         Ok(Criu { socket, child, waited: false })
     }
 
-    /// Starts one that dumps processes, beside a caller that may have several threads. Its environment is empty.
+    /// Starts one that dumps processes, beside a caller that may have several threads. Of the environment it has the
+    /// usual folders of programs: it calls `iptables-restore` to hold the network still, and `ip` and `tar`.
     ///
     /// # Errors
     /// [`Error::Start`].
@@ -123,9 +124,11 @@ impl Criu {
             let (socket, theirs) = sys::socket::pair()?;
             let file =
                 rustix::fs::open(program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({program:?})"))?;
+            let environment = [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
+            let home = sys::spawn::Home { environment: &environment, ..Default::default() };
             // Which descriptor the socket is there, that function says.
             let args = [c"criu", c"swrk", c"3"].map(CString::from);
-            let pid = sys::spawn::spawn(file, &args, theirs, sys::spawn::Home::default())?;
+            let pid = sys::spawn::spawn(file, &args, theirs, home)?;
             let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call(|| "pidfd_open(criu)")?;
             Ok(Criu { socket, child: Child { pid, pidfd }, waited: false })
         };
