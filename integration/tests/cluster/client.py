@@ -1,11 +1,11 @@
-"""Logs, exec, attach and proxies with the Python client: argv[1] is a kubeconfig. Pods: `web` serves its name on port 8080; in `two`,
+"""Logs, exec, attach and port-forward with the Python client: argv[1] is a kubeconfig. Pods: `web` serves its name on port 8080; in `two`,
 `talk` has said one, two and three, and `typed` answers lines."""
 
 import sys
 
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
-from kubernetes.stream import stream
+from kubernetes.stream import portforward, stream
 
 config.load_kube_config(sys.argv[1])
 core = client.CoreV1Api()
@@ -71,6 +71,16 @@ attached = stream(core.connect_get_namespaced_pod_attach, "two", "default", **wo
 attached.write_stdin("from python\n")
 assert attached.readline_stdout(timeout=PATIENCE) == "got from python"
 attached.close()
+
+# port-forward, by the messages of a WebSocket
+forward = portforward(core.connect_get_namespaced_pod_portforward, "web", "default", ports="8080")
+socket = forward.socket(8080)
+socket.settimeout(PATIENCE)
+socket.sendall(b"GET / HTTP/1.0\r\n\r\n")
+answer = b""
+while piece := socket.recv(4096):
+    answer += piece
+assert answer.endswith(b"web\n") and forward.error(8080) is None, (answer, forward.error(8080))
 
 # the pod's own server, through the API server
 assert core.connect_get_namespaced_pod_proxy_with_path("web:8080", "default", "index.html") == "web\n"

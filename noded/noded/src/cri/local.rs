@@ -97,9 +97,9 @@ pub(crate) async fn attach_job(node: &Arc<Node>, request: cri::AttachRequest) ->
     blocking(node, move |node| runtime::exec::attach_job(node, request)).await
 }
 
-/// What is to be done for whoever reaches ports of a pod, which each stream names.
-pub(crate) async fn forward_job(node: &Arc<Node>, pod: String) -> Answer<Job> {
-    let request = cri::PortForwardRequest { pod_sandbox_id: pod, port: Vec::new() };
+/// What is to be done for whoever reaches ports of a pod: these, or those that each stream names.
+pub(crate) async fn forward_job(node: &Arc<Node>, pod: String, port: Vec<i32>) -> Answer<Job> {
+    let request = cri::PortForwardRequest { pod_sandbox_id: pod, port };
     blocking(node, move |node| runtime::exec::forward_job(node, &request)).await
 }
 

@@ -54,7 +54,7 @@ impl Asked {
             ["exec", uid, container] => self.exec(uid, container, &query).await,
             ["attach", uid, container] => self.attach(uid, container, &query).await,
             ["dial", uid, port] => return self.dial(uid, port, request).await.unwrap_or_else(refused),
-            ["portforward", uid] => self.forward(uid).await,
+            ["portforward", uid] => self.forward(uid, &query).await,
             _ => Err(Status::unimplemented(format!("{path}: this node does not know what it is"))),
         };
         match job {
@@ -83,11 +83,14 @@ impl Asked {
         local::attach_job(&self.shared.node, AttachRequest { container_id, stdin, tty, stdout, stderr }).await
     }
 
-    async fn forward(&self, uid: &str) -> Result<Job, Status> {
+    async fn forward(&self, uid: &str, query: &Query) -> Result<Job, Status> {
+        // old clients name them beforehand, others with each stream
+        let ports = query.all("ports").flat_map(|list| list.split(',')).map(str::parse).collect::<Result<Vec<i32>, _>>();
+        let ports = ports.map_err(|_| Status::invalid_argument("ports: they must be numbers from 1 to 65535"))?;
         let (node, name, uid) = (Arc::clone(&self.shared.node), self.shared.place.node.clone(), self.own(uid));
         let found = blocking(move || Ok(worker::sandboxes(&node, &name, &uid).into_iter().next())).await?;
         let pod = found.ok_or_else(|| Status::not_found("the pod is not on this node"))?;
-        local::forward_job(&self.shared.node, pod.record.id).await
+        local::forward_job(&self.shared.node, pod.record.id, ports).await
     }
 
     /// Connects to a port of a pod, at the pod's address: what listens on the pod's loopback interface alone is not for others.
