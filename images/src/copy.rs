@@ -53,7 +53,7 @@ pub struct Copied {
 
 /// Copies the image `from` to the name `to`. Blocks until it is there.
 pub fn copy(from: &Reference, to: &Reference, options: &CopyOptions, progress: &dyn Progress) -> Result<Copied> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let copied = runtime.block_on(bring(from, to, options, progress));
     runtime.shutdown_background();
     copied

@@ -46,6 +46,7 @@ pub mod serve;
 mod store;
 mod sums;
 mod unpack;
+mod waiting;
 
 pub use archive::{ImportOptions, InvalidArchive, LoadOptions, Loaded, SaveOptions, import, load, plain, save};
 pub use cache::{CachePlace, CacheStep, RemoteCache, export_cache, import_cache, inline as inline_cache};

@@ -57,7 +57,7 @@ pub fn import(store: &Store, input: File, options: &ImportOptions, progress: &dy
         parts: BTreeMap::from([(diff_id, part)]),
         is_variant: false,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let loaded = runtime.block_on(one(store, &packed, progress));
     runtime.shutdown_background();
     loaded.map(|loaded| loaded.image)

@@ -37,7 +37,7 @@ pub struct Loaded {
 pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Progress) -> Result<Vec<Loaded>> {
     let members = Members::open(store, input)?;
     let images = read::images(&members, &options.platforms)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let loaded = runtime.block_on(async {
         let mut loaded = Vec::new();
         // Those that have no name of their own are in use once the name is there that they belong to.

@@ -44,7 +44,7 @@ pub fn save(store: &Store, names: &[String], options: &SaveOptions, out: &mut dy
     let wanted = wanted(store, names, &options.platforms)?;
     let images = || wanted.iter().flat_map(|wanted| &wanted.images);
     let leases = images().map(|image| store.hold(image)).collect::<Result<Vec<_>>>()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
     let mut saving = Saving { runtime: &runtime, tar: tar::Builder::new(out), written: BTreeSet::new() };
     saving.text("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;

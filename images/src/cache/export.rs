@@ -32,7 +32,7 @@ pub fn export_cache(
 ) -> Result<Digest> {
     let (config, manifest, layers) = document::write(steps);
     let _lease = store.lease(layers.iter().map(|layer| &layer.digest))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
     let export = Export { store, config, manifest, layers: &layers, access: &access };
     let done = match to {

@@ -190,7 +190,7 @@ impl Item {
 }
 
 fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
     done

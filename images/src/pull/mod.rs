@@ -60,7 +60,7 @@ pub struct Pulled {
 ///
 /// Two pulls that want the same layer at once download it once, also from different processes.
 pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progress: &dyn Progress) -> Result<Pulled> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let watched = Watched::new(progress);
     let progress: &dyn Progress = &watched;
     let pulled = async {

@@ -58,7 +58,7 @@ pub fn push(store: &Store, reference: &Reference, options: &PushOptions, progres
     let image = store.image_for(&reference.to_string(), options.platform.as_ref())?;
     let others = if options.platform.is_none() { several::others(store, &image)? } else { Vec::new() };
     let _leases = [&image].into_iter().chain(&others).map(|image| store.hold(image)).collect::<Result<Vec<_>>>()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
     let pushed = runtime.block_on(async {
         let mounts = |image: &Image| mounts(store, image, reference);

@@ -42,7 +42,7 @@ pub fn download(store: &Store, address: &str, proxies: &Proxies) -> Result<Downl
     let name = url.path_segments().and_then(|mut parts| parts.next_back()).filter(|name| !name.is_empty()).map(str::to_owned);
     let http = Http::new(STALL, proxies.clone());
     let peer = if url.host_str().is_some_and(is_loopback) { Peer::Loopback } else { Peer::Remote };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let mut file = nameless(store)?;
     let fetched = runtime.block_on(async {
         let client = http.client(peer, None).map_err(failed)?;

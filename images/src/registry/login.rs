@@ -75,7 +75,7 @@ fn kept<T: AsRef<str>>(program: T, source: Failure) -> Error {
 }
 
 fn blocking<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?.block_on(work)
+    crate::waiting::runtime().map_err(Error::Runtime)?.block_on(work)
 }
 
 fn key(name: &str) -> Result<String, Error> {

@@ -25,6 +25,17 @@ pub fn block(signals: &[i32]) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last("sigprocmask(SIG_BLOCK)")) }
 }
 
+/// Blocks all signals in this thread, so that those which are for the process go to another.
+pub fn block_all() -> Result<()> {
+    let mut every = MaybeUninit::uninit();
+    // SAFETY: sigfillset fills the set; a null pointer for the old one.
+    let done = unsafe {
+        libc::sigfillset(every.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, every.as_ptr(), ptr::null_mut())
+    };
+    if done == 0 { Ok(()) } else { Err(Error::new("pthread_sigmask(SIG_BLOCK)", rustix::io::Errno::from_raw_os_error(done))) }
+}
+
 /// Lets `signals` come again in this thread.
 pub fn unblock(signals: &[i32]) -> Result<()> {
     // SAFETY: a filled set and a null pointer for the old one.

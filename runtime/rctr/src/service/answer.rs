@@ -22,6 +22,9 @@ const AHEAD: usize = 16;
 /// Something that is waited for in no thread.
 pub(super) type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Writes what comes by and by.
+type Writer = Box<dyn FnOnce(&mut Output) -> anyhow::Result<()> + Send>;
+
 /// An answer.
 pub(super) enum Answer {
     /// Nothing but the status.
@@ -29,7 +32,7 @@ pub(super) enum Answer {
     /// A document.
     Json(StatusCode, Value),
     /// What comes by and by, with its type. It is written by the handler's thread, which ends when the client goes.
-    Stream(&'static str, Vec<(&'static str, String)>, Box<dyn FnOnce(&mut Output) -> anyhow::Result<()> + Send>),
+    Stream(&'static str, Vec<(&'static str, String)>, Writer),
     /// The head at once, and the document when it is there. Nothing is left when the client goes before that.
     Later(Later<Value>),
     /// The connection itself, for a process.

@@ -46,10 +46,12 @@ pub(super) fn failed(error: &anyhow::Error) -> Value {
     json!({ "errorDetail": { "message": why }, "error": why })
 }
 
+/// Of each layer its size, and how much of it was told last.
+type Layers = BTreeMap<Digest, (u64, u64)>;
+
 struct Lines {
     words: Words,
-    /// And of each layer its size, and how much of it was told last.
-    send: Mutex<(Sender<Value>, BTreeMap<Digest, (u64, u64)>)>,
+    send: Mutex<(Sender<Value>, Layers)>,
 }
 
 impl Progress for Lines {
