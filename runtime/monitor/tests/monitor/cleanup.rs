@@ -94,7 +94,7 @@ fn what_outlives_init_is_killed_and_its_cgroup_removed() {
         assert_eq!(client.exit().code, 6);
         let sleeper: u32 = client.text().trim().parse().unwrap();
         assert_eq!(sys::process::start_time(sleeper), None, "{hierarchy}: it still runs");
-        assert_eq!(client.monitor_ended(), Some(0));
+        assert_eq!(client.monitor_ended(), Some(6));
         assert!(!group.0.exists(), "{hierarchy}: the cgroup is still there");
     }
 }

@@ -115,6 +115,6 @@ fn the_containers_end_ends_it() {
         joined.says("in");
         client.send(&Request::Signal(9));
         assert_eq!((client.exit().code, joined.exit().code), (137, 137));
-        assert_eq!(client.monitor_ended(), Some(0));
+        assert_eq!(client.monitor_ended(), Some(137));
     }
 }

@@ -38,7 +38,7 @@ fn output_from_the_first_byte_and_the_log() {
     assert_eq!((client.text().as_str(), &client.stderr[..]), ("out\npart", &b"err\n"[..]));
     assert_eq!((fixture.log(Stream::Stdout).as_str(), fixture.log(Stream::Stderr).as_str()), ("out\npart", "err\n"));
     assert_eq!(fixture.status(), Some(Status::Exited(exit)));
-    assert_eq!((client.next(), client.monitor_ended()), (None, Some(0)));
+    assert_eq!((client.next(), client.monitor_ended()), (None, Some(7)));
     assert!(!fixture.path("run").exists());
 }
 
@@ -145,7 +145,7 @@ fn a_client_killed_later_is_not_missed() {
     assert_eq!((waiter.exit().code, second.exit().code), (3, 3));
     assert_eq!(second.text(), "two\n");
     assert_eq!(fixture.log(Stream::Stdout), "one\ntwo\n");
-    assert_eq!(first.monitor_ended(), Some(0));
+    assert_eq!(first.monitor_ended(), Some(3));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn signals_reach_the_first_process() {
     }
     client.signal_monitor(Signal::TERM);
     assert_eq!(client.exit().code, 5);
-    assert_eq!(client.monitor_ended(), Some(0));
+    assert_eq!(client.monitor_ended(), Some(5));
 }
 
 #[test]
@@ -256,6 +256,6 @@ fn kept_open(fixture: &Fixture) -> Vec<String> {
     client.send(&Request::Wait);
     client.send(&Request::Signal(9));
     assert_eq!(client.exit().code, 137);
-    assert_eq!(client.monitor_ended(), Some(0));
+    assert_eq!(client.monitor_ended(), Some(137));
     open
 }
