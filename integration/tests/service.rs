@@ -109,7 +109,9 @@ fn containers_run() {
     )
     .ok()
     .says("of the hostb /there\n7\n");
-    s.docker(&[&run[..], &["--link", "x"], &sh("true")].concat()).code(125).complains(&["HostConfig.Links"]);
+    s.docker(&[&run[..], &["--cpu-rt-runtime", "1000"], &sh("true")].concat())
+        .code(125)
+        .complains(&["HostConfig.CpuRealtimeRuntime"]);
     s.docker(&["ps", "-aq"]).ok().says("");
     s.end();
 }
