@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -96,6 +96,23 @@ impl Terminal {
     /// Drags the window to another size.
     pub fn resize(&self, columns: u16, rows: u16) {
         resize(&self.master, columns, rows);
+    }
+
+    /// Drags the window to another size until the screen shows `part`: a program that does not listen yet would never hear of it.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn resize_until(&mut self, columns: u16, rows: u16, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.screen().contains(part) {
+            assert!(Instant::now() < deadline, "waited in vain for {part:?}; the screen:\n{}", self.screen());
+            self.resize(columns + 1, rows);
+            self.resize(columns, rows);
+            while let Ok(chunk) = self.chunks.recv_timeout(Duration::from_millis(100)) {
+                self.screen.extend(chunk);
+            }
+        }
     }
 
     /// Waits for the end of the program: its exit code, and all that the screen showed.

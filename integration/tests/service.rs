@@ -197,8 +197,7 @@ fn terminals() {
     let run = ["run", "-it", "--name", "one", "--network", "none", "-u", "0", "--entrypoint", "/probe", "test/config", "winch"];
     let mut terminal = Terminal::start(&s.command(&run), 77, 22);
     terminal.wait_for("77 22");
-    terminal.resize(66, 11);
-    terminal.wait_for("66 11");
+    terminal.resize_until(66, 11, "66 11");
     let mut inside = Terminal::start(&s.command(&["exec", "-it", "one", "/probe", "winch"]), 55, 12);
     inside.wait_for("55 12");
     inside.type_in("\x03");
