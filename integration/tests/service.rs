@@ -89,6 +89,15 @@ impl Served {
     }
 }
 
+impl Drop for Served {
+    /// Of a test that has failed.
+    fn drop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.kill();
+        }
+    }
+}
+
 fn containers_run() {
     let s = Served::with_client(&["--time", "0"]);
     s.docker(&["version", "-f", "{{.Server.Os}}"]).ok().says("linux\n");
