@@ -10,8 +10,10 @@ integration::tests![images_are_copied, a_command_line_is_run_there, a_context_is
 /// As ssh does it, what comes after the host is one line for a shell there.
 const SSH: &str = r#"#!/bin/sh
 [ "$1" = -T ] && [ "$2" = -- ] && [ "$3" = root@there ] || { echo "no route to host" >&2; exit 255; }
+[ -z "$HOP" ] || { echo "called from there" >&2; exit 255; }
 shift 3
-unset RCTR_HOST RCTR_CONFIG RCTR_CONTEXT
+unset RCTR_HOST RCTR_CONTEXT
+export HOP=1
 export RCTR_ROOT=$THERE_ROOT RCTR_RUN=$THERE_RUN PATH=$THERE:$PATH
 exec sh -c "$*"
 "#;
@@ -91,6 +93,7 @@ fn a_context_is_a_host() {
     by(&["--context=nosuch"]).code(125).complains(&["nosuch", "context ls"]);
     by(&["-c", "web", "--host", "ssh://root@there"]).code(125).complains(&["--host", "--context"]);
     t.rctr(["context", "use", "web"]).ok().says("web\n");
+    // The same is used there, and leads nowhere else.
     by(&[]).ok().says("");
     by(&["-c", "default"]).ok().says("busybox\n");
     let line = "{{.Name}} {{.Current}} {{.DockerEndpoint}}";

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use engine::{Config, Engine};
 
 use crate::cli::Global;
+use crate::contexts;
 use crate::settings::Settings;
 
 /// The command line's surroundings.
@@ -133,7 +134,19 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 /// A path that is no text cannot be passed on: then no container is started again.
 fn starter(own: &Path, root: &Path, run: &Path, global: &Global) -> Vec<String> {
     let (Some(own), Some(root), Some(run)) = (own.to_str(), root.to_str(), run.to_str()) else { return Vec::new() };
-    let words = [own, "--root", root, "--run", run, "--bridge", &global.bridge, "--cgroup-parent", &global.cgroup_parent];
+    let words = [
+        own,
+        "--context",
+        contexts::DEFAULT,
+        "--root",
+        root,
+        "--run",
+        run,
+        "--bridge",
+        &global.bridge,
+        "--cgroup-parent",
+        &global.cgroup_parent,
+    ];
     words.iter().chain(&["boot", "--again"]).map(|word| (*word).to_owned()).collect()
 }
 
@@ -179,4 +192,22 @@ fn credential_files() -> Vec<PathBuf> {
         files.push(home.join(".config/containers/auth.json"));
     }
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// A monitor starts its container again without an environment, and on its own host whatever context is in use.
+    #[test]
+    fn a_container_is_started_again_on_this_host() {
+        let global = Cli::parse_from(["rctr", "--bridge", "b0", "ps"]).global;
+        let words = starter(Path::new("/bin/rctr"), Path::new("/root"), Path::new("/run"), &global);
+        assert_eq!(words[..3], ["/bin/rctr", "--context", "default"]);
+        let cli = Cli::parse_from(words.iter().map(String::as_str).chain(["id"]));
+        assert!(cli.elsewhere().unwrap().is_none());
+    }
 }

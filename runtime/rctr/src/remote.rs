@@ -53,12 +53,15 @@ impl FromStr for Host {
     }
 }
 
+/// The program there, which goes no further: two hosts whose contexts lead to each other would call each other for ever.
+pub(crate) const THERE: [&str; 3] = ["env", "RCTR_CONTEXT=default", "rctr"];
+
 /// Becomes ssh, which runs this command line there.
 pub(crate) fn forward(host: &Host, args: &[OsString]) -> anyhow::Error {
     let mut command = host.ssh();
     // As a terminal here is one there.
     command.arg(if stdin().is_terminal() && stdout().is_terminal() { "-t" } else { "-T" });
-    let line: Vec<_> = [OsStr::new("rctr")].into_iter().chain(without_host(args)).map(quoted).collect();
+    let line: Vec<_> = THERE.into_iter().map(OsStr::new).chain(without_host(args)).map(quoted).collect();
     let error = command.args(["--", &host.name]).arg(line.join(OsStr::new(" "))).exec();
     anyhow::Error::from(error).context("ssh, by which other hosts are reached")
 }

@@ -136,14 +136,14 @@ pub(super) fn service(making: &mut Making<'_>) -> Result<(), String> {
 
     let reload = reload(&keys, &program, &name)?;
     let unit = &mut making.unit;
-    let line = |words: &[&str]| words::join(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let line = |words: &[&str]| keys.line(&program, words).map(|words| words::join(&words));
     // Ends by signals that ask for them are ends as they should be, as systemd has it for processes of its own.
     unit.add_first("Service", &[("SuccessExitStatus", "129 130 141 143")]);
     unit.add_default("Service", "SyslogIdentifier", "%N");
     unit.add_default("Service", "KillMode", "mixed");
     unit.add("Service", "Delegate", "yes");
-    unit.add("Service", "ExecStop", &line(&[&program, "stop", "--ignore", &name]));
-    unit.add("Service", "ExecStopPost", &format!("-{}", line(&[&program, "rm", "--volumes", "--force", "--ignore", &name])));
+    unit.add("Service", "ExecStop", &line(&["stop", "--ignore", &name])?);
+    unit.add("Service", "ExecStopPost", &format!("-{}", line(&["rm", "--volumes", "--force", "--ignore", &name])?));
     if !oneshot {
         unit.add_default("Service", "Type", "notify");
         unit.add("Service", "NotifyAccess", "all");
@@ -216,11 +216,10 @@ fn files(keys: &Keys<'_>, making: &mut Making<'_>, command: &mut Vec<String>) ->
 }
 
 fn reload(keys: &Keys<'_>, program: &str, name: &str) -> Result<Option<Vec<String>>, String> {
-    let begin = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     match (keys.words("ReloadCmd")?, keys.last("ReloadSignal")) {
         (words, None) if words.is_empty() => Ok(None),
-        (words, None) => Ok(Some([begin(&[program, "exec", name]), words].concat())),
-        (words, Some(signal)) if words.is_empty() => Ok(Some(begin(&[program, "kill", "--signal", signal, name]))),
+        (words, None) => Ok(Some([keys.line(program, &["exec", name])?, words].concat())),
+        (words, Some(signal)) if words.is_empty() => keys.line(program, &["kill", "--signal", signal, name]).map(Some),
         _ => Err("ReloadCmd= and ReloadSignal= both say how to reload".to_owned()),
     }
 }

@@ -86,13 +86,17 @@ impl<'a> Keys<'a> {
                 Some(_) => {}
             }
         }
-        let mut command = vec![program.to_owned()];
-        command.extend(self.words("GlobalArgs")?);
-        command.extend(verb.iter().map(|word| (*word).to_owned()));
+        let mut command = self.line(program, verb)?;
         for (key, how) in table {
             self.apply(key, *how, &mut command)?;
         }
         Ok(command)
+    }
+
+    /// A command line of the program with the arguments that all of them have.
+    pub(super) fn line(&self, program: &str, words: &[&str]) -> Result<Vec<String>, String> {
+        let own = words.iter().map(|word| (*word).to_owned());
+        Ok([program.to_owned()].into_iter().chain(self.words("GlobalArgs")?).chain(own).collect())
     }
 
     fn apply(&self, key: &str, how: How, command: &mut Vec<String>) -> Result<(), String> {

@@ -28,7 +28,7 @@ pub(super) fn service(making: &mut Making<'_>) -> Result<(), String> {
     command.extend(keys.words("PodmanArgs")?);
     command.push(making.resource.clone());
     if keys.is_true("NetworkDeleteOnStop")? == Some(true) {
-        let remove = [making.program, "network", "rm", &making.resource].map(str::to_owned);
+        let remove = keys.line(making.program, &["network", "rm", &making.resource])?;
         making.unit.add("Service", "ExecStopPost", &words::join(&remove));
     }
     making.once(&command);

@@ -90,6 +90,7 @@ AddDevice=-/dev/here:/dev/x -/dev/away
 Exec=serve --name %i \"a b\" $HOST
 
 [Service]
+Environment=RCTR_CONTEXT=default
 SuccessExitStatus=129 130 141 143
 Restart=on-failure
 SyslogIdentifier=%N
@@ -129,6 +130,7 @@ RequiresMountsFor=/var/lib/rctr
 SourcePath=/etc/q/data.volume
 
 [Service]
+Environment=RCTR_CONTEXT=default
 Type=oneshot
 RemainAfterExit=yes
 SyslogIdentifier=%N
@@ -160,7 +162,7 @@ ExecStart=/usr/bin/rctr volume create --label a=b --opt o=uid=7,gid=8 systemd-da
         assert_eq!(line(&[(name, text)], "ExecStart"), format!("/usr/bin/rctr {command}"));
     }
     assert_eq!(made(&[("n.network", "[Network]\nServiceName=other")])[0].as_ref().unwrap().name, "other.service");
-    assert_eq!(line(&[("i.image", "[Image]\nImage=x\nAuthFile=a.json")], "Environment"), "REGISTRY_AUTH_FILE=/etc/q/a.json");
+    assert!(text(&[("i.image", "[Image]\nImage=x\nAuthFile=a.json")]).contains("\nEnvironment=REGISTRY_AUTH_FILE=/etc/q/a.json\n"));
 }
 
 #[test]
@@ -179,6 +181,9 @@ fn how_a_container_is_told_to_be_ready_stopped_and_reloaded() {
     let unit = |more: &str| text(&[("a.container", &format!("[Container]\nImage=x\n{more}\n"))]);
     assert!(unit("Notify=healthy").contains(" --sdnotify healthy ") && unit("Notify=yes").contains(" --sdnotify container "));
     assert!(unit("ReloadSignal=HUP").contains("\nExecReload=/usr/bin/rctr kill --signal HUP systemd-a\n"));
+    // All commands of a unit are about the same containers.
+    let elsewhere = unit("GlobalArgs=--root /r\nReloadSignal=HUP");
+    assert_eq!(elsewhere.matches("=/usr/bin/rctr --root /r ").count() + elsewhere.matches("=-/usr/bin/rctr --root /r ").count(), 4);
     assert!(unit("ReloadCmd=sh -c 'a b'").contains("\nExecReload=/usr/bin/rctr exec systemd-a sh -c \"a b\"\n"));
     let once = unit("[Service]\nType=oneshot");
     assert!(!once.contains("--detach") && !once.contains("NotifyAccess") && !once.contains("--log-driver"), "{once}");

@@ -171,6 +171,8 @@ fn service(source: &Source, known: &BTreeMap<String, Known>, host: &Host<'_>) ->
         Kind::Build => build::service(&mut making)?,
     }
     let mut unit = making.unit;
+    // Whatever host root's commands are for: a unit is for its own.
+    unit.add_first("Service", &[("Environment", "RCTR_CONTEXT=default")]);
     let links = install::links(&unit, service)?;
     unit.add_default("Unit", "SourcePath", &source.path.to_string_lossy());
     unit.rename(kind.section(), &format!("X-{}", kind.section()));

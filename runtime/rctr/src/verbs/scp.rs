@@ -11,7 +11,7 @@ use images::{LoadOptions, Reference, SaveOptions};
 use super::sync;
 use crate::context::Context;
 use crate::output::{progress, told};
-use crate::remote::Host;
+use crate::remote::{Host, THERE};
 
 /// Copy an image from or to another host by ssh, without a registry; rctr has to be there, and the user to be root
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ fn fetch(context: &Context, from: &Host, image: &str, quiet: bool) -> Result<()>
 /// `rctr VERB` on a host.
 fn ssh(host: &Host, verb: &[&str], stdin: Stdio, stdout: Stdio) -> Result<Child> {
     let mut command = host.ssh();
-    command.args(["-T", "--", &host.name, "rctr"]).args(verb).stdin(stdin).stdout(stdout);
+    command.args(["-T", "--", &host.name]).args(THERE).args(verb).stdin(stdin).stdout(stdout);
     command.spawn().context("ssh, by which other hosts are reached")
 }
 

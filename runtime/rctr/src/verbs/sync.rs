@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use images::Store;
 
 use crate::context::Context;
+use crate::contexts;
 
 /// Wait until the disk has all layers of images (what brings images here starts this in the background)
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,11 @@ fn step_back() {
 pub(crate) fn behind(context: &Context) -> Result<()> {
     let program = std::env::current_exe().context("find this program")?;
     let mut command = Command::new(program);
-    command.arg("--root").arg(context.root()?).args(["image", "sync", "--behind"]).current_dir("/");
+    command
+        .args(["--context", contexts::DEFAULT, "--root"])
+        .arg(context.root()?)
+        .args(["image", "sync", "--behind"])
+        .current_dir("/");
     let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = started.context("start rctr image sync")?;
     // Whoever runs for long has no dead child meanwhile.
