@@ -48,7 +48,10 @@ pub(crate) async fn run(objects: Objects) {
     let roles = prefix(&CLUSTER_ROLE, "");
     loop {
         let store = objects.store();
-        let Ok(mut changes) = store.watch(&roles, store.revision()) else { continue };
+        let Ok(mut changes) = store.watch(&roles, store.revision()) else {
+            sleep(AGAIN).await;
+            continue;
+        };
         let mut has_failed = false;
         for (name, rules) in untrue(&objects.all(&CLUSTER_ROLE, "")) {
             has_failed |= write(&objects, &name, &rules).await.is_err_and(|status| status.code != 404);
