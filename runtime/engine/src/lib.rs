@@ -114,7 +114,7 @@ pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status}
 pub use logs::{LogLine, LogOptions, Logs};
 pub use mirror::Mirror;
 pub use monitor::{Actor, Happened, OnFailure, Policy, Stream, now};
-pub use names::check as check_name;
+pub use names::{check as check_name, new_id};
 pub use network::{Driver, EndpointState, NetworkRecord, NetworkRequest, NetworkState, Subnet};
 pub use pod::{POD_INIT, Pod, PodDns, PodMember, PodNetwork, PodRecord, PodRequest, PodSharing, PodUsage};
 pub use record::{ImageRecord, Record};

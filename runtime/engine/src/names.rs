@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::During;
 
 /// 64 random hexadecimal digits of which the first twelve are not all decimal, so that a short id is never taken for a number.
-pub(crate) fn new_id() -> Result<String, Error> {
+pub fn new_id() -> Result<String, Error> {
     let mut random = fs::File::open("/dev/urandom").call(|| "open(\"/dev/urandom\")").during(|| "make an id")?;
     loop {
         let mut bytes = [0; 32];

@@ -1,7 +1,10 @@
 //! What a request is about, from its path and query.
 
+use std::borrow::Cow;
+
 use api::kinds::{self, Kind};
 use api::status::Status;
+use percent_encoding::percent_decode_str;
 
 /// A resource that a path names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,8 +73,7 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads what is behind the question mark.
     pub fn parse(query: &str) -> Self {
-        let pairs = query.split('&').filter(|p| !p.is_empty()).map(|p| p.split_once('=').unwrap_or((p, "")));
-        Self(pairs.map(|(k, v)| (decoded(&k.replace('+', " ")), decoded(&v.replace('+', " ")))).collect())
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// All values of a name.
@@ -107,24 +109,7 @@ impl Query {
 
 /// Takes the percent signs out; what is no text stays as it is.
 fn decoded(text: &str) -> String {
-    if !text.contains('%') {
-        return text.into();
-    }
-    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(|h| std::str::from_utf8(h).ok());
-        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.into())
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.into(), Cow::into_owned)
 }
 
 #[cfg(test)]

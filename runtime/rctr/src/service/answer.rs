@@ -126,12 +126,15 @@ pub(super) fn response(
     for (name, value) in headers {
         response = response.header(*name, value);
     }
-    let broken = |body| Response::new(body);
-    let body = Answered { body, _busy: busy };
+    let answered = |body| Answered { body, _busy: busy };
     match response.body(()) {
-        Ok(response) => response.map(|()| body),
+        Ok(response) => response.map(|()| answered(body)),
         // A header with a control character in it.
-        Err(_) => broken(body),
+        Err(_) => {
+            let mut response = Response::new(answered(Body::Whole(None)));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
     }
 }
 

@@ -99,11 +99,7 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn parse(text: &str) -> Query {
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(&key.replace('+', " ")), decoded(&value.replace('+', " ")))
-        };
-        Query(text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect())
+        Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// The first value; an empty one is none.
@@ -154,21 +150,6 @@ impl Query {
         }
         Ok(found)
     }
-}
-
-/// `%41` is `A`. What is no such code stays.
-pub(super) fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|code| std::str::from_utf8(code).ok());
-        match code.filter(|code| !code.starts_with('+')).and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => (out.push(byte), at += 3).1,
-            None => (out.push(bytes[at]), at += 1).1,
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ pub(super) fn create(call: &mut Call) -> Result<Answer> {
         _ => return Err(engine::Error::NotRunning(record.name.clone()).into()),
     }
     let keys = detach::keys(&asked.detach_keys).map_err(|why| bad(format!("DetachKeys: {why}")))?;
-    let id = new_id()?;
+    let id = engine::new_id()?;
     let exec = Exec {
         id: id.clone(),
         container: record.id.clone(),
@@ -135,13 +135,6 @@ pub(super) fn create(call: &mut Call) -> Result<Answer> {
     };
     call.service.execs.add(exec);
     Ok(Answer::Json(StatusCode::CREATED, json!({ "Id": id })))
-}
-
-/// 64 hexadecimal digits that nobody can guess.
-pub(super) fn new_id() -> Result<String> {
-    let mut bytes = [0; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// How it is started.

@@ -169,7 +169,7 @@ struct Folder(std::path::PathBuf);
 impl Folder {
     fn make(run: &std::path::Path) -> Result<Folder> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = run.join(format!("login-{}", super::exec::new_id()?));
+        let path = run.join(format!("login-{}", engine::new_id()?));
         std::fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("make {}", path.display()))?;
         Ok(Folder(path))
     }

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use hyper::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use super::answer::Answer;
-use super::call::{Call, decoded};
+use super::call::Call;
 use super::refused::{Refused, bad};
 use super::{OLDEST, VERSION, archive, build, containers, events, exec, images, networks, registries, system, volumes};
 
@@ -108,6 +109,11 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Found> {
     let status = if known { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
     let why = if known { "it is not served with this method" } else { "page not found" };
     Err(Refused(status, format!("{method} /{rest}: {why}")).into())
+}
+
+/// Without percent signs.
+fn decoded(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// `v1.41`.
