@@ -63,7 +63,7 @@ pub(super) fn failure(error: &anyhow::Error) -> (StatusCode, Value) {
 pub(super) enum Body {
     Whole(Option<Bytes>),
     /// The pipe tells whoever writes that nobody reads any more.
-    Stream(mpsc::Receiver<Bytes>, #[allow(dead_code, reason = "held, and told by being closed")] PipeWriter),
+    Stream(mpsc::Receiver<io::Result<Bytes>>, #[allow(dead_code, reason = "held, and told by being closed")] PipeWriter),
     Later(Later<Value>),
 }
 
@@ -79,17 +79,17 @@ impl hyper::body::Body for Answered {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let bytes = match &mut self.body {
-            Body::Whole(bytes) => Poll::Ready(bytes.take()),
+            Body::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Body::Stream(pieces, _) => pieces.poll_recv(context),
             Body::Later(value) => match value.as_mut().poll(context) {
                 Poll::Ready(value) => {
                     self.body = Body::Whole(None);
-                    Poll::Ready(Some(line(&value).into()))
+                    Poll::Ready(Some(Ok(line(&value).into())))
                 }
                 Poll::Pending => Poll::Pending,
             },
         };
-        bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        bytes.map(|bytes| bytes.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
@@ -140,7 +140,7 @@ pub(super) fn response(
 
 /// Where a handler writes a stream to.
 pub(super) struct Output {
-    pieces: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
     gone: PipeReader,
 }
 
@@ -163,6 +163,11 @@ impl Output {
         self.gone.as_fd()
     }
 
+    /// Breaks off: the client must not take what it has for the whole.
+    pub(super) fn fail(&self, error: &anyhow::Error) {
+        let _ = self.pieces.blocking_send(Err(io::Error::other(exit::chain(error))));
+    }
+
     /// One document.
     pub(super) fn document(&mut self, value: &Value) -> io::Result<()> {
         self.write_all(&line(value))
@@ -172,11 +177,37 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let piece = Bytes::copy_from_slice(bytes);
-        self.pieces.blocking_send(piece).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// Half an archive that ends well would be taken for a whole one.
+    #[test]
+    fn what_fails_breaks_off() {
+        let ended = |fails: bool| {
+            let (mut output, body) = Output::new().unwrap();
+            let writing = std::thread::spawn(move || {
+                output.write_all(b"half").unwrap();
+                if fails {
+                    output.fail(&anyhow::anyhow!("why"));
+                }
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(Answered { body, _busy: None }.collect());
+            writing.join().unwrap();
+            read.map(|read| read.to_bytes().to_vec()).map_err(|error| error.to_string())
+        };
+        assert_eq!((ended(false), ended(true)), (Ok(b"half".to_vec()), Err("why".to_owned())));
     }
 }

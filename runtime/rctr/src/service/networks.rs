@@ -1,7 +1,7 @@
 //! `/networks`.
 
 use anyhow::Result;
-use engine::{Container, NetworkRecord, NetworkRequest, Record};
+use engine::{NetworkRequest, Record};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,12 +30,7 @@ pub(super) fn list(call: &mut Call) -> Result<Answer> {
 /// `GET /networks/NAME`.
 pub(super) fn look(call: &mut Call) -> Result<Answer> {
     let engine = &call.service.engine;
-    let found = shape(&engine.network(call.name())?, &engine.containers()?);
-    document(found)
-}
-
-fn shape(network: &NetworkRecord, containers: &[Container]) -> Value {
-    inspect::shape(network, containers)
+    document(inspect::shape(&engine.network(call.name())?, &engine.containers()?))
 }
 
 /// `POST /networks/create`.

@@ -137,7 +137,9 @@ fn handle(handler: Handler, mut call: Call, upgrade: Option<OnUpgrade>, busy: Bu
             Ok((mut output, body)) => {
                 if send.send(response(StatusCode::OK, kind, &headers, body, Some(busy))).is_ok() {
                     // What goes wrong from here on has no status any more.
-                    let _ = write(&mut output);
+                    if let Err(error) = write(&mut output) {
+                        output.fail(&error);
+                    }
                 }
             }
             Err(error) => drop(send.send(refused(&error.into(), busy))),

@@ -47,7 +47,7 @@ impl Wire {
     pub(super) fn one_way() -> (Wire, Body) {
         let (near, mut far) = tokio::io::duplex(PIECE);
         // Nobody waits for a pipe here: a client that goes is noticed when the next piece is sent.
-        let (pieces, receiver) = mpsc::channel::<Bytes>(1);
+        let (pieces, receiver) = mpsc::channel::<io::Result<Bytes>>(1);
         let body = io::pipe().map_or_else(|_| Body::Whole(None), |(_, held)| Body::Stream(receiver, held));
         tokio::spawn(async move {
             let mut buffer = vec![0; PIECE];
@@ -57,7 +57,7 @@ impl Wire {
                     () = pieces.closed() => return,
                 };
                 match read {
-                    Ok(length @ 1..) if pieces.send(Bytes::copy_from_slice(&buffer[..length])).await.is_ok() => {}
+                    Ok(length @ 1..) if pieces.send(Ok(Bytes::copy_from_slice(&buffer[..length]))).await.is_ok() => {}
                     _ => return,
                 }
             }

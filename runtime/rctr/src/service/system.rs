@@ -1,6 +1,6 @@
 //! Who answers, and what the host has.
 
-use std::collections::BTreeSet;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Result;
 use hyper::StatusCode;
@@ -10,7 +10,9 @@ use super::answer::{Answer, json as document};
 use super::call::Call;
 use super::refused::Refused;
 use super::{OLDEST, VERSION};
+use crate::output::amount::rfc3339;
 use crate::verbs;
+use crate::verbs::system::df::Usage;
 
 /// `OK`, and the version in the head of the answer.
 pub(super) fn ping(_: &mut Call) -> Result<Answer> {
@@ -43,29 +45,33 @@ pub(super) fn info(call: &mut Call) -> Result<Answer> {
 /// `GET /system/df`.
 pub(super) fn usage(call: &mut Call) -> Result<Answer> {
     let engine = &call.service.engine;
-    let (images, containers) = (engine.images().images()?, engine.containers()?);
-    let layers: BTreeSet<_> = images.iter().flat_map(|image| &image.layers).map(|layer| &layer.digest).collect();
-    let whole: u64 = layers.iter().map(|digest| engine.images().unpacked_size(digest).unwrap_or_default()).sum();
-    let rows = images.iter().map(|image| {
-        let users = containers.iter().filter(|container| container.record.image.manifest == image.manifest).count();
+    let usage = Usage::look(engine)?;
+    let images = usage.images.iter().map(|image| {
         let mut row = super::images::row(image);
-        (row["Containers"], row["SharedSize"]) = (users.into(), 0.into());
+        (row["Containers"], row["SharedSize"]) = (usage.users(image).into(), usage.bytes(image, true).into());
         row
     });
-    let volumes = engine.volumes()?;
-    let volumes = volumes.iter().map(|volume| {
+    let volumes = usage.volumes.iter().map(|(volume, bytes)| {
         let mut row = verbs::volume::shape(volume);
-        row["UsageData"] = json!({ "Size": engine.volume_size(volume), "RefCount": volume.users.len() });
+        row["UsageData"] = json!({ "Size": bytes, "RefCount": volume.users.len() });
         row
     });
-    let containers = containers.iter().map(|container| super::containers::look::row(engine, container, true));
+    let containers = usage.containers.iter().map(|(container, _)| super::containers::look::row(engine, container, true));
+    let steps = usage.builds.steps.iter().map(|step| {
+        let used = step.used.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let used = rfc3339(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX));
+        json!({
+            "ID": step.key, "Type": "regular", "Description": step.what, "InUse": false, "Shared": step.shared, "Size": step.bytes,
+            "LastUsedAt": used,
+        })
+    });
     document(json!({
-        "LayersSize": whole,
-        "Images": rows.collect::<Vec<_>>(),
+        "LayersSize": usage.layer_bytes(),
+        "Images": images.collect::<Vec<_>>(),
         "Containers": containers.collect::<Result<Vec<_>>>()?,
         "Volumes": volumes.collect::<Vec<_>>(),
-        "BuildCache": [],
-        "BuilderSize": engine.build_cache()?.reclaimable(),
+        "BuildCache": steps.collect::<Vec<_>>(),
+        "BuilderSize": usage.builds.reclaimable(),
     }))
 }
 

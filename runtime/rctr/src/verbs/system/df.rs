@@ -27,15 +27,15 @@ pub(crate) struct Args {
 }
 
 /// What there is.
-struct Usage {
-    images: Vec<Image>,
+pub(crate) struct Usage {
+    pub(crate) images: Vec<Image>,
     /// With the bytes that each has written.
-    containers: Vec<(Container, u64)>,
+    pub(crate) containers: Vec<(Container, u64)>,
     /// Bytes of each layer on the disk's side of things, and how many images have it.
     layers: BTreeMap<Digest, (u64, usize)>,
     /// With the bytes that each takes.
-    volumes: Vec<(Volume, u64)>,
-    builds: BuildCache,
+    pub(crate) volumes: Vec<(Volume, u64)>,
+    pub(crate) builds: BuildCache,
 }
 
 /// Prints sums, or everything.
@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<i32> {
 }
 
 impl Usage {
-    fn look(engine: &Engine) -> Result<Self> {
+    pub(crate) fn look(engine: &Engine) -> Result<Self> {
         let images = engine.images().images()?;
         let containers = engine.containers()?.into_iter().map(|container| {
             let written = engine.written_size(&container.record);
@@ -84,14 +84,15 @@ impl Usage {
         Ok(Usage { containers: containers.collect(), images, layers, volumes: volumes.collect(), builds: engine.build_cache()? })
     }
 
-    fn users(&self, image: &Image) -> usize {
+    /// How many containers are of an image.
+    pub(crate) fn users(&self, image: &Image) -> usize {
         self.containers.iter().filter(|(container, _)| container.record.image.manifest == image.manifest).count()
     }
 
     fn sums(&self) -> Vec<Value> {
         let active: Vec<_> = self.images.iter().filter(|image| self.users(image) > 0).collect();
         let needed: BTreeSet<_> = active.iter().flat_map(|image| &image.layers).map(|layer| &layer.digest).collect();
-        let all = self.layers.values().map(|(bytes, _)| bytes).sum();
+        let all = self.layer_bytes();
         let free = self.layers.iter().filter(|(digest, _)| !needed.contains(digest)).map(|(_, (bytes, _))| bytes).sum();
         let running = self.containers.iter().filter(|(container, _)| container.is_running()).count();
         let written = self.containers.iter().map(|(_, written)| written).sum();
@@ -102,6 +103,18 @@ impl Usage {
             self.volume_sum(),
             self.build_sum(),
         ]
+    }
+
+    /// Bytes of all layers.
+    pub(crate) fn layer_bytes(&self) -> u64 {
+        self.layers.values().map(|(bytes, _)| bytes).sum()
+    }
+
+    /// Bytes of an image's layers: those that others have, too, or those that none has.
+    pub(crate) fn bytes(&self, image: &Image, shared: bool) -> u64 {
+        let layers: BTreeSet<_> = image.layers.iter().map(|layer| &layer.digest).collect();
+        let some = layers.into_iter().filter_map(|digest| self.layers.get(digest));
+        some.filter(|(_, count)| (*count > 1) == shared).map(|(bytes, _)| bytes).sum()
     }
 
     /// What builds remember. Active is what an image has as well.
@@ -159,18 +172,13 @@ impl Usage {
         let none = || "<none>".to_owned();
         let row = |image: &Image| {
             let name = image.names.first();
-            let bytes = |shared: bool| {
-                let layers: BTreeSet<_> = image.layers.iter().map(|layer| &layer.digest).collect();
-                let some = layers.into_iter().filter_map(|digest| self.layers.get(digest));
-                some.filter(|(_, count)| (*count > 1) == shared).map(|(bytes, _)| bytes).sum::<u64>()
-            };
             json!({
                 "Repository": name.map_or_else(none, images::Reference::familiar_name),
                 "Tag": name.and_then(|name| name.tag()).map_or_else(none, str::to_owned),
                 "ID": image.id.short(),
                 "CreatedSince": format!("{} ago", span(since(created(image)))),
                 "CreatedAt": rfc3339(created(image)),
-                "Size": size(image.size), "SharedSize": size(bytes(true)), "UniqueSize": size(bytes(false)),
+                "Size": size(image.size), "SharedSize": size(self.bytes(image, true)), "UniqueSize": size(self.bytes(image, false)),
                 "Containers": self.users(image),
             })
         };

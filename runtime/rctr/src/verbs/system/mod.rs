@@ -1,6 +1,6 @@
 //! `rctr system …`: the whole of what is here.
 
-mod df;
+pub(crate) mod df;
 mod prune;
 mod service;
 
