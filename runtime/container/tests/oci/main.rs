@@ -11,6 +11,7 @@ mod cgroups;
 mod checkpoint;
 mod confine;
 mod crash;
+mod criu;
 mod exec;
 mod fake;
 mod fields;
@@ -91,6 +92,7 @@ fn main() {
         sealing::CHECKS,
         rootless::CHECKS,
         checkpoint::CHECKS,
+        criu::CHECKS,
     ]
     .concat();
     let runc = known::version();
