@@ -17,6 +17,7 @@ mod pods;
 mod pressure;
 mod python;
 mod reach;
+mod resize;
 mod services;
 mod statics;
 mod story;
@@ -27,6 +28,7 @@ pub(crate) const TESTS: &[&[integration::runner::Test]] = &[
     deployments::TESTS,
     nodes::TESTS,
     reach::TESTS,
+    resize::TESTS,
     services::TESTS,
     logs::TESTS,
     mounts::TESTS,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::kinds::pod::PodSpec;
+use api::kinds::pod::container::Container;
+use api::kinds::pod::{Pod, PodSpec};
 use api::quantity::Quantity;
 
 /// Amounts of resources: CPU in thousandths, the rest in whole units.
@@ -80,9 +81,34 @@ pub fn collide(a: &Port, b: &Port) -> bool {
     a.2 == b.2 && a.0 == b.0 && (any(&a.1) || any(&b.1) || a.1 == b.1)
 }
 
-/// The sum of what runs at once, or the most that any step of the start needs.
+/// What a pod asks for.
 pub fn requests(spec: &PodSpec) -> Amounts {
-    let of = |c: &api::kinds::pod::container::Container| c.resources.as_ref().map(|r| Amounts::of(&r.requests)).unwrap_or_default();
+    sum(spec, asks)
+}
+
+/// What a node keeps for a pod. While its resources change that is the most of what it asks for, what it was given, and what it has; what
+/// its node cannot give it does not count.
+pub fn kept(pod: &Pod) -> Amounts {
+    let status = &pod.status;
+    let cannot = pod.condition("PodResizePending").is_some_and(|waits| waits.reason == "Infeasible");
+    sum(&pod.spec, |container| {
+        let mut all = status.container_statuses.iter().chain(&status.init_container_statuses);
+        let Some(seen) = all.find(|seen| seen.name == container.name) else { return asks(container) };
+        let given = Amounts::of(&seen.allocated_resources);
+        let is_known = seen.resources.is_some() || !seen.allocated_resources.is_empty();
+        let mut most = if cannot && is_known { Amounts::default() } else { asks(container) };
+        most.rise(&given);
+        most.rise(&seen.resources.as_ref().map(|has| Amounts::of(&has.requests)).unwrap_or_default());
+        most
+    })
+}
+
+fn asks(container: &Container) -> Amounts {
+    container.resources.as_ref().map(|resources| Amounts::of(&resources.requests)).unwrap_or_default()
+}
+
+/// The sum of what runs at once, or the most that any step of the start needs.
+fn sum(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amounts {
     let (mut running, mut start) = (Amounts::default(), Amounts::default());
     for container in &spec.init_containers {
         if container.restart_policy == "Always" {
@@ -105,4 +131,26 @@ pub fn requests(spec: &PodSpec) -> Amounts {
 pub fn ports(spec: &PodSpec) -> Vec<Port> {
     let all = spec.containers.iter().chain(&spec.init_containers).flat_map(|c| &c.ports);
     all.filter(|p| p.host_port != 0).map(|p| (p.protocol.clone(), p.host_ip.clone(), p.host_port)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_changes_counts_as_the_most_that_it_may_be() {
+        let of = |asks: &str, status: Value, conditions: Value| {
+            let containers = json!([{"name": "a", "resources": {"requests": {"cpu": asks}}}]);
+            let status = json!({"conditions": conditions, "containerStatuses": [status]});
+            kept(&serde_json::from_value(json!({"spec": {"containers": containers}, "status": status})).unwrap()).cpu
+        };
+        let has = json!({"name": "a", "resources": {"requests": {"cpu": "2"}}, "allocatedResources": {"cpu": "1"}});
+        let waits = |reason: &str| json!([{"type": "PodResizePending", "status": "True", "reason": reason}]);
+        assert_eq!(of("3", json!({"name": "a"}), json!([])), 3000);
+        assert_eq!(of("3", has.clone(), waits("Deferred")), 3000);
+        assert_eq!(of("1", has.clone(), json!([])), 2000, "what it has yet");
+        assert_eq!(of("9", has, waits("Infeasible")), 2000, "what its node cannot give");
+    }
 }

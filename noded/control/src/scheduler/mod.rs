@@ -28,7 +28,7 @@ mod topology;
 mod wants;
 mod write;
 
-pub use demand::{Amounts, Port, collide, ports, requests};
+pub use demand::{Amounts, Port, collide, kept, ports, requests};
 pub use node::{ends_pods, fits_node, selects, stays_on_node};
 pub use place::{Decision, schedule};
 pub use preempt::Preemption;

@@ -1,7 +1,7 @@
-//! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers, proxy.
+//! Parts of objects with addresses of their own: scale, binding, eviction, token, finalize, ephemeralcontainers, resize, proxy.
 
 use api::errors::FieldErrors;
-use api::kinds::pod::{POD, validate_added};
+use api::kinds::pod::{POD, take_resources, validate_added, validate_resized};
 use api::meta::Time;
 use api::status::Status;
 use hyper::body::Incoming;
@@ -30,11 +30,12 @@ pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incomin
         ("eviction", _) => evict(call, body::bytes(request).await?.as_ref()).await,
         ("token", _) => token(call, body::bytes(request).await?.as_ref()),
         ("finalize", _) => finalize(call, body::bytes(request).await?.as_ref()).await,
-        ("ephemeralcontainers", "get") => {
+        ("ephemeralcontainers" | "resize", "get") => {
             let entry = call.server.objects.get(call.kind, &call.target.namespace, &call.target.name)?;
             Ok(answer::json(200, entry.value.clone()))
         }
-        ("ephemeralcontainers", _) => ephemeral(call, verb, body::bytes(request).await?.as_ref()).await,
+        ("ephemeralcontainers", _) => inner(call, verb, body::bytes(request).await?.as_ref(), &EPHEMERAL).await,
+        ("resize", _) => inner(call, verb, body::bytes(request).await?.as_ref(), &RESIZE).await,
         ("log", _) => pods::log(call, request.uri().query().unwrap_or("")).await,
         ("proxy", _) => proxy::answer(call, request).await,
         ("exec" | "attach" | "portforward", _) => pods::stream(call, request).await,
@@ -151,10 +152,30 @@ async fn finalize(call: &Call<'_>, bytes: &[u8]) -> Result<Response<Body>, Statu
     Ok(answer::json(200, entry.await?.value.clone()))
 }
 
+/// A part of what is desired that changes by its own rules.
+struct Inner {
+    name: &'static str,
+    /// Checks the new object beside the old one.
+    check: fn(&Value, &Value, &mut FieldErrors),
+    /// Takes the part from the new object.
+    take: fn(&mut Value, &Value),
+}
+
 /// Containers for looking into a pod are only ever added.
-async fn ephemeral(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response<Body>, Status> {
+const EPHEMERAL: Inner = Inner {
+    name: "ephemeralcontainers",
+    check: validate_added,
+    take: |new, from| {
+        new["spec"]["ephemeralContainers"] = from["spec"].get("ephemeralContainers").cloned().unwrap_or_else(|| json!([]));
+    },
+};
+
+/// Resources change while the pod runs.
+const RESIZE: Inner = Inner { name: "resize", check: validate_resized, take: take_resources };
+
+async fn inner(call: &Call<'_>, verb: &str, bytes: &[u8], part: &Inner) -> Result<Response<Body>, Status> {
     let (given, _) = body::any(call, bytes)?;
-    let entry = whole(call, "ephemeralcontainers", |old| {
+    let entry = whole(call, part.name, |old| {
         let mut changed = old.clone();
         if verb == "update" {
             changed = given.clone();
@@ -163,12 +184,14 @@ async fn ephemeral(call: &Call<'_>, verb: &str, bytes: &[u8]) -> Result<Response
         }
         body::check(call, &mut changed, Vec::new())?;
         let mut errors = FieldErrors::new();
-        validate_added(&changed, old, &mut errors);
+        (part.check)(&changed, old, &mut errors);
         if !errors.is_empty() {
             return Err(Status::invalid(call.kind, &call.target.name, &errors));
         }
         let mut new = old.clone();
-        new["spec"]["ephemeralContainers"] = changed["spec"].get("ephemeralContainers").cloned().unwrap_or_else(|| json!([]));
+        (part.take)(&mut new, &changed);
+        // whoever names a revision means no other one
+        new["metadata"]["resourceVersion"] = changed["metadata"]["resourceVersion"].clone();
         Ok(new)
     });
     Ok(answer::json(200, entry.await?.value.clone()))

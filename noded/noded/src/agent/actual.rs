@@ -7,6 +7,7 @@ use api::meta::Time;
 use cri::{ContainerState, ContainerStatus};
 
 use super::pressure::Evicted;
+use super::resize::Resizing;
 
 /// Nanoseconds since 1970.
 pub(super) type Nanos = u64;
@@ -59,6 +60,8 @@ pub(super) struct Memory {
     pub(super) shutdown: Option<Nanos>,
     /// It has to go.
     pub(super) evicted: Option<Evicted>,
+    /// Its containers get other resources.
+    pub(super) resizing: Resizing,
 }
 
 impl Memory {
@@ -151,6 +154,8 @@ pub(super) enum Action {
     Pull { container: String, attempt: u32 },
     /// Make and start a container; with the pause after its next end.
     Start { container: String, attempt: u32, pause: Option<Pause> },
+    /// Give a container that runs the resources that it is to have.
+    Resize { container: String, id: String },
     /// End a container, by force at `until`.
     Stop { container: String, id: String, until: Nanos },
     /// Forget one that has ended.

@@ -41,6 +41,7 @@ pub(crate) mod plane;
 pub(crate) mod pressure;
 mod probe;
 mod register;
+mod resize;
 pub(crate) mod servers;
 pub(crate) mod services;
 mod shutdown;

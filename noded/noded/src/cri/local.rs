@@ -75,6 +75,13 @@ pub(crate) async fn stop(node: &Arc<Node>, id: &str, timeout: i64) -> Answer<()>
     blocking(node, move |node| runtime::container::stop(node, request)).await.map(drop)
 }
 
+/// Changes what a container may use. What is 0 stays as it is.
+pub(crate) async fn update(node: &Arc<Node>, id: &str, linux: cri::LinuxContainerResources) -> Answer<()> {
+    let (container_id, linux) = (id.to_owned(), Some(linux));
+    let request = cri::UpdateContainerResourcesRequest { container_id, linux, ..Default::default() };
+    blocking(node, move |node| runtime::container::update(node, request)).await.map(drop)
+}
+
 /// Removes a container.
 pub(crate) async fn remove(node: &Arc<Node>, id: &str) -> Answer<()> {
     let request = cri::RemoveContainerRequest { container_id: id.to_owned() };
@@ -143,6 +150,12 @@ pub(crate) struct Used {
     pub(crate) cpu: u64,
     /// Bytes of memory that would be missed.
     pub(crate) memory: u64,
+}
+
+/// Bytes of memory that a container would miss; none of one that does not run.
+pub(crate) async fn memory(node: &Arc<Node>, id: &str) -> Answer<u64> {
+    let all = blocking(node, used).await?;
+    Ok(all.iter().find(|used| used.id == id).map_or(0, |used| used.memory))
 }
 
 /// What the running containers of all pods have used.

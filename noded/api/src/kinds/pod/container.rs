@@ -289,9 +289,9 @@ types! {
     /// What happens when a resource changes while the container runs.
     ContainerResizePolicy = "io.k8s.api.core.v1.ContainerResizePolicy" {
         /// The resource.
-        resource_name = "resourceName": String [required];
+        resource_name = "resourceName": String [required, one_of(&["cpu", "memory"])];
         /// Whether the container is restarted.
-        restart_policy = "restartPolicy": String [required];
+        restart_policy = "restartPolicy": String [required, one_of(&["NotRequired", "RestartContainer"])];
     }
 
     /// Computing resources that are needed and that may be used.

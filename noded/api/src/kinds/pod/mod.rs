@@ -5,7 +5,9 @@ pub mod container;
 mod ephemeral;
 mod mounts;
 pub mod placement;
+mod qos;
 mod refused;
+mod resize;
 mod resolving;
 mod rules;
 mod security;
@@ -26,6 +28,7 @@ use serde_json::Value;
 use volume::{LocalObjectReference, Volume};
 
 pub use ephemeral::validate_added;
+pub use resize::{RESIZED, take_resources, validate_resized};
 pub use rules::{default_template, validate_template};
 
 types! {
@@ -249,6 +252,7 @@ pub static POD: Kind = Kind {
         Subresource { name: "log", response: ("", "v1", "Pod"), verbs: &["get"] },
         Subresource { name: "portforward", response: ("", "v1", "PodPortForwardOptions"), verbs: &["create", "get"] },
         proxy("PodProxyOptions"),
+        Subresource { name: "resize", response: ("", "v1", "Pod"), verbs: &["get", "patch", "update"] },
     ],
     ..Kind::new("Pod", "pods", "pod", Pod::TABLE)
 };

@@ -8,11 +8,11 @@ use crate::errors::{FieldError, FieldErrors};
 use crate::kinds::view;
 
 use super::container::Container;
-use super::{PodSpec, actions, ephemeral, mounts, refused, resolving, security};
+use super::{PodSpec, actions, ephemeral, mounts, refused, resize, resolving, security};
 
 pub(super) fn defaults(pod: &mut Value) {
     default_spec(&mut pod["spec"]);
-    let class = qos_class(&pod["spec"]);
+    let class = view::<PodSpec>(&pod["spec"]).map_or("BestEffort", |spec| spec.qos_class());
     let status = &mut pod["status"];
     for (field, value) in [("phase", "Pending"), ("qosClass", class)] {
         if status.get(field).is_none() {
@@ -90,26 +90,6 @@ fn is_latest(image: &str) -> bool {
     }
 }
 
-/// How the pod's memory is protected, from its containers' requests and limits.
-fn qos_class(spec: &Value) -> &'static str {
-    let Ok(spec) = view::<PodSpec>(spec) else { return "BestEffort" };
-    let mut guaranteed = true;
-    let mut any = false;
-    for container in spec.containers.iter().chain(&spec.init_containers) {
-        let resources = container.resources.clone().unwrap_or_default();
-        any |= ["cpu", "memory"].iter().any(|r| resources.requests.contains_key(*r) || resources.limits.contains_key(*r));
-        guaranteed &= ["cpu", "memory"].iter().all(|name| match (resources.limits.get(*name), resources.requests.get(*name)) {
-            (Some(limit), Some(request)) => limit.same(request),
-            (limit, _) => limit.is_some(),
-        });
-    }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
-
 pub(super) fn validate(pod: &Value, errors: &mut FieldErrors) {
     if let Ok(spec) = view::<PodSpec>(&pod["spec"]) {
         validate_spec(&spec, "spec", errors);
@@ -151,6 +131,7 @@ fn validate_spec(spec: &PodSpec, path: &str, errors: &mut FieldErrors) {
             validate_container(container, &volumes, &format!("{path}.{name}[{at}]"), errors);
             let grace = spec.termination_grace_period_seconds.unwrap_or(30);
             actions::validate(container, grace, &format!("{path}.{name}[{at}]"), errors);
+            resize::validate_policies(container, spec, &format!("{path}.{name}[{at}]"), errors);
             if name == "initContainers" && !matches!(container.restart_policy.as_str(), "" | "Always") {
                 let field = format!("{path}.{name}[{at}].restartPolicy");
                 errors.push(FieldError::unsupported(field, &container.restart_policy, &["Always"]));
@@ -248,7 +229,8 @@ pub(super) fn validate_update(new: &Value, old: &Value, errors: &mut FieldErrors
     }
 }
 
-fn copy(to: &mut Value, from: &Value, field: &str) {
+/// The field of `to` becomes that of `from`, also where that has none.
+pub(super) fn copy(to: &mut Value, from: &Value, field: &str) {
     let Value::Object(map) = to else { return };
     match from.get(field) {
         Some(value) => drop(map.insert(field.into(), value.clone())),

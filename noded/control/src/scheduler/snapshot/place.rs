@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::kinds::node::Node;
 use api::kinds::pod::Pod;
 
-use crate::scheduler::demand::{Amounts, Port, ports, requests};
+use crate::scheduler::demand::{Amounts, Port, kept, ports, requests};
 use crate::scheduler::terms::{Term, apart};
 
 /// A node, its room, and what is taken of it.
@@ -90,7 +90,7 @@ impl Placed {
             namespace: pod.metadata.namespace.clone(),
             labels: pod.metadata.labels.clone(),
             owner: owner(pod).to_owned(),
-            amounts: requests(&pod.spec),
+            amounts: kept(pod),
             ports: ports(&pod.spec),
             apart: apart(pod),
             priority: pod.spec.priority.unwrap_or(0),

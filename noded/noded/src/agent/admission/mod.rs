@@ -17,6 +17,8 @@ use super::pressure::{Evicted, is_critical};
 use super::statics::is_static;
 use room::Short;
 
+pub(super) use room::grows;
+
 pub(super) use sysctls::forbidden;
 
 /// What becomes of a pod.

@@ -7,7 +7,6 @@ use api::kinds::pod::Pod;
 use control::scheduler::{Amounts, requests};
 
 use super::super::pressure::is_critical;
-use super::super::wanted::qos;
 use super::room::Short;
 
 /// What is missing, by resource.
@@ -25,8 +24,9 @@ struct Candidate<'a> {
 pub(super) fn victims(pod: &Pod, others: &[Arc<Pod>], short: &[Short]) -> Result<Vec<String>, String> {
     let missing: Missing<'_> = short.iter().map(|short| (short.resource.as_str(), short.missing())).collect();
     let may_go = others.iter().filter(|other| gives_way(pod, other));
-    let all: Vec<Candidate<'_>> =
-        may_go.map(|other| Candidate { uid: &other.metadata.uid, class: qos(other), frees: requests(&other.spec) }).collect();
+    let all: Vec<Candidate<'_>> = may_go
+        .map(|other| Candidate { uid: &other.metadata.uid, class: other.spec.qos_class(), frees: requests(&other.spec) })
+        .collect();
     let left = without(&missing, &all);
     if !left.is_empty() {
         let left: String = left.iter().map(|(resource, amount)| format!("(res: {resource}, q: {amount}), ")).collect();

@@ -1,6 +1,7 @@
 //! Who works on which pod: those of the API and those of this node's own manifests.
 
 mod follow;
+mod resize;
 mod take;
 
 use std::collections::{HashMap, HashSet};
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::effects::Shared;
 use super::network::State;
 use super::pressure::Evicted;
-use super::statics::{self, MIRROR, Mirrors, SOURCE, Static};
+use super::statics::{self, MIRROR, Mirrors, Static};
 use super::worker::{self, Line, Object, Poke};
 use crate::host::log;
 use take::is_new;
@@ -70,6 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut heard: mpsc::Receiver<Heard>, m
             }
         }
         crew.workers.retain(|_, line| !line.desired.is_closed());
+        crew.settle_again();
         if crew.own.iter().any(|uid| !crew.workers.contains_key(uid)) {
             crew.statics().await;
         }
@@ -157,13 +159,7 @@ impl Crew {
     }
 
     async fn desire(&mut self, uid: String, raw: Value) {
-        let mut pod = match serde_json::from_value::<Pod>(raw.clone()) {
-            Ok(pod) => pod,
-            Err(error) => return log::failed(&format!("read pod {}", raw["metadata"]["name"]), &error),
-        };
-        // Nobody makes a pod one of the node's own by saying so in the API.
-        pod.metadata.annotations.remove(SOURCE);
-        let object = Object { raw, pod: Arc::new(pod) };
+        let Some(object) = resize::read(raw) else { return };
         if let Some(first) = &mut self.first {
             first.new.remove(&uid);
             if is_new(&object.pod) && !self.workers.contains_key(&uid) && !self.known.contains_key(&uid) {
@@ -171,6 +167,7 @@ impl Crew {
                 return;
             }
         }
+        let object = self.settle(&uid, object);
         self.want(uid, object).await;
     }
 
@@ -211,7 +208,7 @@ impl Crew {
         let shown = statics::shows(&self.shared.statics.borrow(), &mirror);
         let one = shown.and_then(|uid| self.shared.statics.borrow().get(&uid).cloned());
         if let Some(one) = one.filter(|one| self.own.contains(&one.pod.metadata.uid)) {
-            self.want(one.pod.metadata.uid.clone(), Object { raw: mirror, pod: one.pod }).await;
+            self.want(one.pod.metadata.uid.clone(), Object { raw: mirror, pod: one.pod, pending: None }).await;
         }
     }
 
@@ -229,7 +226,7 @@ impl Crew {
             if !is_worked_on && (self.addresses || pod.spec.host_network) {
                 let mirror = self.mirror_of(&raw);
                 self.own.insert(uid.clone());
-                self.want(uid, Object { raw: mirror.unwrap_or_default(), pod }).await;
+                self.want(uid, Object { raw: mirror.unwrap_or_default(), pod, pending: None }).await;
             }
         }
     }

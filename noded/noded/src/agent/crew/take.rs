@@ -8,14 +8,13 @@ use ::api::kinds::pod::Pod;
 
 use super::super::admission::{Verdict, forbidden, verdict};
 use super::super::pressure::{Evicted, is_critical};
-use super::super::wanted;
 use super::super::worker::Poke;
 use super::Crew;
 
 impl Crew {
     /// Why a pod that was not seen before is not taken. Those that make room for it are told so.
     pub(super) async fn refusal(&mut self, pod: &Pod) -> Option<Evicted> {
-        let scarce = self.shared.pressure.borrow().refuses(wanted::qos(pod) == "BestEffort");
+        let scarce = self.shared.pressure.borrow().refuses(pod.spec.qos_class() == "BestEffort");
         if let Some(why) = scarce.filter(|_| !is_critical(pod)) {
             return Some(Evicted::kept_away(&why));
         }

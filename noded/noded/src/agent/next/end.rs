@@ -44,7 +44,7 @@ pub(in super::super) fn outcome(pod: &Pod, actual: &Actual, now: Nanos) -> Optio
     }
     let mut codes = Vec::new();
     for main in &pod.spec.containers {
-        codes.push(ended(&main.name).filter(|seen| !restarts(policy, seen.exit_code))?.exit_code);
+        codes.push(ended(&main.name).filter(|seen| !restarts(policy, seen, actual))?.exit_code);
     }
     let good = !codes.is_empty() && codes.iter().all(|code| *code == 0);
     Some(if good { Outcome::Succeeded } else { Outcome::Failed })

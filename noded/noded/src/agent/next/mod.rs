@@ -8,7 +8,8 @@ use api::kinds::pod::Pod;
 use api::kinds::pod::container::Container;
 use cri::{ContainerState, ContainerStatus};
 
-use super::actual::{Action, Actual, Nanos, SECOND, attempt_of, finished, may_start, next_pause};
+use super::actual::{Action, Actual, Nanos, SECOND, attempt_of, finished, may_start, name_of, next_pause};
+use super::resize::changed;
 
 pub(super) use end::{Outcome, STUCK, outcome};
 
@@ -141,10 +142,10 @@ pub(super) fn is_started(spec: &Container, seen: &ContainerStatus, actual: &Actu
 }
 
 /// Whether a container that has ended is started again.
-pub(super) fn restarts(policy: &str, code: i32) -> bool {
+pub(super) fn restarts(policy: &str, seen: &ContainerStatus, actual: &Actual) -> bool {
     match policy {
         "Never" => false,
-        "OnFailure" => code != 0,
+        "OnFailure" => seen.exit_code != 0 || actual.memory.resizing.restarts.contains_key(&seen.id),
         _ => true,
     }
 }
@@ -158,16 +159,12 @@ fn container(pod: &Pod, spec: &Container, policy: &str, actual: &Actual, now: Na
     };
     let mut next = match seen.state() {
         ContainerState::ContainerRunning => match actual.health(&seen.id).and_then(|health| health.failed) {
-            None => Next::default(),
-            Some((since, grace)) => {
-                let grace = grace.or(pod.spec.termination_grace_period_seconds).unwrap_or(30);
-                let until = since + SECOND * u64::try_from(grace).unwrap_or(0);
-                Next::one(Action::Stop { container: name.clone(), id: seen.id.clone(), until })
-            }
+            None => resize(pod, spec, seen, actual, now),
+            Some((since, grace)) => end(pod, seen, since, grace),
         },
         // Made by an agent that was stopped before it could start it, or that failed to.
         ContainerState::ContainerCreated => start(name, attempt_of(seen), None, actual, now),
-        _ if !restarts(policy, seen.exit_code) => Next::default(),
+        _ if !restarts(policy, seen, actual) => Next::default(),
         _ => {
             let pause = actual.memory.pauses.get(name).copied();
             let ended = finished(seen);
@@ -181,6 +178,28 @@ fn container(pod: &Pod, spec: &Container, policy: &str, actual: &Actual, now: Na
     let old = actual.all(name).skip(2).map(|old| Action::Remove { id: old.id.clone() });
     next.actions.extend(old);
     next
+}
+
+/// A container that runs ends, and is started again.
+fn end(pod: &Pod, seen: &ContainerStatus, since: Nanos, grace: Option<i64>) -> Next {
+    let grace = grace.or(pod.spec.termination_grace_period_seconds).unwrap_or(30);
+    let until = since + SECOND * u64::try_from(grace).unwrap_or(0);
+    Next::one(Action::Stop { container: name_of(seen).to_owned(), id: seen.id.clone(), until })
+}
+
+/// A container that runs gets the resources that it is to have.
+fn resize(pod: &Pod, spec: &Container, seen: &ContainerStatus, actual: &Actual, now: Nanos) -> Next {
+    let resizing = &actual.memory.resizing;
+    if let Some(since) = resizing.restarts.get(&seen.id) {
+        return end(pod, seen, *since, None);
+    }
+    if changed(spec, seen).is_empty() {
+        return Next::default();
+    }
+    match resizing.problems.get(&spec.name).filter(|problem| problem.until > now) {
+        Some(problem) => Next::at(problem.until),
+        None => Next::one(Action::Resize { container: spec.name.clone(), id: seen.id.clone() }),
+    }
 }
 
 /// First the image, then the container.

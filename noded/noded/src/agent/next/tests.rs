@@ -279,3 +279,29 @@ fn volumes_of_a_pod_that_runs_are_brought_up_to_date() {
     assert_eq!((waits.actions, waits.wake), (vec![], Some(NOW + 60 * SECOND)));
     assert_eq!(next(Some(&plain("Always")), &actual, NOW + 60 * SECOND).actions, [Action::Volumes]);
 }
+
+#[test]
+fn resources_change_in_place_or_by_a_restart() {
+    let pod = pod(json!({"restartPolicy": "OnFailure", "containers": [{"name": "a", "resources": {"limits": {"memory": "1Mi"}}}]}));
+    let has = |memory| {
+        let linux = cri::LinuxContainerResources { cpu_shares: 2, memory_limit_in_bytes: memory, ..Default::default() };
+        ContainerStatus { resources: Some(cri::ContainerResources { linux: Some(linux) }), ..runs("a", 0) }
+    };
+    assert_eq!(next(Some(&pod), &ready(vec![has(1 << 20)]), NOW).actions, []);
+    let mut actual = ready(vec![has(2 << 20)]);
+    let resize = Action::Resize { container: "a".to_owned(), id: "a0".to_owned() };
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [resize]);
+    let problem = Problem::again(None, "ResizeError", String::new(), 10 * SECOND, NOW);
+    actual.memory.resizing.problems.insert("a".to_owned(), problem);
+    assert_eq!(next(Some(&pod), &actual, NOW), super::Next::at(NOW + 10 * SECOND));
+
+    actual.memory.resizing.restarts.insert("a0".to_owned(), NOW);
+    assert_eq!(next(Some(&pod), &actual, NOW + SECOND).actions, [stop("a", NOW + 30 * SECOND)]);
+    // It has ended well, and comes back all the same.
+    let mut actual = ready(vec![ended("a", 0, 0)]);
+    assert_eq!(outcome(&pod, &actual, NOW), Some(Outcome::Succeeded));
+    actual.memory.resizing.restarts.insert("a0".to_owned(), NOW);
+    assert_eq!(outcome(&pod, &actual, NOW), None);
+    actual.memory.images.insert("a".to_owned(), (1, Ok(())));
+    assert!(matches!(next(Some(&pod), &actual, NOW).actions[..], [Action::Start { attempt: 1, .. }]));
+}

@@ -8,8 +8,8 @@ use api::kinds::pod::status::{
 use cri::ContainerState as Is;
 
 use super::super::actual::{Actual, Nanos, SECOND, attempt_of, may_start};
-use super::super::last_words;
 use super::super::next::{is_started, outcome, restarts, succeeded};
+use super::super::{last_words, resize};
 use super::at;
 
 /// A container of a pod as it is told. `word` is what it waits for when nothing else is known.
@@ -51,6 +51,8 @@ pub(super) fn container(
             .map_or_else(|| old.map_or(0, |old| old.restart_count), |seen| i32::try_from(attempt_of(seen)).unwrap_or(i32::MAX)),
         state: Some(state),
         last_state: Some(last),
+        resources: resize::told(spec, seen),
+        allocated_resources: spec.resources.as_ref().map(|resources| resources.requests.clone()).unwrap_or_default(),
         ..ContainerStatus::default()
     }
 }
@@ -73,7 +75,7 @@ fn states(pod: &Pod, spec: &Container, policy: &str, actual: &Actual, word: &str
         Is::ContainerCreated => (waiting(spec, actual, word, now), last),
         _ => {
             let going = pod.metadata.deletion_timestamp.is_some() || outcome(pod, actual, now).is_some();
-            if going || !restarts(policy, seen.exit_code) {
+            if going || !restarts(policy, seen, actual) {
                 return (terminated(seen), last);
             }
             let ended = u64::try_from(seen.finished_at).unwrap_or(0);

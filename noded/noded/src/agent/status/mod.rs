@@ -9,13 +9,17 @@ use api::kinds::pod::container::{Container, EphemeralContainer};
 use api::kinds::pod::status::{ContainerStatus, HostIp, PodCondition, PodIp, PodStatus};
 use api::meta::Time;
 
-use super::actual::{Action, Actual, Nanos, SECOND};
+use super::actual::{Action, Actual, Nanos, SECOND, name_of};
 use super::next::{Outcome, begun, is_started, outcome, succeeded};
-use super::wanted::qos;
+use super::resize::changed;
 use container::container;
 
 /// The node's own conditions; all others are somebody else's.
-const OWN: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
+const OWN: [&str; 6] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", PENDING, IN_PROGRESS];
+
+/// A pod asks for resources that it does not have yet, and those that it was given are not all with its containers yet.
+pub(super) const PENDING: &str = "PodResizePending";
+pub(super) const IN_PROGRESS: &str = "PodResizeInProgress";
 
 /// Why a pod ends that ends with its host: the kubelet's words.
 const SHUTDOWN: &str = "Pod was terminated in response to imminent node shutdown.";
@@ -88,6 +92,13 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         if ready && gates { says("Ready", true, "", "") } else { says("Ready", false, reason_ready, message_ready) },
         if ready { says("ContainersReady", true, "", "") } else { says("ContainersReady", false, why_not.0, why_not.1) },
     ]);
+    if ended.is_none() {
+        let says = |(kind, reason, message): (&str, &str, &str)| PodCondition {
+            observed_generation: Some(pod.metadata.generation),
+            ..says(kind, true, reason, message)
+        };
+        conditions.extend(resizing(pod, actual).into_iter().map(says));
+    }
     if let Some(why) = actual.memory.evicted.as_ref().filter(|why| why.by_node) {
         conditions.retain(|condition| condition.kind != "DisruptionTarget");
         conditions.push(says("DisruptionTarget", true, "TerminationByKubelet", &why.message));
@@ -102,7 +113,7 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         pod_ip: ips.first().cloned().unwrap_or_default(),
         pod_ips: ips.into_iter().map(|ip| PodIp { ip }).collect(),
         start_time: before.start_time.or(Some(self::time(actual.memory.accepted))),
-        qos_class: qos(pod).to_owned(),
+        qos_class: spec.qos_class().to_owned(),
         init_container_statuses: inits,
         container_statuses: mains,
         ephemeral_container_statuses: added,
@@ -110,6 +121,18 @@ pub(super) fn status(pod: &Pod, before: &PodStatus, actual: &Actual, host: &str,
         nominated_node_name: before.nominated_node_name.clone(),
         ..PodStatus::default()
     }
+}
+
+/// What there is to say of resources: kind, word and sentence.
+fn resizing<'a>(pod: &Pod, actual: &'a Actual) -> Vec<(&'static str, &'a str, &'a str)> {
+    let resizing = &actual.memory.resizing;
+    let pending = resizing.pending.as_ref().map(|why| (PENDING, why.reason, why.message.as_str()));
+    let mut all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    let running = |spec: &Container| actual.running().find(|seen| name_of(seen) == spec.name);
+    let is_on = all.any(|spec| running(spec).is_some_and(|seen| !changed(spec, seen).is_empty()));
+    let problem = resizing.problems.values().next();
+    let why = problem.map_or(("", ""), |problem| ("Error", problem.message.as_str()));
+    pending.into_iter().chain(is_on.then_some((IN_PROGRESS, why.0, why.1))).collect()
 }
 
 fn is_initialized(pod: &Pod, actual: &Actual) -> bool {

@@ -13,14 +13,12 @@ use cri::{
     SupplementalGroupsPolicy,
 };
 
+use super::super::resize::Limits;
 use super::environment::expanded;
-use super::{facts, mounts, pid, qos};
+use super::{facts, mounts, pid};
 
 /// Paths in volumes, by the places of the mounts.
 type Parts = BTreeMap<String, PathBuf>;
-
-/// A period of the processor's time, in microseconds.
-const PERIOD: i64 = 100_000;
 
 /// The container's configuration, and the parts of volumes that it sees, by their places. `volumes` is what is behind the pod's volumes, by name.
 pub(in super::super) fn config(
@@ -102,18 +100,10 @@ fn stop_signal(spec: &Container) -> Result<i32, String> {
 /// Limits, and weights from requests.
 fn resources(pod: &Pod, of: &ResourceRequirements) -> LinuxContainerResources {
     let request = |name: &str| of.requests.get(name).or_else(|| of.limits.get(name));
-    // 1024 shares a processor, at least 2.
-    let shares = |milli: i64| (milli.saturating_mul(1024) / 1000).clamp(2, 262_144);
-    let quota = |milli: i64| (milli.saturating_mul(PERIOD) / 1000).max(1000);
-    let limit = of.limits.get("cpu").map(Quantity::milli).filter(|milli| *milli > 0);
     LinuxContainerResources {
-        cpu_shares: shares(request("cpu").map_or(0, Quantity::milli)),
-        cpu_period: if limit.is_some() { PERIOD } else { 0 },
-        cpu_quota: limit.map_or(0, quota),
-        memory_limit_in_bytes: of.limits.get("memory").map_or(0, Quantity::value),
-        oom_score_adj: oom_score_adj(qos(pod), request("memory").map_or(0, Quantity::value), facts::memory()),
+        oom_score_adj: oom_score_adj(pod.spec.qos_class(), request("memory").map_or(0, Quantity::value), facts::memory()),
         hugepage_limits: of.limits.iter().filter_map(|(name, limit)| huge_pages(name, limit)).collect(),
-        ..LinuxContainerResources::default()
+        ..Limits::of(of).linux()
     }
 }
 

@@ -10,7 +10,6 @@ mod names;
 use std::path::{Path, PathBuf};
 
 use api::kinds::pod::Pod;
-use api::kinds::pod::container::ResourceRequirements;
 use cri::{
     IdMapping, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
     PodSandboxMetadata, PortMapping, Protocol, UserNamespace,
@@ -43,27 +42,9 @@ pub(super) struct Place {
     pub(super) memory: PathBuf,
 }
 
-/// How a pod's memory is protected.
-pub(super) fn qos(pod: &Pod) -> &'static str {
-    let spec = &pod.spec;
-    let all = spec.containers.iter().chain(&spec.init_containers);
-    let resources: Vec<ResourceRequirements> = all.map(|container| container.resources.clone().unwrap_or_default()).collect();
-    if resources.iter().all(|of| of.requests.is_empty() && of.limits.is_empty()) {
-        return "BestEffort";
-    }
-    let guaranteed = |of: &ResourceRequirements| {
-        ["cpu", "memory"].iter().all(|name| match (of.limits.get(*name), of.requests.get(*name)) {
-            (Some(limit), Some(request)) => limit.same(request),
-            (Some(_), None) => true,
-            _ => false,
-        })
-    };
-    if resources.iter().all(guaranteed) { "Guaranteed" } else { "Burstable" }
-}
-
 /// The cgroup of a pod, below that of its class.
 fn cgroup(pod: &Pod, place: &Place) -> String {
-    cgroup_of(qos(pod), &pod.metadata.uid, place)
+    cgroup_of(pod.spec.qos_class(), &pod.metadata.uid, place)
 }
 
 /// All cgroups that a pod may have had.
@@ -204,21 +185,6 @@ pub(super) mod tests {
             json!({"metadata": {"name": "p", "namespace": "d", "uid": "u-1"}, "spec": {"containers": containers}}),
         )
         .unwrap()
-    }
-
-    #[test]
-    fn classes_follow_from_requests_and_limits() {
-        let both = json!({"cpu": "1", "memory": "1Gi"});
-        for (resources, class) in [
-            (json!({}), "BestEffort"),
-            (json!({"limits": both}), "Guaranteed"),
-            (json!({"limits": both, "requests": {"cpu": "1000m", "memory": "1024Mi"}}), "Guaranteed"),
-            (json!({"limits": both, "requests": {"cpu": "500m"}}), "Burstable"),
-            (json!({"requests": both}), "Burstable"),
-            (json!({"limits": {"cpu": "1"}}), "Burstable"),
-        ] {
-            assert_eq!(qos(&pod(resources.clone())), class, "{resources}");
-        }
     }
 
     #[test]

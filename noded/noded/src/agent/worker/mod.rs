@@ -22,6 +22,7 @@ use super::effects::{self, Case, Done, Failure, Shared};
 use super::next::{next, outcome};
 use super::pressure::Evicted;
 use super::probe::{self, Finding, Target};
+use super::resize::Pending;
 use super::shutdown::{Alive, Phase, class};
 use super::tell::{self, Told};
 
@@ -31,7 +32,10 @@ pub(super) use look::{Known, address, known, sandboxes};
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) raw: Value,
+    /// With the resources that this node gives it.
     pub(super) pod: Arc<Pod>,
+    /// Why it does not have all that it asks for.
+    pub(super) pending: Option<Pending>,
 }
 
 impl Object {
@@ -158,6 +162,9 @@ impl Worker {
             if let Some(pod) = &pod {
                 self.memory.note_deletion(pod, now);
                 actual.memory.deleted = self.memory.deleted;
+                self.memory.resizing.pending = object.as_ref().and_then(|object| object.pending.clone());
+                self.memory.note_restarts(pod, &actual, now);
+                actual.memory.resizing = self.memory.resizing.clone();
             }
             self.end_with_the_host(pod.as_deref(), &mut actual, now);
             let next = next(pod.as_deref(), &actual, now);

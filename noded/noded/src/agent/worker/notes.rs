@@ -44,6 +44,15 @@ impl Worker {
                     }
                 }
             }
+            (Action::Resize { container, .. }, result) => {
+                let problems = &mut self.memory.resizing.problems;
+                let problem =
+                    result.err().map(|(reason, message)| Problem::again(problems.get(container), reason, message, SHORTEST, now));
+                match problem {
+                    Some(problem) => drop(problems.insert(container.clone(), problem)),
+                    None => drop(problems.remove(container)),
+                }
+            }
             (_, Err((_, message))) => self.trouble(STUCK, message, now),
             (_, Ok(_)) => {}
         }
@@ -58,7 +67,7 @@ impl Worker {
 /// Events have words of their own for what containers say in their state.
 fn event_of(reason: &str) -> &str {
     match reason {
-        "FailedMount" | "FailedCreatePodSandBox" | "FailedKillPod" => reason,
+        "FailedMount" | "FailedCreatePodSandBox" | "FailedKillPod" | "ResizeError" => reason,
         "PostStartHookError" => "FailedPostStartHook",
         "InvalidImageName" => "InspectFailed",
         _ => "Failed",

@@ -43,6 +43,21 @@ impl Worker {
         }
     }
 
+    /// Says that resources change, or why they do not.
+    fn resizes(&self, pod: &Pod, new: &PodStatus) {
+        let of = |status: &PodStatus, kind: &str| status.conditions.iter().find(|condition| condition.kind == kind).cloned();
+        let event = |level: &str, reason: &str, message: &str| tell::event(&self.shared, pod, level, reason, message);
+        let before = of(&self.said, status::PENDING).map(|condition| condition.reason);
+        if let Some(waits) = of(new, status::PENDING).filter(|waits| before.as_ref() != Some(&waits.reason)) {
+            event("Warning", &format!("Resize{}", waits.reason), &waits.message);
+        }
+        match (of(&self.said, status::IN_PROGRESS), of(new, status::IN_PROGRESS)) {
+            (None, Some(_)) => event("Normal", "ResizeStarted", "Pod resize started"),
+            (Some(_), None) => event("Normal", "ResizeCompleted", "Pod resize completed"),
+            _ => {}
+        }
+    }
+
     /// Tells the API what is new.
     pub(super) fn tell(&mut self, object: &Object, actual: &Actual, now: Nanos) {
         let new = status::status(&object.pod, &self.before(&object.pod), actual, &self.shared.place.host, now);
@@ -54,6 +69,7 @@ impl Worker {
         }
         if new != self.said || object.uid() != self.about {
             self.backs_off(&object.pod, &new);
+            self.resizes(&object.pod, &new);
             self.said = new.clone();
             self.about = object.uid().to_owned();
             if !self.about.is_empty() {

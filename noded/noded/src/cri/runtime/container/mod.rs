@@ -19,7 +19,7 @@ pub(super) use list::{all, list};
 pub(super) use log::reopen;
 pub(in crate::cri) use start::start;
 pub(super) use status::status;
-pub(super) use update::update;
+pub(in crate::cri) use update::update;
 
 use std::sync::Arc;
 
