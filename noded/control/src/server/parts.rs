@@ -32,7 +32,7 @@ pub(super) async fn answer(call: &Call<'_>, verb: &str, request: Request<Incomin
         ("finalize", _) => finalize(call, body::bytes(request).await?.as_ref()).await,
         ("ephemeralcontainers" | "resize", "get") => {
             let entry = call.server.objects.get(call.kind, &call.target.namespace, &call.target.name)?;
-            Ok(answer::json(200, entry.value.clone()))
+            write::answered(call, 200, &entry, &[])
         }
         ("ephemeralcontainers", _) => inner(call, verb, body::bytes(request).await?.as_ref(), &EPHEMERAL).await,
         ("resize", _) => inner(call, verb, body::bytes(request).await?.as_ref(), &RESIZE).await,
@@ -194,5 +194,5 @@ async fn inner(call: &Call<'_>, verb: &str, bytes: &[u8], part: &Inner) -> Resul
         new["metadata"]["resourceVersion"] = changed["metadata"]["resourceVersion"].clone();
         Ok(new)
     });
-    Ok(answer::json(200, entry.await?.value.clone()))
+    write::answered(call, 200, &*entry.await?, &[])
 }
