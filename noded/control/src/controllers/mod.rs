@@ -19,16 +19,19 @@ pub mod garbage;
 pub mod job;
 pub mod namespace;
 pub mod nodes;
+mod perform;
 mod pods;
 pub mod ranges;
+mod record;
 pub mod replicaset;
 mod revisions;
 mod run;
 mod telling;
 
 pub use action::Action;
-pub(crate) use run::tell;
-pub use run::{forget_events, run};
+pub use record::forget_events;
+pub(crate) use record::tell;
+pub use run::run;
 
 use std::time::Duration;
 

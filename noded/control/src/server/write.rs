@@ -30,7 +30,12 @@ fn part(call: &Call<'_>) -> Part {
     if call.target.part == "status" { Part::Status } else { Part::Main }
 }
 
-pub(super) fn answered(call: &Call<'_>, code: u16, entry: &crate::store::Entry, warnings: &[String]) -> Result<Response<Body>, Status> {
+pub(super) fn answered(
+    call: &Call<'_>,
+    code: u16,
+    entry: &crate::store::Entry,
+    warnings: &[String],
+) -> Result<Response<Body>, Status> {
     let shape = Shape::wanted(&call.accept, &call.query)?;
     let mut response = answer::json(code, shape.one(call.kind, entry));
     answer::warn(&mut response, warnings);
