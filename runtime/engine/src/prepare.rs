@@ -15,7 +15,7 @@ use sys::fs::open_dir;
 use crate::ahead::{Ahead, Begun};
 use crate::error::During;
 use crate::network::Network;
-use crate::request::{LogConfig, NetworkMode};
+use crate::request::{HostsBase, LogConfig, NetworkMode};
 use crate::scope::{self, Holder};
 use crate::spec::{self, user};
 use crate::start::StartOptions;
@@ -68,6 +68,9 @@ impl Engine {
             (None, _) => self.config.container(&record.id),
         };
         if record.pod.is_none() && !matches!(network, Network::Shared(_)) {
+            if record.dns.hosts_base == HostsBase::Image {
+                runtime::keep_image_hosts(&rootfs, &files)?;
+            }
             runtime::write_files(&self.config, record, state, &files)?;
         }
         if let Some(state) = state {

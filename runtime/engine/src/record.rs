@@ -167,7 +167,7 @@ impl Record {
             },
             entrypoint,
             cmd,
-            env: environment(&config.env, &request.env),
+            env: environment(&[&request.env_below[..], &config.env].concat(), &request.env),
             workdir: non_empty(request.workdir.as_deref(), &config.working_dir, "/"),
             user: non_empty(request.user.as_deref(), &config.user, ""),
             tty: request.tty,
@@ -296,5 +296,7 @@ mod tests {
     fn variables_are_replaced_by_key() {
         assert_eq!(environment(&words("A=1 PATH=/x B=2"), &words("B=3 C= A")), words("PATH=/x B=3 C="));
         assert_eq!(environment(&[], &words("A=1")), [DEFAULT_PATH, "A=1"]);
+        // The caller's below the image's.
+        assert_eq!(environment(&words("PATH=/c A=c B=c PATH=/i A=i"), &words("B")), words("PATH=/i A=i"));
     }
 }

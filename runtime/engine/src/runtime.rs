@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use sys::fs::open_dir;
 use crate::config::Config;
 use crate::create::folder;
 use crate::error::During;
-use crate::request::NetworkMode;
-use crate::spec::files;
+use crate::request::{HostsBase, NetworkMode};
+use crate::spec::{files, user};
 use crate::{EndpointState, Error, NetworkState, Record};
 
 /// The file that describes a running container's networks.
@@ -87,9 +88,11 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
             .call(|| format!("write({path:?})"))
             .during(|| format!("make /etc/{name} of container {}", record.name))
     };
-    let mut hosts = match record.network {
-        NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[], "")),
-        _ => files::hosts(&own, &record.hostname),
+    let mut hosts = match (&record.dns.hosts_base, &record.network) {
+        (HostsBase::Usual, NetworkMode::Host) => fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[], "")),
+        (HostsBase::File(base), _) => files::hosts_on(&base_of_hosts(base)?, &own, &record.hostname),
+        (HostsBase::Image, _) => files::hosts_on(&base_of_hosts(&folder.join(IMAGE_HOSTS))?, &own, &record.hostname),
+        (HostsBase::Usual | HostsBase::None | HostsBase::Kept, _) => files::hosts(&own, &record.hostname),
     };
     hosts.push_str(&files::extra_hosts(&record.dns.hosts, host_address(record, network))?);
     write("hosts", hosts)?;
@@ -100,6 +103,20 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
     };
     write("resolv.conf", files::resolv_conf(&host_resolver, asked, &record.dns))?;
     write("hostname", format!("{}\n", record.hostname))
+}
+
+/// Keeps the image's `/etc/hosts`, which a container's may begin with: below the mount it is not found again.
+pub(crate) fn keep_image_hosts(root: &OwnedFd, folder: &Path) -> Result<(), Error> {
+    let path = folder.join(IMAGE_HOSTS);
+    let written = fs::write(&path, user::text(root, "etc/hosts")).call(|| format!("write({path:?})"));
+    written.during(|| "keep the image's /etc/hosts")
+}
+
+const IMAGE_HOSTS: &str = "hosts.image";
+
+fn base_of_hosts(path: &Path) -> Result<String, Error> {
+    let text = fs::read_to_string(path).call(|| format!("read({path:?})"));
+    text.during(|| "read the file that /etc/hosts begins with")
 }
 
 /// This host, as the container reaches it.

@@ -88,6 +88,9 @@ pub struct UserPool {
 pub struct Tuning {
     /// A first process that reaps orphans and passes signals on.
     pub init: bool,
+    /// The program of the host that this is, instead of the usual one: an absolute path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_path: Option<PathBuf>,
     /// NIS domain name.
     pub domainname: Option<String>,
     /// Resource limits of processes.

@@ -21,7 +21,7 @@ pub use isolation::{
 };
 pub use limits::{DiskLimit, DiskLimitKind, Resources};
 pub use mounts::{Access, Mount, MountSource, Propagation, VolumeSpec, VolumesFrom};
-pub use network::{Dns, Endpoint, HostEntry, NetworkMode, Port, Protocol};
+pub use network::{Dns, Endpoint, HostEntry, HostsBase, NetworkMode, Port, Protocol};
 pub use rootfs::RootFs;
 pub use secret::{SecretPlace, SecretUse};
 pub use security::{Security, SystemPaths};
@@ -39,6 +39,8 @@ pub struct CreateRequest {
     pub cmd: Vec<String>,
     /// `KEY=VALUE`, later ones win; a bare `KEY` removes the variable.
     pub env: Vec<String>,
+    /// `KEY=VALUE` of variables that neither the image nor `env` speaks of.
+    pub env_below: Vec<String>,
     /// Working folder.
     pub workdir: Option<String>,
     /// `user[:group]`, each a name or a number.

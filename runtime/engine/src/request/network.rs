@@ -1,6 +1,7 @@
 //! How a container is reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 pub use net::{Port, Protocol};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,26 @@ pub struct Dns {
     pub options: Vec<String>,
     /// Lines of its `/etc/hosts`.
     pub hosts: Vec<HostEntry>,
+    /// What they are added to.
+    #[serde(default)]
+    pub hosts_base: HostsBase,
+}
+
+/// What a container's `/etc/hosts` begins with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostsBase {
+    /// The usual lines; the host's file where the network is the host's.
+    #[default]
+    Usual,
+    /// The usual lines, whatever the network.
+    None,
+    /// The image's file.
+    Image,
+    /// This file of the host.
+    File(PathBuf),
+    /// The image's file is all that there is.
+    Kept,
 }
 
 /// A name that is given by hand.

@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use crate::Error;
 use crate::request::{Dns, HostEntry};
 
+/// Lines of usual entries.
+const USUAL: usize = 6;
+
 /// `/etc/hosts`: the usual entries and the container's own.
 pub(crate) fn hosts(own: &[IpAddr], name: &str) -> String {
     let mut text = String::from(
@@ -16,6 +19,18 @@ pub(crate) fn hosts(own: &[IpAddr], name: &str) -> String {
         let _ = writeln!(text, "{address}\t{name}");
     }
     text
+}
+
+/// `/etc/hosts` on top of what another file says, with the usual entries where that has no `localhost`.
+pub(crate) fn hosts_on(base: &str, own: &[IpAddr], name: &str) -> String {
+    let words = |line: &str| line.split('#').next().unwrap_or_default().split_whitespace().any(|word| word == "localhost");
+    let usual = hosts(own, name);
+    let rest: String = match base.lines().any(words) {
+        true => usual.lines().skip(USUAL).fold(String::new(), |text, line| text + line + "\n"),
+        false => usual,
+    };
+    let end = if base.is_empty() || base.ends_with('\n') { "" } else { "\n" };
+    format!("{base}{end}{rest}")
 }
 
 /// Lines for names that are given by hand. `host` is this host as the container reaches it.
@@ -96,7 +111,7 @@ mod tests {
             servers: vec![IpAddr::from([9, 9, 9, 9])],
             search: words("a.example b.example"),
             options: words("ndots:2 rotate"),
-            hosts: Vec::new(),
+            ..Dns::default()
         };
         let host = "nameserver 10.0.0.2\nsearch lan\noptions edns0";
         let rest = "search a.example b.example\noptions ndots:2 rotate\n";
@@ -104,6 +119,14 @@ mod tests {
         assert_eq!(resolv_conf(host, Asked::Own, &dns), format!("nameserver 127.0.0.11\n{rest}"));
         let none = Dns { search: words("."), ..Dns::default() };
         assert_eq!(resolv_conf(host, Asked::Directly, &none), "nameserver 10.0.0.2\noptions edns0\n");
+    }
+
+    #[test]
+    fn another_file_comes_first() {
+        let own = [IpAddr::from([10, 0, 0, 2])];
+        assert_eq!(hosts(&[], "").lines().count(), USUAL);
+        assert_eq!(hosts_on("127.0.0.1 localhost\n1.2.3.4 a", &own, "c"), "127.0.0.1 localhost\n1.2.3.4 a\n10.0.0.2\tc\n");
+        assert_eq!(hosts_on("# localhost\n", &own, "c"), format!("# localhost\n{}", hosts(&own, "c")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Namespaces that are shared, and limits of processes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
@@ -18,6 +19,17 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     }
     if tuning.init && request.mounts.iter().any(|mount| mount.target == Path::new("/dev")) {
         return invalid("--init", "it is mounted in /dev, which must be the container's own");
+    }
+    if let Some(path) = &tuning.init_path {
+        let what = format!("--init-path {}", path.display());
+        let mode = std::fs::metadata(path).map(|data| data.mode()).unwrap_or_default();
+        let program = rustix::fs::FileType::from_raw_mode(mode) == rustix::fs::FileType::RegularFile && mode & 0o111 != 0;
+        if !path.is_absolute() || !program {
+            return invalid(&what, "it needs to be the absolute path of a program on this host");
+        }
+    }
+    if let (Some(file), false) = (request.resources.unified.keys().next(), unified_limits()) {
+        return invalid(&format!("cgroup file {file}"), "this host has its limits in cgroup v1, which has no such files");
     }
     if request.users != Users::Host {
         for (flag, sharing) in [("--pid", &namespaces.pid), ("--ipc", &namespaces.ipc)] {
@@ -46,6 +58,11 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
     }
     super::cdi::check(&tuning.cdi)?;
     tuning.ulimits.iter().try_for_each(|limit| rlimit(limit).map(drop))
+}
+
+/// The host's limits are files of cgroup v2 (cgroups(7)): in a hybrid hierarchy they are not.
+fn unified_limits() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// The namespaces of `record`; `netns` is the one that was made for its network.

@@ -7,7 +7,7 @@ use oci_spec::runtime::Mount;
 
 use crate::mounts::stand_in;
 use crate::record::Record;
-use crate::request::{Access, Mount as Wanted, MountSource, NetworkMode, Sharing};
+use crate::request::{Access, HostsBase, Mount as Wanted, MountSource, NetworkMode, Sharing};
 
 pub(super) fn mount(kind: &str, source: &Path, target: impl AsRef<Path>, options: &[&str]) -> Mount {
     let mut mount = Mount::default();
@@ -35,11 +35,13 @@ pub(super) fn mounts(record: &Record, files: &Path, init: &Path) -> Vec<Mount> {
         all.push(mount("bind", Path::new("/sys"), "/sys", &["bind", "rprivate", "nosuid", "noexec", "nodev", "ro"]));
     }
     if record.tuning.init {
-        all.push(mount("bind", init, INIT, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
+        let program = record.tuning.init_path.as_deref().unwrap_or(init);
+        all.push(mount("bind", program, INIT, &["bind", "rprivate", "ro", "nosuid", "nodev"]));
     }
     // As Docker has it: what is the root file system's share can be written if that can.
     let own: &[&str] = if security.readonly_rootfs { &["bind", "rprivate", "ro"] } else { &["bind", "rprivate"] };
-    for name in ["resolv.conf", "hostname", "hosts"] {
+    let kept = record.dns.hosts_base == HostsBase::Kept;
+    for name in ["resolv.conf", "hostname", "hosts"].into_iter().filter(|name| !(kept && *name == "hosts")) {
         all.push(mount("bind", &files.join(name), Path::new("/etc").join(name), own));
     }
     if let Some(zone) = &record.tuning.timezone {
@@ -199,6 +201,14 @@ pub(super) mod tests {
         assert!(at(&order, "/data") < at(&order, "/data/sub"));
         assert!(at(&order, "/etc") < at(&order, "/etc/hosts"));
         assert!(at(&order, "/sys") < at(&order, "/sys/fs/cgroup"));
+    }
+
+    #[test]
+    fn the_images_hosts_may_stay() {
+        let dns = crate::request::Dns { hosts_base: HostsBase::Kept, ..Default::default() };
+        let all = mounts(&Record { dns, ..record() }, Path::new("/files"), Path::new("/init"));
+        let has = |target: &str| all.iter().any(|mount| mount.destination() == Path::new(target));
+        assert!(!has("/etc/hosts") && has("/etc/hostname"));
     }
 
     #[test]

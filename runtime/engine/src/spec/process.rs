@@ -17,7 +17,9 @@ use crate::{Error, apparmor};
 /// The first process.
 pub(crate) fn process(record: &Record, identity: &Identity, size: Option<(u16, u16)>) -> Result<Process, Error> {
     let mut process = base(record, identity, &record.workdir, record.tty.then_some(size))?;
-    let init = [INIT, "--init"].into_iter().filter(|_| record.tuning.init).map(str::to_owned);
+    // Others such as tini and catatonit take what comes after the dashes.
+    let word = if record.tuning.init_path.is_some() { "--" } else { "--init" };
+    let init = [INIT, word].into_iter().filter(|_| record.tuning.init).map(str::to_owned);
     process.set_args(Some(init.chain(record.args()).collect()));
     process.set_env(Some(variables(record, &record.env, record.tty, &identity.home)));
     process.set_capabilities(Some(sets(granted(&record.security)?, ambient(&record.security)?, identity)));

@@ -52,7 +52,7 @@ pub(crate) fn room(root: impl AsFd, user: &str) -> u32 {
 
 /// A file of the image, or nothing when it has none, or when it is no plain file or too large. What is not plain is not even opened: a
 /// FIFO would be waited for, and the mere opening of a device does things to the host (of a watchdog: restarts it).
-fn text(root: impl AsFd, path: &str) -> String {
+pub(crate) fn text(root: impl AsFd, path: &str) -> String {
     let open = || -> Option<OwnedFd> {
         let found = sys::fs::open_in_root(root, path, OFlags::PATH, Mode::empty()).ok()?;
         let plain = FileType::from_raw_mode(rustix::fs::fstat(&found).ok()?.st_mode) == FileType::RegularFile;

@@ -1,5 +1,6 @@
 //! Variables and labels.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
@@ -34,6 +35,12 @@ fn entry(text: &str, caller: &impl Fn(&str) -> Option<String>) -> Result<Option<
     Ok(if text.contains('=') { Some(text.to_owned()) } else { caller(key).map(|value| format!("{key}={value}")) })
 }
 
+/// All variables of the caller, but for those that are no text: a container's are.
+pub(crate) fn callers(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let text = |(key, value): (OsString, OsString)| Some(format!("{}={}", key.to_str()?, value.to_str()?));
+    all.filter_map(text).collect()
+}
+
 /// The name of a variable.
 pub(crate) fn variable(key: &str) -> Result<String, String> {
     match key.is_empty() || key.contains(['=', '\0']) {
@@ -55,6 +62,13 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_callers_variables_are_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let all = [("A".into(), "1 = 2".into()), ("B".into(), OsString::from_vec(vec![0xff])), ("C".into(), "".into())];
+        assert_eq!(callers(all.into_iter()), ["A=1 = 2", "C="]);
+    }
 
     #[test]
     fn files_come_first_and_bare_keys_are_looked_up() {

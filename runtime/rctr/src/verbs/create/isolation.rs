@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Run a first process that passes signals on and reaps orphans
     #[arg(long)]
     init: bool,
+    /// The program of the host that this is, such as /usr/bin/tini; it is called with -- and the command
+    #[arg(long, value_name = "FILE", requires = "init")]
+    init_path: Option<PathBuf>,
     /// Domain name
     #[arg(long, value_name = "NAME", value_parser = parse::host_name)]
     domainname: Option<String>,
@@ -106,6 +109,7 @@ impl Args {
         cdi.extend(self.gpus.into_iter().flatten());
         request.tuning = Tuning {
             init: self.init,
+            init_path: self.init_path.as_deref().map(crate::context::absolute).transpose()?,
             domainname: self.domainname,
             ulimits: self.ulimit,
             sysctls: self.sysctl.into_iter().collect(),

@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// Let its processes wait for memory instead of killing one (cgroup v1 only)
     #[arg(long)]
     oom_kill_disable: bool,
+    /// Write into a file of its cgroup (only cgroup v2): FILE=VALUE, such as memory.high=1073741824
+    #[arg(long, value_name = "FILE=VALUE", value_parser = cgroup_file)]
+    cgroup_conf: Vec<(String, String)>,
     /// Weight for one disk: /dev/DISK:WEIGHT
     #[arg(long, value_name = "DISK:WEIGHT", value_parser = |text: &str| parse::disk(text, DiskLimitKind::Weight))]
     blkio_weight_device: Vec<DiskLimit>,
@@ -113,12 +116,24 @@ impl Args {
             limits.memory_swap = swap_is_counted().then(|| memory.saturating_mul(2));
         }
         request.tuning.size = self.storage_opt;
+        limits.unified = self.cgroup_conf.into_iter().collect();
         request.resources = Resources { oom_kill_disable: self.oom_kill_disable, disks: disks.concat(), ..limits };
     }
 }
 
 /// The memory controller of cgroup v1.
 const V1: &str = "/sys/fs/cgroup/memory";
+
+fn cgroup_file(text: &str) -> Result<(String, String), String> {
+    let form = || format!("{text:?}: the form is FILE=VALUE, such as memory.high=1073741824");
+    let (file, value) = text.split_once('=').ok_or_else(form)?;
+    let fine = file.contains('.') && file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._".contains(&byte));
+    // Those say who is in it, and how the engine ends it.
+    match fine && !file.starts_with('.') && !file.starts_with("cgroup.") {
+        true => Ok((file.to_owned(), value.to_owned())),
+        false => Err(form()),
+    }
+}
 
 fn storage(text: &str) -> Result<u64, String> {
     let size = text.strip_prefix("size=").ok_or("only size=BYTES is known, such as size=10g")?;

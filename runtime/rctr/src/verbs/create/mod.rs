@@ -172,7 +172,7 @@ pub(crate) fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest
     };
     args.process.apply(&mut request)?;
     args.network.apply(engine, &mut request)?;
-    args.names.apply(&mut request);
+    args.names.apply(&mut request)?;
     args.mounts.apply(&mut request);
     args.limits.apply(&mut request);
     args.life.apply(&mut request);

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use engine::{CreateRequest, Dns, HostEntry};
+use anyhow::{Result, bail};
+use engine::{CreateRequest, Dns, HostEntry, HostsBase, NetworkMode};
 
 use crate::parse;
 
@@ -21,11 +22,36 @@ pub(crate) struct Args {
     /// A line of its /etc/hosts: NAME:ADDRESS, or NAME:host-gateway for this host
     #[arg(long, value_name = "NAME:ADDRESS", value_parser = entry)]
     add_host: Vec<HostEntry>,
+    /// What its /etc/hosts begins with: a file of the host, image for the image's, or none for the usual lines alone
+    #[arg(long, value_name = "FILE", value_parser = base)]
+    hosts_file: Option<HostsBase>,
+    /// Leave the image's /etc/hosts as it is
+    #[arg(long, conflicts_with_all = ["add_host", "hosts_file"])]
+    no_hosts: bool,
 }
 
 impl Args {
-    pub(super) fn apply(self, request: &mut CreateRequest) {
-        request.dns = Dns { servers: self.dns, search: self.dns_search, options: self.dns_option, hosts: self.add_host };
+    pub(super) fn apply(self, request: &mut CreateRequest) -> Result<()> {
+        if matches!(request.network, NetworkMode::Container(_)) && (self.hosts_file.is_some() || !self.add_host.is_empty()) {
+            bail!("--add-host and --hosts-file cannot go with --network container: both have one /etc/hosts");
+        }
+        request.dns = Dns {
+            servers: self.dns,
+            search: self.dns_search,
+            options: self.dns_option,
+            hosts: self.add_host,
+            hosts_base: if self.no_hosts { HostsBase::Kept } else { self.hosts_file.unwrap_or_default() },
+        };
+        Ok(())
+    }
+}
+
+fn base(text: &str) -> Result<HostsBase, String> {
+    match text {
+        "none" => Ok(HostsBase::None),
+        "image" => Ok(HostsBase::Image),
+        path if path.starts_with('/') && std::path::Path::new(path).is_file() => Ok(HostsBase::File(path.into())),
+        _ => Err(format!("{text:?}: there are image, none, and the absolute path of a file of this host")),
     }
 }
 
@@ -58,6 +84,13 @@ pub(crate) fn entry(text: &str) -> Result<HostEntry, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_begin_with_a_file() {
+        assert_eq!((base("none"), base("image")), (Ok(HostsBase::None), Ok(HostsBase::Image)));
+        assert_eq!(base("/etc/passwd"), Ok(HostsBase::File("/etc/passwd".into())));
+        assert!(["", "/etc", "/no/such/file", "relative"].iter().all(|text| base(text).is_err()));
+    }
 
     #[test]
     fn hosts_are_read() {

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Read variables from a file, one per line
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Give it all variables of the caller that the image does not set
+    #[arg(long)]
+    env_host: bool,
     /// Leave a variable of the image out
     #[arg(long, value_name = "KEY", value_parser = parse::variable)]
     unsetenv: Vec<String>,
@@ -60,6 +63,9 @@ impl Args {
         request.stdin = self.interactive;
         request.tty = self.tty;
         request.entrypoint = self.entrypoint.map(|Entrypoint(words)| words);
+        if self.env_host {
+            request.env_below = parse::callers(std::env::vars_os());
+        }
         // What is set here stays.
         request.env = self.unsetenv;
         request.env.extend(parse::environment(&self.env_file, &self.env, |key| std::env::var(key).ok())?);

@@ -96,6 +96,7 @@ pub(super) fn resources(resources: &Resources) -> Value {
         "CpusetCpus": resources.cpuset_cpus.clone().unwrap_or_default(),
         "CpusetMems": resources.cpuset_mems.clone().unwrap_or_default(),
         "PidsLimit": resources.pids,
+        "CgroupConf": Some(&resources.unified).filter(|files| !files.is_empty()),
         "BlkioWeight": resources.blkio_weight.unwrap_or(0),
         "BlkioWeightDevice": disks(DiskLimitKind::Weight),
         "BlkioDeviceReadBps": disks(DiskLimitKind::ReadBps),
