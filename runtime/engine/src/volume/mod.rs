@@ -123,6 +123,23 @@ impl Engine {
         Err(Error::VolumeInUse { name: name.to_owned(), by: users.iter().map(called).collect::<Vec<_>>().join(", ") })
     }
 
+    /// Shows a volume's files on the host, and answers where: for one that is a folder there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchVolume`]; what it is mounted from is gone.
+    pub fn volume_mount(&self, name: &str) -> Result<PathBuf, Error> {
+        let volume = self.volume(name)?;
+        options::show(&self.config, name, &volume.record).map(|()| volume.mountpoint)
+    }
+
+    /// Undoes [`Engine::volume_mount`], if it was done. Containers keep what they have of it.
+    ///
+    /// # Errors
+    /// `EBUSY` when a process has something open there.
+    pub fn volume_unmount(&self, name: &str) -> Result<(), Error> {
+        options::hide(&self.config, name, &self.volume(name)?.record)
+    }
+
     /// Removes what is left of volumes that were being made or removed by processes that were killed.
     pub fn volume_sweep(&self) {
         let _ = create::sweep(&self.config.volumes());

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use sys::Call;
 use sys::mount::{Attr, Filesystem, mount_setattr, propagation};
 
@@ -125,16 +125,57 @@ fn mounted(kind: &str, device: &str, words: &[&str]) -> sys::Result<OwnedFd> {
 /// One file system for all containers that have the volume: mounted on its folder at the first use, until the volume is removed or the
 /// host restarts.
 fn shared(path: &Path, kind: &str, device: &str, words: &[&str]) -> sys::Result<OwnedFd> {
-    let lock = File::open(path.parent().unwrap_or(path)).call(|| format!("open({path:?})"))?;
-    lock.lock().call(|| format!("flock({path:?})"))?;
-    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).call(|| format!("statx({path:?})"))?;
-    if !stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        let mount = mounted(kind, device, words)?;
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-        move_mount(&mount, "", CWD, path, flags).call(|| format!("move_mount({path:?})"))?;
-        mount_setattr(&mount, Attr { propagation: propagation::PRIVATE, ..Attr::default() }, false)?;
-    }
+    attached(path, || mounted(kind, device, words))?;
     copy(path, true)
+}
+
+/// Mounts what `make` makes on the volume's folder, unless something is there. Nobody else does the same meanwhile.
+fn attached(path: &Path, make: impl FnOnce() -> sys::Result<OwnedFd>) -> sys::Result<()> {
+    let _lock = lock(path)?;
+    if is_mounted(path)? {
+        return Ok(());
+    }
+    let mount = make()?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(&mount, "", CWD, path, flags).call(|| format!("move_mount({path:?})"))?;
+    mount_setattr(&mount, Attr { propagation: propagation::PRIVATE, ..Attr::default() }, false)
+}
+
+fn lock(path: &Path) -> sys::Result<File> {
+    let lock = File::open(path.parent().unwrap_or(path)).call(|| format!("open({path:?})"))?;
+    lock.lock().call(|| format!("flock({path:?})")).map(|()| lock)
+}
+
+fn is_mounted(path: &Path) -> sys::Result<bool> {
+    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::empty()).call(|| format!("statx({path:?})"))?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Shows the files of a volume on the host, in its folder, whatever they are mounted from.
+pub(super) fn show(config: &Config, name: &str, record: &VolumeRecord) -> Result<(), Error> {
+    if is_folder(&record.options) {
+        return Ok(());
+    }
+    // Of tmpfs this is what mounts it.
+    let tree = tree(config, name, record)?;
+    let path = config.volumes().join(name).join(DATA);
+    attached(&path, || Ok(tree)).during(|| format!("mount the volume {name}"))
+}
+
+/// Undoes that. A tmpfs stays: with it would go what is in it.
+pub(super) fn hide(config: &Config, name: &str, record: &VolumeRecord) -> Result<(), Error> {
+    if is_folder(&record.options) || record.options.get("type").is_some_and(|kind| kind == "tmpfs") {
+        return Ok(());
+    }
+    let path = config.volumes().join(name).join(DATA);
+    let unmounted = || {
+        let _lock = lock(&path)?;
+        match is_mounted(&path)? {
+            true => unmount(&path, UnmountFlags::NOFOLLOW).call(|| format!("umount2({path:?})")),
+            false => Ok(()),
+        }
+    };
+    unmounted().during(|| format!("unmount the volume {name}"))
 }
 
 /// The kernel takes numbers where people write the name of a server (nfs(5), `addr`).

@@ -4,6 +4,7 @@ mod create;
 pub(crate) mod filter;
 mod inspect;
 mod ls;
+mod mount;
 pub(crate) mod prune;
 mod rm;
 mod transfer;
@@ -31,6 +32,9 @@ pub(crate) enum Verb {
     Exists(exists::Args),
     Export(transfer::Export),
     Import(transfer::Import),
+    Mount(mount::Mount),
+    #[command(visible_alias = "umount")]
+    Unmount(mount::Unmount),
 }
 
 /// Does what was asked for.
@@ -43,6 +47,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<i32> {
         Verb::Exists(args) => exists::run(&context.engine()?, exists::Kind::Volume, &args),
         Verb::Export(args) => transfer::export(context, &args),
         Verb::Import(args) => transfer::import(context, &args),
+        Verb::Mount(args) => mount::mount(context, &args),
+        Verb::Unmount(args) => mount::unmount(context, &args),
         Verb::Prune(args) => prune::run(context, &args),
     }
 }
