@@ -46,6 +46,7 @@ mod cni;
 mod condition;
 mod config;
 mod create;
+mod dependents;
 mod described;
 mod error;
 mod events;

@@ -38,6 +38,8 @@ pub(crate) enum When {
     Missing,
     /// Each time
     Always,
+    /// When the registry has another one; one that is here does where the registry cannot be asked
+    Newer,
     /// Not at all
     Never,
 }
@@ -116,9 +118,11 @@ pub(crate) fn present(
     }
     // One that a power cut or the disk has damaged is as good as none, as long as it can be had again.
     found = found.and_then(|image| engine.images().check_layers(&image).map(|()| image));
+    let mut spare = None;
     match (found, when) {
         (Ok(image), When::Missing | When::Never) => return Ok(image),
-        (Err(error @ images::Error::Damaged { .. }), When::Missing | When::Always) => eprintln!("rctr: {error}"),
+        (Ok(image), When::Newer) => spare = Some(image),
+        (Err(error @ images::Error::Damaged { .. }), When::Missing | When::Always | When::Newer) => eprintln!("rctr: {error}"),
         (Err(error), _) if !matches!(error, images::Error::NotFound { .. } | images::Error::OtherPlatform { .. }) => {
             return Err(error.into());
         }
@@ -129,7 +133,13 @@ pub(crate) fn present(
     if !quiet {
         eprintln!("Pulling {}", reference.familiar());
     }
-    let pulled = pull(context, engine, &reference, platform, quiet)?;
+    let pulled = match (pull(context, engine, &reference, platform, quiet), spare) {
+        (Err(error), Some(image)) => {
+            eprintln!("rctr: {}: taking the one that is here", exit::chain(&error));
+            return Ok(image);
+        }
+        (pulled, _) => pulled?,
+    };
     if let Some(before) = before.filter(|before| before.target == pulled.digest && before.manifest != pulled.image.manifest) {
         engine.images().tag(&before, &reference)?;
     }

@@ -100,7 +100,7 @@ impl Host {
         &self.cgroup
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rctr"));
         command.args(args).env("RCTR_ROOT", self.root()).env("RCTR_RUN", self.path("run"));
         command.env("RCTR_CGROUP_PARENT", &self.cgroup).env_remove("NOWHERE").stdin(Stdio::null());

@@ -12,4 +12,5 @@ mod lost;
 mod many;
 mod mounts;
 mod oci;
+mod podman;
 mod policy;

@@ -68,6 +68,35 @@ fn short_names() {
     assert!(host.rctr(&["pull", "short:2"]).err.contains("404: no tag \"2\""));
 }
 
+/// Another image in the registry is taken, and a registry that is not there is no reason to fail.
+#[test]
+fn newer_ones_are_pulled() {
+    let Some(host) = Host::new() else { return };
+    let mut registry = Registry::serve(&host, &[]);
+    let name = format!("{}/a/b:1", registry.address);
+    let create = |name: &str| host.rctr(&["create", "--pull", "newer", "-q", name, "/x"]);
+    let image = |name: &str| host.out(&["inspect", "-f", "{{.Id}}", name]);
+    host.load(&name);
+    host.out(&["push", "-q", &name]);
+    let first = image(&name);
+    host.out(&["commit", "-c", "LABEL a=b", create(&name).out.trim(), "changed"]);
+    host.out(&["tag", "changed", &name]);
+    host.out(&["push", "-q", &name]);
+    // Here is the old one, there the new one.
+    host.load(&name);
+    assert_eq!(image(&name), first);
+    host.out(&["create", "-q", &name, "/x"]);
+    assert_eq!(image(&name), first);
+    let made = create(&name);
+    assert_eq!((made.code, image(&name)), (Some(0), image("changed")), "{}", made.err);
+    assert_eq!(registry.end(), Some(0));
+    let made = create(&name);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert!(made.err.contains("taking the one that is here"), "{}", made.err);
+    let missing = create(&format!("{}/a/c:1", registry.address));
+    assert_eq!((missing.code, missing.out.as_str()), (Some(125), ""), "{}", missing.err);
+}
+
 /// A registry answers what is asked through a proxy just as well.
 #[test]
 fn through_a_proxy() {

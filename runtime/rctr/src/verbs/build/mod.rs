@@ -77,9 +77,9 @@ pub(crate) struct Args {
     /// Do every step of these stages anew
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     no_cache_filter: Vec<String>,
-    /// Pull images again that are here
-    #[arg(long)]
-    pull: bool,
+    /// When to pull images: always without a word of it, and missing without the flag
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always", value_parser = values::pull)]
+    pull: Option<When>,
     /// For which machines: OS/ARCHITECTURE[/VARIANT]; for several of them, which become one index: PLATFORM,PLATFORM...
     #[arg(long, value_delimiter = ',')]
     platform: Vec<Platform>,
@@ -129,7 +129,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     end_with_signals(&stop)?;
     let style = if args.quiet { progress::Style::Quiet } else { args.progress.resolved() };
     let watch = progress::watch(style);
-    let when = if args.pull { When::Always } else { When::Missing };
+    let when = args.pull.unwrap_or_default();
     let images = Images { context, engine: &engine, when, quiet: style != progress::Style::Plain };
     let built = platforms::build(&engine, &args, &request, |request| engine.build(request, &images, watch.as_ref(), &stop));
     // The last frame is drawn before anything else is said.
@@ -174,7 +174,7 @@ pub(crate) fn of_archive(
 ) -> Result<Image> {
     let source = context::Source::stream(engine, archive, "the request", args.file.as_deref())?;
     let request = request(args, &source)?;
-    let when = if args.pull { When::Always } else { When::Missing };
+    let when = args.pull.unwrap_or_default();
     let images = Images { context, engine, when, quiet: true };
     match engine.build(&request, &images, watch, stop) {
         Ok(built) => built.image.context("no image was made"),

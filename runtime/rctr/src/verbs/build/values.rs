@@ -6,6 +6,19 @@ use anyhow::{Context as _, Result, bail};
 use engine::NetworkMode;
 use engine::build::NamedContext;
 
+use crate::verbs::pull::When;
+
+/// `--pull`, with the words that are Docker's and Podman's.
+pub(crate) fn pull(text: &str) -> Result<When, String> {
+    match text {
+        "true" | "always" => Ok(When::Always),
+        "false" | "missing" | "ifmissing" => Ok(When::Missing),
+        "newer" | "ifnewer" => Ok(When::Newer),
+        "never" => Ok(When::Never),
+        _ => Err("there are always, missing, newer and never".to_owned()),
+    }
+}
+
 /// `--secret`.
 #[derive(Debug, Clone)]
 pub(crate) struct Secret {
@@ -164,6 +177,12 @@ pub(crate) fn output(text: &str) -> Result<Output, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pull_has_a_time() {
+        assert_eq!((pull("true"), pull("newer"), pull("missing")), (Ok(When::Always), Ok(When::Newer), Ok(When::Missing)));
+        assert!(pull("").is_err() && pull("sometimes").is_err());
+    }
 
     #[test]
     fn outputs() {
