@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, About, Descriptor, Document, Entry};
 use crate::pull::{Event, Progress};
 use crate::registry::{Content, Fetched, Registry, Upload, Uploaded};
-use crate::{Credentials, Digest, Platform, Reference, Registries};
+use crate::{Credentials, Digest, Platform, Policy, Reference, Registries, policy};
 
 /// Blobs on their way at once.
 const PARALLEL: usize = 4;
@@ -40,6 +40,8 @@ pub struct CopyOptions {
     pub registries: Registries,
     /// Who asks, at both ends.
     pub credentials: Credentials,
+    /// Which images may be copied.
+    pub policy: Policy,
 }
 
 /// What was copied.
@@ -97,7 +99,10 @@ impl Content for Passed<'_> {
 
 impl Copy<'_> {
     async fn run(&self) -> Result<Copied> {
+        let policy = &self.options.policy;
+        let signed = policy.admits("docker", &policy::of_registry(self.from), &self.from.familiar())?;
         let mut top = self.source.manifest(&self.from.what()).await?;
+        let target = top.digest.clone();
         if let Some(platform) = &self.options.platform {
             // An entry without a platform may be an index again.
             for _ in 0..DEPTH {
@@ -107,6 +112,8 @@ impl Copy<'_> {
             }
         }
         let (digest, size) = (top.digest.clone(), top.bytes.len() as u64);
+        let digests = if digest == target { &[&digest][..] } else { &[&digest, &target] };
+        policy::check(policy, &signed, self.from, self.source, digests).await?;
         let documents = self.documents(top).await?;
         self.blobs(&documents).await?;
         for document in documents.iter().filter(|document| document.digest != digest) {

@@ -269,6 +269,24 @@ pub enum Error {
         /// What the server says, or why it says nothing.
         source: registry::Failure,
     },
+    /// The host's policy does not let an image in.
+    #[error("{what} is refused by {}: {why}", policy.display())]
+    Refused {
+        /// The image.
+        what: String,
+        /// The file that says so.
+        policy: PathBuf,
+        /// What it asks for, and what there is.
+        why: String,
+    },
+    /// That policy cannot be read.
+    #[error("{}: {problem}", path.display())]
+    PolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and in which line.
+        problem: String,
+    },
     /// An archive of files cannot be unpacked.
     #[error("unpack the archive")]
     UnpackArchive(#[source] unpack::Error),
@@ -283,7 +301,7 @@ pub enum Error {
         /// So long.
         patience: std::time::Duration,
     },
-    /// Given up because another part of the pull failed.
+    /// Given up because another part of the pull failed, or because a [`crate::Stop`] said so.
     #[error("stopped")]
     Stopped,
     /// The download cannot be set up.

@@ -13,6 +13,7 @@
 //! | `reference`, `digest`, `platform`, `manifest`, `config` | names and documents |
 //! | `registry` | the client: where registries are, how to get in, what moves |
 //! | [`pull`], `push`, `copy`, `list` | images from, to and between registries, and lists of platforms |
+//! | `policy` | which images are let in, and by whose signature |
 //! | `decode` | gzip, zstd, xz and bzip2, by their first bytes |
 //! | `unpack`, `erofs`, `sums`, `store` | layers as folder trees or as images to mount, how damage is found, and what keeps them |
 //! | `archive`, `change` | images in files, and root file systems that become images |
@@ -38,6 +39,7 @@ mod list;
 mod make;
 mod manifest;
 mod platform;
+mod policy;
 pub mod pull;
 mod push;
 mod reference;
@@ -62,6 +64,7 @@ pub use list::{
 pub use make::{LayerOptions, NewImage, NewLayer, Owners, Upper, archive, pack, unpack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
+pub use policy::Policy;
 pub use pull::{Event, Progress, PullOptions, Pulled, pull};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::{InvalidReference, Reference};
@@ -74,3 +77,4 @@ pub use store::{
     RootFolder, Store, Usage, Users, Variant,
 };
 pub use unpack::Error as UnpackError;
+pub use waiting::Stop;

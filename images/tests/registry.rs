@@ -86,7 +86,10 @@ impl Host {
         let mut file = tempfile::tempfile_in(self.folder.path()).unwrap();
         file.write_all(archive).unwrap();
         file.rewind().unwrap();
-        let options = LoadOptions { platforms: platform.iter().map(|platform| platform.parse().unwrap()).collect() };
+        let options = LoadOptions {
+            platforms: platform.iter().map(|platform| platform.parse().unwrap()).collect(),
+            ..LoadOptions::default()
+        };
         images::load(&self.store, file, &options, &()).unwrap().remove(0).image
     }
 

@@ -1,25 +1,44 @@
 //! From an archive into the store.
 
 use std::fs::File;
+use std::path::PathBuf;
 
 use futures_util::future::Either;
 use tokio::sync::watch;
 
-use super::InvalidArchive;
 use super::members::{Members, path};
 use super::read::{self, Packed};
+use super::{INDEX, InvalidArchive, MANIFEST};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::manifest::{self, Descriptor};
 use crate::pull::{Event, Layers, Progress};
 use crate::store::{Publication, Record, Store, layers_of, parse_config};
-use crate::{Digest, Platform};
+use crate::{Digest, Platform, Policy, policy};
 
 /// How to load.
 #[derive(Debug, Default)]
 pub struct LoadOptions {
     /// For which machines; all that are there when there is none.
     pub platforms: Vec<Platform>,
+    /// Which archives may be loaded.
+    pub policy: Policy,
+    /// Where the archive is, if it is a file that has a name: a policy may be about that.
+    pub path: Option<PathBuf>,
+}
+
+/// An archive is let in as what it is; one of both forms as both. No signatures are in it that could be checked.
+fn admitted(members: &Members, options: &LoadOptions) -> Result<()> {
+    let path = options.path.as_deref();
+    let what = path.map_or_else(|| "the archive".to_owned(), |path| path.display().to_string());
+    for (transport, list, scopes) in
+        [("docker-archive", MANIFEST, Vec::new()), ("oci-archive", INDEX, path.map(policy::of_path).unwrap_or_default())]
+    {
+        if members.has(list) {
+            options.policy.admits_unsigned(transport, &scopes, &what)?;
+        }
+    }
+    Ok(())
 }
 
 /// A loaded image.
@@ -36,6 +55,7 @@ pub struct Loaded {
 /// name means: this host's, if it is there.
 pub fn load(store: &Store, input: File, options: &LoadOptions, progress: &dyn Progress) -> Result<Vec<Loaded>> {
     let members = Members::open(store, input)?;
+    admitted(&members, options)?;
     let images = read::images(&members, &options.platforms)?;
     let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let loaded = runtime.block_on(async {

@@ -272,12 +272,12 @@ fn a_layout_with_several_platforms() {
     let image = one.load(&alone).unwrap().remove(0).image;
     assert_eq!((one.read(&image, "etc/name").as_str(), &image.target), ("other", &image.manifest));
     // One of those that are there.
-    let only = LoadOptions { platforms: vec![foreign] };
+    let only = LoadOptions { platforms: vec![foreign], ..LoadOptions::default() };
     let one = Fixture::new();
     let image = load(&one.store, one.file(&saved), &only, &()).unwrap().remove(0).image;
     assert_eq!(one.read(&image, "etc/name"), "other");
     assert!(one.store.image_for("x/y:1", Some(&host)).is_err());
-    let other = LoadOptions { platforms: vec!["linux/s390x".parse().unwrap()] };
+    let other = LoadOptions { platforms: vec!["linux/s390x".parse().unwrap()], ..LoadOptions::default() };
     let error = load(&t.store, t.file(&archive), &other, &()).unwrap_err();
     assert!(matches!(error, Error::WrongPlatform { .. }), "{error:?}");
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::image::{Image, Layer};
 use crate::registry::Registry;
 use crate::store::{Publication, Record, Store, layers_of, parse_config};
-use crate::{Credentials, Digest, ImageConfig, Platform, Reference, Registries};
+use crate::{Credentials, Digest, ImageConfig, Platform, Policy, Reference, Registries, Stop, policy};
 
 /// Largest config that is read, in bytes.
 pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
@@ -37,11 +37,15 @@ pub struct PullOptions {
     pub registries: Registries,
     /// Who is asking.
     pub credentials: Credentials,
+    /// Which images may come.
+    pub policy: Policy,
     /// Whether the blobs of layers are kept beside their trees: a push to another registry, and `save`, then need not
     /// fetch them again. It goes for layers that are downloaded now.
     pub keep_blobs: bool,
     /// The pull is given up when it has not come on for so long, whoever it waits for; `None`: only single requests have limits.
     pub patience: Option<Duration>,
+    /// Ends it early.
+    pub stop: Stop,
 }
 
 /// A pulled image.
@@ -66,9 +70,10 @@ pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progres
     let pulled = async {
         let registry = Registry::new(reference, &options.registries, &options.credentials, progress)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        Pull { store, reference, platform: &platform, registry: &registry, progress, keep: options.keep_blobs }.run().await
+        let (policy, keep) = (&options.policy, options.keep_blobs);
+        Pull { store, reference, platform: &platform, registry: &registry, progress, policy, keep }.run().await
     };
-    let pulled = runtime.block_on(async {
+    let pulled = runtime.block_on(options.stop.or(async {
         match options.patience {
             None => pulled.await,
             Some(patience) => tokio::select! {
@@ -76,7 +81,7 @@ pub fn pull(store: &Store, reference: &Reference, options: &PullOptions, progres
                 () = watched.stalled(patience) => Err(Error::Stalled { reference: reference.familiar(), patience }),
             },
         }
-    });
+    }));
     // Something may still wait in a thread for another process's lock.
     runtime.shutdown_background();
     pulled
@@ -89,12 +94,18 @@ struct Pull<'a> {
     platform: &'a Platform,
     registry: &'a Registry<'a>,
     progress: &'a dyn Progress,
+    policy: &'a Policy,
     keep: bool,
 }
 
 impl Pull<'_> {
     async fn run(&self) -> Result<Pulled> {
+        let signed = self.policy.admits("docker", &policy::of_registry(self.reference), &self.reference.familiar())?;
         let resolved = self.resolve().await?;
+        // From here on everything goes by these digests.
+        let digests = [&resolved.manifest.digest, &resolved.target.digest];
+        let digests = if digests[0] == digests[1] { &digests[..1] } else { &digests[..] };
+        policy::check(self.policy, &signed, self.reference, self.registry, digests).await?;
         let digests: Vec<Digest> = resolved.layers.iter().map(|layer| layer.digest.clone()).collect();
         let lease = self.store.lease(digests.iter().chain([&resolved.config.digest]))?;
         let sizes: Vec<_> = resolved.layers.iter().map(|layer| (layer.digest.clone(), layer.size)).collect();

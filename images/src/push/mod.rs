@@ -20,7 +20,7 @@ use crate::manifest::{self, Document};
 use crate::pull::{Event, Progress};
 use crate::registry::{Registry, Upload, Uploaded};
 use crate::store::Store;
-use crate::{Credentials, Digest, Platform, Reference, Registries};
+use crate::{Credentials, Digest, Platform, Reference, Registries, Stop};
 
 /// Layers on their way at once.
 const PARALLEL: usize = 4;
@@ -36,6 +36,8 @@ pub struct PushOptions {
     pub platform: Option<Platform>,
     /// Also layers that may not be given to others (image-spec, "Non-distributable layers").
     pub nondistributable: bool,
+    /// Ends it early.
+    pub stop: Stop,
 }
 
 /// A pushed image.
@@ -60,7 +62,7 @@ pub fn push(store: &Store, reference: &Reference, options: &PushOptions, progres
     let _leases = [&image].into_iter().chain(&others).map(|image| store.hold(image)).collect::<Result<Vec<_>>>()?;
     let runtime = crate::waiting::runtime().map_err(Error::Runtime)?;
     let access = Access { registries: &options.registries, credentials: &options.credentials, progress };
-    let pushed = runtime.block_on(async {
+    let pushed = runtime.block_on(options.stop.or(async {
         let mounts = |image: &Image| mounts(store, image, reference);
         let every = [&image].into_iter().chain(&others).map(mounts).collect::<Result<Vec<_>>>()?;
         let from = every.into_iter().flatten().flatten().collect::<BTreeSet<_>>().into_iter().collect();
@@ -73,7 +75,7 @@ pub fn push(store: &Store, reference: &Reference, options: &PushOptions, progres
             push(other)?.entry().await?;
         }
         push(&image)?.run(&others, options.platform.is_some()).await
-    });
+    }));
     runtime.shutdown_background();
     pushed
 }

@@ -113,6 +113,7 @@ impl Node {
             None => Credentials::load(&config.images.logins)?,
         };
         let patience = Some(Duration::from_secs(config.images.patience)).filter(|patience| !patience.is_zero());
-        Ok(PullOptions { platform: None, registries: config.registries()?, credentials, keep_blobs: false, patience })
+        let policy = images::Policy::load(&["/etc/containers/policy.json".into()])?;
+        Ok(PullOptions { registries: config.registries()?, credentials, policy, patience, ..PullOptions::default() })
     }
 }

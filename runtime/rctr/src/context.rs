@@ -98,7 +98,8 @@ impl Context {
     pub(crate) fn pull_options(&self, platform: Option<images::Platform>) -> Result<images::PullOptions> {
         let registries = self.registries()?;
         let credentials = images::Credentials::load(&credential_files())?;
-        Ok(images::PullOptions { platform, registries, credentials, keep_blobs: self.global.keep_blobs, patience: None })
+        let (policy, keep_blobs) = (policy()?, self.global.keep_blobs);
+        Ok(images::PullOptions { platform, registries, credentials, policy, keep_blobs, ..Default::default() })
     }
 
     /// Where registries are, and how to reach them.
@@ -179,6 +180,13 @@ pub(crate) fn login_file() -> Result<PathBuf> {
     let docker = || env::var_os("DOCKER_CONFIG").map(|folder| PathBuf::from(folder).join("config.json"));
     let home = || env::home_dir().map(|home| home.join(".docker/config.json"));
     own.or_else(docker).or_else(home).context("no place to keep a login: set HOME or DOCKER_CONFIG")
+}
+
+/// Which images this host lets in: the user's file, or else the host's.
+pub(crate) fn policy() -> Result<images::Policy> {
+    let own = env::home_dir().map(|home| home.join(".config/containers/policy.json"));
+    let files: Vec<PathBuf> = own.into_iter().chain([PathBuf::from("/etc/containers/policy.json")]).collect();
+    Ok(images::Policy::load(&files)?)
 }
 
 /// Docker's and Podman's files, most specific first.

@@ -7,6 +7,7 @@ mod hosts;
 mod login;
 mod manifests;
 mod mirrors;
+mod policy;
 mod pulls;
 mod server;
 mod tls;

@@ -13,6 +13,7 @@ use super::answer::{Answer, Output, json as document, lines};
 use super::call::{Call, Query};
 use super::progress::{self, LOAD};
 use super::refused::bad;
+use crate::context::policy;
 use crate::output::{amount, told};
 use crate::verbs::images::{created, filter};
 use crate::verbs::{history, inspect, prune as pruning, rmi, tag as tagging};
@@ -167,9 +168,10 @@ pub(super) fn save(call: &mut Call) -> Result<Answer> {
 pub(super) fn load(call: &mut Call) -> Result<Answer> {
     let service = Arc::clone(&call.service);
     let archive = call.spooled()?;
+    let options = images::LoadOptions { policy: policy()?, ..images::LoadOptions::default() };
     lines(move |out| {
         let loaded = progress::apart(&mut |line| Ok(out.document(&line)?), LOAD, |progress| {
-            Ok(images::load(service.engine.images(), archive, &images::LoadOptions { platforms: Vec::new() }, progress)?)
+            Ok(images::load(service.engine.images(), archive, &options, progress)?)
         });
         let loaded = match loaded {
             Ok(loaded) => loaded,

@@ -32,10 +32,10 @@ pub(crate) struct Args {
 /// Copies the image and prints what its new name means.
 pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     let context = &context.trusting(args.tls);
-    let images::PullOptions { platform, registries, credentials, .. } = context.pull_options(args.platform)?;
+    let images::PullOptions { platform, registries, credentials, policy, .. } = context.pull_options(args.platform)?;
     let (from, to) = (registries.reference(&args.source)?, args.target.parse()?);
     let nondistributable = args.allow_nondistributable_artifacts;
-    let options = CopyOptions { platform, referrers: args.referrers, nondistributable, registries, credentials };
+    let options = CopyOptions { platform, referrers: args.referrers, nondistributable, registries, credentials, policy };
     let progress = progress::shown(progress::COPY, args.quiet);
     let copied = images::copy(&from, &to, &options, progress.as_ref())?;
     match args.quiet {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use images::{LoadOptions, Platform, Reference};
 
 use super::sync;
-use crate::context::Context;
+use crate::context::{Context, policy};
 use crate::output::{progress, told};
 
 /// Load images from a tar archive: an OCI layout, or what `docker save` writes
@@ -35,7 +35,9 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
         None => io::stdin().as_fd().try_clone_to_owned().context("read standard input")?.into(),
     };
     let progress = progress::shown(progress::LOAD, args.quiet);
-    let options = LoadOptions { platforms: args.platform };
+    // As it is, whatever links lead there.
+    let path = args.input.as_deref().map(std::fs::canonicalize).transpose().context("--input")?;
+    let options = LoadOptions { platforms: args.platform, policy: policy()?, path };
     let mut fresh = false;
     for loaded in images::load(engine.images(), input, &options, progress.as_ref())? {
         fresh |= loaded.fresh;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use images::{LoadOptions, Reference, SaveOptions};
 
 use super::sync;
-use crate::context::Context;
+use crate::context::{Context, policy};
 use crate::output::{progress, told};
 use crate::remote::{Host, THERE};
 
@@ -96,7 +96,8 @@ fn fetch(context: &Context, from: &Host, image: &str, quiet: bool) -> Result<()>
     let Some(archive) = saving.stdout.take() else { return ended(from, saving) };
     let archive = File::from(OwnedFd::from(archive));
     let progress = progress::shown(progress::LOAD, quiet);
-    let loaded = images::load(engine.images(), archive, &LoadOptions::default(), progress.as_ref());
+    let options = LoadOptions { policy: policy()?, ..LoadOptions::default() };
+    let loaded = images::load(engine.images(), archive, &options, progress.as_ref());
     // An archive that makes no sense is mostly one that was not written.
     ended(from, saving)?;
     for loaded in loaded? {

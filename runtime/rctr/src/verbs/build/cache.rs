@@ -44,8 +44,13 @@ impl Args {
         let platform = platform.cloned().unwrap_or_else(Platform::host);
         let mut all = Vec::new();
         for place in &self.cache_from {
-            let images::PullOptions { registries, credentials, .. } = context.pull_options(None)?;
-            match images::import_cache(place, &platform, ListOptions { registries, credentials }) {
+            let images::PullOptions { registries, credentials, policy, .. } = context.pull_options(None)?;
+            let admitted = match place {
+                CachePlace::Registry(from) => policy.admits_cache(from),
+                CachePlace::Folder(..) => Ok(()),
+            };
+            let import = |()| images::import_cache(place, &platform, ListOptions { registries, credentials });
+            match admitted.and_then(import) {
                 Ok(cache) => all.push(Arc::new(cache)),
                 Err(error) => eprintln!("rctr: --cache-from {place}: {}", exit::links(&error)),
             }
