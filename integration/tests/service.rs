@@ -14,7 +14,20 @@ use integration::output::Output;
 use integration::terminal::Terminal;
 use rustix::process::Signal;
 
-integration::tests![containers_run, containers_live, terminals, requests_that_make_no_sense, clients_that_go, it_ends];
+integration::tests![
+    containers_run,
+    containers_live,
+    terminals,
+    images_are_built_and_kept,
+    networks_and_volumes,
+    what_happens_is_told,
+    execs_are_known,
+    libraries_speak_it,
+    requests_that_make_no_sense,
+    clients_that_go,
+    transfers_end_with_their_clients,
+    it_ends,
+];
 
 /// A service of a test's own, and clients of it.
 struct Served {
@@ -222,6 +235,129 @@ fn terminals() {
     s.end();
 }
 
+fn images_are_built_and_kept() {
+    let s = Served::with_client(&["--time", "0"]);
+    s.docker(&["pull", "test/config"]).ok().has("Pull complete").has("Downloaded newer image for test/config:latest");
+    s.docker(&["pull", "-q", "test/config"]).ok();
+    s.docker(&["pull", "test/nonsuch"]).code(1).complains(&["nonsuch"]);
+    s.docker(&["tag", "test/config", "other:1"]).ok();
+    s.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().has("other:1\n").has("test/config:latest\n");
+    s.docker(&["rmi", "other:1"]).ok().has("Untagged: other:1");
+    s.docker(&["history", "-q", "test/config"]).ok();
+    let folder = s.env.path("context");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("file"), "of the context").expect("a file");
+    fs::write(folder.join("Dockerfile"), "FROM test/config\nARG A\nCOPY file /file\nLABEL a=$A\n").expect("a file");
+    let context = folder.display().to_string();
+    s.docker(&["build", "-t", "built", "--build-arg", "A=b", &context])
+        .ok()
+        .has("COPY file /file")
+        .has("Successfully tagged built");
+    s.docker(&["inspect", "-f", "{{.Config.Labels.a}}", "built"]).ok().says("b\n");
+    s.docker(&["run", "--rm", "--network", "none", "--entrypoint", "cat", "built", "/file"]).ok().says("of the context");
+    fs::write(folder.join("Dockerfile"), "FROM test/config\nCOPY nonsuch /\n").expect("a file");
+    s.docker(&["build", &context]).code(1).complains(&["nonsuch"]);
+    let archive = s.env.path("built.tar").display().to_string();
+    s.docker(&["save", "-o", &archive, "built"]).ok();
+    s.docker(&["rmi", "built"]).ok();
+    s.docker(&["load", "-i", &archive]).ok().has("Loaded image: built:latest");
+    let name = format!("{}/service:v1", integration::env::world().registry.address);
+    s.docker(&["tag", "built", &name]).ok();
+    s.docker(&["push", &name]).ok().has("v1: digest: sha256:");
+    s.docker(&["rmi", &name, "built"]).ok();
+    s.docker(&["pull", "-q", &name]).ok();
+    s.docker(&["image", "prune", "-f"]).ok();
+    s.end();
+}
+
+fn networks_and_volumes() {
+    let s = Served::with_client(&["--time", "0"]);
+    s.env.rctr(["pull", "-q", "test/config"]).ok();
+    s.docker(&["network", "create", "--subnet", "10.231.7.0/24", "--label", "a=b", "web"]).ok();
+    s.docker(&["network", "ls", "--filter", "label=a", "--format", "{{.Name}} {{.Driver}}"]).ok().says("web bridge\n");
+    s.docker(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "web"]).ok().says("10.231.7.0/24\n");
+    s.docker(&["network", "create", "web"]).code(1).complains(&["web"]);
+    s.docker(&["volume", "create", "--label", "a=b", "data"]).ok().says("data\n");
+    s.docker(&["volume", "ls", "-q", "--filter", "label=a"]).ok().says("data\n");
+    let run = ["run", "--rm", "--network", "web", "-v", "data:/data", "-u", "0", "--entrypoint", "sh", "test/config", "-c"];
+    s.docker(&[&run[..], &["echo kept > /data/file"]].concat()).ok();
+    s.docker(&[&run[..], &["cat /data/file"]].concat()).ok().says("kept\n");
+    let there = s.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "data"]).ok().text().to_owned();
+    assert_eq!(fs::read_to_string(PathBuf::from(there).join("file")).expect("a file"), "kept\n");
+    s.docker(&["create", "--name", "one", "-v", "data:/data", "test/config"]).ok();
+    s.docker(&["network", "connect", "--alias", "db", "web", "one"]).ok();
+    s.docker(&["network", "disconnect", "web", "one"]).ok();
+    s.docker(&["volume", "rm", "data"]).code(1).complains(&["data", "one"]);
+    s.docker(&["rm", "one"]).ok();
+    s.docker(&["volume", "rm", "data"]).ok();
+    s.docker(&["network", "rm", "web"]).ok();
+    s.docker(&["network", "inspect", "web"]).code(1).complains(&["web"]);
+    s.docker(&["volume", "prune", "-f"]).ok();
+    s.docker(&["network", "prune", "-f"]).ok();
+    s.end();
+}
+
+fn what_happens_is_told() {
+    let s = Served::with_client(&["--time", "0"]);
+    s.env.rctr(["pull", "-q", "test/config"]).ok();
+    let begun = s.docker(&["info", "-f", "{{.SystemTime}}"]).ok().text().to_owned();
+    // From then on, so that nothing is missed.
+    let format = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}";
+    let mut told = s.spawn(&["events", "--since", &begun, "--filter", "container=one", "--format", format]);
+    s.docker(&["run", "--rm", "--name", "one", "--network", "none", "--entrypoint", "true", "test/config"]).ok();
+    for action in ["create", "start", "die", "destroy"] {
+        told.wait_for(&format!("container {action} one\n"));
+    }
+    told.kill();
+    let past =
+        ["events", "--since", &begun, "--until", "0s", "--filter", "event=die", "--format", "{{.Actor.Attributes.exitCode}}"];
+    s.docker(&past).ok().has("0\n");
+    s.end();
+}
+
+/// The text of a key in the last line of an answer.
+fn field(answer: &str, key: &str) -> String {
+    let document = answer.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    value[key].as_str().map_or_else(|| value[key].to_string(), str::to_owned)
+}
+
+fn execs_are_known() {
+    let s = Served::start(&["--time", "0"]);
+    s.env.rctr(["pull", "-q", "test/config"]).ok();
+    s.env.start(["--name", "one", "--network", "none", "--entrypoint", "/probe", "test/config", "sleep"]);
+    let (_, made) = s.raw("POST /containers/one/exec", r#"{"Cmd":["sh","-c","exec sleep 5000"]}"#);
+    let id = field(&made, "Id");
+    let look = |key: &str| field(&s.raw(&format!("GET /exec/{id}/json"), "").1, key);
+    assert_eq!((look("Pid"), look("Running")), ("0".to_owned(), "false".to_owned()));
+    assert_eq!(s.raw(&format!("POST /exec/{id}/start"), r#"{"Detach":true}"#).0, 200);
+    let pid = look("Pid");
+    s.env.soon("it is the process on the host", || {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x005000"))
+    });
+    let number = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("a process");
+    rustix::process::kill_process(number, Signal::KILL).expect("killed");
+    s.env.soon("its end is known", || look("Running") == "false");
+    assert_eq!((look("Pid"), look("ExitCode")), ("0".to_owned(), "137".to_owned()));
+    s.end();
+}
+
+/// python3-docker, which reads ahead of what it was promised.
+fn libraries_speak_it() {
+    const PYTHON: &str = "/usr/bin/python3";
+    let has = |package: &str| {
+        Command::new(PYTHON).args(["-c", &format!("import {package}")]).output().is_ok_and(|out| out.status.success())
+    };
+    if !has("docker") {
+        integration::skip!("needs python3-docker");
+    }
+    let s = Served::start(&["--time", "0"]);
+    let mut command = s.env.command(PYTHON);
+    command.args(["-c", include_str!("service.py")]).env("DOCKER_HOST", format!("unix://{}", s.socket.display()));
+    Running::start(command).finish().ok().says("all is well\n");
+    s.end();
+}
+
 fn requests_that_make_no_sense() {
     let s = Served::start(&["--time", "0"]);
     let (status, answer) = s.raw("GET /_ping", "");
@@ -302,6 +438,30 @@ fn clients_that_go() {
     drop(clients);
     // A connection of before may still have been on its way out.
     s.env.soon("nothing of them is left", || held(&s).0 == before.0 && held(&s).1 <= before.1);
+    s.end();
+}
+
+/// A registry that says nothing keeps nobody busy once the client has gone.
+fn transfers_end_with_their_clients() {
+    let s = Served::start(&["--time", "0"]);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let name = format!("{}/a/b", silent.local_addr().expect("an address"));
+    s.env.rctr(["pull", "-q", "test/config"]).ok();
+    s.env.rctr(["tag", "test/config", &format!("{name}:v1")]).ok();
+    s.raw("GET /_ping", "");
+    s.env.soon("only one thread is left", || held(&s).0 == 1);
+    let before = held(&s);
+    for line in [format!("POST /images/create?fromImage={name}&tag=v1"), format!("POST /images/{name}/push?tag=v1")] {
+        let mut socket = UnixStream::connect(&s.socket).expect("a connection");
+        socket.write_all(format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").as_bytes()).expect("sent");
+        socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        assert!(socket.read(&mut [0; 12]).expect("an answer") > 0, "{line}");
+        // It is under way.
+        let _asked = silent.accept().expect("a request");
+        assert!(held(&s) > before, "{:?} and {before:?}", held(&s));
+        drop(socket);
+        s.env.soon("nothing of it is left", || held(&s).0 == before.0 && held(&s).1 <= before.1);
+    }
     s.end();
 }
 

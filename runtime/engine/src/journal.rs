@@ -1,6 +1,7 @@
 //! `logs` of a container whose log is in systemd's journal: read by the host's `journalctl`, which knows its files.
 
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use monitor::Stream;
@@ -25,6 +26,8 @@ pub(crate) struct Journal {
     /// Followed until this.
     end: Option<End>,
     ended: bool,
+    /// Or until this is readable.
+    enough: Option<OwnedFd>,
     /// Whole lines that are not to be seen.
     skip: u64,
 }
@@ -72,7 +75,12 @@ impl Journal {
         let Some(stdout) = child.stdout.take() else {
             return Err(Error::Invalid { what: "journalctl".to_owned(), why: "it has no output".to_owned() });
         };
-        Ok(Journal { child, lines: BufReader::new(stdout), line: Vec::new(), end, ended: false, skip })
+        Ok(Journal { child, lines: BufReader::new(stdout), line: Vec::new(), end, ended: false, enough: None, skip })
+    }
+
+    /// Stops following when `enough` is readable, or its other end is closed.
+    pub(crate) fn until(&mut self, enough: OwnedFd) {
+        self.enough = Some(enough);
     }
 
     /// The next line.
@@ -107,15 +115,21 @@ impl Journal {
             if !self.ended {
                 fds.push(PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN));
             }
+            let last = fds.len();
+            fds.extend(self.enough.as_ref().map(|enough| PollFd::new(enough, PollFlags::IN)));
             match poll(&mut fds, self.ended.then_some(&LAST)) {
                 Ok(0) => return Ok(false),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).call(|| "poll(journalctl, monitor)").during(|| "follow the journal"),
             }
-            if !fds[0].revents().is_empty() {
+            let happened = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            if happened(last) {
+                return Ok(false);
+            }
+            if happened(0) {
                 return Ok(true);
             }
-            self.ended |= fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+            self.ended |= last == 2 && happened(1);
         }
     }
 }
@@ -148,6 +162,20 @@ fn line(text: &[u8]) -> Option<LogLine> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_follows_may_have_enough() {
+        let (enough, held) = std::io::pipe().unwrap();
+        let mut child = Command::new("sleep").arg("1000").stdout(Stdio::piped()).spawn().unwrap();
+        let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty()).unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let end = Some(End::Process(own));
+        let mut journal = Journal { child, lines, line: Vec::new(), end, ended: false, enough: None, skip: 0 };
+        journal.until(enough.into());
+        let leaving = std::thread::spawn(move || drop(held));
+        assert!(journal.next().unwrap().is_none());
+        leaving.join().unwrap();
+    }
 
     #[test]
     fn entries_are_lines() {

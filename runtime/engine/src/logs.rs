@@ -137,10 +137,13 @@ impl Files {
 impl Logs {
     /// Stops following when `enough` is readable, or its other end is closed.
     pub fn until(&mut self, enough: OwnedFd) {
-        if let From::Files(files) = &mut self.0
-            && let Some(source) = &mut files.source
-        {
-            source.enough = Some(enough);
+        match &mut self.0 {
+            From::Files(files) => {
+                if let Some(source) = &mut files.source {
+                    source.enough = Some(enough);
+                }
+            }
+            From::Journal(journal) => journal.until(enough),
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Session {
     socket: OwnedFd,
     /// The process, once it is known.
     process: Option<OwnedFd>,
+    /// Its number on the host, if this started it.
+    pid: Option<u32>,
     /// Its monitor, if this started it.
     monitor: Option<Pid>,
     /// Read before anybody asked for it, while waiting for an answer.
@@ -42,6 +44,7 @@ impl Session {
             id: id.to_owned(),
             socket,
             process: None,
+            pid: None,
             monitor: None,
             early: Default::default(),
             buffer: vec![0; 2 * MAX_CHUNK],
@@ -60,6 +63,11 @@ impl Session {
     /// The container's id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The number on the host of the process that was started with this session; another one may have it once that has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     /// Ready for reading when [`Session::happening`] will not block.
@@ -97,6 +105,7 @@ impl Session {
             match self.receive()? {
                 Event::Started { pid, start_time } => {
                     self.process = sys::process::open(pid, start_time).ok();
+                    self.pid = Some(pid);
                     return Ok(());
                 }
                 Event::Failed { kind, message } => return Err(Error::Start { kind, message }),

@@ -136,6 +136,20 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(
     }
 }
 
+/// Whether the other end of a Unix stream has read all that was sent to it.
+///
+/// # Errors
+/// It is no socket.
+pub fn all_is_read(socket: impl AsFd) -> Result<bool> {
+    let (fd, mut unread) = (socket.as_fd().as_raw_fd(), libc::c_int::MAX);
+    // SAFETY: SIOCOUTQ (unix(7); TIOCOUTQ by its number) writes one int, which lives until the call returns.
+    match unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut unread) } {
+        // What is unread counts with the kernel's own part, hundreds of bytes; a 1 is the reference by which the last reader wakes the writer.
+        0 => Ok(unread <= 1),
+        _ => Err(Error::last(format!("ioctl({fd}, SIOCOUTQ)"))),
+    }
+}
+
 /// Receives one message of at most `buffer.len()` bytes and its descriptors (close-on-exec). A length of 0 is the end.
 ///
 /// # Errors

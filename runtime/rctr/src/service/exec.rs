@@ -252,22 +252,22 @@ pub(super) fn inspect(call: &mut Call) -> Result<Answer> {
 fn shape(exec: &Exec) -> Value {
     let request = &exec.request;
     let (program, arguments) = request.cmd.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
-    let (running, code) = match exec.state {
-        State::Created => (false, None),
-        State::Running(_) => (true, None),
-        State::Ended(code) => (false, code),
+    let (pid, code) = match &exec.state {
+        State::Created => (None, None),
+        State::Running(session) => (Some(lock(session).pid().unwrap_or(0)), None),
+        State::Ended(code) => (None, *code),
     };
     json!({
         "ID": exec.id,
         "ContainerID": exec.container,
-        "Running": running,
+        "Running": pid.is_some(),
         "ExitCode": code,
         "CanRemove": code.is_some(),
         "OpenStdin": request.stdin,
         "OpenStdout": exec.listens[0],
         "OpenStderr": exec.listens[1],
         "DetachKeys": "",
-        "Pid": 0,
+        "Pid": pid.unwrap_or(0),
         "ProcessConfig": {
             "entrypoint": program, "arguments": arguments, "tty": request.tty, "privileged": request.privileged,
             "user": request.user.clone().unwrap_or_default(),

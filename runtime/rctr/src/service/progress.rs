@@ -5,9 +5,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
-use images::{Digest, Event, Progress};
+use images::{Digest, Event, Progress, Stop};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
+use super::answer::Output;
 use crate::exit;
 use crate::output::amount;
 
@@ -33,10 +36,36 @@ pub(super) fn apart<T: Send>(
     std::thread::scope(|scope| {
         let working = scope.spawn(move || work(&lines));
         for line in receive {
-            // A client that has gone does not keep others from having the image.
+            // Of a client that has gone others know.
             let _ = say(line);
         }
         working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The same for a client, with whom it ends.
+///
+/// # Errors
+/// Those of the work.
+pub(super) fn for_client<T: Send>(
+    out: &mut Output,
+    words: Words,
+    stop: &Stop,
+    work: impl FnOnce(&dyn Progress) -> Result<T> + Send,
+) -> Result<T> {
+    let gone = out.gone().try_clone_to_owned()?;
+    let (over, held) = std::io::pipe()?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut fds = [PollFd::new(&gone, PollFlags::IN), PollFd::new(&over, PollFlags::IN)];
+            while matches!(poll(&mut fds, None), Err(Errno::INTR)) {}
+            if !fds[0].revents().is_empty() {
+                stop.stop();
+            }
+        });
+        let done = apart(&mut |line| Ok(out.document(&line)?), words, work);
+        drop(held);
+        done
     })
 }
 

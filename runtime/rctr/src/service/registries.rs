@@ -82,9 +82,8 @@ fn fetch(call: &Call, name: &str) -> Result<Answer> {
     lines(move |out| {
         let tag = reference.tag().unwrap_or_default();
         out.document(&json!({ "status": format!("Pulling from {}", reference.familiar_name()), "id": tag }))?;
-        let pulled = progress::apart(&mut |line| Ok(out.document(&line)?), PULL, |progress| {
-            pull::fetch(&service.engine, &reference, &options, progress)
-        });
+        let pulled =
+            progress::for_client(out, PULL, &options.stop, |progress| pull::fetch(&service.engine, &reference, &options, progress));
         let pulled = match pulled {
             Ok(pulled) => pulled,
             Err(error) => return Ok(out.document(&progress::failed(&error))?),
@@ -133,7 +132,7 @@ pub(super) fn push(call: &mut Call) -> Result<Answer> {
     options.credentials = login(&call.headers, &reference)?.unwrap_or(options.credentials);
     lines(move |out: &mut Output| {
         out.document(&json!({ "status": format!("The push refers to repository [{}]", reference.familiar_name()) }))?;
-        let pushed = progress::apart(&mut |line| Ok(out.document(&line)?), PUSH, |progress| {
+        let pushed = progress::for_client(out, PUSH, &options.stop, |progress| {
             pushing::send(&service.engine, &reference, &options, progress)
         });
         match pushed {

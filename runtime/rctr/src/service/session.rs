@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{Exit, Happening, Session};
@@ -71,7 +70,7 @@ impl Wire {
         self.write.write_all(bytes).await
     }
 
-    /// Until the client has read the head of the answer, as far as can be known: libraries that read ahead of it lose what is there by then.
+    /// Until the client has read the head of the answer, or has gone: libraries that read ahead of it lose what is there by then.
     pub(super) async fn head_is_read(&self) {
         read(self.socket.as_ref()).await;
     }
@@ -82,20 +81,17 @@ impl Wire {
     }
 }
 
-/// How long a client may take to read a head.
-const READ: Duration = Duration::from_millis(50);
-
-/// Until somebody has read from the other end, or might have before this was looked at.
+/// Until all that was sent was read at the other end.
 async fn read(socket: Option<&OwnedFd>) {
     let Some(Ok(watched)) = socket.map(|socket| watch(socket.as_fd(), Interest::WRITABLE)) else { return };
-    let once = async {
-        // The first word is that there is room, the next one that there is more.
-        if let Ok(mut ready) = watched.writable().await {
-            ready.clear_ready();
-            let _ = watched.writable().await;
+    // Whoever reads makes room, and each time that there is more of it wakes who waits for some: so does a hang-up.
+    while let Ok(mut ready) = watched.writable().await {
+        let gone = now(watched.get_ref(), PollFlags::empty()).intersects(PollFlags::HUP | PollFlags::ERR);
+        if gone || sys::socket::all_is_read(watched.get_ref()).unwrap_or(true) {
+            return;
         }
-    };
-    let _ = tokio::time::timeout(READ, once).await;
+        ready.clear_ready();
+    }
 }
 
 /// Without a socket to look at, never.
@@ -270,7 +266,40 @@ pub(super) async fn ended(session: &Shared) -> Option<Exit> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
+
+    /// It takes as long as the client does, and neither ends earlier nor is a reader missed.
+    #[test]
+    fn a_head_is_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for gone in [false, true] {
+                let (mut near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+                near.set_nonblocking(true).unwrap();
+                near.write_all(b"head").unwrap();
+                let socket = OwnedFd::from(near);
+                let mut waiting = pin!(read(Some(&socket)));
+                // Part of it is not all of it.
+                far.read_exact(&mut [0; 3]).unwrap();
+                for _ in 0..100 {
+                    tokio::select! {
+                        biased;
+                        () = &mut waiting => panic!("it was not read"),
+                        () = tokio::task::yield_now() => {}
+                    }
+                }
+                if gone {
+                    drop(far)
+                } else {
+                    far.read_exact(&mut [0; 1]).unwrap()
+                }
+                waiting.await;
+            }
+            read(None).await;
+        });
+    }
 
     #[test]
     fn heads_have_eight_bytes() {
