@@ -23,6 +23,7 @@ const ANYTHING: [(&[&str], &str); 9] = [
             "root",
             "run",
             "env-file",
+            "init-path",
             "label-file",
             "cidfile",
             "pidfile",

@@ -43,7 +43,8 @@ pub(super) fn service(making: &mut Making<'_>) -> Result<(), String> {
     match keys.last("Pull") {
         None | Some("missing") => {}
         Some("always" | "true") => command.push("--pull".to_owned()),
-        Some(other) => return Err(format!("Pull={other} is not supported: there are missing and always")),
+        Some(when @ ("newer" | "never")) => command.push(format!("--pull={when}")),
+        Some(other) => return Err(format!("Pull={other} is not supported: there are missing, always, newer and never")),
     }
     if let Some(platform) = platform(&keys)? {
         command.extend(["--platform".to_owned(), platform]);
