@@ -19,7 +19,8 @@ pub(super) enum Identity {
     /// This repository, whatever was asked for.
     ExactRepository { docker_repository: String },
     /// As usual, once the beginning of the name was replaced.
-    RemapIdentity { prefix: String, signed_prefix: String },
+    #[serde(rename = "remapIdentity")]
+    Remapped { prefix: String, signed_prefix: String },
 }
 
 impl Default for Identity {
@@ -47,7 +48,7 @@ impl Identity {
             Identity::ExactRepository { docker_repository } => {
                 split(docker_repository).is_some_and(|(name, wanted)| wanted.is_none() && repository == name)
             }
-            Identity::RemapIdentity { prefix, signed_prefix } => usual(&remapped(&asked.name(), prefix, signed_prefix)),
+            Identity::Remapped { prefix, signed_prefix } => usual(&remapped(&asked.name(), prefix, signed_prefix)),
         }
     }
 

@@ -5,6 +5,7 @@ use engine::{Engine, Status};
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::output::amount::rfc3339;
 use crate::output::template;
 
 /// Print what this host has
@@ -72,6 +73,9 @@ pub(crate) fn shape(engine: &Engine) -> Result<Value> {
         "NCPU": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         "MemTotal": memory(),
         "Name": uname.nodename().to_string_lossy(),
+        // Of containers that say nothing of it.
+        "LoggingDriver": "local",
+        "SystemTime": rfc3339(engine::now()),
         "ServerVersion": env!("CARGO_PKG_VERSION"),
     }))
 }
