@@ -309,8 +309,9 @@ fn what_happens_is_told() {
         told.wait_for(&format!("container {action} one\n"));
     }
     told.kill();
+    let ended = s.docker(&["info", "-f", "{{.SystemTime}}"]).ok().text().to_owned();
     let past =
-        ["events", "--since", &begun, "--until", "0s", "--filter", "event=die", "--format", "{{.Actor.Attributes.exitCode}}"];
+        ["events", "--since", &begun, "--until", &ended, "--filter", "event=die", "--format", "{{.Actor.Attributes.exitCode}}"];
     s.docker(&past).ok().has("0\n");
     s.end();
 }
