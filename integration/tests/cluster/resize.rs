@@ -29,7 +29,7 @@ fn resize(c: &Cluster, name: &str, resources: &Value) -> integration::output::Ou
 
 /// A file of the cgroup in which a container's first process is: of v2, or of v1's controller.
 fn kernel(c: &Cluster, name: &str, controller: &str, v1: &str, v2: &str) -> String {
-    let pid = c.env.rctr(&["inspect", "-f", "{{.State.Pid}}", &c.container(name)]).ok().text().trim().to_owned();
+    let pid = c.env.rctr(["inspect", "-f", "{{.State.Pid}}", &c.container(name)]).ok().text().trim().to_owned();
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let of = |wanted: &str| {
         let mut lines = groups.lines().map(|line| line.splitn(3, ':').collect::<Vec<_>>());
@@ -99,7 +99,7 @@ fn by_a_restart() {
     c.soon("it runs", || phase(&c, "p") == "Running");
     let id = c.container("p");
     resize(&c, "p", &json!({ "requests": { "memory": "16Mi" }, "limits": { "memory": "64Mi" } })).ok();
-    c.soon("it runs again", || of(&c, "p", "restartCount") == "1" && of(&c, "p", "state.running.startedAt") != "");
+    c.soon("it runs again", || of(&c, "p", "restartCount") == "1" && !of(&c, "p", "state.running.startedAt").is_empty());
     assert!(c.container("p") != id && phase(&c, "p") == "Running" && memory(&c, "p") == (64 << 20).to_string());
     c.soon("it is told", || of(&c, "p", "resources.limits.memory") == "64Mi");
     c.kubectl(&["delete", "pods", "--all"]).ok();
