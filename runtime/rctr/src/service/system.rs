@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::answer::{Answer, json as document};
 use super::call::Call;
+use super::create::LOG_DRIVER;
 use super::refused::Refused;
 use super::{OLDEST, VERSION};
 use crate::output::amount::rfc3339;
@@ -39,7 +40,9 @@ pub(super) fn version(_: &mut Call) -> Result<Answer> {
 
 /// `GET /info`.
 pub(super) fn info(call: &mut Call) -> Result<Answer> {
-    document(verbs::info::shape(&call.service.engine)?)
+    let mut shape = verbs::info::shape(&call.service.engine)?;
+    shape["LoggingDriver"] = LOG_DRIVER.into();
+    document(shape)
 }
 
 /// `GET /system/df`.

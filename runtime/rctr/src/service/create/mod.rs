@@ -16,6 +16,9 @@ pub(super) use words::{Refusal, Words, is_nothing, refused as refused_line};
 
 use crate::verbs::create::{CreateArgs, limits::Limits};
 
+/// How the output of a container is kept whose maker does not say.
+pub(super) const LOG_DRIVER: &str = "json-file";
+
 /// What is asked for.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -94,6 +97,10 @@ pub(super) fn read(body: &Map<String, Value>, name: Option<&str>) -> Result<Aske
     };
     let host = part("HostConfig")?;
     words.table(host::TABLE, host, "HostConfig.")?;
+    if host.get("LogConfig").and_then(|log| log["Type"].as_str()).is_none_or(str::is_empty) {
+        // Docker's own: some clients ask for the output of a run only where it is kept so.
+        words.flag("log-driver", LOG_DRIVER);
+    }
     config::volumes(body, host, &mut words)?;
     host::networks(host, part("NetworkingConfig")?, &mut words)?;
     more.seccomp = host::security(host, &mut words)?;

@@ -35,7 +35,9 @@ fn plain() -> Value {
 fn what_nobody_has_asked_for_is_nothing() {
     let asked = read_json(plain()).unwrap();
     assert_eq!((asked.image.as_str(), asked.size, asked.more), ("busybox", Some((24, 80)), More::default()));
-    let Line { create } = Line::try_parse_from(["--name=app", "--network=bridge", "--restart=no", "--", "busybox"]).unwrap();
+    let Line { create } =
+        Line::try_parse_from(["--name=app", "--network=bridge", "--restart=no", "--log-driver=json-file", "--", "busybox"])
+            .unwrap();
     assert_eq!(format!("{:?}", asked.args), format!("{create:?}"));
 }
 
@@ -47,7 +49,8 @@ fn flags(part: &str, value: Value) -> Result<String, String> {
 }
 
 fn line(words: &[&str]) -> String {
-    let words = ["--name=app"].into_iter().chain(words.iter().copied()).chain(["--", "i"]);
+    let kept = if words.iter().any(|word| word.starts_with("--log-driver")) { None } else { Some("--log-driver=json-file") };
+    let words = ["--name=app"].into_iter().chain(kept).chain(words.iter().copied()).chain(["--", "i"]);
     format!("{:?}", Line::try_parse_from(words).unwrap().create)
 }
 
