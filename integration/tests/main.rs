@@ -43,6 +43,7 @@ mod ps;
 mod pull;
 mod relays;
 mod remote;
+mod rootless;
 mod run;
 mod secrets;
 mod security;
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         changes::TESTS,
         ports::TESTS,
         relays::TESTS,
+        rootless::TESTS,
         firewalls::TESTS,
         namespaces::TESTS,
         networks::TESTS,

@@ -274,9 +274,9 @@ impl<W: Write> Walk<'_, W> {
         let length = none_if_unsupported(flistxattr(file, &mut self.names[..])).call(|| "flistxattr()")?;
         let (mut xattrs, mut opaque) = (Xattrs::new(), false);
         for key in self.names[..length].split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
-            if let (true, Some(own)) = (self.reading.layer, key.strip_prefix(b"trusted.overlay.")) {
+            if let (true, Some(own)) = (self.reading.layer, key.strip_prefix(sys::overlay::prefix().as_bytes())) {
                 if own == b"opaque" {
-                    let length = fgetxattr(file, key, &mut self.value[..]).call(|| "fgetxattr(trusted.overlay.opaque)")?;
+                    let length = fgetxattr(file, key, &mut self.value[..]).call(|| format!("fgetxattr({})", show(key)))?;
                     opaque = self.value[..length] == *b"y";
                     if opaque {
                         continue;

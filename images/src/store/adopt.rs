@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, fsetxattr, fstat,
-    futimens, linkat, openat, renameat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, futimens,
+    linkat, openat, renameat,
 };
 use rustix::io::Errno;
 use sys::Call;
@@ -287,7 +287,7 @@ fn walk(tree: BorrowedFd<'_>, path: &[u8]) -> sys::Result<Found> {
     let mut here = openat(tree, ".", read | OFlags::DIRECTORY, Mode::empty()).call(|| "openat(., O_DIRECTORY)")?;
     let mut hidden = false;
     for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        hidden |= is_opaque(&here);
+        hidden |= sys::overlay::is_opaque(&here);
         // Devices, whiteouts among them, are not opened but looked at first.
         match rustix::fs::statat(&here, part, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Found { here: None, hidden }),
@@ -301,11 +301,6 @@ fn walk(tree: BorrowedFd<'_>, path: &[u8]) -> sys::Result<Found> {
         here = openat(&here, part, read, Mode::empty()).call(|| "openat(O_NOFOLLOW)")?;
     }
     Ok(Found { here: Some(here), hidden })
-}
-
-fn is_opaque(folder: &OwnedFd) -> bool {
-    let mut value = [0; 1];
-    matches!(fgetxattr(folder, "trusted.overlay.opaque", &mut value[..]), Ok(1)) && value == *b"y"
 }
 
 fn copy_bytes(to: impl AsFd, from: &OwnedFd) -> sys::Result<()> {

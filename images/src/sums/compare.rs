@@ -6,9 +6,7 @@ use std::io::BufReader;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{
-    Advice, AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, fadvise, fgetxattr, fstat, openat, readlinkat, seek, statat,
-};
+use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, fadvise, fstat, openat, readlinkat, seek, statat};
 use rustix::io::Errno;
 use sys::Call;
 use sys::fs::open_without_links;
@@ -73,7 +71,7 @@ fn check(tree: BorrowedFd<'_>, path: &[u8], folder: &Folder, found: &mut Vec<Dif
         }
         found.push(Difference { path: show(&path), what });
     };
-    if is_opaque(open.as_fd()) != folder.opaque {
+    if sys::overlay::is_opaque(&open) != folder.opaque {
         tell(b"", "opaque mark");
     }
     let there = sys::fs::list(&open)?;
@@ -90,12 +88,6 @@ fn check(tree: BorrowedFd<'_>, path: &[u8], folder: &Folder, found: &mut Vec<Dif
         }
     }
     Ok(())
-}
-
-/// The folder hides what the layers below have in it.
-pub(super) fn is_opaque(folder: BorrowedFd<'_>) -> bool {
-    let mut value = [0; 1];
-    matches!(fgetxattr(folder, "trusted.overlay.opaque", &mut value[..]), Ok(1)) && value == *b"y"
 }
 
 /// What differs at a name, if anything does.

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlinka
 use sys::Call;
 use sys::fs::open_without_links;
 
-use super::{Entry, Log, compare, sum_of};
+use super::{Entry, Log, sum_of};
 use crate::erofs::{Sum, Written};
 use crate::unpack::is_whiteout;
 use crate::unpack::path::{join, show};
@@ -22,7 +22,7 @@ pub(crate) fn take(tree: BorrowedFd<'_>, sums: File) -> sys::Result<Written> {
         let relative = if path.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(&path) };
         let folder = open_without_links(tree, relative, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         log.entry(&path, &entry(&fstat(&folder).call(|| "fstat()")?, 0, 0))?;
-        if compare::is_opaque(folder.as_fd()) {
+        if sys::overlay::is_opaque(&folder) {
             log.opaque(&path)?;
         }
         for name in sys::fs::list(&folder)? {

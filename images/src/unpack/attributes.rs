@@ -41,12 +41,29 @@ impl Special {
     }
 }
 
+/// For whoever is refused an owner: in a user namespace that is not the first one there are only some (user_namespaces(7)).
+fn there_are() -> String {
+    if sys::ns::is_first_of_users() {
+        return String::new();
+    }
+    let of = |file: &str| {
+        let text = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        let range = |line: &str| {
+            let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u64>().ok());
+            let (first, count) = (numbers.next()?, numbers.nth(1)?);
+            Some(format!("{first}-{}", first + count.saturating_sub(1)))
+        };
+        text.lines().filter_map(range).collect::<Vec<_>>().join(", ")
+    };
+    format!(" [here are only users {} and groups {}]", of("uid_map"), of("gid_map"))
+}
+
 /// Finishes a file that was made with its lower permission bits.
 pub(crate) fn set_file(file: impl AsFd, member: &Member, owner: Owner) -> sys::Result<()> {
     let file = file.as_fd();
     if !owner.is(member) {
         let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-        fchown(file, Some(uid), Some(gid)).call(|| format!("fchown({}, {})", member.uid, member.gid))?;
+        fchown(file, Some(uid), Some(gid)).call(|| format!("fchown({}, {}){}", member.uid, member.gid, there_are()))?;
     }
     set_xattrs(file, &member.xattrs)?;
     if member.mode & 0o7000 != 0 {
@@ -62,7 +79,7 @@ pub(crate) fn own(folder: BorrowedFd<'_>, name: &[u8], member: &Member, owner: O
     }
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
     chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .call(|| format!("fchownat({}, {}, {})", show(name), member.uid, member.gid))
+        .call(|| format!("fchownat({}, {}, {}){}", show(name), member.uid, member.gid, there_are()))
 }
 
 /// Owner and permissions of a folder that was there already.
@@ -70,7 +87,7 @@ pub(crate) fn set_dir(folder: BorrowedFd<'_>, member: &Member) -> sys::Result<()
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = openat(folder, ".", flags, Mode::empty()).call(|| "openat(., O_DIRECTORY)")?;
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    fchown(&open, Some(uid), Some(gid)).call(|| format!("fchown({}, {})", member.uid, member.gid))?;
+    fchown(&open, Some(uid), Some(gid)).call(|| format!("fchown({}, {}){}", member.uid, member.gid, there_are()))?;
     fchmod(&open, Mode::from_raw_mode(member.mode & 0o1777)).call(|| format!("fchmod({:o})", member.mode))
 }
 

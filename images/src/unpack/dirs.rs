@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, XattrFlags, fsetxattr, mkdirat, openat, readlinkat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, mkdirat, openat, readlinkat, statat, unlinkat};
 use rustix::io::Errno;
 use sys::Call;
 use sys::fs::open_without_links;
@@ -206,7 +206,7 @@ pub(crate) fn replace_whiteout(folder: BorrowedFd<'_>, name: &[u8]) -> sys::Resu
 pub(crate) fn set_opaque(folder: impl AsFd) -> sys::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = openat(folder, ".", flags, Mode::empty()).call(|| "openat(., O_DIRECTORY)")?;
-    fsetxattr(open, "trusted.overlay.opaque", b"y", XattrFlags::empty()).call(|| "fsetxattr(trusted.overlay.opaque)")
+    sys::overlay::set_opaque(open)
 }
 
 fn create(folder: BorrowedFd<'_>, name: &[u8]) -> sys::Result<OwnedFd> {

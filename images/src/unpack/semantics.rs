@@ -33,7 +33,7 @@ fn is_whiteout(place: &Place, path: &str) -> bool {
 
 fn is_opaque(place: &Place, path: &str) -> bool {
     let mut value = [0; 4];
-    let length = rustix::fs::lgetxattr(place.root().join(path), "trusted.overlay.opaque", &mut value[..]);
+    let length = rustix::fs::lgetxattr(place.root().join(path), sys::overlay::opaque(), &mut value[..]);
     length.is_ok_and(|length| value[..length] == *b"y")
 }
 

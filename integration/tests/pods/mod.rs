@@ -112,6 +112,7 @@ pub(crate) fn config(env: &Env) -> Config {
         resolv_conf: "/etc/resolv.conf".into(),
         own_resolv_conf: "/etc/resolv.conf".into(),
         publish_on: None,
+        home: None,
         cni: None,
         storage: images::Driver::Tree,
     }

@@ -86,6 +86,7 @@ const HYBRID: &str = "1 1 0:1 / /c/memory rw - cgroup cgroup rw,memory\n2 1 0:2 
 
 fn host(mountinfo: &str) -> Host {
     Host {
+        locked: false,
         cgroup: Hierarchies::parse(mountinfo).unwrap(),
         last_cap: 40,
         grantable: capabilities::all(),

@@ -22,6 +22,8 @@ pub struct Host {
     /// Effective user and group of this process, when it may not take others on: then it maps only itself into a user namespace, or
     /// needs newuidmap(1).
     pub identity: Option<(u32, u32)>,
+    /// Mounts that are there cannot lose what they forbid: they come from outside this user namespace (mount_namespaces(7)).
+    pub locked: bool,
     /// The kernel filters system calls.
     pub seccomp: bool,
     /// AppArmor is active.
@@ -47,6 +49,7 @@ impl Host {
             last_cap: last_cap(),
             grantable: grantable.bits(),
             identity: (!anybody).then(|| (geteuid().as_raw(), getegid().as_raw())),
+            locked: !sys::ns::is_first_of_users(),
             seccomp: secure_computing_mode().is_ok(),
             apparmor: rustix::fs::access("/sys/kernel/security/apparmor", rustix::fs::Access::EXISTS).is_ok(),
             selinux: false,

@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         resolv_conf: "/etc/resolv.conf".into(),
         own_resolv_conf: "/etc/resolv.conf".into(),
         publish_on: None,
+        home: None,
         cni: None,
         storage: images::Driver::default(),
     })?;

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{Builder, JoinHandle};
 
-use container::cgroup::{Hierarchies, Housing};
+use container::cgroup::Housing;
 use launch::Sealed;
 use rustix::process::Pid;
 use sys::Call;
@@ -87,7 +87,7 @@ fn spawn(config: &Config, id: &str, sibling: bool) -> Result<((OwnedFd, Pid), Op
     let args = [c"rctr-monitor".to_owned(), CString::new(id).unwrap_or_default()];
     // The unit of systemd that this command belongs to may end before the container does. Where there is no other cgroup for the monitor, it
     // stays in that one.
-    let housing = Hierarchies::detect().and_then(|hierarchies| Housing::open(&hierarchies, &config.monitors()));
+    let housing = config.hierarchies().and_then(|all| Housing::open(&all, &config.monitors()).map_err(Error::Cgroup));
     let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
     let home = Home { sibling, ..home };
     let pid = sys::spawn::spawn(program, &args, server, home).during(what)?;

@@ -83,7 +83,7 @@ impl Engine {
         let [images, log] = [&images, work].map(|path| sys::fs::open_dir(path).during(what));
         let (images, log) = (images?, log?);
         let spec = self.described(container, pid)?;
-        let host = container::Host::gather().map_err(Error::Container)?;
+        let host = self.config.host()?;
         // What of the host it mounts.
         let compiled = container::compile(&spec, &host).map_err(Error::Container)?;
         let options = Options {
@@ -110,7 +110,7 @@ impl Engine {
     /// What is to be said about the container itself.
     fn options(&self, record: &Record, pid: u32, compiled: &container::Compiled) -> Result<Options, Error> {
         let what = || format!("look at container {}", record.name);
-        let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.hierarchies()?;
         let folders = cgroup::paths(&hierarchies, &self.config.cgroup_of(record));
         let root = sys::fs::open_dir(format!("/proc/{pid}/root")).during(what)?;
         let mounts =

@@ -27,6 +27,8 @@ pub struct Config {
     pub publish_on: Option<IpAddr>,
     /// Plugins that make the network of pods, where they are configured.
     pub cni: Option<crate::Cni>,
+    /// The home of an ordinary user, if it is one that this engine runs for.
+    pub home: Option<crate::Home>,
     /// How layers of images are kept that come from now on.
     pub storage: images::Driver,
 }

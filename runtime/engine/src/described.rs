@@ -32,6 +32,7 @@ impl Engine {
         };
         let (cgroup, joined) = (self.config.cgroup_of(record), self.joined(record)?);
         let facts = spec::Facts {
+            home: self.config.home.as_ref().map(|_| crate::home::last_group()),
             identity: &identity,
             netns: Some(format!("/proc/{pid}/ns/net").into()),
             files: &files,

@@ -42,8 +42,9 @@ impl Engine {
         drop(open_process(container).ok_or_else(not_running)?);
         let identity = user::identify(&root, request.user.as_deref().unwrap_or(&record.user), &record.tuning)?;
         let process = spec::exec(record, request, &identity, secret::variables(self, record)?)?;
-        let host = container::Host::gather().map_err(Error::Container)?;
+        let host = self.config.host()?;
         let mut process = container::compile_process(&process, &host).map_err(Error::Container)?;
+        process.groups_denied = self.config.groups_denied();
         if !request.privileged {
             spec::confine(&mut process, &record.security, &host, &self.config.run)?;
         }

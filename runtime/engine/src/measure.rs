@@ -1,6 +1,6 @@
 //! All that is known of what a container or a pod uses.
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 
 use crate::{Container, Engine, Error, Pod};
 
@@ -10,7 +10,7 @@ impl Engine {
     /// # Errors
     /// No cgroups are mounted.
     pub fn measure(&self, container: &Container) -> Result<cgroup::Stats, Error> {
-        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.cgroups_for("stats")?;
         cgroup::stats_of(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)
     }
 
@@ -19,7 +19,7 @@ impl Engine {
     /// # Errors
     /// No cgroups are mounted.
     pub fn measure_pod(&self, pod: &Pod) -> Result<cgroup::Stats, Error> {
-        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.cgroups_for("stats")?;
         cgroup::stats_of(&hierarchies, &pod.record.cgroup(&self.config)?).map_err(Error::Cgroup)
     }
 }

@@ -117,6 +117,9 @@ fn forget_unsynced(folder: &Path) -> sys::Result<()> {
 fn with(source: &str, upper: Option<&Upper<'_>>, layers: impl FnOnce(&Filesystem) -> sys::Result<()>) -> sys::Result<OwnedFd> {
     let overlay = Filesystem::open("overlay")?;
     overlay.set("source", source)?;
+    if !sys::ns::is_first_of_users() {
+        overlay.flag("userxattr")?;
+    }
     layers(&overlay)?;
     let Some(Upper { folder, volatile }) = upper else {
         return overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY);

@@ -1,6 +1,6 @@
 //! `pause` and `unpause`: the container's processes frozen where they are.
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 use launch::{Report, Status};
 use monitor::Request;
 use sys::fs::open_dir;
@@ -21,7 +21,7 @@ impl Engine {
         if matches!(container.status, Status::Paused { .. }) {
             return Err(Error::Paused(names::short(&container.record)));
         }
-        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.cgroups_for("pause")?;
         let path = self.config.cgroup_of(&container.record);
         cgroup::freeze(&hierarchies, &path).map_err(Error::Cgroup)?;
         session.ask(&Request::Frozen(true)).inspect_err(|_| drop(cgroup::thaw(&hierarchies, &path)))?;
@@ -44,7 +44,7 @@ impl Engine {
     /// Ends the pause of a container, if it is paused.
     pub(crate) fn resume(&self, container: &Container) -> Result<(), Error> {
         let Status::Paused { pid, start_time, since } = container.status else { return Ok(()) };
-        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.cgroups_for("pause")?;
         cgroup::thaw(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
         self.told(&container.record, "unpause", &[]);
         match self.connect(&container.record.id)? {

@@ -21,7 +21,7 @@ use crate::spec::{self, user};
 use crate::start::StartOptions;
 use crate::wait::SOCKET;
 use crate::{
-    Engine, Error, Record, create, events, hold, lognotes, mounts, overlay, owners, rootfs, runtime, secret, used, volume,
+    Engine, Error, Record, create, events, hold, home, lognotes, mounts, overlay, owners, rootfs, runtime, secret, used, volume,
 };
 
 /// All that a start needs.
@@ -83,6 +83,7 @@ impl Engine {
             identity: &identity,
             netns,
             files: &files,
+            home: self.config.home.as_ref().map(|_| home::last_group()),
             cgroup: &cgroup_path,
             joined: &joined,
             init: &self.config.monitor,
@@ -95,6 +96,7 @@ impl Engine {
         let hooks = hooks(record, runtime, &spec)?;
         let own_mounts = trees.is_empty() && own_mounts(&spec, &files);
         let mut compiled = container::compile(&spec, &host).map_err(Error::Container)?;
+        compiled.plan.process.groups_denied = self.config.groups_denied();
         spec::confine(&mut compiled.plan.process, &record.security, &host, &self.config.run)?;
         let (plan, fds) = container::prepare_with(compiled, rootfs, trees, &cgroup).map_err(Error::Container)?;
         let mut table = Table { fds };
@@ -121,10 +123,10 @@ impl Engine {
 
     /// What needs no network.
     fn local(&self, record: &Record, users: Option<&OwnedFd>) -> Result<Local, Error> {
-        let host = container::Host::gather().map_err(Error::Container)?;
+        let host = self.config.host()?;
         let rootfs = self.rootfs(record, users)?;
         let identity = user::identify(&rootfs, &record.user, &record.tuning)?;
-        let resources = spec::resources(record)?;
+        let resources = self.config.enforceable(record, &host, spec::resources(record)?)?;
         if record.tuning.cgroup_parent.is_some() {
             // Found again without the record, which may be damaged by then.
             runtime::note_cgroup(&self.config, record)?;
@@ -198,6 +200,7 @@ impl Engine {
             folder: table.add(container),
             listener: table.add(listener),
             hold,
+            relay_from: if relays.is_empty() { None } else { config.netns()?.map(|netns| table.add(netns)) },
             relays,
             charge: None,
             own_mounts: false,

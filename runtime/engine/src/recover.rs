@@ -1,5 +1,8 @@
 //! What a monitor that was killed, or a start that was, may have left: found by the container's id alone.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use sys::Call;
 use sys::fs::open_dir;
 
 use container::cgroup;
@@ -7,7 +10,7 @@ use container::cgroup;
 use crate::config::Config;
 use crate::error::During;
 use crate::runtime::noted_cgroup;
-use crate::{Error, Record};
+use crate::{Error, Record, state};
 
 /// Undoes what is left of a run of container `id`. The runtime folder is made before anything else and removed after everything
 /// else, so where there is none, nothing is left.
@@ -28,7 +31,34 @@ pub(crate) fn leftovers(config: &Config, id: &str, record: Option<&Record>) -> R
 
 /// Kills whatever runs in the container's cgroup, and waits until it is gone.
 pub(crate) fn kill(config: &Config, id: &str) -> Result<cgroup::Hierarchies, Error> {
-    let hierarchies = cgroup::Hierarchies::detect().map_err(Error::Cgroup)?;
+    let hierarchies = config.hierarchies()?;
     cgroup::kill(&hierarchies, &noted_cgroup(config, id)).map_err(Error::Cgroup)?;
+    if hierarchies.is_empty() {
+        kill_first(config, id)?;
+    }
     Ok(hierarchies)
 }
+
+/// Kills the container's first process, with which all others of its pid namespace end, and waits until it is gone.
+fn kill_first(config: &Config, id: &str) -> Result<(), Error> {
+    let Some((pid, start)) = state::recorded(config, id)? else { return Ok(()) };
+    let what = || format!("kill process {pid} of container {}", &id[..12]);
+    let process = match sys::process::open(pid, start) {
+        Err(error) if error.errno() == Errno::SRCH => return Ok(()),
+        process => process.during(what)?,
+    };
+    match sys::process::signal(&process, SIGKILL) {
+        Err(error) if error.errno() != Errno::SRCH => return Err(error).during(what),
+        _ => {}
+    }
+    let timeout = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    let gone = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)));
+    match gone.call(|| "poll(pidfd)").during(what)? {
+        0 => Err(sys::Error::new(format!("poll(pidfd of {pid})"), Errno::TIMEDOUT)).during(what),
+        _ => Ok(()),
+    }
+}
+
+const SIGKILL: i32 = 9;
+/// Seconds that a killed process may take to end.
+const PATIENCE: i64 = 10;

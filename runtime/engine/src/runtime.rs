@@ -99,6 +99,7 @@ pub(crate) fn write_files(config: &Config, record: &Record, network: Option<&Net
     let asked = match (&record.network, network) {
         (NetworkMode::Host, _) => files::Asked::AsHost,
         (_, Some(state)) if state.has_names() => files::Asked::Own,
+        _ if config.home.is_some() => files::Asked::Home,
         _ => files::Asked::Directly,
     };
     write("resolv.conf", files::resolv_conf(&host_resolver, asked, &record.dns))?;

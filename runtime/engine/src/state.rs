@@ -99,6 +99,15 @@ pub(crate) fn load(config: &Config, id: &str) -> Result<Option<Container>, Error
     Ok(Some(Container { record, status, network, restarts, stopped, health }))
 }
 
+/// Number and start time of the first process that a container's record names, whether it is there or not.
+pub(crate) fn recorded(config: &Config, id: &str) -> Result<Option<(u32, u64)>, Error> {
+    let report: Option<Report> = read(&config.container(id).join(STATUS))?;
+    Ok(report.and_then(|report| match report.status {
+        Status::Running { pid, start_time, .. } | Status::Paused { pid, start_time, .. } => Some((pid, start_time)),
+        _ => None,
+    }))
+}
+
 /// A monitor that was killed, or a host that was rebooted, leaves a record of a process that is no more. Its exit status is lost.
 /// While the monitor lives, its record is just about to change. Without a runtime folder nothing runs: after a reboot another process
 /// may have the number and start time of the record.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 use monitor::{Policy, Request};
 
 use crate::create::{Folder, RECORD, in_charge, store};
@@ -53,7 +53,7 @@ impl Engine {
         let container = state::load(config, &id)?;
         let runs = container.as_ref().is_some_and(|container| container.process().is_some());
         if runs && before.resources != after.resources {
-            let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+            let hierarchies = config.cgroups_for("update")?;
             // One that was taken away has to be written, too.
             let written = lifted(&before.resources, &after.resources)?.unwrap_or(new);
             let written = cgroup::merge(&mut known, &written)

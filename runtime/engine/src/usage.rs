@@ -1,6 +1,6 @@
 //! What a running container uses.
 
-use container::cgroup::{self, Hierarchies};
+use container::cgroup;
 
 use crate::request::NetworkMode;
 use crate::{Container, Engine, Error};
@@ -64,7 +64,7 @@ impl Engine {
     /// No cgroups are mounted.
     pub fn usage(&self, container: &Container) -> Result<Option<Usage>, Error> {
         let Some((pid, _)) = container.process() else { return Ok(None) };
-        let hierarchies = Hierarchies::detect().map_err(Error::Cgroup)?;
+        let hierarchies = self.config.cgroups_for("stats")?;
         let used = cgroup::usage(&hierarchies, &self.config.cgroup_of(&container.record)).map_err(Error::Cgroup)?;
         Ok(Some(Usage::new(&used, traffic(&self.through(container, pid)))))
     }

@@ -185,7 +185,9 @@ fn make(
         return Err(Failure::runtime("the plan has no mount namespace of its own"));
     }
     hide()?;
-    let stem = joined & kind::USER != 0 || (plan.unshare & kind::USER != 0 && joined & !stem::LATE != 0);
+    let stem = joined & kind::USER != 0
+        || (plan.unshare & kind::USER != 0 && joined & !stem::LATE != 0)
+        || (joined & kind::PID != 0 && !may_return());
     let clone = Clone { namespaces: born_into(plan, stem), cgroup: plan.cgroup.into.map(|slot| table.get(slot)), sibling: stem };
     let plain = Clone::default();
     let spawn = || {
@@ -323,6 +325,12 @@ impl<'a> Table<'a> {
 pub(crate) fn hide() -> Result<(), Failure> {
     let behaviour = rustix::process::DumpableBehavior::NotDumpable;
     rustix::process::set_dumpable_behavior(behaviour).call(|| "prctl(PR_SET_DUMPABLE, 0)").during(|| "hide from the container")
+}
+
+/// Whether the caller may enter its own pid namespace again, once its children are born elsewhere: in a user namespace that is not the first
+/// one it may be somebody else's (pid_namespaces(7)).
+pub(crate) fn may_return() -> bool {
+    ns::is_first_of_users()
 }
 
 /// Runs `spawn` with `namespace` (or that of a process descriptor) as the pid namespace of new children. A process enters a pid

@@ -7,7 +7,7 @@ use sys::ns::kind;
 use sys::process::Clone;
 
 use crate::child::{join, stem};
-use crate::create::{hide, in_pid_namespace};
+use crate::create::{hide, in_pid_namespace, may_return};
 use crate::handshake::Child;
 use crate::home::home;
 use crate::process::starting_on;
@@ -47,7 +47,8 @@ pub fn exec_with(process: &Process, target: &Target, inherited: Inherited) -> Re
     let own = target.places.into.as_ref();
     let home = own.filter(|_| !target.exact).map(|own| home(own.as_fd(), target.init.as_fd())).transpose()?.flatten();
     let clone = Clone { namespaces: 0, cgroup: home.as_ref().or(own).map(|fd| fd.as_fd()), sibling: false };
-    let stem = target.places.namespaces & kind::USER != 0 && !may_join();
+    let (users, pids) = (target.places.namespaces & kind::USER != 0, target.places.namespaces & kind::PID != 0);
+    let stem = users && !may_join() || pids && !may_return();
     let spawn = || {
         Child::spawn(&clone, None, process.seccomp.as_ref(), |parent| match stem {
             true => stem::join(process, target, &inherited, parent),

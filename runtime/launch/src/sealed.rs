@@ -11,8 +11,9 @@ use rustix::mount::MountAttrFlags;
 use sys::mount::Filesystem;
 use sys::{Call, Error, Result};
 
-/// The second layer that an overlay without an upper one needs. Only the program's own folder above it is looked at.
-const OTHER_LAYER: &str = "/dev";
+/// The second layer that an overlay without an upper one needs, the first of these that the kernel takes: in a user namespace of its own no
+/// folder is one that has mounts below it. Only the program's own folder above it is looked at.
+const OTHER_LAYERS: [&str; 2] = ["/dev", "/dev/shm"];
 
 /// A program to execute that nobody can write to.
 #[derive(Debug)]
@@ -35,13 +36,14 @@ pub fn seal(program: &Path) -> Result<Sealed> {
     let folder = program.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = program.file_name().ok_or_else(|| Error::new(format!("open({program:?})"), Errno::ISDIR))?;
     let folder = sys::fs::open_dir(folder)?;
-    through_overlay(folder.as_fd(), name).or_else(|_| copied(folder.as_fd(), name))
+    let through = |other: &&str| through_overlay(folder.as_fd(), name, other).ok();
+    OTHER_LAYERS.iter().find_map(through).map_or_else(|| copied(folder.as_fd(), name), Ok)
 }
 
-/// The file `name` of `folder` in an overlay of its own.
-fn through_overlay(folder: BorrowedFd<'_>, name: &OsStr) -> Result<Sealed> {
+/// The file `name` of `folder` in an overlay of its own, above the folder `other`.
+fn through_overlay(folder: BorrowedFd<'_>, name: &OsStr, other: &str) -> Result<Sealed> {
     // By descriptor: a path could hold the separators of the option, and change under us.
-    let layers = format!("/proc/self/fd/{}:{OTHER_LAYER}", folder.as_raw_fd());
+    let layers = format!("/proc/self/fd/{}:{other}", folder.as_raw_fd());
     let overlay = Filesystem::open("overlay")?;
     overlay.set("source", "rctr-sealed")?.set("lowerdir", layers)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;

@@ -88,7 +88,8 @@ struct Begun {
 fn make(launch: &Launch, fds: &[OwnedFd]) -> std::result::Result<Made, Failure> {
     let names = launch.names.iter().flat_map(|names| [names.datagrams, names.connections]);
     let log = launch.log_file.as_ref().map(|log| log.file);
-    let optional = [launch.charge, launch.memory, launch.kill, launch.netfilter, log].into_iter().flatten().chain(names);
+    let optional =
+        [launch.charge, launch.relay_from, launch.memory, launch.kill, launch.netfilter, log].into_iter().flatten().chain(names);
     let relays = launch.relays.iter().map(|relayed| relayed.socket);
     let named = [launch.folder, launch.listener].into_iter().chain(launch.hold.iter().copied()).chain(relays).chain(optional);
     if let Some(Slot(missing)) = named.into_iter().find(|slot| slot.0 as usize >= fds.len()) {
@@ -198,6 +199,7 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         listener,
         hold,
         relays,
+        relay_from,
         charge,
         netfilter,
         log,
@@ -261,7 +263,8 @@ fn session(signals: OwnedFd, client: Client, launch: Launch, fds: Vec<OwnedFd>, 
         oom_score: None,
     };
     let listener = get(listener);
-    let relays = Relays::new(relays.into_iter().map(|relayed| (get(relayed.socket), relayed.relay)).collect());
+    let doors = relays.into_iter().map(|relayed| (get(relayed.socket), relayed.relay)).collect();
+    let relays = Relays::new(doors, relay_from.map(get));
     drop(table);
     let mut session = Session {
         signals,

@@ -23,6 +23,7 @@ use crate::nobody::become_nobody;
 
 /// How long clients wait after the process could not be started, or has failed.
 const PAUSE: Duration = Duration::from_secs(1);
+const NEWNET: i32 = sys::ns::kind::NET as i32;
 /// The longest message to the process.
 const LONGEST: usize = 64 << 10;
 
@@ -31,12 +32,16 @@ const LONGEST: usize = 64 << 10;
 struct Work {
     oom_score: Option<i32>,
     relays: Vec<Relay>,
+    /// The last descriptor is the network namespace to work from.
+    elsewhere: bool,
 }
 
 /// Those of one container.
 #[derive(Debug)]
 pub(crate) struct Relays {
     doors: Vec<(Rc<OwnedFd>, Relay)>,
+    /// The network namespace that leads to the container, if that is not this process's.
+    from: Option<Rc<OwnedFd>>,
     process: Option<Process>,
     /// Nobody is served before.
     pause: Option<Instant>,
@@ -50,8 +55,8 @@ struct Process {
 }
 
 impl Relays {
-    pub(crate) fn new(doors: Vec<(Rc<OwnedFd>, Relay)>) -> Self {
-        Relays { doors, process: None, pause: None }
+    pub(crate) fn new(doors: Vec<(Rc<OwnedFd>, Relay)>, from: Option<Rc<OwnedFd>>) -> Self {
+        Relays { doors, from, process: None, pause: None }
     }
 
     /// The sockets at which a client is waited for: none while the process does that.
@@ -90,9 +95,9 @@ impl Relays {
         let program = "/proc/self/exe";
         let program = open(program, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({program:?})"))?;
         let args = [c"rctr-monitor", c"--relay"].map(Into::into);
-        let work = Work { oom_score, relays: self.doors.iter().map(|(_, relay)| *relay).collect() };
+        let work = Work { oom_score, relays: self.doors.iter().map(|(_, relay)| *relay).collect(), elsewhere: self.from.is_some() };
         let text = postcard::to_stdvec(&work).map_err(|_| sys::Error::new("sendmsg()", rustix::io::Errno::INVAL))?;
-        let sockets: Vec<_> = self.doors.iter().map(|(socket, _)| socket.as_fd()).collect();
+        let sockets: Vec<_> = self.doors.iter().map(|(socket, _)| socket).chain(&self.from).map(|fd| fd.as_fd()).collect();
         sys::socket::send(&control, &text, &sockets)?;
         let pid = spawn(&program, &args, &theirs, Home::default())?;
         Ok(Process { pid, _control: control })
@@ -151,8 +156,11 @@ impl Relays {
 /// `--relay`: the process.
 pub(crate) fn run() -> ExitCode {
     let Ok(control) = sys::socket::inherited() else { return ExitCode::from(2) };
-    let Ok((text, sockets)) = sys::socket::receive_whole(&control, LONGEST) else { return ExitCode::FAILURE };
-    let Ok(Work { oom_score, relays }) = postcard::from_bytes(&text) else { return ExitCode::FAILURE };
+    let Ok((text, mut sockets)) = sys::socket::receive_whole(&control, LONGEST) else { return ExitCode::FAILURE };
+    let Ok(Work { oom_score, relays, elsewhere }) = postcard::from_bytes(&text) else { return ExitCode::FAILURE };
+    if elsewhere && sockets.pop().is_none_or(|netns| sys::ns::setns(&netns, NEWNET).is_err()) {
+        return ExitCode::FAILURE;
+    }
     if sockets.len() != relays.len() || settle(oom_score).is_err() {
         return ExitCode::FAILURE;
     }

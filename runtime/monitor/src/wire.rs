@@ -144,6 +144,8 @@ pub struct Launch {
     pub hold: Vec<Slot>,
     /// Published ports that the monitor sees to itself.
     pub relays: Vec<Relayed>,
+    /// The network namespace that they reach the container from, if that is not the monitor's own.
+    pub relay_from: Option<Slot>,
     /// The lock of whoever is in charge, held until everything is undone.
     pub charge: Option<Slot>,
     /// Nothing of the host is mounted in the container but its own files, so that its mounts may stay for a moment after its end is told: to

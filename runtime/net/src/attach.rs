@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Outside};
 use crate::error::{Error, Result};
 use crate::lease::Holder;
 use crate::netlink::Socket;
@@ -139,18 +139,39 @@ pub fn attach(wishes: &[Wish<'_>], id: &str, ports: &[Port]) -> Result<Attached>
 /// # Errors
 /// As [`attach`].
 pub fn attach_to(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: &[Port], relays: bool) -> Result<Attached> {
+    attach_with(netns, wishes, id, Publish::Here { ports, relays })
+}
+
+/// [`attach_to`] with ports that are reserved already, in another network namespace; [`Kept::relays`] is all there is of them.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_outside(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, ports: Outside) -> Result<Attached> {
+    attach_with(netns, wishes, id, Publish::Outside(ports))
+}
+
+/// Where ports are reserved, and how they lead to the container.
+enum Publish<'a> {
+    /// By rules for packets, and those that none can lead there by relays.
+    Here { ports: &'a [Port], relays: bool },
+    /// By relays.
+    Outside(Outside),
+}
+
+fn attach_with(netns: Option<OwnedFd>, wishes: &[Wish<'_>], id: &str, publish: Publish<'_>) -> Result<Attached> {
     check(wishes, id)?;
+    let by_rules = matches!(&publish, Publish::Here { ports, .. } if !ports.is_empty());
     let v6 = wishes.iter().any(|wish| wish.network.v6.is_some());
     let named = wishes.iter().any(|wish| !wish.names.is_empty());
     let sandbox = || match netns {
         Some(netns) => sandbox::enter(netns, v6, named),
         None => sandbox::make(v6, named),
     };
-    let (sandbox, prepared) = sandbox::apart(sandbox, || prepare(wishes, id, ports, relays));
+    let (sandbox, prepared) = sandbox::apart(sandbox, || prepare(wishes, id, publish));
     let Prepared { claims, places, route } = prepared?;
     let sandbox = sandbox?;
     let out = wishes.iter().position(|wish| !wish.network.policy.internal);
-    let publishing = wishes.iter().position(|wish| wish.network.publishes()).filter(|_| !ports.is_empty());
+    let publishing = wishes.iter().position(|wish| wish.network.publishes()).filter(|_| by_rules);
     for (number, (wish, place)) in (0..).zip(wishes.iter().zip(&places)) {
         let at = Some(number as usize);
         place.connect(wish, &sandbox, &route, id, number, out == at, publishing == at)?;
@@ -212,7 +233,7 @@ struct Prepared {
     route: Socket,
 }
 
-fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port], relays: bool) -> Result<Prepared> {
+fn prepare(wishes: &[Wish<'_>], id: &str, publish: Publish<'_>) -> Result<Prepared> {
     let failed = |source| Error::Netlink { what: format!("connect container {id}"), source };
     let route = Socket::route().map_err(failed)?;
     let netfilter = nft::open(wishes.first().map_or("", |wish| &wish.network.table))?;
@@ -220,8 +241,11 @@ fn prepare(wishes: &[Wish<'_>], id: &str, ports: &[Port], relays: bool) -> Resul
     let places = wishes.iter().map(|wish| Place::take(wish, id, &route, &mut claims)).collect::<Result<Vec<_>>>()?;
     let out = wishes.iter().zip(&places).find(|(wish, _)| wish.network.publishes());
     if let Some((wish, Place { end, .. })) = out {
-        let v6 = end.address6.map(|net| IpAddr::V6(net.addr()));
-        claims.publish(&wish.network.table, (end.address.addr().into(), v6), ports, relays)?;
+        let to = (end.address.addr().into(), end.address6.map(|net| IpAddr::V6(net.addr())));
+        match publish {
+            Publish::Here { ports, relays } => claims.publish(&wish.network.table, to, ports, relays)?,
+            Publish::Outside(ports) => claims.relay(ports, to),
+        }
     }
     Ok(Prepared { claims, places, route })
 }

@@ -81,7 +81,8 @@ impl Claims {
     pub(crate) fn publish(&mut self, table: &str, (v4, v6): (IpAddr, Option<IpAddr>), ports: &[Port], relays: bool) -> Result<()> {
         let Some(netfilter) = self.netfilter.as_ref().filter(|_| !ports.is_empty()) else { return Ok(()) };
         table.clone_into(&mut self.table);
-        let (asked, reserved) = reserve(ports, (v4, v6), relays)?;
+        let leads = |port: &Port| port.by_rules(v4, v6).is_some() || relays && Relay::of(port, v4, v6).is_some();
+        let (asked, reserved) = reserve(ports, v6.is_some(), leads)?;
         self.reserved = reserved;
         let mut attempts = 0;
         loop {
@@ -115,6 +116,12 @@ impl Claims {
         Ok(())
     }
 
+    /// Owns ports that were reserved elsewhere, all of which are relayed to the container.
+    pub(crate) fn relay(&mut self, outside: Outside, (v4, v6): (IpAddr, Option<IpAddr>)) {
+        self.reserved = outside.0;
+        self.relays = self.reserved.iter().map(|reserved| Relay::always(&reserved.port, v4, v6)).collect();
+    }
+
     /// Shows the reserved ports to others, once they lead to the container.
     pub(crate) fn listen(&self) -> Result<()> {
         let is_relayed = |port: &Port| self.relays.iter().any(|relay| relay.port == *port);
@@ -145,12 +152,32 @@ impl Claims {
     }
 }
 
+/// Published ports that are reserved in the network namespace of whoever bound them, for a container whose bridge is in another one: no rule
+/// for packets leads there, and all of them are relayed.
+#[derive(Debug, Default)]
+pub struct Outside(Vec<Reserved>);
+
+impl Outside {
+    /// Reserves ports in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Somebody has one of them, or there are too many to be relayed; SCTP is not.
+    pub fn bind(ports: &[Port]) -> Result<Outside> {
+        if let Some(port) = ports.iter().find(|port| port.protocol == Protocol::Sctp) {
+            return Err(Error::NotRelayed { protocol: port.protocol, port: port.container_port });
+        }
+        if ports.len() > MAX_RELAYS {
+            return Err(Error::TooManyRelays { wanted: ports.len(), most: MAX_RELAYS });
+        }
+        Ok(Outside(reserve(ports, false, |_| true)?.1))
+    }
+}
+
 /// Reserves ports, and with each that names no address the same of IPv6 where that leads to the container. Answers what was asked for in
 /// each place, too.
-fn reserve(ports: &[Port], (v4, v6): (IpAddr, Option<IpAddr>), relays: bool) -> Result<(Vec<Port>, Vec<Reserved>)> {
-    let leads = |port: &Port| port.by_rules(v4, v6).is_some() || relays && Relay::of(port, v4, v6).is_some();
+fn reserve(ports: &[Port], v6: bool, leads: impl Fn(&Port) -> bool) -> Result<(Vec<Port>, Vec<Reserved>)> {
     // So many more sockets and elements are not worth it where each needs a relay.
-    let has_twins = v6.is_some() || ports.len() <= MAX_RELAYS / 2;
+    let has_twins = v6 || ports.len() <= MAX_RELAYS / 2;
     let (mut asked, mut reserved) = (Vec::new(), Vec::new());
     for port in ports {
         if !leads(port) {
@@ -170,7 +197,7 @@ fn reserve(ports: &[Port], (v4, v6): (IpAddr, Option<IpAddr>), relays: bool) -> 
         };
         match bound {
             // A host without IPv6.
-            Err(Error::Reserve { source, .. }) if v6.is_none() && source.errno() == Errno::AFNOSUPPORT => {}
+            Err(Error::Reserve { source, .. }) if !v6 && source.errno() == Errno::AFNOSUPPORT => {}
             bound => {
                 asked.push(twin);
                 reserved.push(bound?);
@@ -197,6 +224,27 @@ fn relayed(ports: impl Iterator<Item = Port> + Clone, v4: IpAddr, v6: Option<IpA
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outside_all_are_relayed() {
+        let port = |ip: Option<&str>, protocol| Port {
+            host_ip: ip.map(|ip| ip.parse().unwrap()),
+            host_port: 0,
+            container_port: 80,
+            protocol,
+        };
+        let Outside(reserved) = Outside::bind(&[port(Some("127.0.0.1"), Protocol::Tcp)]).unwrap();
+        let bound = reserved[0].port;
+        assert!(reserved.len() == 1 && bound.host_port != 0);
+        reserved[0].listen(1).unwrap();
+        assert!(matches!(Outside::bind(&[bound]), Err(Error::PortInUse { .. })));
+        assert!(matches!(Outside::bind(&[port(None, Protocol::Sctp)]), Err(Error::NotRelayed { port: 80, .. })));
+        let many = vec![bound; MAX_RELAYS + 1];
+        assert!(matches!(Outside::bind(&many), Err(Error::TooManyRelays { .. })));
+        let (v4, v6) = ("10.0.0.2".parse().unwrap(), "fd00::2".parse().ok());
+        assert_eq!([Relay::always(&bound, v4, v6).to, Relay::always(&port(Some("::1"), Protocol::Udp), v4, None).to], [v4, v4]);
+        assert_eq!(Some(Relay::always(&port(Some("::"), Protocol::Tcp), v4, v6).to), v6);
+    }
 
     #[test]
     fn what_rules_can_do_is_relayed_only_while_there_is_room() {

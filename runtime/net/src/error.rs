@@ -63,12 +63,28 @@ pub enum Error {
         why: &'static str,
     },
     /// More ports need a relay than one container may have.
-    #[error("{wanted} ports are published on addresses of IPv6 that no rule leads to the container from: {most} can be")]
+    #[error("{wanted} ports are published that no rule leads to the container from: {most} can be relayed")]
     TooManyRelays {
         /// How many there are.
         wanted: usize,
         /// How many there may be.
         most: usize,
+    },
+    /// Where all ports are relayed this one is not.
+    #[error("port {port}/{protocol} cannot be published without root: only TCP and UDP are relayed")]
+    NotRelayed {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The container's port.
+        port: u16,
+    },
+    /// A port that not everybody may have.
+    #[error("port {port}/{protocol} of the host is for root alone, as all below net.ipv4.ip_unprivileged_port_start")]
+    PrivilegedPort {
+        /// Its protocol.
+        protocol: Protocol,
+        /// Its number.
+        port: u16,
     },
     /// A port could not be reserved for another reason.
     #[error("reserve port {port}/{protocol} on {ip}")]

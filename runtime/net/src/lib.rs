@@ -50,8 +50,11 @@ pub mod services;
 #[cfg(test)]
 mod tests;
 
-pub use attach::{Attached, End, Kept, Undo, Wish, attach, attach_to, isolated, isolated_in, recover, remove, unconnected};
+pub use attach::{
+    Attached, End, Kept, Undo, Wish, attach, attach_outside, attach_to, isolated, isolated_in, recover, remove, unconnected,
+};
 pub use bridge::{is_made, make};
+pub use claims::Outside;
 pub use error::{Error, Result};
 pub use join::{Joined, join, leave, restore};
 pub use lease::leases;

@@ -194,6 +194,7 @@ impl Port {
         let (protocol, ip, port) = (self.protocol, self.address(), self.host_port);
         match errno {
             Errno::ADDRINUSE => self.in_use(),
+            Errno::ACCESS if call == "bind" => Error::PrivilegedPort { protocol, port },
             Errno::ADDRNOTAVAIL => Error::NoSuchAddress { protocol, ip, port },
             _ => Error::Reserve {
                 protocol,

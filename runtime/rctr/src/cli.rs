@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::context::Context;
 use crate::contexts::{self, Contexts};
 use crate::remote::Host;
+use crate::rootless;
 use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
@@ -55,6 +56,16 @@ pub(crate) struct Global {
     /// How new layers are kept: erofs, tree, or auto [default: as /etc/rctr/config.toml says, or auto]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) storage_driver: Option<::images::Driver>,
+    #[arg(skip)]
+    pub(crate) usual: Usual,
+}
+
+/// Which of these nobody has chosen: an ordinary user has other ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usual {
+    pub(crate) root: bool,
+    pub(crate) run: bool,
+    pub(crate) cgroup: bool,
 }
 
 /// Only the arguments of the verb that is called are defined, unless help is asked for: all of them take as long as a tenth of a
@@ -182,6 +193,8 @@ impl Cli {
             // What is typed comes before what is set.
             cli.global.host = None;
         }
+        let usual = |id: &str| matches.value_source(id) == Some(ValueSource::DefaultValue);
+        cli.global.usual = Usual { root: usual("root"), run: usual("run"), cgroup: usual("cgroup_parent") };
         Ok(cli)
     }
 
@@ -205,6 +218,29 @@ impl Cli {
             }
         };
         Ok(Some(host).filter(|host| !host.name.is_empty()))
+    }
+
+    /// Enters the home of a user who is not root, for a verb that needs one. There must be one thread.
+    ///
+    /// # Errors
+    /// It cannot be made or entered.
+    pub(crate) fn enter_home(&mut self) -> Result<()> {
+        let homeless = matches!(
+            self.verb,
+            Verb::Completion(_) | Verb::Man(_) | Verb::Quadlet(_) | Verb::Context(_) | Verb::Version(_) | Verb::Oci(_)
+        );
+        if homeless || !rootless::is_wanted() {
+            return Ok(());
+        }
+        let (root, run) = rootless::default_places()?;
+        let Global { usual, .. } = self.global;
+        if usual.root {
+            self.global.root = root;
+        }
+        if usual.run {
+            self.global.run = run;
+        }
+        rootless::enter(&self.global.run)
     }
 
     /// Runs the verb and returns the exit code.

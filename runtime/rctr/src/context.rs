@@ -8,6 +8,7 @@ use engine::{Config, Engine};
 
 use crate::cli::Global;
 use crate::contexts;
+use crate::rootless;
 use crate::settings::Settings;
 
 /// The command line's surroundings.
@@ -76,17 +77,22 @@ impl Context {
         let (global, settings) = (&self.global, Settings::load()?);
         let own = env::current_exe().context("find this program")?;
         let (root, run) = (self.root()?, absolute(&global.run)?);
+        let home = rootless::inside(&run)?;
+        // That of a container that is started again, too.
+        let delegated = home.as_ref().filter(|_| global.usual.cgroup).and_then(|home| home.cgroup.as_ref());
+        let cgroup = delegated.unwrap_or(&global.cgroup_parent);
         Ok(Config {
-            starter: starter(&own, &root, &run, global),
+            starter: starter(&own, &root, &run, &global.bridge, cgroup),
             root,
             run,
             bridge: global.bridge.clone(),
-            cgroup: global.cgroup_parent.clone(),
+            cgroup: cgroup.clone(),
             monitor: Config::program(&own, "rctr-monitor"),
             resolv_conf: Config::host_resolvers(),
             own_resolv_conf: PathBuf::from("/etc/resolv.conf"),
             publish_on: settings.publish_on()?,
             cni: None,
+            home,
             storage: match global.storage_driver {
                 Some(driver) => driver,
                 None => settings.driver()?,
@@ -133,29 +139,23 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
 
 /// The command that starts a container of these folders again; its id follows. Nothing of the environment is left when it is called.
 /// A path that is no text cannot be passed on: then no container is started again.
-fn starter(own: &Path, root: &Path, run: &Path, global: &Global) -> Vec<String> {
+fn starter(own: &Path, root: &Path, run: &Path, bridge: &str, cgroup: &str) -> Vec<String> {
     let (Some(own), Some(root), Some(run)) = (own.to_str(), root.to_str(), run.to_str()) else { return Vec::new() };
-    let words = [
-        own,
-        "--context",
-        contexts::DEFAULT,
-        "--root",
-        root,
-        "--run",
-        run,
-        "--bridge",
-        &global.bridge,
-        "--cgroup-parent",
-        &global.cgroup_parent,
-    ];
+    let words = [own, "--context", contexts::DEFAULT, "--root", root, "--run", run, "--bridge", bridge, "--cgroup-parent", cgroup];
     words.iter().chain(&["boot", "--again"]).map(|word| (*word).to_owned()).collect()
 }
 
 /// `CONTAINERS_REGISTRIES_CONF` replaces the host's file, as it does for Podman; rctr's own file comes last and wins.
 fn registry_files() -> Vec<PathBuf> {
-    let host =
-        env::var_os("CONTAINERS_REGISTRIES_CONF").map_or_else(|| PathBuf::from("/etc/containers/registries.conf"), PathBuf::from);
-    vec![host, PathBuf::from("/etc/rctr/registries.conf")]
+    let own = |file: &str| rootless::config_folder().map(|folder| folder.join(file));
+    let mut files = match env::var_os("CONTAINERS_REGISTRIES_CONF") {
+        Some(instead) => vec![PathBuf::from(instead)],
+        // An ordinary user's own comes after the host's.
+        None => [PathBuf::from("/etc/containers/registries.conf")].into_iter().chain(own("containers/registries.conf")).collect(),
+    };
+    files.push(PathBuf::from("/etc/rctr/registries.conf"));
+    files.extend(own("rctr/registries.conf"));
+    files
 }
 
 /// Folders with certificates of registries, Docker's, Podman's and containerd's; the last ones have `hosts.toml` too.
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_container_is_started_again_on_this_host() {
         let global = Cli::parse_from(["rctr", "--bridge", "b0", "ps"]).global;
-        let words = starter(Path::new("/bin/rctr"), Path::new("/root"), Path::new("/run"), &global);
+        let words = starter(Path::new("/bin/rctr"), Path::new("/root"), Path::new("/run"), &global.bridge, "/c");
         assert_eq!(words[..3], ["/bin/rctr", "--context", "default"]);
         let cli = Cli::parse_from(words.iter().map(String::as_str).chain(["id"]));
         assert!(cli.elsewhere().unwrap().is_none());

@@ -22,6 +22,7 @@ mod output;
 mod parse;
 mod quadlet;
 mod remote;
+mod rootless;
 mod service;
 mod session;
 mod settings;
@@ -56,7 +57,7 @@ fn main() {
         let _ = command.print_help();
         return;
     }
-    let cli = match cli::Cli::read(&args) {
+    let mut cli = match cli::Cli::read(&args) {
         Ok(cli) => cli,
         Err(error) => exit::usage(&error),
     };
@@ -64,6 +65,9 @@ fn main() {
         Ok(None) => {}
         Ok(Some(host)) => std::process::exit(exit::report(&remote::forward(&host, &args))),
         Err(error) => std::process::exit(exit::report(&error)),
+    }
+    if let Err(error) = cli.enter_home() {
+        std::process::exit(exit::report(&error));
     }
     let code = cli.run().unwrap_or_else(|error| exit::report(&error));
     std::process::exit(code);

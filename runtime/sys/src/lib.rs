@@ -13,6 +13,7 @@
 //! | [`mount`] | `mount_setattr`, and `fsopen` … `fsmount` as one value with the kernel's own message |
 //! | [`netlink`] | netlink sockets with the kernel's own error text |
 //! | [`ns`] | `unshare`, `setns` |
+//! | [`overlay`] | overlayfs's own extended attributes |
 //! | [`seccomp`] | `seccomp(SECCOMP_SET_MODE_FILTER)` and what the kernel knows of it |
 //! | [`landlock`] | rulesets |
 //! | [`bpf`] | device programs for cgroup v2 |
@@ -38,6 +39,7 @@ pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod ns;
+pub mod overlay;
 pub mod process;
 pub mod quota;
 pub mod sched;

@@ -49,6 +49,15 @@ pub fn setns(fd: impl AsFd, flags: i32) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last(format!("setns({fd}, {flags:#x})"))) }
 }
 
+/// Whether this process is in the first user namespace, whose root is the host's: it has a number of its own among the inodes of
+/// namespaces (`PROC_USER_INIT_INO` of `linux/proc_ns.h`). Asked once: whoever joins another one does so before.
+pub fn is_first_of_users() -> bool {
+    const FIRST: u64 = 0xefff_fffd;
+    static FIRST_OF_USERS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    // A kernel without user namespaces has no other.
+    *FIRST_OF_USERS.get_or_init(|| rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == FIRST))
+}
+
 /// The `CLONE_NEW*` flag of the namespace behind `fd` (ioctl_ns(2)).
 ///
 /// # Errors

@@ -225,6 +225,7 @@ impl Config {
             resolv_conf: engine::Config::host_resolvers(),
             own_resolv_conf: "/etc/resolv.conf".into(),
             publish_on: None,
+            home: None,
             cni: self.cni.engine(),
             storage: self.storage.parse().context("storage")?,
         })

@@ -99,6 +99,16 @@ impl Hierarchies {
         if all.is_empty() { Err(Error::NotMounted) } else { Ok(Hierarchies { all }) }
     }
 
+    /// None at all: a container whose maker may use none is in whatever cgroups its maker is in.
+    pub fn none() -> Self {
+        Hierarchies { all: Vec::new() }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Only those in which `has` says that there is the folder of the cgroup `path`; perhaps none.
     pub fn only(mut self, path: &str, has: impl Fn(&Path) -> bool) -> Self {
         self.all.retain(|hierarchy| has(&hierarchy.folder(path)));

@@ -20,6 +20,13 @@ pub(super) struct Context<'a> {
     pub(super) cgroups_apart: bool,
 }
 
+impl Context<'_> {
+    /// Mounts cannot lose what the host has locked.
+    fn locked(&self) -> bool {
+        self.container.separate() || self.host.locked
+    }
+}
+
 /// Compiles `mounts`.
 pub(super) fn mounts(mounts: &[Mount], context: &Context<'_>, build: &mut Build) -> Result<(), Error> {
     let mut late = Vec::new();
@@ -86,7 +93,7 @@ fn remount(kind: &str, target: PathBuf, options: &Options, context: &Context<'_>
         // As mount(2): the file system itself, too.
         settings.push(((if options.readonly() { "ro" } else { "rw" }).to_owned(), None));
     }
-    Step::Remount { target, attributes: options.attributes(context.container.separate()), options: settings }
+    Step::Remount { target, attributes: options.attributes(context.locked()), options: settings }
 }
 
 /// A new file system. Returns its target if it has to become read-only later.
@@ -159,7 +166,7 @@ fn bind(
         idmap: bound.idmap.clone(),
         procfs: bound.procfs,
     });
-    let attributes = options.attributes(bound.context.container.separate());
+    let attributes = options.attributes(bound.context.locked());
     build.steps.push(Step::Bind { tree, target, attributes, links: options.links });
     Ok(())
 }
@@ -177,7 +184,7 @@ fn cgroup(target: PathBuf, options: &Options, context: &Context<'_>, build: &mut
         let tree = build.slot(Source::CgroupTree(0));
         let mut set = Attribute::MOUNT_ATTR_NOSUID | Attribute::MOUNT_ATTR_NODEV | Attribute::MOUNT_ATTR_NOEXEC;
         set.set(Attribute::MOUNT_ATTR_RDONLY, options.readonly());
-        let locked = context.container.separate();
+        let locked = context.locked();
         let attributes =
             Attributes { set: u64::from(set.bits()), propagation: propagation::PRIVATE, locked, ..Attributes::default() };
         build.steps.push(Step::Bind { tree, target, attributes, links: Links::default() });

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use sys::Call;
 
@@ -77,7 +77,7 @@ fn folder(
         return Err(sys::Error::new(format!("more than {MAX_DEPTH} folders below each other"), Errno::NAMETOOLONG));
     }
     let mut names: Vec<OsString> = sys::fs::list(upper)?;
-    if let (true, Some(image)) = (is_opaque(upper), image) {
+    if let (true, Some(image)) = (sys::overlay::is_opaque(upper), image) {
         names.extend(sys::fs::list(image)?);
     }
     names.sort();
@@ -124,12 +124,6 @@ fn is_folder(stat: &Stat) -> bool {
 /// A character device 0/0 hides the name in the layers below (kernel documentation, filesystems/overlayfs).
 fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
-/// Nothing of the image shows in it.
-fn is_opaque(folder: &OwnedFd) -> bool {
-    let mut value = [0; 2];
-    fgetxattr(folder, "trusted.overlay.opaque", &mut value) == Ok(1) && value[0] == b'y'
 }
 
 fn same(old: &Stat, new: &Stat, users: Option<&UserMap>) -> bool {

@@ -27,6 +27,7 @@ impl Folders {
             resolv_conf: path("resolv.conf"),
             own_resolv_conf: path("resolv.conf"),
             publish_on: None,
+            home: None,
             cni: None,
             storage: images::Driver::default(),
         });

@@ -55,9 +55,7 @@ impl Network {
         if record.networks.is_empty() {
             let network = super::default(config)?;
             let ports = published(config, record);
-            let attached =
-                net::attach_to(netns, &[net::Wish::plain(&network)], &record.id, &ports, true).map_err(Error::Network)?;
-            super::trust(&attached.made)?;
+            let attached = attached(config, netns, &[net::Wish::plain(&network)], record, &ports)?;
             let networks = attached.ends.iter().map(|end| EndpointState::new("bridge", &[], end)).collect();
             let state = NetworkState { networks, ports: attached.ports.clone() };
             return Ok(Network::Bridge { attached, state, names: net::dns::Config::default() });
@@ -66,8 +64,7 @@ impl Network {
         let plans = plan(record, &held, &[])?;
         let wishes: Vec<_> = plans.iter().zip(&held).map(|(plan, held)| plan.wish(&held.network)).collect();
         let ports = ports(config, record, &held)?;
-        let attached = net::attach_to(netns, &wishes, &record.id, &ports, true).map_err(Error::Network)?;
-        super::trust(&attached.made)?;
+        let attached = attached(config, netns, &wishes, record, &ports)?;
         let ends = attached.ends.iter().zip(&plans).zip(&held);
         let new = |((end, plan), held): ((&net::End, &Plan<'_>), &Held)| {
             EndpointState::new(&plan.end.network, &plan.names, end).of(&held.record)
@@ -97,6 +94,29 @@ impl Network {
             _ => None,
         }
     }
+}
+
+/// Connects a container. The calling thread may end up where the bridges are.
+fn attached(
+    config: &Config,
+    netns: Option<OwnedFd>,
+    wishes: &[net::Wish<'_>],
+    record: &Record,
+    ports: &[Port],
+) -> Result<net::Attached, Error> {
+    let Some(home) = &config.home else {
+        let attached = net::attach_to(netns, wishes, &record.id, ports, true).map_err(Error::Network)?;
+        super::trust(&attached.made)?;
+        return Ok(attached);
+    };
+    if let Some(why) = &home.cut_off {
+        let what = "connect a container to a bridge (--network none and host need none)".to_owned();
+        return Err(Error::Invalid { what, why: why.clone() });
+    }
+    // Here, where others look for them.
+    let ports = net::Outside::bind(ports).map_err(Error::Network)?;
+    config.go_inside()?;
+    net::attach_outside(netns, wishes, &record.id, ports).map_err(Error::Network)
 }
 
 /// What the container's resolver knows. Nobody else is asked for a container that has no way out.
@@ -218,7 +238,7 @@ pub(crate) fn check(config: &Config, record: &Record) -> Result<(), Error> {
 
 /// Removes what a container whose monitor died has left in networks.
 pub(crate) fn recover(config: &Config, id: &str, record: Option<&Record>) -> Result<(), Error> {
-    let clean = |network: &net::Network| net::recover(network, id).map_err(Error::Network);
+    let clean = |network: &net::Network| config.inside(|| net::recover(network, id).map_err(Error::Network));
     match record {
         Some(record) if record.network != NetworkMode::Bridge => Ok(()),
         Some(record) if record.networks.is_empty() => clean(&super::default(config)?),

@@ -113,8 +113,10 @@ impl Engine {
         // Numbers that its interfaces had once are theirs for good.
         let number = state.networks.len() as u32 + 1;
         let netns = attach::shared(&self.config, &record.id)?;
-        let joined = net::join(netns, &plan.wish(&new.network), &record.id, number, first, resolver).map_err(Error::Network)?;
-        if joined.made {
+        let wish = plan.wish(&new.network);
+        let join = || net::join(netns, &wish, &record.id, number, first, resolver).map_err(Error::Network);
+        let joined = self.config.inside(join)?;
+        if joined.made && self.config.home.is_none() {
             super::trust([&new.network.bridge])?;
         }
         state.networks.push(EndpointState::new(&plan.end.network, &plan.names, &joined.end).of(&new.record));
@@ -136,21 +138,25 @@ impl Engine {
         let next = state.networks.iter().find(|end| was_first && end.gateway.is_some());
         let gateways = next.and_then(|end| Some((end.gateway?, end.gateway6)));
         let netns = attach::shared(&self.config, &record.id)?;
-        net::leave(netns, &left.network, &record.id, &end.interface, gateways).map_err(Error::Network)?;
+        let leave = || net::leave(netns, &left.network, &record.id, &end.interface, gateways).map_err(Error::Network);
+        self.config.inside(leave)?;
         let mut undo = Cleanup::default();
         // The record has its networks in the order of the state's.
         if left.publishes() && !held[..at].iter().any(Held::publishes) {
-            let (before, ports) = (end.relays(&state.ports), std::mem::take(&mut state.ports));
+            let always = self.config.home.is_some();
+            let (before, ports) = (end.relays(&state.ports, always), std::mem::take(&mut state.ports));
             let next = state.networks.iter().zip(&held).find(|(_, held)| held.publishes());
             if let Some((end, held)) = next {
                 let v6 = end.address6.map(Into::into);
-                let after = end.relays(&ports);
+                let after = end.relays(&ports, always);
                 let has = |relays: &[Relay], port: &Port| relays.iter().any(|relay| relay.port == *port);
                 // A relay begins with the container.
                 let leads =
                     |port: &Port| port.by_rules(end.address.into(), v6).is_some() || has(&before, port) && has(&after, port);
                 let ports: Vec<_> = ports.into_iter().filter(leads).collect();
-                let again = net::restore(&held.network, &[(end.address.into(), v6, ports.clone())]).map_err(Error::Network)?;
+                let by_rules = if always { Vec::new() } else { ports.clone() };
+                let restore = || net::restore(&held.network, &[(end.address.into(), v6, by_rules)]).map_err(Error::Network);
+                let again = self.config.inside(restore)?;
                 undo.nftables = again.into_iter().flat_map(|undo| undo.nftables).collect();
                 state.ports = ports;
             }
@@ -171,7 +177,14 @@ impl Engine {
     ) -> Result<(), Error> {
         let names = attach::names(&self.config, record, held);
         let using = used::networks(&self.config, record, Some(state));
-        let change = NetworkChange { undo, gone, names, sockets: !fds.is_empty(), using, relays: relays(state, held) };
+        let change = NetworkChange {
+            undo,
+            gone,
+            names,
+            sockets: !fds.is_empty(),
+            using,
+            relays: relays(state, held, self.config.home.is_some()),
+        };
         if let Some(mut session) = self.connect(&record.id)? {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match session.ask_with(&Request::Networks(Box::new(change)), &fds) {
@@ -205,7 +218,8 @@ impl Engine {
                 // The ports are those of the first network where they can be published.
                 let first = state.networks.iter().find(|end| publishing.contains(&end.network));
                 for end in state.networks.iter().filter(|end| end.network == network.name) {
-                    let ports = if Some(end) == first { state.ports.clone() } else { Vec::new() };
+                    let by_rules = Some(end) == first && self.config.home.is_none();
+                    let ports = if by_rules { state.ports.clone() } else { Vec::new() };
                     ends.push((end.address.into(), end.address6.map(Into::into), ports));
                 }
             }
@@ -219,11 +233,12 @@ impl Engine {
     /// Makes what a network needs, if containers are in it or were: one whose bridge is not there needs nothing.
     fn restore(&self, name: &str, ends: &[Restored]) -> Result<(), Error> {
         let network = store::hold(&self.config, name)?.network;
-        if network.macvlan.is_some() || ends.is_empty() && !net::is_made(&network).map_err(Error::Network)? {
+        let made = || net::is_made(&network).map_err(Error::Network);
+        if network.macvlan.is_some() || ends.is_empty() && !self.config.inside(made)? {
             return Ok(());
         }
-        net::restore(&network, ends).map_err(Error::Network)?;
-        super::trust([&network.bridge])
+        self.config.inside(|| net::restore(&network, ends).map(drop).map_err(Error::Network))?;
+        if self.config.home.is_some() { Ok(()) } else { super::trust([&network.bridge]) }
     }
 }
 
@@ -231,9 +246,9 @@ impl Engine {
 type Restored = (IpAddr, Option<IpAddr>, Vec<Port>);
 
 /// What is relayed from now on.
-fn relays(state: &NetworkState, held: &[Held]) -> Vec<Relay> {
+fn relays(state: &NetworkState, held: &[Held], always: bool) -> Vec<Relay> {
     let publishes = |end: &&EndpointState| held.iter().any(|held| held.record.name == end.network && held.publishes());
-    state.networks.iter().find(publishes).map_or_else(Vec::new, |end| end.relays(&state.ports))
+    state.networks.iter().find(publishes).map_or_else(Vec::new, |end| end.relays(&state.ports, always))
 }
 
 /// The networks as a list, which is empty where there are none.

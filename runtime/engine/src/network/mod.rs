@@ -81,8 +81,10 @@ fn default_file(config: &Config) -> std::path::PathBuf {
 
 /// The default network, its subnet chosen at the first use.
 pub(crate) fn default(config: &Config) -> Result<net::Network, Error> {
-    net::default_network(&config.bridge, &default_file(config), &config.run.join("net").join(&config.bridge))
-        .map_err(Error::Network)
+    let (file, state) = (default_file(config), config.run.join("net").join(&config.bridge));
+    let choose = || net::default_network(&config.bridge, &file, &state).map_err(Error::Network);
+    // Once chosen it depends on nothing.
+    if file.exists() { choose() } else { config.inside(choose) }
 }
 
 /// The id of a network that is always there.

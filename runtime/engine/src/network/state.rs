@@ -63,10 +63,12 @@ impl EndpointState {
         v4.into_iter().chain(self.address6.map(IpAddr::V6)).collect()
     }
 
-    /// Which of these ports are relayed to it, and how, if it is by this network that they are published.
-    pub(crate) fn relays(&self, ports: &[Port]) -> Vec<Relay> {
-        let v6 = self.address6.map(IpAddr::V6);
-        ports.iter().filter_map(|port| Relay::of(port, self.address.into(), v6)).collect()
+    /// Which of these ports are relayed to it, and how, if it is by this network that they are published. Where nothing else leads to
+    /// containers they `always` are.
+    pub(crate) fn relays(&self, ports: &[Port], always: bool) -> Vec<Relay> {
+        let (v4, v6) = (self.address.into(), self.address6.map(IpAddr::V6));
+        let of = |port| if always { Some(Relay::always(port, v4, v6)) } else { Relay::of(port, v4, v6) };
+        ports.iter().filter_map(of).collect()
     }
 
     /// What `net` has made, in words of ours.

@@ -28,6 +28,10 @@ impl Engine {
     pub fn create_network(&self, request: &NetworkRequest) -> Result<NetworkRecord, Error> {
         let config = &self.config;
         check_name(&request.name, &config.bridge)?;
+        if config.home.is_some() && request.driver == Driver::Macvlan {
+            let why = "only root can share a link of the host".to_owned();
+            return Err(Error::Invalid { what: "network driver macvlan".to_owned(), why });
+        }
         let what = || format!("make network {}", request.name);
         let folder = lock_folder(config)?;
         for name in sys::fs::list(&folder).during(what)? {
@@ -42,13 +46,13 @@ impl Engine {
         let others = self.networks()?;
         let free = || {
             let taken: Vec<_> = others.iter().flat_map(NetworkRecord::subnets).collect();
-            net::free_subnet(&taken).map_err(Error::Network)
+            config.inside(|| net::free_subnet(&taken).map_err(Error::Network))
         };
         let made = record(request, names::new_id()?, &others, free)?;
         // The addresses of a link that is shared are this host's neighbours': it has a route there.
         if request.driver == Driver::Bridge
             && let Some(asked) = request.subnets.iter().find(|subnet| subnet.addr().is_ipv4())
-            && let Some(route) = net::route_within(*asked).map_err(Error::Network)?
+            && let Some(route) = config.inside(|| net::route_within(*asked).map_err(Error::Network))?
         {
             let why = format!("this host has a route to {route}");
             return Err(Error::Invalid { what: format!("subnet {asked}"), why });
@@ -115,7 +119,7 @@ impl Engine {
             if in_charge(&config.container(&id)) || found.as_ref().is_some_and(crate::Container::is_running) {
                 users.push(found.map_or(id, |container| container.record.name));
             } else {
-                net::recover(&network, &id).map_err(Error::Network)?;
+                config.inside(|| net::recover(&network, &id).map_err(Error::Network))?;
             }
         }
         users.sort();
@@ -123,8 +127,10 @@ impl Engine {
         if !users.is_empty() {
             return Err(Error::NetworkInUse { name: record.name, by: users.join(", ") });
         }
-        net::remove(&network).map_err(Error::Network)?;
-        super::firewalld::forget(&network.bridge);
+        config.inside(|| net::remove(&network).map_err(Error::Network))?;
+        if config.home.is_none() {
+            super::firewalld::forget(&network.bridge);
+        }
         // Last: until then the network can be removed once more.
         fs::remove_file(&path).call(|| format!("unlink({path:?})")).during(what)?;
         self.note("network", "destroy", network_actor(&record));

@@ -29,6 +29,11 @@ pub(crate) struct Taken {
 /// None are free; a range is none.
 pub(crate) fn take(engine: &Engine, request: &CreateRequest, image: &Image, id: &str) -> Result<Option<Taken>, Error> {
     let config = &engine.config;
+    if config.home.is_some() && request.users != Users::Host {
+        // Only root of the file system's own user namespace maps what is stored in it (mount_setattr(2)).
+        let why = "only root can show an image's files to other users; its root is you already, and its other users nobody else";
+        return Err(Error::Invalid { what: "users of its own".to_owned(), why: why.to_owned() });
+    }
     let room = match &request.users {
         Users::Host => return Ok(None),
         Users::Auto(auto) if auto.size.is_none() => {

@@ -56,6 +56,8 @@ pub(crate) enum Asked {
     AsHost,
     /// The same, but for those that only the host can reach.
     Directly,
+    /// The host's resolvers, by way of a user's home.
+    Home,
     /// A resolver of its own.
     Own,
 }
@@ -69,6 +71,7 @@ pub(crate) fn resolv_conf(host: &str, asked: Asked, dns: &Dns) -> String {
     let mut servers: Vec<String> = match (asked, dns.servers.is_empty()) {
         (Asked::Own, _) => vec![format!("nameserver {}", net::dns::ADDRESS)],
         (_, false) => dns.servers.iter().map(|server| format!("nameserver {server}")).collect(),
+        (Asked::Home, true) => vec![format!("nameserver {}", crate::Home::RESOLVER)],
         (Asked::AsHost, true) => of("nameserver"),
         (Asked::Directly, true) => of("nameserver").into_iter().filter(|line| !local(line)).collect(),
     };
@@ -102,6 +105,7 @@ mod tests {
         assert_eq!(resolv_conf(host, Asked::Own, &dns), "nameserver 127.0.0.11\nsearch lan\noptions ndots:0\n");
         assert!(resolv_conf("nameserver ::1\n", Asked::Directly, &dns).contains("8.8.8.8"));
         assert_eq!(resolv_conf("", Asked::AsHost, &dns), "");
+        assert_eq!(resolv_conf(host, Asked::Home, &dns), "nameserver 169.254.1.1\nsearch lan\n");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) netns: Option<PathBuf>,
     /// The folder with its `hosts`, `hostname` and `resolv.conf`.
     pub(crate) files: &'a Path,
+    /// In a user's home: the highest group that there is.
+    pub(crate) home: Option<u32>,
     /// Its cgroup.
     pub(crate) cgroup: &'a str,
     /// Namespaces of others that it joins.
@@ -67,7 +69,7 @@ pub(crate) fn spec(record: &Record, facts: Facts<'_>) -> Result<Spec, Error> {
         spec.set_hostname(Some(record.hostname.clone()));
         spec.set_domainname(record.tuning.domainname.clone());
     }
-    spec.set_mounts(Some(mounts::mounts(record, facts.files, facts.init)));
+    spec.set_mounts(Some(mounts::mounts(record, facts.files, facts.init, facts.home)));
     spec.set_process(Some(process(record, facts.identity, facts.size)?));
     spec.set_linux(Some(linux(record, facts)?));
     Ok(spec)
@@ -90,7 +92,7 @@ fn linux(record: &Record, facts: Facts<'_>) -> Result<Linux, Error> {
     linux.set_cgroups_path(Some(facts.cgroup.into()));
     linux.set_resources(Some(limits::resources(record)?));
     linux.set_rootfs_propagation(Some("private".to_owned()));
-    linux.set_sysctl(Some(mounts::sysctls(record).into_iter().collect()));
+    linux.set_sysctl(Some(mounts::sysctls(record, facts.home).into_iter().collect()));
     let (masked, readonly) = hidden::hidden(security);
     linux.set_masked_paths(Some(masked)).set_readonly_paths(Some(readonly));
     let (mut nodes, _) = devices::asked(record)?;

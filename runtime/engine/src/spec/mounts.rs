@@ -25,14 +25,23 @@ pub(super) fn is_bound(record: &Record, target: &Path) -> bool {
 
 /// All mounts of a container, in order: a folder before what is below it, as Docker sorts them. What the user mounts replaces ours of the
 /// same place, and a `/dev` of the host all of ours in it. `files` is the folder with its `hosts`, `hostname` and `resolv.conf`.
-pub(super) fn mounts(record: &Record, files: &Path, init: &Path) -> Vec<Mount> {
+/// `home` is the highest group of a user's home.
+pub(super) fn mounts(record: &Record, files: &Path, init: &Path, home: Option<u32>) -> Vec<Mount> {
     let security = &record.security;
     let mut all = kernel(security.privileged, record.shm_size.unwrap_or(SHM_SIZE));
+    if let (Some(0..TERMINALS), Some(options)) = (home, all.iter_mut().find_map(terminals)) {
+        options.retain(|option| !option.starts_with("gid="));
+    }
     shared_memory(record, files, &mut all);
-    if record.namespaces.users.is_some() && matches!(record.network, NetworkMode::Host | NetworkMode::Container(_)) {
+    let users = record.namespaces.users.is_some();
+    if users && matches!(record.network, NetworkMode::Host | NetworkMode::Container(_))
+        || home.is_some() && record.network == NetworkMode::Host
+    {
         // A new one shows the network, and is made only for users that it belongs to.
         all.retain(|mount| mount.destination() != Path::new("/sys"));
-        all.push(mount("bind", Path::new("/sys"), "/sys", &["bind", "rprivate", "nosuid", "noexec", "nodev", "ro"]));
+        // In a home what is mounted below is locked to it.
+        let kind: &[&str] = if home.is_some() { &["rbind", "rro"] } else { &["bind", "ro"] };
+        all.push(mount("bind", Path::new("/sys"), "/sys", &[kind, &["rprivate", "nosuid", "noexec", "nodev"]].concat()));
     }
     if record.tuning.init {
         let program = record.tuning.init_path.as_deref().unwrap_or(init);
@@ -106,6 +115,14 @@ fn wanted(wanted: &Wanted, stand_in: &Path) -> Mount {
     mount("bind", source, &wanted.target, &options)
 }
 
+/// The group of terminals, which not every home has.
+const TERMINALS: u32 = 5;
+
+/// The options of the file system of terminals, if it is that.
+fn terminals(mount: &mut Mount) -> Option<&mut Vec<String>> {
+    if mount.typ().as_deref() == Some("devpts") { mount.options_mut().as_mut() } else { None }
+}
+
 /// Bytes of shared memory, unless asked for: Docker's 64 MiB.
 const SHM_SIZE: u64 = 64 << 20;
 
@@ -128,17 +145,17 @@ pub(crate) const NETWORK_SYSCTLS: [(&str, &str); 2] =
     [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
 
 /// Only a container with its own network may change the network's settings, and then only harmless ones by itself; what the user sets comes
-/// on top.
-pub(super) fn sysctls(record: &Record) -> BTreeMap<String, String> {
+/// on top. `home` is the highest group of a user's home.
+pub(super) fn sysctls(record: &Record, home: Option<u32>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let users = record.namespaces.users.as_ref();
     if matches!(record.network, NetworkMode::Bridge | NetworkMode::None) {
         all.extend(NETWORK_SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
-    if let (Some(users), Some(groups)) = (users, all.get_mut("net.ipv4.ping_group_range")) {
+    let own = users.map(|users| users.gids.iter().find(|range| range.inside == 0).map_or(0, |range| range.size - 1));
+    if let (Some(last), Some(groups)) = (own.or(home), all.get_mut("net.ipv4.ping_group_range")) {
         // All groups that there are.
-        let root = users.gids.iter().find(|range| range.inside == 0);
-        *groups = format!("0 {}", root.map_or(0, |range| (range.size - 1).min(i32::MAX as u32)));
+        *groups = format!("0 {}", last.min(i32::MAX as u32));
     }
     all.extend(record.tuning.sysctls.clone());
     all
@@ -163,7 +180,7 @@ pub(super) mod tests {
 
     fn order(binds: &[&str]) -> Vec<String> {
         let record = Record { mounts: binds.iter().map(|target| bind(target, Access::Write)).collect(), ..record() };
-        mounts(&record, Path::new("/files"), Path::new("/init"))
+        mounts(&record, Path::new("/files"), Path::new("/init"), None)
             .iter()
             .map(|mount| mount.destination().display().to_string())
             .collect()
@@ -176,7 +193,7 @@ pub(super) mod tests {
 
     fn options(wanted: Wanted) -> String {
         let record = Record { mounts: vec![wanted], ..record() };
-        let all = mounts(&record, Path::new("/files"), Path::new("/init"));
+        let all = mounts(&record, Path::new("/files"), Path::new("/init"), None);
         all.iter().find(|mount| mount.destination() == Path::new("/data")).unwrap().options().clone().unwrap().join(" ")
     }
 
@@ -206,9 +223,27 @@ pub(super) mod tests {
     #[test]
     fn the_images_hosts_may_stay() {
         let dns = crate::request::Dns { hosts_base: HostsBase::Kept, ..Default::default() };
-        let all = mounts(&Record { dns, ..record() }, Path::new("/files"), Path::new("/init"));
+        let all = mounts(&Record { dns, ..record() }, Path::new("/files"), Path::new("/init"), None);
         let has = |target: &str| all.iter().any(|mount| mount.destination() == Path::new(target));
         assert!(!has("/etc/hosts") && has("/etc/hostname"));
+    }
+
+    #[test]
+    fn in_a_home() {
+        let of = |network, home| {
+            let record = Record { network, ..record() };
+            let all = mounts(&record, Path::new("/files"), Path::new("/init"), home);
+            let options = |target: &str| {
+                all.iter().find(|mount| mount.destination() == Path::new(target)).unwrap().options().clone().unwrap().join(" ")
+            };
+            let ping = sysctls(&record, home).remove("net.ipv4.ping_group_range");
+            (options("/sys"), options("/dev/pts").contains("gid=5"), ping)
+        };
+        let (sys, terminals, ping) = of(NetworkMode::None, Some(65536));
+        assert!(sys.ends_with("ro") && !sys.contains("bind") && terminals && ping.as_deref() == Some("0 65536"), "{sys} {ping:?}");
+        let (sys, terminals, _) = of(NetworkMode::Host, Some(0));
+        assert!(sys.starts_with("rbind rro") && !terminals, "{sys}");
+        assert!(of(NetworkMode::Host, None).1 && !of(NetworkMode::Host, None).0.contains("bind"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The process before init, where init can only be born into what it needs: a user namespace that is joined, with a pid namespace of its
-//! or made in it; or a new one beside namespaces of somebody else, which must be joined while that is still permitted.
+//! or made in it; or a new one beside namespaces of somebody else, which must be joined while that is still permitted; or a pid namespace
+//! from which its maker could not return to its own.
 //!
 //! It joins in three passes, as runc and nsenter(1) do: what the host's rights allow, then the user namespace, then what its rights allow.
 //! All that makes it still the host's user: it changes no id, so that its cgroup takes init in.
@@ -36,10 +37,12 @@ pub(crate) fn run(task: &Task<'_>, init: &Clone<'_>) -> Result<(), Failure> {
 }
 
 /// From clone to the clone of a process that joins a container, for a caller without rights in the host's user namespace: only who is in the
-/// container's may join its other namespaces.
+/// container's may join its other namespaces, and nobody who leaves the host's pid namespace to his children can return to it.
 pub(crate) fn join(process: &Process, target: &Target, inherited: &Inherited, parent: &Parent) -> Result<(), Failure> {
     adjust_oom_score(process)?;
-    setns(&target.init, kind::USER as i32).during(|| "join the user namespace")?;
+    if target.places.namespaces & kind::USER != 0 {
+        setns(&target.init, kind::USER as i32).during(|| "join the user namespace")?;
+    }
     if target.places.namespaces & kind::PID != 0 {
         setns(&target.init, kind::PID as i32).during(|| "join the pid namespace")?;
     }

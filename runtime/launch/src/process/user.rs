@@ -21,7 +21,8 @@ fn try_switch(process: &Process, groups_denied: bool) -> sys::Result<()> {
         set_keep_capabilities(true).call(|| "prctl(PR_SET_KEEPCAPS, 1)")?;
     }
     let groups: Vec<_> = process.groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    if groups_denied && !groups.is_empty() {
+    // The own group as a further one adds nothing.
+    if groups_denied && process.groups.iter().any(|group| *group != process.gid) {
         let call = format!("setgroups({:?}): denied in this user namespace", process.groups);
         return Err(Error::new(call, Errno::PERM));
     }

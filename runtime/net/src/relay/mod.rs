@@ -59,6 +59,12 @@ impl Relay {
         (port.protocol != Protocol::Sctp).then_some(Relay { port: *port, to })
     }
 
+    /// How `port` is relayed where no rule leads to the container at all: to its address of the same kind, if it has one.
+    pub fn always(port: &Port, v4: IpAddr, v6: Option<IpAddr>) -> Relay {
+        let to = v6.filter(|_| port.host_ip.is_some_and(|ip| ip.is_ipv6())).unwrap_or(v4);
+        Relay { port: *port, to }
+    }
+
     /// Where it leads.
     pub(crate) fn target(&self) -> SocketAddr {
         SocketAddr::new(self.to, self.port.container_port)

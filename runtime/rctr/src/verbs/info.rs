@@ -45,6 +45,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     ] {
         println!("{label}: {}", template::plain(&info[key]));
     }
+    if !info["IDMappings"].is_null() {
+        println!("ID Mappings: {}", template::plain(&info["IDMappings"]));
+    }
+    for warning in info["Warnings"].as_array().into_iter().flatten() {
+        println!("WARNING: {}", template::plain(warning));
+    }
     Ok(0)
 }
 
@@ -63,9 +69,11 @@ pub(crate) fn shape(engine: &Engine) -> Result<Value> {
         "Images": engine.images().images()?.len(),
         "Driver": "overlay",
         "DockerRootDir": engine.config().root,
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": if engine.config().home.as_ref().is_some_and(|home| home.cgroup.is_none()) { "none" } else { "cgroupfs" },
         "CgroupVersion": version,
-        "SecurityOptions": security(),
+        "SecurityOptions": security(engine.config().home.is_some()),
+        "IDMappings": engine.config().home.as_ref().map(|_| json!({ "uidmap": map("uid_map"), "gidmap": map("gid_map") })),
+        "Warnings": engine.config().home.as_ref().map(|home| [&home.only_own, &home.cut_off].into_iter().flatten().collect::<Vec<_>>()),
         "KernelVersion": uname.release().to_string_lossy(),
         "Architecture": uname.machine().to_string_lossy(),
         "OSType": "linux",
@@ -80,11 +88,22 @@ pub(crate) fn shape(engine: &Engine) -> Result<Value> {
     }))
 }
 
+/// Ids of a user's home, and who they are outside: lines of `/proc/self/uid_map`, as Podman tells them.
+fn map(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    let line = |line: &str| {
+        let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        let [inside, outside, count] = numbers[..] else { return None };
+        Some(json!({ "container_id": inside, "host_id": outside, "size": count }))
+    };
+    text.lines().filter_map(line).collect()
+}
+
 /// What confines a container that asks for nothing, in the words of Docker's API.
-fn security() -> Vec<&'static str> {
+fn security(rootless: bool) -> Vec<&'static str> {
     let apparmor = !engine::apparmor_profile(&engine::Security::default()).is_empty();
     let seccomp = rustix::thread::secure_computing_mode().is_ok();
-    [(apparmor, "name=apparmor"), (seccomp, "name=seccomp,profile=builtin"), (true, "name=cgroupns")]
+    [(apparmor, "name=apparmor"), (seccomp, "name=seccomp,profile=builtin"), (rootless, "name=rootless"), (true, "name=cgroupns")]
         .into_iter()
         .filter_map(|(is, name)| is.then_some(name))
         .collect()

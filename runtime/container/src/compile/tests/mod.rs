@@ -28,6 +28,7 @@ pub(super) fn host(mountinfo: &str) -> Host {
         last_cap: 40,
         grantable: capabilities::all(),
         identity: None,
+        locked: false,
         seccomp: true,
         apparmor: false,
         selinux: false,

@@ -96,6 +96,7 @@ mod tests {
         });
         change(&mut spec);
         let host = Host {
+            locked: false,
             cgroup: Hierarchies::parse("1 1 0:1 / /c rw - cgroup2 none rw\n").unwrap(),
             last_cap: 40,
             grantable: capabilities::all(),
