@@ -68,6 +68,7 @@ impl Fixture {
             listener: Slot(4),
             hold: Vec::new(),
             relays: Vec::new(),
+            relay_from: None,
             charge: None,
             own_mounts: false,
             netfilter: None,
