@@ -6,7 +6,7 @@ use std::path::Path;
 use launch::seal;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_bind, mount_change};
 use sys::mount::{Attr, mount_setattr};
 use sys::process::{Clone, Exec, clone3, wait};
 
@@ -61,7 +61,10 @@ fn a_sealed_program_runs() {
 }
 
 fn without_overlay_it_is_copied() {
-    // Overlay refuses two layers of which one is in the other, and /dev is always the second.
+    // Overlay refuses two layers of which one is in the other: here both that may be the second are the folder that the program is in.
+    sys::ns::unshare(sys::ns::kind::MOUNT as i32).unwrap();
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    mount_bind("/dev", "/dev/shm").unwrap();
     let folder = Path::new("/dev").join(format!("launch-seal-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let scratch = Scratch(folder);
