@@ -1,10 +1,12 @@
 //! `--relay` where ids are few: in a user namespace, as a container has one.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use net::relay::Relay;
 use net::{Port, Protocol};
@@ -39,7 +41,7 @@ fn relayed(range: &str) -> String {
     };
     let namespace = namespace(range);
     let (control, theirs) = sys::socket::pair().unwrap();
-    let work = postcard::to_stdvec(&(None::<i32>, vec![Relay { port, to: HERE }])).unwrap();
+    let work = postcard::to_stdvec(&(None::<i32>, vec![Relay { port, to: HERE }], false)).unwrap();
     sys::socket::send(&control, &work, &[door.as_fd()]).unwrap();
     // Both programs that are executed on the way keep their process. Its folder may be closed to others.
     let place = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
@@ -50,7 +52,7 @@ fn relayed(range: &str) -> String {
     let mut client = TcpStream::connect(at).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     client.write_all(b"ping").unwrap();
-    let (mut answering, _) = server.accept().unwrap();
+    let mut answering = accepted(&server);
     // What nobody reads makes an end a reset (RFC 9293, section 3.10.4).
     answering.read_exact(&mut [0; 4]).unwrap();
     answering.write_all(b"pong").unwrap();
@@ -62,6 +64,22 @@ fn relayed(range: &str) -> String {
     drop(control);
     assert!(relay.wait().unwrap().success());
     status
+}
+
+/// The next client of a server, which comes in time or not at all.
+fn accepted(server: &TcpListener) -> TcpStream {
+    server.set_nonblocking(true).unwrap();
+    let late = Instant::now() + PATIENCE;
+    loop {
+        match server.accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < late => sleep(Duration::from_millis(10)),
+            accepted => {
+                let (client, _) = accepted.unwrap();
+                client.set_nonblocking(false).unwrap();
+                return client;
+            }
+        }
+    }
 }
 
 fn field<'a>(status: &'a str, name: &str) -> &'a str {
