@@ -354,7 +354,7 @@ fn libraries_speak_it() {
     }
     let s = Served::start(&["--time", "0"]);
     let mut command = s.env.command(PYTHON);
-    command.args(["-c", include_str!("service.py")]).env("DOCKER_HOST", format!("unix://{}", s.socket.display()));
+    command.args(["-c", include_str!("client.py")]).env("DOCKER_HOST", format!("unix://{}", s.socket.display()));
     Running::start(command).finish().ok().says("all is well\n");
     s.end();
 }
