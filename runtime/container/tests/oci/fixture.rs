@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::mount::{UnmountFlags, unmount};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -204,6 +205,8 @@ impl Bundle {
 impl Drop for Bundle {
     fn drop(&mut self) {
         let _ = self.command(&["delete", "--force", "ID"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // What is mounted in its folder keeps that from being removed.
+        let _ = unmount(self.path("volume"), UnmountFlags::DETACH);
     }
 }
 

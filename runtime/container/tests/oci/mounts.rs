@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, mount};
 use serde_json::{Value, json};
 
 use crate::fixture::{Bundle, foreign};
@@ -48,7 +48,7 @@ pub fn flags(line: &str) -> Vec<&str> {
     line.split(' ').next().unwrap().split(',').collect()
 }
 
-/// A tmpfs on the host, with a second one in its folder `below`. Both are gone at the end.
+/// A tmpfs on the host, with a second one in its folder `below`. Both go with their bundle.
 pub struct Volume(pub PathBuf);
 
 impl Volume {
@@ -66,12 +66,6 @@ impl Volume {
 /// Changes one mount, and its file system not.
 fn remount(path: &Path, flags: MountFlags) {
     rustix::mount::mount_remount(path, flags | MountFlags::BIND, "").unwrap();
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        let _ = unmount(&self.0, UnmountFlags::DETACH);
-    }
 }
 
 fn new_mounts_have_their_options() {
