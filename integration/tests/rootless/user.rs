@@ -21,6 +21,8 @@ pub(super) struct User {
     pub(super) uid: u32,
     folder: tempfile::TempDir,
     run: tempfile::TempDir,
+    /// What the user sees as `/dev/net/tun`, where the host's is not for everybody.
+    tun: Option<PathBuf>,
 }
 
 impl User {
@@ -44,7 +46,7 @@ impl User {
         done(&["useradd", "--no-create-home", "--home-dir", &path(folder.path()), "--shell", "/bin/sh", &name]);
         let id = Command::new("id").args(["-u", &name]).output().expect("id (coreutils)");
         let uid = String::from_utf8_lossy(&id.stdout).trim().parse().expect("a number");
-        let user = User { name, uid, folder, run };
+        let user = User { name, uid, folder, run, tun: None };
         // What useradd gives by itself, if it does, differs from host to host.
         user.give("/etc/subuid", "--del-subuids", "--add-subuids");
         user.give("/etc/subgid", "--del-subgids", "--add-subgids");
@@ -61,11 +63,14 @@ impl User {
         if !is_installed("pasta") {
             integration::skip!("pasta is not installed");
         }
-        let tun = fs::metadata("/dev/net/tun").map_or(0, |tun| tun.mode());
-        if tun & 0o006 != 0o006 {
-            integration::skip!("/dev/net/tun is not for everybody (chmod 666 /dev/net/tun)");
+        let Ok(tun) = fs::metadata("/dev/net/tun") else { integration::skip!("there is no /dev/net/tun") };
+        let mut user = Self::new();
+        if tun.mode() & 0o006 != 0o006 {
+            let own = user.path("tun");
+            done(&["mknod", "--mode=666", &path(&own), "c", "10", "200"]);
+            user.tun = Some(own);
         }
-        Self::new()
+        user
     }
 
     /// One with no id but its own.
@@ -144,10 +149,23 @@ impl User {
 
     /// What `program` is as this user.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.tun {
+            None => Command::new(program),
+            Some(tun) => {
+                let id = self.uid.to_string();
+                let line = r#"mount --bind "$1" /dev/net/tun && shift && exec "$@""#;
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "--propagation", "slave", "sh", "-c", line, "sh"]).arg(tun);
+                command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(program);
+                command
+            }
+        };
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.folder.path());
         command.env("XDG_RUNTIME_DIR", self.run.path()).env("XDG_CONFIG_HOME", self.path("config"));
-        command.current_dir(self.folder.path()).uid(self.uid).gid(self.uid);
+        command.current_dir(self.folder.path());
+        if self.tun.is_none() {
+            command.uid(self.uid).gid(self.uid);
+        }
         command
     }
 
