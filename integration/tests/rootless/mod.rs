@@ -5,9 +5,11 @@ mod user;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use integration::debian::is_installed;
 use integration::env::{Running, within};
 use integration::layer::{Compression, Entry, Kind, pack};
 
@@ -26,6 +28,7 @@ integration::tests![
     what_only_root_can_do,
     a_monitor_that_was_killed,
     no_program_of_the_path,
+    no_way_to_the_hosts_network,
 ];
 
 /// All that a user does in the first hour; in the end there is nothing left but the home.
@@ -284,4 +287,16 @@ fn no_program_of_the_path() {
     command.env("PATH", t.path("evil"));
     Running::start(command).finish().ok();
     assert!(!t.path("called").exists());
+}
+
+fn no_way_to_the_hosts_network() {
+    if !Path::new("/dev/net/tun").exists() || !is_installed("pasta") {
+        integration::skip!("needs /dev/net/tun and pasta");
+    }
+    let mut user = User::new();
+    user.sees_tun("600");
+    let user = user.and_busybox();
+    user.rctr(["run", "--rm", "busybox", "true"]).fails(125, &["this user cannot open /dev/net/tun", "chmod 666"]);
+    user.rctr(["run", "--rm", "--network", "none", "busybox", "true"]).ok();
+    assert_eq!(user.rctr(["ps", "-aq"]).ok().text(), "");
 }

@@ -21,7 +21,7 @@ pub(super) struct User {
     pub(super) uid: u32,
     folder: tempfile::TempDir,
     run: tempfile::TempDir,
-    /// What the user sees as `/dev/net/tun`, where the host's is not for everybody.
+    /// What the user sees as `/dev/net/tun`, if that is not the host's.
     tun: Option<PathBuf>,
 }
 
@@ -66,11 +66,16 @@ impl User {
         let Ok(tun) = fs::metadata("/dev/net/tun") else { integration::skip!("there is no /dev/net/tun") };
         let mut user = Self::new();
         if tun.mode() & 0o006 != 0o006 {
-            let own = user.path("tun");
-            done(&["mknod", "--mode=666", &path(&own), "c", "10", "200"]);
-            user.tun = Some(own);
+            user.sees_tun("666");
         }
         user
+    }
+
+    /// Gives the user a `/dev/net/tun` of its own, of root's with this mode.
+    pub(super) fn sees_tun(&mut self, mode: &str) {
+        let own = self.path("tun");
+        done(&["mknod", &format!("--mode={mode}"), &path(&own), "c", "10", "200"]);
+        self.tun = Some(own);
     }
 
     /// One with no id but its own.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Access, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use sys::Call;
 use sys::process::{Clone, clone3};
@@ -16,6 +16,7 @@ use super::places::Run;
 use super::{apart, program};
 
 const NAME: &str = "pasta";
+const TUN: &str = "/dev/net/tun";
 const PID: &str = "pasta.pid";
 const LOG: &str = "pasta.log";
 
@@ -44,6 +45,9 @@ impl Pasta {
             let why = "pasta is not installed, which leads a user's networks to the host's: install the package passt";
             return Ok(cut_off(why.to_owned()));
         };
+        if let Err(errno) = rustix::fs::access(TUN, Access::READ_OK | Access::WRITE_OK) {
+            return Ok(cut_off(format!("this user cannot open {TUN}, which pasta needs ({errno}): chmod 666 {TUN}")));
+        }
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let log = openat(&run.folder, LOG, flags, Mode::RUSR | Mode::WUSR).call(|| format!("openat({LOG:?})"))?;
         let log = File::from(log);
