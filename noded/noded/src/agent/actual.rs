@@ -7,7 +7,7 @@ use api::meta::Time;
 use cri::{ContainerState, ContainerStatus};
 
 use super::pressure::Evicted;
-use super::resize::Resizing;
+use super::resize::{Limits, Resizing};
 
 /// Nanoseconds since 1970.
 pub(super) type Nanos = u64;
@@ -155,7 +155,7 @@ pub(super) enum Action {
     /// Make and start a container; with the pause after its next end.
     Start { container: String, attempt: u32, pause: Option<Pause> },
     /// Give a container that runs the resources that it is to have.
-    Resize { container: String, id: String },
+    Resize { container: String, id: String, limits: Limits },
     /// End a container, by force at `until`.
     Stop { container: String, id: String, until: Nanos },
     /// Forget one that has ended.

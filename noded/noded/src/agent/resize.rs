@@ -29,8 +29,8 @@ pub(super) struct Resizing {
     pub(super) pending: Option<Pending>,
     /// Containers that are restarted for it, by id: since when.
     pub(super) restarts: BTreeMap<String, Nanos>,
-    /// What stood in the way, by container.
-    pub(super) problems: BTreeMap<String, Problem>,
+    /// What stood in the way of these limits, by container: others are tried at once.
+    pub(super) problems: BTreeMap<String, (Limits, Problem)>,
 }
 
 /// What the kernel is told of a container's resources. 0 is none.

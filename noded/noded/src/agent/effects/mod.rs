@@ -117,7 +117,7 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
             let spec = find(pod, container)?;
             start::start(shared, case, pod, &spec, *attempt).await?;
         }
-        (Action::Resize { container, id }, Some(pod)) => resize::resize(shared, &*find(pod, container)?, id).await?,
+        (Action::Resize { id, limits, .. }, _) => resize::resize(shared, id, *limits).await?,
         (Action::Stop { container, id, until }, pod) => {
             let spec = pod.as_ref().and_then(|pod| find(pod, container).ok().map(|spec| (pod, spec)));
             if let Some((_, spec)) = spec {
@@ -131,7 +131,7 @@ pub(super) async fn act(shared: &Shared, case: &Case, action: &Action) -> Result
         (Action::RemoveSandbox { id }, _) => local::remove_pod(node, id).await.map_err(failed("FailedKillPod"))?,
         (Action::Forget, pod) => end::forget(shared, case, pod.as_deref()).await?,
         // The API has forgotten it meanwhile.
-        (Action::Volumes | Action::Sandbox { .. } | Action::Pull { .. } | Action::Start { .. } | Action::Resize { .. }, None) => {}
+        (Action::Volumes | Action::Sandbox { .. } | Action::Pull { .. } | Action::Start { .. }, None) => {}
     }
     Ok(Done::Nothing)
 }

@@ -9,7 +9,7 @@ use api::kinds::pod::container::Container;
 use cri::{ContainerState, ContainerStatus};
 
 use super::actual::{Action, Actual, Nanos, SECOND, attempt_of, finished, may_start, name_of, next_pause};
-use super::resize::changed;
+use super::resize::{Limits, changed};
 
 pub(super) use end::{Outcome, STUCK, outcome};
 
@@ -196,9 +196,10 @@ fn resize(pod: &Pod, spec: &Container, seen: &ContainerStatus, actual: &Actual, 
     if changed(spec, seen).is_empty() {
         return Next::default();
     }
-    match resizing.problems.get(&spec.name).filter(|problem| problem.until > now) {
-        Some(problem) => Next::at(problem.until),
-        None => Next::one(Action::Resize { container: spec.name.clone(), id: seen.id.clone() }),
+    let limits = Limits::of(&spec.resources.clone().unwrap_or_default());
+    match resizing.problems.get(&spec.name).filter(|(of, problem)| *of == limits && problem.until > now) {
+        Some((_, problem)) => Next::at(problem.until),
+        None => Next::one(Action::Resize { container: spec.name.clone(), id: seen.id.clone(), limits }),
     }
 }
 

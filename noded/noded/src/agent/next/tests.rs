@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::actual::{Action, Actual, Health, Memory, Pause, Problem, SECOND, Sandbox};
 use super::super::pressure::Evicted;
+use super::super::resize::Limits;
 use super::end::Outcome;
 use super::{next, outcome};
 
@@ -289,11 +290,16 @@ fn resources_change_in_place_or_by_a_restart() {
     };
     assert_eq!(next(Some(&pod), &ready(vec![has(1 << 20)]), NOW).actions, []);
     let mut actual = ready(vec![has(2 << 20)]);
-    let resize = Action::Resize { container: "a".to_owned(), id: "a0".to_owned() };
-    assert_eq!(next(Some(&pod), &actual, NOW).actions, [resize]);
+    let of = |pod: &Pod| Limits::of(pod.spec.containers[0].resources.as_ref().unwrap());
+    let resize = |limits| Action::Resize { container: "a".to_owned(), id: "a0".to_owned(), limits };
+    assert_eq!(next(Some(&pod), &actual, NOW).actions, [resize(of(&pod))]);
     let problem = Problem::again(None, "ResizeError", String::new(), 10 * SECOND, NOW);
-    actual.memory.resizing.problems.insert("a".to_owned(), problem);
+    actual.memory.resizing.problems.insert("a".to_owned(), (of(&pod), problem));
     assert_eq!(next(Some(&pod), &actual, NOW), super::Next::at(NOW + 10 * SECOND));
+    // Somebody who asks for something else meanwhile does not wait.
+    let mut other = pod.clone();
+    other.spec.containers[0].resources.as_mut().unwrap().limits.insert("memory".into(), api::quantity::Quantity("3Mi".into()));
+    assert_eq!(next(Some(&other), &actual, NOW).actions, [resize(of(&other))]);
 
     actual.memory.resizing.restarts.insert("a0".to_owned(), NOW);
     assert_eq!(next(Some(&pod), &actual, NOW + SECOND).actions, [stop("a", NOW + 30 * SECOND)]);

@@ -131,7 +131,7 @@ fn resizing<'a>(pod: &Pod, actual: &'a Actual) -> Vec<(&'static str, &'a str, &'
     let running = |spec: &Container| actual.running().find(|seen| name_of(seen) == spec.name);
     let is_on = all.any(|spec| running(spec).is_some_and(|seen| !changed(spec, seen).is_empty()));
     let problem = resizing.problems.values().next();
-    let why = problem.map_or(("", ""), |problem| ("Error", problem.message.as_str()));
+    let why = problem.map_or(("", ""), |(_, problem)| ("Error", problem.message.as_str()));
     pending.into_iter().chain(is_on.then_some((IN_PROGRESS, why.0, why.1))).collect()
 }
 

@@ -44,13 +44,12 @@ impl Worker {
                     }
                 }
             }
-            (Action::Resize { container, .. }, result) => {
+            (Action::Resize { container, limits, .. }, result) => {
                 let problems = &mut self.memory.resizing.problems;
-                let problem =
-                    result.err().map(|(reason, message)| Problem::again(problems.get(container), reason, message, SHORTEST, now));
-                match problem {
-                    Some(problem) => drop(problems.insert(container.clone(), problem)),
-                    None => drop(problems.remove(container)),
+                let before = problems.remove(container).filter(|(of, _)| of == limits).map(|(_, problem)| problem);
+                if let Err((reason, message)) = result {
+                    let problem = Problem::again(before.as_ref(), reason, message, SHORTEST, now);
+                    problems.insert(container.clone(), (*limits, problem));
                 }
             }
             (_, Err((_, message))) => self.trouble(STUCK, message, now),
