@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Called as `rctr-generator` it is systemd's generator of units for containers: see `quadlet`. With a context (`contexts`) or `--host` the
-//! command line is run on another host: see `remote`. `rctr system service` means the same by Docker's API: see `service`.
+//! command line is run on another host: see `remote`. `rctr system service` means the same by Docker's API: see `service`. Whoever is not root
+//! goes on as root of namespaces of its own before anything else is done: see `rootless`.
 //!
 //! Each verb is one file: its arguments, whose comments are the help, and one function. Only this crate reads the
 //! environment, prints and exits.

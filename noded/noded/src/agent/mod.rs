@@ -18,6 +18,7 @@
 //! | `next/` | what to do: a pure function of what is desired, what is, and the time |
 //! | `status/` | what to tell: another one |
 //! | `wanted/` | from a pod of the API to what CRI calls take: pure, too |
+//! | `resize.rs` | which resources of containers change while they run: pure, too; `crew/` says which changes the node has room for |
 //! | `pressure/` | what goes before the host runs out of disk or memory |
 //! | `effects/` `volumes/` `fetch/` `probe/` `last_words.rs` `users.rs` | what touches the host and the API |
 //!
