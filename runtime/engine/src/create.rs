@@ -194,6 +194,14 @@ pub(crate) fn in_charge(folder: &Path) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+impl Drop for Folder {
+    /// Gives the lock back at once: closing the descriptor does so only when a child that another thread is making has
+    /// executed its program, for until then it has the same descriptor, too.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.dir, FlockOperation::Unlock);
+    }
+}
+
 /// Makes a folder and locks it. Between the two steps [`sweep`] may take it for abandoned; then it is made again.
 pub(crate) fn claimed(path: &Path) -> sys::Result<File> {
     loop {

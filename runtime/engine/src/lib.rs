@@ -157,6 +157,8 @@ impl Engine {
             for folder in [config.containers(), config.names(), config.networks(), config.run.join("containers")] {
                 create::folder(&folder).during(|| format!("make the folder {}", folder.display()))?;
             }
+            // A hint, which few file systems take.
+            let _ = sys::fs::open_dir(config.containers()).and_then(sys::fs::spread);
             overlay::make_base(&config.base()).during(|| format!("make the folder {}", config.base().display()))?;
         }
         let images = images::Store::open(&config.root.join("images"))?.with_driver(config.storage).sharing(config.layers());

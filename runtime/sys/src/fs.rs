@@ -202,6 +202,17 @@ pub fn private_umask() -> Result<()> {
     Ok(())
 }
 
+/// Tells the file system that what is in the folders of `dir` is unrelated (`chattr +T`, chattr(1)): ext4 begins each of them in a group of
+/// blocks of its own. Else all would be in one, where whoever makes a file passes over every inode that was freed within the last
+/// minutes, if the file system has no journal, one after the other: a third of the work of a busy host's starts.
+///
+/// # Errors
+/// Those of ioctl_iflags(2); most file systems have no such flag.
+pub fn spread(dir: impl AsFd) -> Result<()> {
+    let flags = rustix::fs::ioctl_getflags(&dir).call(|| "ioctl(FS_IOC_GETFLAGS)")?;
+    rustix::fs::ioctl_setflags(&dir, flags | rustix::fs::IFlags::TOPDIR).call(|| "ioctl(FS_IOC_SETFLAGS, FS_TOPDIR_FL)")
+}
+
 /// The names in a folder, without `.` and `..`, in no order.
 pub fn list(dir: impl AsFd) -> Result<Vec<std::ffi::OsString>> {
     let mut names = Vec::new();
@@ -236,6 +247,24 @@ mod tests {
         let file = open_in_root(&root, "link", OFlags::RDONLY, Mode::empty()).unwrap();
         assert_eq!(read_all(file, 100).unwrap(), b"inside");
         assert!(open_in_root(&root, "magic/etc/hostname", OFlags::RDONLY, Mode::empty()).is_err());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn spreading_keeps_other_flags() {
+        let path = scratch("spread");
+        let dir = open_dir(&path).unwrap();
+        let flags = rustix::fs::ioctl_getflags(&dir);
+        match (spread(&dir), flags) {
+            (Ok(()), Ok(before)) => {
+                assert_eq!(rustix::fs::ioctl_getflags(&dir).unwrap(), before | rustix::fs::IFlags::TOPDIR);
+            }
+            (Err(error), _) => {
+                use std::io::Write;
+                let _ = writeln!(std::io::stderr(), "skipped: {} has no such flag: {error}", path.display());
+            }
+            (Ok(()), Err(error)) => panic!("set, but not read: {error}"),
+        }
         std::fs::remove_dir_all(path).unwrap();
     }
 
