@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 use container::cgroup::Housing;
 use launch::Sealed;
@@ -22,16 +22,21 @@ use crate::{Engine, Error, names};
 #[derive(Debug)]
 pub struct Ahead {
     pub(crate) id: String,
-    begun: Receiver<Begun>,
-    thread: JoinHandle<()>,
+    /// None if it needs more than the id.
+    pub(crate) network: Coming<Result<Option<Network>, Error>>,
+    /// The socket of a monitor that waits for its first message, and its number.
+    pub(crate) monitor: Coming<Result<(OwnedFd, Pid), Error>>,
 }
 
-/// What the thread has made.
-pub(crate) struct Begun {
-    /// The socket of a monitor that waits for its first message, and its number.
-    pub(crate) monitor: Result<(OwnedFd, Pid), Error>,
-    /// Unless it needs more than the id.
-    pub(crate) network: Option<Result<Network, Error>>,
+/// What the thread makes.
+#[derive(Debug)]
+pub(crate) struct Coming<T>(Receiver<T>);
+
+impl<T> Coming<T> {
+    /// Waits for it, not for the thread's end.
+    pub(crate) fn wait(self) -> T {
+        self.0.recv().unwrap_or_else(|_| unreachable!("the thread sends it, or panics"))
+    }
 }
 
 impl Engine {
@@ -54,26 +59,25 @@ impl Engine {
 
 impl Ahead {
     pub(crate) fn begin(config: &Config, id: String, network: &NetworkMode, sibling: bool) -> Result<Ahead, Error> {
-        let (config, named, network) = (config.clone(), id.clone(), network.clone());
-        let (sender, begun) = channel();
+        let (config, named, mode) = (config.clone(), id.clone(), network.clone());
+        let ((network, network_made), (monitor, monitor_made)) = (channel(), channel());
         let work = move || {
-            let (monitor, mount) =
-                spawn(&config, &named, sibling).map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
-            let _ = sender.send(Begun { monitor, network: Network::alone(&config, &network) });
+            let make_network = || drop(network.send(Network::early(&config, &mode)));
+            // The network first, which is asked for first. Root of a home would not find back from there.
+            let back = sys::ns::is_first_of_users();
+            let came_back = if back { sys::ns::coming_back(&make_network).during(|| "come back from a new network") } else { Ok(()) };
+            let made = came_back.and_then(|()| spawn(&config, &named, sibling));
+            let (made, mount) = made.map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
+            let _ = monitor.send(made);
+            if !back {
+                make_network();
+            }
             // Takes its time, for which nobody waits.
             drop(mount);
         };
         let thread = Builder::new().name("ahead".to_owned()).spawn(work);
-        let thread = thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
-        Ok(Ahead { id, begun, thread })
-    }
-
-    /// Waits for what the thread makes, not for its end.
-    pub(crate) fn finish(self) -> Begun {
-        self.begun.recv().unwrap_or_else(|_| match self.thread.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("it sends before it ends"),
-        })
+        thread.call(|| "clone3(CLONE_THREAD)").during(|| "begin a start")?;
+        Ok(Ahead { id, network: Coming(network_made), monitor: Coming(monitor_made) })
     }
 }
 

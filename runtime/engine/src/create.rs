@@ -251,6 +251,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lock_ends_though_a_child_has_a_copy() {
+        let all = tempfile::tempdir().unwrap();
+        let path = all.path().join("one");
+        let folder = Folder { dir: claimed(&path).unwrap() };
+        let copy = folder.dir.try_clone().unwrap();
+        let another = File::open(&path).unwrap();
+        assert!(matches!(another.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(folder);
+        assert!(another.try_lock().is_ok());
+        drop(copy);
+    }
+
+    #[test]
     fn a_sweeper_does_not_disturb_who_claims() {
         let all = tempfile::tempdir().unwrap();
         let done = AtomicBool::new(false);

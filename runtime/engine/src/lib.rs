@@ -6,7 +6,7 @@
 //!   overlay ┐
 //!   network ┼─ prepared side by side, undone when dropped ──▶ descriptors ──▶ rctr-monitor   prepare.rs start.rs
 //!   cgroup  ┘
-//!   monitor · empty network: begun ahead, while the record is being made                    ahead.rs
+//!   empty network · monitor: begun ahead, while the record is being made                    ahead.rs
 //! Session ◀── Output, Exited                                                                 session.rs
 //! ```
 //!

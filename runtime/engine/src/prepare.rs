@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use sys::Call;
 use sys::fs::open_dir;
 
-use crate::ahead::{Ahead, Begun};
+use crate::ahead::{Ahead, Coming};
 use crate::error::During;
 use crate::network::Network;
 use crate::request::{HostsBase, LogConfig, NetworkMode};
@@ -37,8 +37,7 @@ pub(crate) struct Prepared {
 }
 
 impl Engine {
-    /// Makes the network, the root file system and the cgroup, side by side, opens what the monitor needs of the host, and returns it with
-    /// the monitor's socket and number.
+    /// Prepares a start, and returns it with the monitor's socket and number.
     pub(crate) fn prepare(
         &self,
         record: &Record,
@@ -46,19 +45,36 @@ impl Engine {
         options: &StartOptions,
         ahead: Ahead,
     ) -> Result<((OwnedFd, Pid), Prepared), Error> {
+        let Ahead { network, monitor, .. } = ahead;
+        let prepared = self.prepare_on(network, record, runtime, options);
+        // Whatever has become of it: a child of this process is waited for.
+        let monitor = monitor.wait().inspect(|(_, pid)| self.children.add(*pid));
+        let prepared = prepared?;
+        Ok((monitor?, prepared))
+    }
+
+    /// Makes the network, the root file system and the cgroup, side by side, and opens what the monitor needs of the host.
+    fn prepare_on(
+        &self,
+        early: Coming<Result<Option<Network>, Error>>,
+        record: &Record,
+        runtime: &Path,
+        options: &StartOptions,
+    ) -> Result<Prepared, Error> {
         let owners::Of { user, net } = self.owners(record)?;
+        // One that belongs to users of its own cannot be made ahead of them.
+        let own = matches!(record.network, NetworkMode::Bridge | NetworkMode::Container(_))
+            || net.is_some() && record.network == NetworkMode::None;
         let (attached, local) = std::thread::scope(|scope| {
-            // One that belongs to users of its own cannot be made ahead of them.
-            let own = matches!(record.network, NetworkMode::Bridge | NetworkMode::Container(_))
-                || net.is_some() && record.network == NetworkMode::None;
-            let network = own.then(|| scope.spawn(|| Network::attach(&self.config, record, net)));
+            let attached = own.then(|| scope.spawn(|| Network::attach(&self.config, record, net)));
             let local = self.local(record, user.as_ref());
-            (network.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
+            (attached.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), local)
         });
-        let Begun { monitor, network } = ahead.finish();
-        let monitor = monitor.inspect(|(_, pid)| self.children.add(*pid));
         let other = || Error::Invalid { what: "network".to_owned(), why: "the start was begun for another one".to_owned() };
-        let network = attached.or(network).ok_or_else(other)??;
+        let network = match attached {
+            Some(attached) => attached?,
+            None => early.wait()?.ok_or_else(other)?,
+        };
         let Local { rootfs, identity, host, cgroup, devices, holder } = local?;
         let state = network.state();
         let files = match (&record.pod, &record.network) {
@@ -104,7 +120,7 @@ impl Engine {
         launch.health = spec::health(record, &identity, &host, &self.config.run, secret::variables(self, record)?)?;
         launch.own_mounts = own_mounts;
         launch.hooks = hooks;
-        Ok((monitor?, Prepared { launch, table, devices, holder }))
+        Ok(Prepared { launch, table, devices, holder })
     }
 
     /// The root file system of a container that does not run, attached nowhere.

@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use crate::{Error, Result};
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Call, Error, Result};
 
 /// `CLONE_NEW*` flags as clone3, setns and unshare take them.
 pub mod kind {
@@ -49,6 +51,18 @@ pub fn setns(fd: impl AsFd, flags: i32) -> Result<()> {
     if done == 0 { Ok(()) } else { Err(Error::last(format!("setns({fd}, {flags:#x})"))) }
 }
 
+/// Does `work`, which may leave this thread's network namespace, and comes back to it.
+///
+/// # Errors
+/// It cannot be opened, or entered again: that takes CAP_SYS_ADMIN in the user namespace that it belongs to (setns(2)).
+pub fn coming_back<T>(work: impl FnOnce() -> T) -> Result<T> {
+    let path = "/proc/thread-self/ns/net";
+    let own = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call(|| format!("open({path:?})"))?;
+    let done = work();
+    setns(own, libc::CLONE_NEWNET)?;
+    Ok(done)
+}
+
 /// Whether this process is in the first user namespace, whose root is the host's: it has a number of its own among the inodes of
 /// namespaces (`PROC_USER_INIT_INO` of `linux/proc_ns.h`). Asked once: whoever joins another one does so before.
 pub fn is_first_of_users() -> bool {
@@ -69,4 +83,23 @@ pub fn kind(fd: impl AsFd) -> Result<i32> {
     // SAFETY: this request has no argument.
     let kind = unsafe { libc::ioctl(fd, NS_GET_NSTYPE as _) };
     if kind >= 0 { Ok(kind) } else { Err(Error::last(format!("ioctl({fd}, NS_GET_NSTYPE)"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_comes_back_from_a_new_network() {
+        if !rustix::process::geteuid().is_root() {
+            return drop(writeln!(std::io::stderr(), "skipped: needs root"));
+        }
+        let network = || rustix::fs::stat("/proc/thread-self/ns/net").unwrap().st_ino;
+        let before = network();
+        let away = coming_back(|| unshare(libc::CLONE_NEWNET).map(|()| network())).unwrap().unwrap();
+        assert_ne!(away, before);
+        assert_eq!(network(), before);
+    }
 }

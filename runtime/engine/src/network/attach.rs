@@ -33,13 +33,13 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// Makes one that needs nothing but its mode. The calling thread may end up in it, so it must be one made for this.
-    pub(crate) fn alone(config: &Config, mode: &NetworkMode) -> Option<Result<Network, Error>> {
+    /// Makes one that needs nothing but its mode, if this is such a mode. The calling thread may end up in it.
+    pub(crate) fn early(config: &Config, mode: &NetworkMode) -> Result<Option<Network>, Error> {
         match mode {
-            NetworkMode::Pod(pod) => Some(Ok(Network::Pinned(pod::pinned(config, pod, "net")))),
-            NetworkMode::Host => Some(Ok(Network::Host)),
-            NetworkMode::None => Some(net::isolated().map(Network::Alone).map_err(Error::Network)),
-            NetworkMode::Bridge | NetworkMode::Container(_) => None,
+            NetworkMode::Pod(pod) => Ok(Some(Network::Pinned(pod::pinned(config, pod, "net")))),
+            NetworkMode::Host => Ok(Some(Network::Host)),
+            NetworkMode::None => net::isolated().map(|netns| Some(Network::Alone(netns))).map_err(Error::Network),
+            NetworkMode::Bridge | NetworkMode::Container(_) => Ok(None),
         }
     }
 
