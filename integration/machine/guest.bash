@@ -1,7 +1,7 @@
 # What both machines share: a Debian with systemd that does one errand of its host's and ends. Sourced by integration/vm.
 
 guest_suite=trixie
-guest_packages=systemd-sysv,dbus,udev,iproute2,procps,kmod
+guest_packages=systemd-sysv,dbus,udev,iproute2,procps,kmod,libpam-systemd,uidmap
 
 cannot() { printf 'integration/vm: %s\n' "$*" >&2; exit 77; }
 

@@ -79,6 +79,7 @@ fn main() -> ExitCode {
         ports::TESTS,
         relays::TESTS,
         rootless::TESTS,
+        rootless::end::TESTS,
         firewalls::TESTS,
         namespaces::TESTS,
         networks::TESTS,

@@ -1,5 +1,6 @@
 //! Containers of an ordinary user, without root.
 
+pub(crate) mod end;
 mod user;
 
 use std::fs::{self, Permissions};

@@ -91,6 +91,7 @@ fn spawn(config: &Config, id: &str, sibling: bool) -> Result<((OwnedFd, Pid), Op
     let args = [c"rctr-monitor".to_owned(), CString::new(id).unwrap_or_default()];
     // The unit of systemd that this command belongs to may end before the container does. Where there is no other cgroup for the monitor, it
     // stays in that one.
+    config.move_in()?;
     let housing = config.hierarchies().and_then(|all| Housing::open(&all, &config.monitors()).map_err(Error::Cgroup));
     let home = housing.as_ref().map_or_else(|_| Home::default(), Housing::home);
     let home = Home { sibling, ..home };

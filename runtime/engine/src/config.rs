@@ -34,6 +34,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Names of all that an engine keeps in its folder of state.
+    pub const IN_ROOT: [&str; 11] =
+        ["containers", "names", "pods", "pod-names", "users", "networks", "volumes", "secrets", "build", "images", "base"];
+    /// Names of all that an engine keeps in its folder of what a reboot clears.
+    pub const IN_RUN: [&str; 7] = ["containers", "pods", "layers", "images", "net", "build", monitor::EVENTS];
+
     /// Another program of this project: beside the program `own`, else where packages put it.
     pub fn program(own: &Path, name: &str) -> PathBuf {
         const INSTALLED: &str = "/usr/libexec/rctr";

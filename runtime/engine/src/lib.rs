@@ -35,6 +35,7 @@
 //! There is no lock that two containers share. A verb that changes a container holds an flock on its folder.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod again;
 mod ahead;
 mod apparmor;
@@ -99,6 +100,7 @@ mod view;
 mod volume;
 mod wait;
 
+pub use accounts::Accounts;
 pub use again::Again;
 pub use ahead::Ahead;
 pub use apparmor::shown as apparmor_profile;

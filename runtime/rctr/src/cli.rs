@@ -16,7 +16,7 @@ use crate::verbs::{
     attach, boot, build, builder, check, commit, completion, container_prune, copy, cp, create, diff, events, exec, exists, export,
     history, images, import, info, inspect, kill, load, login, logout, logs, man, management, manifest, mount, network, oci, pause,
     port, prune, ps, pull, push, quadlet, registry, rename, restart, rm, rmi, run, save, scp, search, secret, start, stats, stop,
-    sync, system, tag, top, unmount, update, version, volume, wait,
+    sync, system, tag, top, unmount, unshare, update, version, volume, wait,
 };
 
 /// Containers on this host, without a daemon.
@@ -155,6 +155,7 @@ pub(crate) enum Verb {
     Login(login::Args),
     Logout(logout::Args),
     Oci(oci::Args),
+    Unshare(unshare::Args),
     Info(info::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -311,6 +312,7 @@ impl Verb {
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Oci(args) => oci::run(args),
+            Verb::Unshare(args) => unshare::run(context, args),
             Verb::Info(args) => info::run(context, args),
             Verb::Version(args) => version::run(context, args),
             Verb::Completion(args) => completion::run(args),

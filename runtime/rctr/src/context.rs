@@ -79,7 +79,7 @@ impl Context {
         let (root, run) = (self.root()?, absolute(&global.run)?);
         let home = rootless::inside(&run)?;
         // That of a container that is started again, too.
-        let delegated = home.as_ref().filter(|_| global.usual.cgroup).and_then(|home| home.cgroup.as_ref());
+        let delegated = home.as_ref().filter(|_| global.usual.cgroup).and_then(|home| home.accounts.cgroup.as_ref());
         let cgroup = delegated.unwrap_or(&global.cgroup_parent);
         Ok(Config {
             starter: starter(&own, &root, &run, &global.bridge, cgroup),

@@ -4,8 +4,10 @@ use clap::error::ErrorKind;
 
 /// A mistake of ours or of the host, as Docker has it.
 pub(crate) const FAILED: i32 = 125;
-const NOT_EXECUTABLE: i32 = 126;
-const NOT_FOUND: i32 = 127;
+/// There is such a program, which cannot be executed.
+pub(crate) const NOT_EXECUTABLE: i32 = 126;
+/// There is no such program.
+pub(crate) const NOT_FOUND: i32 = 127;
 
 /// Prints the whole chain of an error as one line and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> i32 {

@@ -33,17 +33,28 @@ impl Hierarchies {
     /// What a user without privileges may use for the cgroup `path`: v2, where it is delegated (cgroups(7)), which takes the right to make
     /// folders above it, and to move a process there from the caller's cgroup `own`. v1 is never safe to delegate. Perhaps none is left.
     pub fn delegated(self, path: &str, own: &str) -> Self {
+        let reached = self.reaches(path, own);
+        self.owned(path).only(path, |_| reached)
+    }
+
+    /// The same from wherever the caller is.
+    pub fn owned(self, path: &str) -> Self {
         let Some(mount) = self.unified().map(|at| self.all()[at].mount.clone()) else { return self.only(path, |_| false) };
+        let above = |folder: &Path| folder.ancestors().skip(1).find(|above| above.is_dir()).is_some_and(writable);
+        self.only(path, |folder| folder.starts_with(&mount) && above(folder))
+    }
+
+    /// Whether the caller may move a process from the cgroup `own` to `path`, both of v2: what is above both must be the caller's to write to.
+    pub fn reaches(&self, path: &str, own: &str) -> bool {
         let common: PathBuf =
             Path::new(path).components().zip(Path::new(own).components()).map_while(|(a, b)| (a == b).then_some(a)).collect();
-        let below = |path: &Path| mount.join(path.strip_prefix("/").unwrap_or(path));
-        let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
-        let usable = |folder: &Path| {
-            let above = folder.ancestors().skip(1).find(|above| above.is_dir());
-            above.is_some_and(writable) && writable(&below(&common).join("cgroup.procs"))
-        };
-        self.only(path, |folder| folder.starts_with(&mount) && usable(folder))
+        let Some(at) = self.unified() else { return false };
+        writable(&self.all()[at].folder(&common.to_string_lossy()).join("cgroup.procs"))
     }
+}
+
+fn writable(path: &Path) -> bool {
+    access(path, Access::WRITE_OK).is_ok()
 }
 
 /// The host's user that the cgroup of a configuration is given to: the one that its process is, where the container has user and cgroup

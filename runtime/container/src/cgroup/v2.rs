@@ -248,8 +248,10 @@ pub(super) fn hand_down<'a>(
         if put(&file, &command).is_ok() {
             continue;
         }
-        // Such a write is refused as a whole, and does not say for which. Each is a no-op if it is on.
-        for name in &all {
+        // Such a write is refused as a whole, and does not say for which. Nobody need write what is there: what is above a user's own
+        // cgroups is not the user's.
+        let on = std::fs::read_to_string(&file).unwrap_or_default();
+        for name in all.iter().filter(|name| !on.split_whitespace().any(|known| known == **name)) {
             let limit = must.iter().find(|limit| controller(&limit.file) == *name);
             if let (Err(errno), Some(limit)) = (put(&file, &format!("+{name}")), limit) {
                 return Err(refused(limit, &file, errno));

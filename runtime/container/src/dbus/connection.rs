@@ -97,18 +97,16 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Introduces itself by its user, which the kernel confirms (D-Bus specification, "Authentication Protocol"), and as somebody who
-    /// takes descriptors.
+    /// Introduces itself as the user that the kernel says it is (D-Bus specification, "Authentication Protocol"): by what number that is
+    /// known outside is not known in a user namespace. And as somebody who takes descriptors.
     ///
     /// # Errors
     /// [`Failure`].
     pub fn on(socket: UnixStream) -> Result<Connection, Failure> {
         let mut new = Connection { socket, serial: 0, input: Vec::new(), fds: VecDeque::new(), heard: VecDeque::new() };
-        let uid: String = rustix::process::geteuid().as_raw().to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
-        let hello = format!("\0AUTH EXTERNAL {uid}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
-        new.socket.write_all(hello.as_bytes()).map_err(broken("write(AUTH)"))?;
+        new.socket.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n").map_err(broken("write(AUTH)"))?;
         let deadline = Some(Instant::now() + PATIENCE);
-        if !new.line(deadline)?.starts_with(b"OK ") {
+        if !new.line(deadline)?.starts_with(b"DATA") || !new.line(deadline)?.starts_with(b"OK ") {
             return Err(Failure::Nonsense("it does not accept this user"));
         }
         // An error, if it passes none on: then none will come.

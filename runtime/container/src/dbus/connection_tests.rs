@@ -17,13 +17,13 @@ fn message(kind: Kind, reply: Option<u32>, member: &str, body: &[Value], descrip
 fn broker(speak: impl FnOnce(&UnixStream) + Send + 'static) -> (Connection, JoinHandle<()>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let thread = spawn(move || {
-        theirs.write_all(b"OK 1234\r\nAGREE_UNIX_FD\r\n").unwrap();
+        theirs.write_all(b"DATA\r\nOK 1234\r\nAGREE_UNIX_FD\r\n").unwrap();
         let (mut input, mut bytes) = (Vec::new(), [0; 4096]);
         while !input.windows(4).any(|part| part == b"Take") {
             let length = theirs.read(&mut bytes).unwrap();
             input.extend(&bytes[..length]);
         }
-        assert!(input.starts_with(b"\0AUTH EXTERNAL 3"));
+        assert!(input.starts_with(b"\0AUTH EXTERNAL\r\nDATA\r\n"));
         speak(&theirs);
     });
     (Connection::on(ours).unwrap(), thread)
@@ -60,7 +60,7 @@ fn a_descriptor_that_does_not_come_is_not_there() {
 #[test]
 fn a_deadline_ends_the_wait_for_a_signal() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.write_all(b"OK 1\r\nERROR\r\n").unwrap();
+    theirs.write_all(b"DATA\r\nOK 1\r\nERROR\r\n").unwrap();
     let mut connection = Connection::on(ours).unwrap();
     let failure = connection.signal(Some(Instant::now())).unwrap_err();
     assert!(matches!(failure, Failure::Broken(error) if error.errno() == Errno::TIMEDOUT));

@@ -1,9 +1,11 @@
 //! What is written down of a home, and how it is entered.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use engine::Accounts;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -16,7 +18,7 @@ use super::pasta::Pasta;
 use super::places::Run;
 
 /// Files in the folder of run.
-const RECORD: &str = "home";
+pub(super) const RECORD: &str = "home";
 const LOCK: &str = "home.lock";
 /// A file on which the home has its network namespace mounted.
 pub(super) const NETWORK: &str = "netns";
@@ -32,14 +34,18 @@ pub(super) struct Record {
     pub(super) holder: (u32, u64),
     /// What leads its network to the host's.
     pub(super) pasta: Pasta,
-    /// Where its containers are accounted, if a cgroup was delegated to whoever made it.
-    pub(super) cgroup: Option<String>,
+    /// Where its containers are accounted.
+    #[serde(flatten)]
+    pub(super) accounts: Accounts,
     /// Why it has no more than its user's own id, if it has not.
     pub(super) only_own: Option<String>,
+    /// Somebody who has the lock is about to end it.
+    #[serde(default)]
+    pub(super) ending: bool,
 }
 
 impl Record {
-    fn read(run: &Run) -> Result<Option<Record>> {
+    pub(super) fn read(run: &Run) -> Result<Option<Record>> {
         let file = match openat(&run.folder, RECORD, OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             file => file.call(|| format!("openat({RECORD:?})"))?,
@@ -54,9 +60,20 @@ impl Record {
     }
 
     /// The process that keeps it, if that lives.
-    fn holder(&self) -> Option<OwnedFd> {
+    pub(super) fn holder(&self) -> Option<OwnedFd> {
         let (pid, start) = self.holder;
         if self.boot == boot() { sys::process::open(pid, start).ok() } else { None }
+    }
+
+    /// Whether this process is in it.
+    pub(super) fn is_own(&self) -> bool {
+        let of = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/user")).ok().map(|namespace| namespace.ino());
+        self.holder().is_some() && of(&self.holder.0.to_string()) == of("self")
+    }
+
+    /// Nothing is to be done but to enter it.
+    fn is_fine(&self) -> bool {
+        self.pasta.is_fine() && !self.ending
     }
 }
 
@@ -69,7 +86,7 @@ pub(super) fn boot() -> String {
 pub(super) fn enter(run: &Run) -> Result<()> {
     let found = Record::read(run)?.and_then(|record| Some((record.holder()?, record)));
     match found {
-        Some((holder, record)) if record.pasta.is_fine() => join(&holder),
+        Some((holder, record)) if record.is_fine() => join(&holder),
         _ => {
             let (holder, made) = under_lock(run)?;
             join(&holder)?;
@@ -81,16 +98,23 @@ pub(super) fn enter(run: &Run) -> Result<()> {
     }
 }
 
-/// Looks again while nobody else makes one, and makes what is missing. True when all is new.
-fn under_lock(run: &Run) -> Result<(OwnedFd, bool)> {
+/// What whoever makes, mends or ends a home has alone.
+pub(super) fn lock(run: &Run) -> Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = openat(&run.folder, LOCK, flags, Mode::RUSR | Mode::WUSR).call(|| format!("openat({LOCK:?})"))?;
     rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive)).call(|| format!("flock({LOCK:?})"))?;
+    Ok(lock)
+}
+
+/// Looks again while nobody else makes one, and makes what is missing. True when all is new.
+fn under_lock(run: &Run) -> Result<(OwnedFd, bool)> {
+    let _lock = lock(run)?;
     match Record::read(run)?.and_then(|record| Some((record.holder()?, record))) {
-        Some((holder, record)) if record.pasta.is_fine() => Ok((holder, false)),
+        Some((holder, record)) if record.is_fine() => Ok((holder, false)),
         Some((holder, record)) => {
-            let pasta = Pasta::start(run, record.holder)?;
-            Record { pasta, ..record }.write(run)?;
+            // Whoever was about to end it was killed.
+            let pasta = if record.pasta.is_fine() { record.pasta.clone() } else { Pasta::start(run, record.holder)? };
+            Record { pasta, ending: false, ..record }.write(run)?;
             Ok((holder, false))
         }
         None => make::make(run).map(|holder| (holder, true)),
@@ -119,7 +143,7 @@ pub(super) fn described(run: &Path) -> Result<Option<engine::Home>> {
     Ok(Some(engine::Home {
         netns: run.join(NETWORK),
         cut_off: record.pasta.cut_off,
-        cgroup: record.cgroup,
+        accounts: record.accounts,
         only_own: record.only_own,
     }))
 }

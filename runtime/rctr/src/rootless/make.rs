@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use engine::Accounts;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
@@ -15,7 +16,7 @@ use super::apart;
 use super::home::{self, NETWORK, Record};
 use super::map::Ids;
 use super::pasta::Pasta;
-use super::places::Run;
+use super::places::{self, Run};
 
 /// The longest word between the two.
 const LONGEST: usize = 4096;
@@ -42,12 +43,15 @@ pub(super) fn make(run: &Run) -> Result<OwnedFd> {
         why => bail!("make this user's home: {}", String::from_utf8_lossy(why)),
     }
     let start = sys::process::start_time(pid).context("the process that is to keep this user's home has ended")?;
+    // Before its way to the host's network is made, which is to live as long.
+    let accounts = Accounts::open(&places::session(), &run.unit()?, pid);
     let record = Record {
         boot: home::boot(),
         holder: (pid, start),
         pasta: Pasta::start(run, (pid, start))?,
-        cgroup: engine::Home::delegated(),
+        accounts,
         only_own: ids.only_own,
+        ending: false,
     };
     record.write(run)?;
     tell(&ours, STAY)?;

@@ -23,10 +23,12 @@
 //! | `map` | newuidmap and newgidmap |
 //! | `home` | what is written down of a home, and how it is entered |
 //! | `make` | its making |
+//! | `end` | its end |
 //! | `apart` | processes that outlive the command |
 //! | `pasta` | its way to the host's network |
 
 mod apart;
+mod end;
 mod home;
 mod make;
 mod map;
@@ -38,6 +40,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+pub(crate) use end::Ending;
 pub(crate) use places::{config_folder, default_places};
 
 /// Whether this command has to enter a home to do what only root can.

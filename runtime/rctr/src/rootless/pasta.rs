@@ -17,8 +17,9 @@ use super::{apart, program};
 
 const NAME: &str = "pasta";
 const TUN: &str = "/dev/net/tun";
-const PID: &str = "pasta.pid";
-const LOG: &str = "pasta.log";
+/// Files in the folder of run.
+pub(super) const PID: &str = "pasta.pid";
+pub(super) const LOG: &str = "pasta.log";
 
 /// What has become of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,11 @@ impl Pasta {
             Some((pid, start)) => sys::process::start_time(pid) == Some(start),
             None => program(NAME).is_none(),
         }
+    }
+
+    /// The process, while it runs.
+    pub(super) fn process(&self) -> Option<std::os::fd::OwnedFd> {
+        self.process.and_then(|(pid, start)| sys::process::open(pid, start).ok())
     }
 
     /// Connects the network of the process `holder` to the host's. That it cannot is no error: containers do without, or with the host's.

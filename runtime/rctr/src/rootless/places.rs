@@ -14,7 +14,6 @@ use sys::Call;
 /// # Errors
 /// There is no home folder.
 pub(crate) fn default_places() -> Result<(PathBuf, PathBuf)> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| env::home_dir().map(|home| home.join(".local/share")));
     let data = data.context("no place to keep images and containers: set HOME, XDG_DATA_HOME or RCTR_ROOT")?;
     let uid = rustix::process::geteuid().as_raw();
@@ -23,11 +22,25 @@ pub(crate) fn default_places() -> Result<(PathBuf, PathBuf)> {
 
 /// `there` says whether there is such a folder.
 fn run_folder(runtime: Option<PathBuf>, uid: u32, there: impl Fn(&Path) -> bool) -> PathBuf {
-    let systemd = PathBuf::from(format!("/run/user/{uid}"));
-    match runtime.filter(|folder| there(folder)).or_else(|| Some(systemd).filter(|folder| there(folder))) {
+    match runtime.filter(|folder| there(folder)).or_else(|| Some(session_folder(uid)).filter(|folder| there(folder))) {
         Some(folder) => folder.join("rctr"),
         None => PathBuf::from(format!("/tmp/rctr-run-{uid}")),
     }
+}
+
+/// Where systemd has the sockets of a user's session.
+fn session_folder(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/run/user/{uid}"))
+}
+
+/// The same for the calling user, who may have said so.
+pub(super) fn session() -> PathBuf {
+    absolute("XDG_RUNTIME_DIR").unwrap_or_else(|| session_folder(rustix::process::geteuid().as_raw()))
+}
+
+/// A folder that the environment names.
+fn absolute(name: &str) -> Option<PathBuf> {
+    env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Where an ordinary user's own configuration is: `XDG_CONFIG_HOME`, or `~/.config`. Root's is the host's.
@@ -35,8 +48,7 @@ pub(crate) fn config_folder() -> Option<PathBuf> {
     if super::is_host_root() {
         return None;
     }
-    let own = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    own.or_else(|| env::home_dir().map(|home| home.join(".config")))
+    absolute("XDG_CONFIG_HOME").or_else(|| env::home_dir().map(|home| home.join(".config")))
 }
 
 /// The folder of run, open.
@@ -69,6 +81,17 @@ impl Run {
             Some(why) => bail!("the folder {} {why}: name another one with --run or RCTR_RUN", path.display()),
             None => Ok(Run { path, folder }),
         }
+    }
+}
+
+impl Run {
+    /// The name of what systemd has of this home: another one's is another.
+    ///
+    /// # Errors
+    /// The folder cannot be looked at.
+    pub(super) fn unit(&self) -> Result<String> {
+        let own = fstat(&self.folder).call(|| format!("fstat({:?})", self.path))?;
+        Ok(format!("rctr-{:x}-{:x}", own.st_dev, own.st_ino))
     }
 }
 

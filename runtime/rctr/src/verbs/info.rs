@@ -69,7 +69,7 @@ pub(crate) fn shape(engine: &Engine) -> Result<Value> {
         "Images": engine.images().images()?.len(),
         "Driver": "overlay",
         "DockerRootDir": engine.config().root,
-        "CgroupDriver": if engine.config().home.as_ref().is_some_and(|home| home.cgroup.is_none()) { "none" } else { "cgroupfs" },
+        "CgroupDriver": if engine.config().home.as_ref().is_some_and(|home| home.accounts.cgroup.is_none()) { "none" } else { "cgroupfs" },
         "CgroupVersion": version,
         "SecurityOptions": security(engine.config().home.is_some()),
         "IDMappings": engine.config().home.as_ref().map(|_| json!({ "uidmap": map("uid_map"), "gidmap": map("gid_map") })),

@@ -58,6 +58,7 @@ pub(crate) mod system;
 pub(crate) mod tag;
 pub(crate) mod top;
 pub(crate) mod unmount;
+pub(crate) mod unshare;
 pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;

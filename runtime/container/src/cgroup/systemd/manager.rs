@@ -51,12 +51,22 @@ impl Manager {
 
     /// What a unit is said to be, when it is loaded.
     pub(super) fn description(&mut self, unit: &str) -> Result<Option<String>, Failure> {
+        self.property(unit, "Unit", "Description")
+    }
+
+    /// The cgroup of a scope, when it is loaded and has one.
+    pub(super) fn cgroup(&mut self, scope: &str) -> Result<Option<String>, Failure> {
+        Ok(self.property(scope, "Scope", "ControlGroup")?.filter(|path| !path.is_empty()))
+    }
+
+    fn property(&mut self, unit: &str, interface: &str, name: &str) -> Result<Option<String>, Failure> {
         let path = match self.call("GetUnit", &[Value::string(unit)]) {
             Err(failure) if failure.is("NoSuchUnit") => return Ok(None),
             path => path?,
         };
-        let unit = Object { path: &path, interface: "org.freedesktop.systemd1.Unit", ..MANAGER };
-        self.bus.property(&unit, "Description").map(|answer| Some(answer.text("v")))
+        let interface = format!("org.freedesktop.systemd1.{interface}");
+        let unit = Object { path: &path, interface: &interface, ..MANAGER };
+        self.bus.property(&unit, name).map(|answer| Some(answer.text("v")))
     }
 
     /// Waits until a job has been done.

@@ -36,7 +36,7 @@ fn manager(greeting: &'static str, answers: Vec<Answer>) -> (UnixStream, JoinHan
         while !input.windows(end.len()).any(|part| part == end) {
             more(&mut input, &mut theirs);
         }
-        assert!(input.starts_with(b"\0AUTH EXTERNAL 3"));
+        assert!(input.starts_with(b"\0AUTH EXTERNAL\r\nDATA\r\n"));
         let begin = input.windows(end.len()).position(|part| part == end).unwrap();
         input.drain(..begin + end.len());
         theirs.write_all(greeting.as_bytes()).unwrap();
@@ -60,7 +60,7 @@ fn a_job_is_waited_for() {
     let early: Answer =
         ("StartTransientUnit", |serial| vec![removed("/other", "failed"), removed("/job/1", "done"), returned(serial, "/job/1")]);
     let late: Answer = ("StopUnit", |serial| vec![returned(serial, "/job/2"), removed("/job/2", "timeout")]);
-    let (socket, thread) = manager("OK 1234\r\nAGREE_UNIX_FD\r\n", vec![early, late]);
+    let (socket, thread) = manager("DATA\r\nOK 1234\r\nAGREE_UNIX_FD\r\n", vec![early, late]);
     let mut bus = Manager::on(socket).unwrap();
     let job = bus.call("StartTransientUnit", &[Value::string("x.scope")]).unwrap();
     bus.done(&job).unwrap();
@@ -74,7 +74,7 @@ fn a_refusal_has_a_name() {
     let refuse: Answer = ("StopUnit", |serial| {
         vec![answer(Kind::Error, Some(serial), "org.freedesktop.systemd1.NoSuchUnit", &[Value::string("Unit x.scope not loaded.")])]
     });
-    let (socket, thread) = manager("OK 1234\r\nAGREE_UNIX_FD\r\n", vec![refuse]);
+    let (socket, thread) = manager("DATA\r\nOK 1234\r\nAGREE_UNIX_FD\r\n", vec![refuse]);
     let mut bus = Manager::on(socket).unwrap();
     let failure = bus.call("StopUnit", &[]).unwrap_err();
     assert!(failure.is("NoSuchUnit") && !failure.is("UnitExists"));
@@ -90,7 +90,7 @@ fn a_stranger_is_not_talked_to() {
     assert_eq!(Manager::on(socket).unwrap_err().to_string(), "the D-Bus connection: it does not accept this user");
     thread.join().unwrap();
     let nonsense: Answer = ("Do", |_| vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
-    let (socket, thread) = manager("OK 1\r\nERROR\r\n", vec![nonsense]);
+    let (socket, thread) = manager("DATA\r\nOK 1\r\nERROR\r\n", vec![nonsense]);
     assert!(matches!(Manager::on(socket).unwrap().call("Do", &[]), Err(Failure::Nonsense(_))));
     thread.join().unwrap();
 }

@@ -30,16 +30,19 @@
 //! | `annotation` | properties that a configuration gives (`org.systemd.property.*`), in GVariant's text format |
 //! | `manager` | the connection, over [`dbus`](crate::dbus) |
 //! | `scope` | starting, changing and stopping one |
+//! | `shelter` | one that many containers of an ordinary user are below |
 
 mod annotation;
 mod devices;
 mod manager;
 mod properties;
 mod scope;
+mod shelter;
 mod unit;
 
 pub use crate::dbus::{Failure, Value};
 pub use annotation::annotations;
 pub(super) use scope::Scope;
 pub use scope::{abandon, create, create_with, stop, update};
+pub use shelter::{gather, shelter};
 pub use unit::Unit;

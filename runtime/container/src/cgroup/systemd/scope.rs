@@ -130,8 +130,8 @@ fn begin(
     of_scope(hierarchies, &path, resources, scope)
 }
 
-/// What every scope has.
-fn own(hierarchies: &Hierarchies, unit: &Unit, description: &str, pid: u32) -> Vec<Property> {
+/// What every scope has, unless something else is asked for.
+pub(super) fn own(hierarchies: &Hierarchies, unit: &Unit, description: &str, pid: u32) -> Vec<Property> {
     let io = if hierarchies.v1("blkio").is_some() { "BlockIOAccounting" } else { "IOAccounting" };
     let mut all = vec![
         ("Description".to_owned(), Value::string(description)),
@@ -145,7 +145,13 @@ fn own(hierarchies: &Hierarchies, unit: &Unit, description: &str, pid: u32) -> V
     all
 }
 
-fn start(bus: &mut Manager, unit: &Unit, own: &[Property], limits: Vec<Property>, extra: &[Property]) -> Result<(), Failure> {
+pub(super) fn start(
+    bus: &mut Manager,
+    unit: &Unit,
+    own: &[Property],
+    limits: Vec<Property>,
+    extra: &[Property],
+) -> Result<(), Failure> {
     let mut reset = false;
     let job = without_late(limits, |limits| {
         // What a configuration gives counts, also where it is about something that all scopes have.

@@ -1,7 +1,9 @@
 //! `rctr system …`: the whole of what is here.
 
 pub(crate) mod df;
+mod migrate;
 mod prune;
+mod reset;
 mod service;
 
 use anyhow::Result;
@@ -19,6 +21,8 @@ pub(crate) enum System {
     Info(info::Args),
     Events(events::Args),
     Service(service::Args),
+    Migrate(migrate::Args),
+    Reset(reset::Args),
 }
 
 pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
@@ -28,5 +32,7 @@ pub(crate) fn run(context: &Context, verb: System) -> Result<i32> {
         System::Info(args) => info::run(context, args),
         System::Events(args) => events::run(context, args),
         System::Service(args) => service::run(context, &args),
+        System::Migrate(_) => migrate::run(context),
+        System::Reset(args) => reset::run(context, &args),
     }
 }
