@@ -80,6 +80,7 @@ fn main() -> ExitCode {
         relays::TESTS,
         rootless::TESTS,
         rootless::end::TESTS,
+        rootless::ids::TESTS,
         firewalls::TESTS,
         namespaces::TESTS,
         networks::TESTS,

@@ -76,7 +76,12 @@ impl Engine {
         network::check(&self.config, &record)?;
         let taken = owners::take(self, request, image, &record.id)?;
         if let Some(taken) = &taken {
-            mounts::map_volumes(self, &mut record.mounts)?;
+            if self.config.home.is_none() {
+                mounts::map_volumes(self, &mut record.mounts)?;
+            } else if let Some(mapped) = record.mounts.iter().find(|mount| mount.idmap.is_some()) {
+                let what = format!("mount on {}", mapped.target.display());
+                return Err(Error::Invalid { what, why: "only root can map the users of what is mounted".to_owned() });
+            }
             record.namespaces.users = Some(taken.users.clone());
         }
         within.note(&self.config, &record.id)?;

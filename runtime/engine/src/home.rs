@@ -64,18 +64,31 @@ pub(crate) fn members(init: u32) -> Vec<u32> {
     found
 }
 
+/// The ids that there are in a home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Those of its user on the host, of a user and of a group. It is 0 in the home.
+    pub own: (u32, u32),
+    /// How many users and groups there are, from 0 on.
+    pub count: (u32, u32),
+}
+
 /// The highest group of this user namespace, which has all below it.
 pub(crate) fn last_group() -> u32 {
-    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
-    map.lines()
-        .fold(0_u32, |next, line| {
-            let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u32>().ok());
-            match (numbers.next(), numbers.nth(1)) {
-                (Some(first), Some(count)) if first == next => next.saturating_add(count),
-                _ => next,
-            }
-        })
-        .saturating_sub(1)
+    ids("gid_map").1.saturating_sub(1)
+}
+
+/// Who 0 is outside, and how many ids there are from 0 on, by one of this process's maps (user_namespaces(7)).
+fn ids(map: &str) -> (u32, u32) {
+    let map = std::fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default();
+    map.lines().fold((0, 0), |(own, next), line| {
+        let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        match numbers[..] {
+            [0, outside, count] => (outside, count),
+            [first, _, count] if first == next => (own, next.saturating_add(count)),
+            _ => (own, next),
+        }
+    })
 }
 
 fn opened(netns: &Path) -> Result<OwnedFd, Error> {
@@ -84,6 +97,13 @@ fn opened(netns: &Path) -> Result<OwnedFd, Error> {
 }
 
 impl Config {
+    /// The ids of the home, if it is an ordinary user's engine.
+    pub fn ids(&self) -> Option<Ids> {
+        self.home.as_ref()?;
+        let (users, groups) = (ids("uid_map"), ids("gid_map"));
+        Some(Ids { own: (users.0, groups.0), count: (users.1, groups.1) })
+    }
+
     /// Moves the calling thread, which must be one made for this, to the network that bridges are in.
     pub(crate) fn go_inside(&self) -> Result<(), Error> {
         self.home.as_ref().map_or(Ok(()), Home::go_inside)

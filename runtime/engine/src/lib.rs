@@ -113,7 +113,7 @@ pub use error::Error;
 pub use events::{EventOptions, Events};
 pub use exec_sync::ExecOutput;
 pub use files::{CommitRequest, CopyFrom, CopyOptions, CopyTo, Difference, DifferenceKind, PathStat};
-pub use home::Home;
+pub use home::{Home, Ids};
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use launch::{Exit, Health, HealthState, IdRange, Kind, Nanos, Probe, Status};
 pub use logs::{LogLine, LogOptions, Logs};

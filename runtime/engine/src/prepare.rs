@@ -127,9 +127,11 @@ impl Engine {
     /// `users` is its user namespace, if it has one.
     pub(crate) fn rootfs(&self, record: &Record, users: Option<&OwnedFd>) -> Result<OwnedFd, Error> {
         let folder = record.writable(&self.config);
-        let mount = |lower: &[_]| match users {
-            Some(users) => overlay::mount_mapped(lower, &folder, record.remove, users),
-            None => overlay::mount(lower, &folder, record.remove),
+        let copied = record.namespaces.users.as_ref().filter(|_| self.config.home.is_some());
+        let mount = |lower: &[_]| match (users, copied) {
+            (Some(_), Some(own)) => overlay::mount(&self.shifted(lower, own)?, &folder, record.remove),
+            (Some(users), None) => overlay::mount_mapped(lower, &folder, record.remove, users),
+            (None, _) => overlay::mount(lower, &folder, record.remove),
         };
         match &record.rootfs {
             Some(own) if !own.overlay => rootfs::folder(own),

@@ -21,7 +21,7 @@ pub(crate) fn changed(engine: &Engine, record: &Record, new: &[Mount], gone: &[P
         }
     }
     let mut new = mounts::complete_all(engine, new)?;
-    if record.namespaces.users.is_some() {
+    if record.namespaces.users.is_some() && engine.config.home.is_none() {
         mounts::map_volumes(engine, &mut new)?;
     }
     all.retain(|mount| !new.iter().any(|other| other.target == mount.target));

@@ -11,13 +11,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use images::{Digest, Image};
+use images::{Digest, Image, Lower};
 use rustix::fs::CWD;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, unmount};
 use sys::Call;
 use sys::mount::Attr;
 
 use crate::error::During;
+use crate::request::UserMap;
 use crate::{Engine, Error, overlay};
 
 /// An image that is mounted.
@@ -76,6 +77,12 @@ impl Engine {
     /// [`Engine::files_of`] for the user namespace `users`.
     pub(crate) fn mapped_files_of(&self, layers: &[Digest], users: &OwnedFd) -> Result<OwnedFd, Error> {
         self.stacked(layers, &self.config.base().join("proc"), |lower| overlay::mount_mapped_read_only(lower, users))
+    }
+
+    /// [`Engine::files_of`] as a container with `users` of an ordinary user's finds them.
+    pub(crate) fn shifted_files_of(&self, layers: &[Digest], users: &UserMap) -> Result<OwnedFd, Error> {
+        let mount = |lower: &[Lower]| overlay::mount_read_only(&self.shifted(lower, users)?, "overlay");
+        self.stacked(layers, &self.config.base().join("proc"), mount)
     }
 
     /// The files of an image, read-only, as a detached mount whose source is called `source`.

@@ -78,6 +78,6 @@ pub use hooks::Hook;
 pub use plan::*;
 pub use sealed::{Sealed, seal};
 pub use status::*;
-pub use steps::copy::tree as copy_tree;
+pub use steps::copy::{tree as copy_tree, tree_for as copy_tree_for};
 pub use steps::target::PROC_FILES;
 pub use user_namespaces::user_namespaces;

@@ -14,7 +14,7 @@ use sys::fs::open_in_root;
 
 use super::{chown, part};
 use crate::error::During;
-use crate::request::{Mount, MountSource, Propagation};
+use crate::request::{Mount, MountSource, Propagation, UserMap};
 use crate::spec::user::Identity;
 use crate::{Engine, Error, Record, volume};
 
@@ -41,7 +41,7 @@ pub(crate) fn open(
                 host(mount, path, *create)?;
                 part.as_ref().map(|part| part::open(mount, path, part, *recursive)).transpose()?
             }
-            source => given(engine, source, users)?,
+            source => given(engine, record, source, users)?,
         };
         if mount.chown {
             // As it is stored: what is shown mapped is stored as the container has it.
@@ -73,7 +73,7 @@ pub(crate) fn open_for_others<'a>(
                 }
             }
             MountSource::Tmpfs { .. } => None,
-            source => given(engine, source, users)?,
+            source => given(engine, record, source, users)?,
         };
         if let (Some(tree), Some(users), Some("")) = (&tree, users, mount.idmap.as_deref()) {
             let what = || format!("map the users of what is mounted on {}", mount.target.display());
@@ -85,7 +85,7 @@ pub(crate) fn open_for_others<'a>(
 }
 
 /// The tree of a mount that is no path of the host.
-fn given(engine: &Engine, source: &MountSource, users: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
+fn given(engine: &Engine, record: &Record, source: &MountSource, users: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
     match source {
         MountSource::Volume { name, subpath, .. } => {
             let known = engine.volume(name)?;
@@ -93,14 +93,20 @@ fn given(engine: &Engine, source: &MountSource, users: Option<&OwnedFd>) -> Resu
             below(tree, subpath.as_deref()).during(|| format!("open {} of the volume {name}", shown(subpath))).map(Some)
         }
         MountSource::Image { name, subpath, layers, .. } => {
-            let tree = match users {
-                Some(users) => engine.mapped_files_of(layers, users)?,
-                None => engine.files_of(layers, "overlay")?,
+            let tree = match (copied(engine, record), users) {
+                (Some(users), _) => engine.shifted_files_of(layers, users)?,
+                (None, Some(users)) => engine.mapped_files_of(layers, users)?,
+                (None, None) => engine.files_of(layers, "overlay")?,
             };
             below(tree, subpath.as_deref()).during(|| format!("open {} of the image {name}", shown(subpath))).map(Some)
         }
         MountSource::Bind { .. } | MountSource::Tmpfs { .. } => Ok(None),
     }
+}
+
+/// The users of a container whose images are copied for them.
+fn copied<'a>(engine: &Engine, record: &'a Record) -> Option<&'a UserMap> {
+    record.namespaces.users.as_ref().filter(|_| engine.config.home.is_some())
 }
 
 fn shown(path: &Option<PathBuf>) -> String {
@@ -180,7 +186,10 @@ pub(crate) fn take_volumes(engine: &Engine, record: &Record) -> Result<(), Error
     let files = OnceCell::new();
     let content = |target: &Path| {
         if files.get().is_none() {
-            let _ = files.set(engine.files_of(&record.image.layers, "overlay")?);
+            let _ = files.set(match copied(engine, record) {
+                Some(users) => engine.shifted_files_of(&record.image.layers, users)?,
+                None => engine.files_of(&record.image.layers, "overlay")?,
+            });
         }
         let Some(files) = files.get() else { return Ok(None) };
         let found = match open_in_root(files, target, OFlags::PATH, Mode::empty()) {

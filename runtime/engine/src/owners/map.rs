@@ -47,6 +47,24 @@ impl UserMap {
         container::check_ids(&self.gids).map_err(|why| invalid("groups of its own", why))
     }
 
+    /// Refuses what is not among the ids of a home, of which there are so many users and groups from 0 on.
+    ///
+    /// # Errors
+    /// Names the range.
+    pub(crate) fn within(&self, (uids, gids): (u32, u32)) -> Result<(), Error> {
+        let beyond =
+            |ranges: &[IdRange], count: u32| ranges.iter().copied().find(|range| range.outside.saturating_add(range.size) > count);
+        let found = beyond(&self.uids, uids).map(|range| ("users", range, uids));
+        let Some((what, range, count)) = found.or_else(|| beyond(&self.gids, gids).map(|range| ("groups", range, gids))) else {
+            return Ok(());
+        };
+        let why = format!(
+            "{}:{}:{}: of yours there are {count}, from 0 on: 0 is you, the others are those of /etc/subuid and /etc/subgid",
+            range.inside, range.outside, range.size
+        );
+        Err(Error::Invalid { what: format!("{what} of its own"), why })
+    }
+
     /// For whoever packs files that are stored as the host has them.
     pub(crate) fn owners(&self) -> images::Owners {
         let of = |ranges: &[IdRange]| ranges.iter().map(|range| [range.inside, range.outside, range.size]).collect();

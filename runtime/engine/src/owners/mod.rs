@@ -5,12 +5,15 @@
 //! Namespaces.users ──namespaces.rs──▶ a user namespace at each start: layers, volumes and `idmap` mounts are seen through it
 //! ```
 //!
+//! In the home of an ordinary user layers are copies (`shifted`), and volumes are seen as they are.
+//!
 //! On disk whatever the container's root has written belongs to the id that this is on the host; layers and volumes belong to whom they do
 //! for containers without such users, so that all share them.
 
 mod choose;
 mod map;
 mod namespaces;
+mod shifted;
 mod take;
 
 pub(crate) use namespaces::{Of, Own, make};

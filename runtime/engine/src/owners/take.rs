@@ -12,7 +12,7 @@ use super::choose;
 use crate::config::Config;
 use crate::create::folder;
 use crate::error::During;
-use crate::request::{CreateRequest, UserMap, Users};
+use crate::request::{AutoUsers, CreateRequest, UserMap, UserPool, Users};
 use crate::spec::user;
 use crate::{Engine, Error, Record};
 
@@ -29,11 +29,6 @@ pub(crate) struct Taken {
 /// None are free; a range is none.
 pub(crate) fn take(engine: &Engine, request: &CreateRequest, image: &Image, id: &str) -> Result<Option<Taken>, Error> {
     let config = &engine.config;
-    if config.home.is_some() && request.users != Users::Host {
-        // Only root of the file system's own user namespace maps what is stored in it (mount_setattr(2)).
-        let why = "only root can show an image's files to other users; its root is you already, and its other users nobody else";
-        return Err(Error::Invalid { what: "users of its own".to_owned(), why: why.to_owned() });
-    }
     let room = match &request.users {
         Users::Host => return Ok(None),
         Users::Auto(auto) if auto.size.is_none() => {
@@ -44,19 +39,18 @@ pub(crate) fn take(engine: &Engine, request: &CreateRequest, image: &Image, id: 
         _ => 0,
     };
     let what = || "take users of its own";
-    folder(&config.users()).during(what)?;
-    // Whoever chooses does so alone, for some milliseconds.
-    let all = File::open(config.users()).call(|| "open(users)").during(what)?;
-    all.lock().call(|| "flock(users)").during(what)?;
+    let _all = alone(config)?;
     let users = match &request.users {
         Users::Auto(auto) => {
             let invalid = |why| Error::Invalid { what: "--userns auto".to_owned(), why };
-            Cow::Owned(choose::choose(auto, &taken(config)?, room).map_err(invalid)?)
+            let auto = config.ids().map_or(Cow::Borrowed(auto), |ids| Cow::Owned(of_home(auto, ids.count)));
+            Cow::Owned(choose::choose(&auto, &taken(config)?, room).map_err(invalid)?)
         }
         Users::Map(users) => Cow::Borrowed(users),
         Users::Host => return Ok(None),
     };
     users.check()?;
+    config.ids().map_or(Ok(()), |ids| users.within(ids.count))?;
     let path = path(config, id);
     let mut file = File::create_new(&path).call(|| format!("open({path:?}, O_CREAT)")).during(what)?;
     let mut write = || -> io::Result<()> {
@@ -70,11 +64,32 @@ pub(crate) fn take(engine: &Engine, request: &CreateRequest, image: &Image, id: 
     Ok(Some(Taken { users: users.into_owned(), file }))
 }
 
+/// From the ids of a home, but for its user's own.
+fn of_home(auto: &AutoUsers, (uids, gids): (u32, u32)) -> AutoUsers {
+    let pool = |count: u32| vec![(1, count.saturating_sub(1))];
+    AutoUsers { pool: UserPool { uids: pool(uids), gids: pool(gids) }, ..auto.clone() }
+}
+
 impl Taken {
     /// The container has its folder, or there will be none.
     pub(crate) fn settled(self) {
         drop(self.file);
     }
+}
+
+/// Whoever chooses, or looks who has chosen, does so alone, for some milliseconds.
+fn alone(config: &Config) -> Result<File, Error> {
+    let what = || "look which users are taken";
+    folder(&config.users()).during(what)?;
+    let all = File::open(config.users()).call(|| "open(users)").during(what)?;
+    all.lock().call(|| "flock(users)").during(what)?;
+    Ok(all)
+}
+
+/// The users of all containers that have their own, also of those that are being made.
+pub(super) fn all(config: &Config) -> Result<Vec<UserMap>, Error> {
+    let _all = alone(config)?;
+    taken(config)
 }
 
 /// What others have. Files of containers that are gone are removed.

@@ -22,28 +22,39 @@ const MAX_DEPTH: u32 = 200;
 /// # Errors
 /// There is no room; folders are more than 200 deep; somebody exchanges files meanwhile.
 pub fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> sys::Result<()> {
+    tree_for(from, to, &Ok)
+}
+
+/// [`tree`], in which files belong to whom `owner` says instead of the user and the group that they belong to.
+///
+/// # Errors
+/// As [`tree`]; `owner` says that there is nobody.
+pub fn tree_for(from: BorrowedFd<'_>, to: BorrowedFd<'_>, owner: Owner<'_>) -> sys::Result<()> {
     // Neither was opened for reading.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = |at| openat(at, ".", flags, Mode::empty()).call(|| "openat(\".\", O_DIRECTORY)");
     let (from, to) = (open(from)?, open(to)?);
     let stat = fstat(&from).call(|| "fstat(source)")?;
-    folder(&from, &to, 0)?;
-    chownat(&to, "", Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)), AtFlags::EMPTY_PATH)
-        .call(|| "fchownat(copy)")?;
+    folder(&from, &to, owner, 0)?;
+    let (uid, gid) = owner((stat.st_uid, stat.st_gid))?;
+    chownat(&to, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH).call(|| "fchownat(copy)")?;
     attributes(&from, &to)
 }
 
-fn folder(from: &OwnedFd, to: &OwnedFd, depth: u32) -> sys::Result<()> {
+/// Whom a copy belongs to, by whom the file belongs to.
+type Owner<'a> = &'a dyn Fn((u32, u32)) -> sys::Result<(u32, u32)>;
+
+fn folder(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>, depth: u32) -> sys::Result<()> {
     if depth == MAX_DEPTH {
         return Err(Error::new(format!("copy: more than {MAX_DEPTH} folders below each other"), Errno::NAMETOOLONG));
     }
     for name in sys::fs::list(from)? {
-        entry(from, to, &name, depth)?;
+        entry(from, to, &name, owner, depth)?;
     }
     Ok(())
 }
 
-fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, depth: u32) -> sys::Result<()> {
+fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, owner: Owner<'_>, depth: u32) -> sys::Result<()> {
     let path = Path::new(name);
     let open = |at: &OwnedFd, flags| {
         openat(at, path, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).call(|| format!("openat({name:?})"))
@@ -64,7 +75,7 @@ fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, depth: u32) -> sys::Result<
             mkdirat(to, path, Mode::RWXU).call(|| format!("mkdirat({name:?})"))?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
             let (inner, copy) = (open(from, flags)?, open(to, flags)?);
-            folder(&inner, &copy, depth + 1)?;
+            folder(&inner, &copy, owner, depth + 1)?;
             Some((inner, copy))
         }
         FileType::RegularFile => {
@@ -83,7 +94,8 @@ fn entry(from: &OwnedFd, to: &OwnedFd, name: &OsStr, depth: u32) -> sys::Result<
             None
         }
     };
-    own(to, path, &stat, kind, opened.as_ref().map(|(_, copy)| copy))?;
+    let owner = owner((stat.st_uid, stat.st_gid))?;
+    own(to, path, (&stat, owner), kind, opened.as_ref().map(|(_, copy)| copy))?;
     // After the owner: a new one takes file capabilities off.
     opened.map_or(Ok(()), |(source, copy)| attributes(&source, &copy))
 }
@@ -95,8 +107,8 @@ fn content(from: &OwnedFd, to: &OwnedFd, name: &OsStr) -> sys::Result<()> {
 
 /// Owner before mode: a new owner takes the set-user-id bits off (chown(2)). `copy` is the file, if it is open: its name may be another's by
 /// now, where others write to what is copied to.
-fn own(to: &OwnedFd, name: &Path, stat: &Stat, kind: FileType, copy: Option<&OwnedFd>) -> sys::Result<()> {
-    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+fn own(to: &OwnedFd, name: &Path, (stat, owner): (&Stat, (u32, u32)), kind: FileType, copy: Option<&OwnedFd>) -> sys::Result<()> {
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
     chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).call(|| format!("fchownat({name:?})"))?;
     let mode = Mode::from_raw_mode(stat.st_mode);
     match copy {
@@ -125,11 +137,12 @@ fn node(to: &OwnedFd, name: &Path, kind: FileType, mode: Mode) -> sys::Result<()
 
 /// Extended attributes. What the new file system does not know is left out, as with cp(1).
 fn attributes(from: &OwnedFd, to: &OwnedFd) -> sys::Result<()> {
-    let mut names = match flistxattr(from, &mut [0u8; 0][..]) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
-        other => vec![0; other.call(|| "flistxattr()")?],
+    // As many as a process may be told (XATTR_LIST_MAX).
+    let mut names = vec![0_u8; 65536];
+    let length = match flistxattr(from, &mut names[..]) {
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        other => other.call(|| "flistxattr()")?,
     };
-    let length = flistxattr(from, &mut names[..]).call(|| "flistxattr()")?;
     for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let mut value = vec![0; 65536];
         let length = fgetxattr(from, name, &mut value[..]).call(|| "fgetxattr()")?;
@@ -165,15 +178,31 @@ mod tests {
             chown(from.join(name), Some(7), Some(8)).unwrap();
             fs::set_permissions(from.join(name), Permissions::from_mode(mode)).unwrap();
         }
+        let noted = fs::File::open(from.join("folder")).unwrap();
+        // Not each file system has them.
+        let notes = fsetxattr(&noted, "user.note", b"x", XattrFlags::empty()).is_ok();
         let open = |path| sys::fs::open_dir(path).unwrap();
         let copied = tree(open(&from).as_fd(), open(&to).as_fd());
         let look =
             |name: &str| fs::symlink_metadata(to.join(name)).map(|meta| (meta.mode() & 0o7777, meta.uid(), meta.gid())).unwrap();
         let seen = ["folder", "folder/file", "pipe"].map(look);
         let (content, link) = (fs::read_to_string(to.join("folder/file")).unwrap(), fs::read_link(to.join("link")).unwrap());
+        let note = fgetxattr(open(&to.join("folder")), "user.note", &mut [0_u8; 8][..]);
         let pipe = fs::symlink_metadata(to.join("pipe")).unwrap().file_type().is_fifo();
+        let for_others = top.join("others");
+        fs::create_dir(&for_others).unwrap();
+        let others = tree_for(open(&from).as_fd(), open(&for_others).as_fd(), &|(uid, gid)| match (uid, gid) {
+            (7, 8) => Ok((70, 80)),
+            root => Ok(root),
+        });
+        let file = fs::metadata(for_others.join("folder/file")).map(|meta| (meta.mode() & 0o7777, meta.uid(), meta.gid())).unwrap();
+        let missing = top.join("missing");
+        fs::create_dir(&missing).unwrap();
+        let nobody = tree_for(open(&from).as_fd(), open(&missing).as_fd(), &|_| Err(Error::new("chown()", Errno::OVERFLOW)));
         fs::remove_dir_all(top).unwrap();
+        assert_eq!((others.is_ok(), file, nobody.unwrap_err().errno()), (true, (0o4751, 70, 80), Errno::OVERFLOW));
         copied.unwrap();
+        assert_eq!(note.is_ok(), notes);
         assert_eq!(seen, [(0o1770, 7, 8), (0o4751, 7, 8), (0o642, 7, 8)]);
         assert_eq!((content.as_str(), link.as_path(), pipe), ("content", Path::new("/nowhere"), true));
     }

@@ -16,6 +16,8 @@ pub(crate) enum Wish {
         /// Its group.
         gid: Option<u32>,
     },
+    /// All but whoever asks.
+    NoMap,
 }
 
 /// What `--userns` takes.
@@ -49,8 +51,8 @@ pub(crate) fn users(text: &str) -> Result<Wish, String> {
             }
             Ok(Wish::Keep { uid, gid })
         }
-        "nomap" => Err("nomap is for users without privileges: root in a container would be root here".to_owned()),
-        _ => Err(format!("{text:?} is no user namespace: there are host, auto and keep-id")),
+        "nomap" if text == mode => Ok(Wish::NoMap),
+        _ => Err(format!("{text:?} is no user namespace: there are host, auto, keep-id and nomap")),
     }
 }
 
@@ -96,14 +98,23 @@ mod tests {
     #[test]
     fn what_userns_takes() {
         assert_eq!((users("host"), users("")), (Ok(Wish::Host), Ok(Wish::Host)));
+        assert_eq!(users("nomap"), Ok(Wish::NoMap));
         assert_eq!(users("keep-id"), Ok(Wish::Keep { uid: None, gid: None }));
         assert_eq!(users("keep-id:uid=5,gid=7"), Ok(Wish::Keep { uid: Some(5), gid: Some(7) }));
         assert_eq!(users("auto"), Ok(Wish::Auto(AutoUsers::default())));
         let Ok(Wish::Auto(auto)) = users("auto:size=7,uidmapping=0:5:2,gidmapping=1:9") else { panic!("auto") };
         assert_eq!((auto.size, auto.fixed.uids[0].size, auto.fixed.gids[0].outside), (Some(7), 2, 9));
-        for bad in
-            ["host:x", "auto:size=0", "auto:size", "auto:sise=1", "keep-id:size=5", "keep-id:uid=x", "nomap", "private", "autos"]
-        {
+        for bad in [
+            "host:x",
+            "auto:size=0",
+            "auto:size",
+            "auto:sise=1",
+            "keep-id:size=5",
+            "keep-id:uid=x",
+            "nomap:size=1",
+            "private",
+            "autos",
+        ] {
             assert!(users(bad).is_err(), "{bad}");
         }
     }

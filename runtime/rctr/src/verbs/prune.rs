@@ -112,6 +112,7 @@ pub(crate) fn prune(engine: &Engine, all: bool, which: &Which) -> Result<Pruned>
         }
     }
     engine.images().sweep()?;
+    engine.forget_copies()?;
     engine.unmount_layers()?;
     Ok(pruned)
 }

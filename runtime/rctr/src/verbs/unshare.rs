@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(long)]
     rootless_netns: bool,
     /// The command [default: the shell of the variable SHELL, or sh]
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     words: Vec<OsString>,
 }
 

@@ -177,7 +177,7 @@ pub(crate) fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest
     args.limits.apply(&mut request);
     args.life.apply(&mut request);
     args.isolation.apply(&mut request)?;
-    args.users.apply(&mut request)?;
+    args.users.apply(engine, &mut request)?;
     args.security.apply(&mut request)?;
     Ok(request)
 }
