@@ -80,7 +80,10 @@ pub(crate) fn last_group() -> u32 {
 
 /// Who 0 is outside, and how many ids there are from 0 on, by one of this process's maps (user_namespaces(7)).
 fn ids(map: &str) -> (u32, u32) {
-    let map = std::fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default();
+    counted(&std::fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default())
+}
+
+fn counted(map: &str) -> (u32, u32) {
     map.lines().fold((0, 0), |(own, next), line| {
         let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         match numbers[..] {
@@ -135,5 +138,18 @@ impl Config {
         let mut host = Host::gather().map_err(Error::Container)?;
         host.cgroup = self.hierarchies()?;
         Ok(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn ids_are_counted_from_0_on() {
+        assert_eq!(counted("         0       1000          1\n         1     100000      65536\n"), (1000, 65537));
+        assert_eq!(counted("0 1000 1\n"), (1000, 1));
+        // What comes after a gap is not counted.
+        assert_eq!((counted("0 1000 1\n5 100000 10\n"), counted("")), ((1000, 1), (0, 0)));
     }
 }

@@ -83,6 +83,10 @@ mod tests {
         assert_eq!((map.outside(999, 3), map.outside(5000, 0)), (Some((100_999, 3)), Some((7, 0))));
         assert_eq!((map.outside(1000, 3), map.outside(0, u32::MAX)), (None, None));
         assert_eq!((map.inside(100_999, 3), map.inside(7, 0), map.inside(0, 0)), ((999, 3), (5000, 0), (NOBODY, 0)));
+        let own = UserMap { uids: vec![range(5, 0, 1), range(0, 1, 5)], gids: vec![range(0, 0, 7)] };
+        assert!(own.within((6, 7)).is_ok());
+        let refused = |ids| own.within(ids).unwrap_err().to_string();
+        assert!(refused((5, 7)).starts_with("users of its own: 0:1:5") && refused((6, 6)).starts_with("groups of its own: 0:0:7"));
         assert!(map.must(1000, 0).unwrap_err().to_string().contains("1000:0"));
     }
 }
