@@ -61,7 +61,7 @@ pub use image::{Image, Layer};
 pub use list::{
     Annotation, List, ListOptions, RawManifest, annotate_list, create_list, manifest_of, push_list, remove_from_list, search, tags,
 };
-pub use make::{LayerOptions, NewImage, NewLayer, Owners, Upper, archive, pack, unpack};
+pub use make::{LayerOptions, NewImage, NewLayer, Owners, Passing, Upper, archive, pack, unpack};
 pub use manifest::InvalidManifest;
 pub use platform::{InvalidPlatform, Platform};
 pub use policy::Policy;

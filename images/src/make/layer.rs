@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::thread::{Builder, ScopedJoinHandle, scope};
@@ -10,8 +10,9 @@ use std::thread::{Builder, ScopedJoinHandle, scope};
 use flate2::{Compression, GzBuilder};
 use sys::Call;
 
+use super::entry::{Counted, Failed, Reading};
 use super::owners::Owners;
-use super::walk::{self, Failed, Reading};
+use super::walk;
 use crate::Digest;
 use crate::error::{Doing, Error, Result};
 use crate::image::Layer;
@@ -40,7 +41,30 @@ pub struct NewLayer {
     pub layer: Layer,
     /// Sizes of all its files.
     pub bytes: u64,
-    _lease: Lease,
+    lease: Lease,
+}
+
+/// A layer that goes with this value, unless an image, a build's memory or another command needs it by then.
+#[derive(Debug)]
+pub struct Passing {
+    new: Option<NewLayer>,
+    store: Store,
+}
+
+impl NewLayer {
+    /// The layer, for as long as it is needed here.
+    pub fn passing(self, store: &Store) -> Passing {
+        Passing { new: Some(self), store: store.clone() }
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let Some(NewLayer { layer, lease, .. }) = self.new.take() else { return };
+        drop(lease);
+        // One that cannot be removed now is swept later.
+        let _ = self.store.drop_unused(&layer.digest);
+    }
 }
 
 /// A folder in the store with the folders `upper` and `work`, for an overlay on whose top a layer comes to be. Dropping it removes what is
@@ -74,7 +98,7 @@ impl Store {
         let making = self.making()?;
         let folder = sys::fs::open_dir(upper).doing(|| "make a layer")?;
         let destination = making.destination()?;
-        make(making, &folder, reading(options, false), Some(destination))
+        make(making, |out| walk::pack(folder.as_fd(), reading(options, false), out), Some(destination))
     }
 }
 
@@ -93,16 +117,21 @@ impl Upper {
         let folder = sys::fs::open_dir(&path).doing(|| "make a layer")?;
         let images = self.making.store().makes_images()?;
         let destination = if images { Some(self.making.destination()?) } else { None };
-        make(self.making, &folder, reading(options, !images), destination)
+        make(self.making, |out| walk::pack(folder.as_fd(), reading(options, !images), out), destination)
     }
 }
 
-fn reading(options: &LayerOptions, clean: bool) -> Reading {
+pub(super) fn reading(options: &LayerOptions, clean: bool) -> Reading {
     Reading { newest: options.newest, layer: true, clean, owners: options.owners.clone() }
 }
 
-/// Reads `folder` once: into the digests, the kept blob, and `destination`, unless the folder itself becomes the layer.
-fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<Destination>) -> Result<Option<NewLayer>> {
+/// Takes the archive that `pack` writes, once: into the digests, the kept blob, and `destination`, unless the folder that is packed becomes the
+/// layer itself.
+pub(super) fn make(
+    making: Making,
+    pack: impl FnOnce(&mut Out) -> std::result::Result<Counted, Failed>,
+    destination: Option<Destination>,
+) -> Result<Option<NewLayer>> {
     let store = making.store().clone();
     let full = |source, what: &str| store.full_or(source, || what.to_owned());
     let blob = making.keep()?;
@@ -118,7 +147,7 @@ fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<
             let thread = Builder::new().name("unpack".to_owned()).spawn_scoped(scope, move || unpack::write(destination, input));
             unpacking = Some(thread.call(|| "clone(CLONE_THREAD)").doing(|| "make a layer")?);
         }
-        let packed = walk::pack(folder.as_fd(), reading, &mut out);
+        let packed = pack(&mut out);
         // Writers that are dropped without an end break the streams of those that read.
         let ended = if packed.is_ok() {
             out.end()
@@ -168,7 +197,7 @@ fn make(making: Making, folder: &OwnedFd, reading: Reading, destination: Option<
     let (digest, diff_id) = (parsed(digest)?, parsed(diff_id)?);
     let lease = making.publish(&digest, &file)?;
     let layer = Layer { digest, size, diff_id, media_type: MEDIA_TYPE.to_owned(), urls: Vec::new() };
-    Ok(Some(NewLayer { layer, bytes: counted.bytes, _lease: lease }))
+    Ok(Some(NewLayer { layer, bytes: counted.bytes, lease }))
 }
 
 fn not_copied(store: &Store, source: unpack::Error) -> Error {
@@ -183,7 +212,7 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// Hands the archive on to whoever reads it.
-struct Out {
+pub(super) struct Out {
     tar: ring::Writer,
     copy: Option<ring::Writer>,
 }

@@ -13,14 +13,18 @@
 //! | who | how |
 //! |---|---|
 //! | a build step | [`Store::upper`], a container or copied files on top of it, [`Upper::into_layer`], [`Store::make_image`] |
+//! | the end of a build that leaves one layer | [`Store::merge`] of those that it made (`merge` has the rule, `stack` reads them) |
 //! | `commit` | [`Store::layer_of`] of the container's own folder, which stays, [`Store::make_image`] |
 //! | `export` | [`pack`] of a mounted root file system |
 
+mod entry;
 mod extract;
 mod header;
 mod image;
 mod layer;
+mod merge;
 mod owners;
+mod stack;
 mod walk;
 
 #[cfg(test)]
@@ -29,14 +33,14 @@ mod tests;
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use walk::{Failed, Reading};
+use entry::{Failed, Reading};
 
 use crate::error::{Error, Result};
 use crate::unpack::path::show;
 
 pub use extract::{archive, unpack};
 pub use image::NewImage;
-pub use layer::{LayerOptions, NewLayer, Upper};
+pub use layer::{LayerOptions, NewLayer, Passing, Upper};
 pub use owners::Owners;
 
 /// Writes the whole folder `root`, such as a mounted root file system, to `out` as a tar archive: what `export` does. `owners` says whose the

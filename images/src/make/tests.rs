@@ -13,7 +13,7 @@ use crate::image::Layer;
 use crate::{Driver, Store};
 
 /// A test that makes devices, and says so where it cannot.
-fn store(driver: Driver) -> Option<(tempfile::TempDir, Store)> {
+pub(super) fn store(driver: Driver) -> Option<(tempfile::TempDir, Store)> {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
     let store = Store::open(&folder.path().join("images")).unwrap().with_driver(driver);
     let why = match store.makes_images() {
@@ -25,7 +25,7 @@ fn store(driver: Driver) -> Option<(tempfile::TempDir, Store)> {
     None
 }
 
-fn set(path: &Path, key: &str, value: &str) {
+pub(super) fn set(path: &Path, key: &str, value: &str) {
     lsetxattr(path, key, value.as_bytes(), XattrFlags::empty()).unwrap();
 }
 
@@ -47,7 +47,7 @@ fn fill(upper: &Path) {
     drop(std::os::unix::net::UnixListener::bind(upper.join("socket")).unwrap());
 }
 
-fn members(store: &Store, layer: &Layer) -> Vec<String> {
+pub(super) fn members(store: &Store, layer: &Layer) -> Vec<String> {
     let crate::store::Kept::Whole(blob) = store.kept_blob(&layer.digest).unwrap().unwrap() else { panic!("folded") };
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(blob));
     let mut all = Vec::new();
@@ -64,7 +64,7 @@ fn members(store: &Store, layer: &Layer) -> Vec<String> {
     all
 }
 
-fn of(store: &Store, fill: impl Fn(&Path)) -> NewLayer {
+pub(super) fn of(store: &Store, fill: impl Fn(&Path)) -> NewLayer {
     let upper = store.upper().unwrap();
     fill(&upper.folder().join("upper"));
     upper.into_layer(&LayerOptions::default()).unwrap().unwrap()
@@ -150,7 +150,7 @@ fn the_same_again_is_the_same(driver: Driver) {
     assert!(PathBuf::from(folder.path()).join("images/making").read_dir().unwrap().next().is_none());
 }
 
-fn each_driver(test: fn(Driver)) {
+pub(super) fn each_driver(test: fn(Driver)) {
     test(Driver::Tree);
     test(Driver::Erofs);
 }

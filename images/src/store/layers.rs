@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// The folder with one layer's files, of a mount of its own if it is an image.
-    pub(super) fn open_lower(&self, digest: &Digest) -> Result<OwnedFd> {
+    pub(crate) fn open_lower(&self, digest: &Digest) -> Result<OwnedFd> {
         let what = || format!("open layer {digest}");
         match self.find_layer(digest)? {
             Found::Tree(tree) => sys::fs::open_dir(tree).doing(what),

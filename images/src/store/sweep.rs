@@ -39,17 +39,25 @@ impl Store {
     pub(super) fn sweep_layers(&self) -> Result<Vec<Digest>> {
         let mut removed = Vec::new();
         for digest in self.stored("layers")? {
-            // Whoever holds the lock downloads the layer, or removes it.
-            let Some(lock) = self.try_lock_layer(&digest)? else { continue };
-            remove(&self.beside(&digest, "part"))?;
-            // Under the lock, so that a pull of the same layer does not meet half of it.
-            remove(&self.beside(&digest, "gone"))?;
-            if !self.layer_is_used(&digest)? && fs::symlink_metadata(self.layer(&digest)).is_ok() {
-                self.drop_layer(&digest, &lock)?;
+            if self.drop_unused(&digest)? {
                 removed.push(digest);
             }
         }
         Ok(removed)
+    }
+
+    /// Removes a layer if neither a lease nor a record names it, and what killed processes left of it. Answers whether there was one.
+    pub(crate) fn drop_unused(&self, digest: &Digest) -> Result<bool> {
+        // Whoever holds the lock downloads the layer, or removes it.
+        let Some(lock) = self.try_lock_layer(digest)? else { return Ok(false) };
+        remove(&self.beside(digest, "part"))?;
+        // Under the lock, so that a pull of the same layer does not meet half of it.
+        remove(&self.beside(digest, "gone"))?;
+        let unused = !self.layer_is_used(digest)? && fs::symlink_metadata(self.layer(digest)).is_ok();
+        if unused {
+            self.drop_layer(digest, &lock)?;
+        }
+        Ok(unused)
     }
 
     /// Leases first: a pull drops its lease after its record is written, and a build after its step is remembered, so that one of the two is
