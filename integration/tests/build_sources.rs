@@ -255,7 +255,6 @@ fn flags_of_other_builders() {
         (&["--provenance=true"], "--provenance"),
         (&["--sbom"], "--sbom"),
         (&["--builder", "other"], "--builder"),
-        (&["--squash"], "--squash"),
     ] {
         build(&t, &context, flags).code(125).complains(&[why]);
     }

@@ -10,6 +10,7 @@ mod apps;
 mod build;
 mod build_cache;
 mod build_sources;
+mod build_squash;
 mod callers;
 mod changes;
 mod cli;

@@ -257,6 +257,11 @@ fn images_are_built_and_kept() {
     s.docker(&["run", "--rm", "--network", "none", "--entrypoint", "cat", "built", "/file"]).ok().says("of the context");
     fs::write(folder.join("Dockerfile"), "FROM test/config\nCOPY nonsuch /\n").expect("a file");
     s.docker(&["build", &context]).code(1).complains(&["nonsuch"]);
+    fs::write(folder.join("Dockerfile"), "FROM test/config\nCOPY file /a\nCOPY file /b\n").expect("a file");
+    s.docker(&["build", "--squash", "-t", "squashed", &context]).ok().has("Successfully tagged squashed");
+    let layers =
+        |name: &str| s.docker(&["inspect", "-f", "{{len .RootFS.Layers}}", name]).ok().text().parse::<usize>().expect("a number");
+    assert_eq!(layers("squashed"), layers("test/config") + 1);
     let archive = s.env.path("built.tar").display().to_string();
     s.docker(&["save", "-o", &archive, "built"]).ok();
     s.docker(&["rmi", "built"]).ok();

@@ -1,12 +1,13 @@
 //! One build: its stages, each after those that it needs, several at once.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use images::{CacheStep, Downloaded, Image, LayerOptions, NewImage, Platform};
+use images::{CacheStep, Downloaded, Image, LayerOptions, NewImage, NewLayer, Platform};
 use serde_json::json;
 
 use super::cache::Steps;
@@ -17,6 +18,7 @@ use super::key::Key;
 use super::repository::{Checkout, Repository};
 use super::request::{Bases, BuildRequest, NamedContext, Stop};
 use super::select::{Tree, Wanted};
+use super::squash;
 use super::stage;
 use super::state::State;
 use super::watch::{Report, Vertex, Watch};
@@ -223,6 +225,8 @@ impl Job<'_> {
 
     /// Makes the image.
     fn export(&self, state: &State) -> Result<Image, BuildFailed> {
+        let mut state = state.clone();
+        squash::squash(self, &mut state)?;
         let shown = self.shown("exporting to image");
         let done = self.image_of(state).map_err(BuildFailed::from);
         match &done {
@@ -236,8 +240,7 @@ impl Job<'_> {
         done
     }
 
-    fn image_of(&self, state: &State) -> Result<Image, BuildError> {
-        let mut state = state.clone();
+    fn image_of(&self, mut state: State) -> Result<Image, BuildError> {
         state.add("Labels", self.request.labels.iter().map(|(name, value)| (name.clone(), json!(value))));
         self.request.unset.apply(state.config())?;
         let mut document = state.document.clone();
@@ -267,6 +270,16 @@ impl Job<'_> {
     /// When, in seconds since 1970.
     pub(super) fn time(&self) -> i64 {
         self.now
+    }
+
+    /// What is remembered may be used.
+    pub(super) fn uses_cache(&self) -> bool {
+        !self.request.no_cache && !self.request.forgetful
+    }
+
+    /// A layer that was made now, as long as the build needs it.
+    pub(super) fn held(&self, made: NewLayer) -> Arc<dyn Any + Send + Sync> {
+        if self.request.forgetful { Arc::new(made.passing(self.engine.images())) } else { Arc::new(made) }
     }
 
     pub(super) fn layer_options(&self) -> LayerOptions {

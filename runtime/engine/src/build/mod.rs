@@ -7,7 +7,7 @@
 //!       step ──key──▶ known? its layer from the store
 //!                     else made: a container (run) or copied files (select place) on an overlay's upper folder (work)
 //!                     ──▶ images::Upper::into_layer ──▶ remembered under the key
-//! state: layers + config ──▶ images::Store::make_image, or files (output)
+//! state: layers (squash: fewer of them) + config ──▶ images::Store::make_image, or files (output)
 //! ```
 //!
 //! **Keys.** A step's key is a digest over what its result depends on: the diff ids of all layers below it, what it does with all variables put
@@ -38,6 +38,7 @@ mod repository;
 mod request;
 mod run;
 mod select;
+mod squash;
 mod stage;
 mod state;
 mod unset;
@@ -49,6 +50,6 @@ pub use failure::{BuildError, BuildFailed};
 pub use job::Built;
 pub use prune::BuildCache;
 pub use repository::{Checkout, Repository};
-pub use request::{Bases, BuildRequest, NamedContext, Running, Stop};
+pub use request::{Bases, BuildRequest, NamedContext, Running, Squash, Stop};
 pub use unset::Unset;
 pub use watch::{Report, Vertex, Watch};

@@ -40,8 +40,12 @@ pub struct BuildRequest {
     pub unset: Unset,
     /// Names of the image.
     pub names: Vec<Reference>,
+    /// Which layers become one.
+    pub squash: Squash,
     /// Nothing that was remembered is used.
     pub no_cache: bool,
+    /// Nor is anything remembered: the layers of steps go with the build, unless they are in its image.
+    pub forgetful: bool,
     /// Nothing that was remembered of these stages is used.
     pub no_cache_filter: Vec<String>,
     /// What other hosts remember, looked at after what this one does.
@@ -62,6 +66,18 @@ pub struct BuildRequest {
     pub image: bool,
     /// What `RUN` has, and may use.
     pub running: Running,
+}
+
+/// Which layers of the image become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Squash {
+    /// Each step's layer stays.
+    #[default]
+    Nothing,
+    /// Those that the build has made, on top of the image that it began with.
+    New,
+    /// All of them.
+    All,
 }
 
 /// What all `RUN` of a build have, and what they may use.

@@ -191,19 +191,21 @@ impl Builder<'_> {
         }
         let made = make(job, &self.state, shown)?;
         let created = job.created();
-        images.remember(&key, made.as_ref().map(|made| &made.layer), &one_line(text), &created)?;
+        if !job.request.forgetful {
+            images.remember(&key, made.as_ref().map(|made| &made.layer), &one_line(text), &created)?;
+        }
         job.steps.add(key, cache::layer_of(made.as_ref()), &self.state, one_line(text), &created);
         shown.done();
         let Some(made) = made else { return Ok((true, created)) };
         let layer = made.layer.clone();
-        self.state.push(layer, Arc::new(made));
+        self.state.push(layer, job.held(made));
         Ok((false, created))
     }
 
     fn may_use_cache(&self) -> bool {
         let request = self.job.request;
         let named = |name: &String| dockerfile::find(self.job.file, name) == Some(self.at);
-        !request.no_cache && !request.no_cache_filter.iter().any(named)
+        self.job.uses_cache() && !request.no_cache_filter.iter().any(named)
     }
 
     fn expand(&self, word: &str) -> Result<String, BuildError> {

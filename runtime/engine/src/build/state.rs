@@ -17,6 +17,8 @@ use crate::Engine;
 pub(super) struct State {
     /// Lowest first.
     pub(super) layers: Vec<Layer>,
+    /// Of these, those that were there before the build, and the entries of its history that were.
+    pub(super) found: Found,
     /// Leases on them.
     held: Vec<Arc<dyn Any + Send + Sync>>,
     /// The image's config, as it will be written.
@@ -26,6 +28,13 @@ pub(super) struct State {
     pub(super) made: Option<String>,
     /// A `CMD` was in this stage.
     pub(super) own_cmd: bool,
+}
+
+/// What an image has that a build begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) layers: usize,
+    pub(super) history: usize,
 }
 
 impl fmt::Debug for State {
@@ -46,6 +55,7 @@ impl State {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let mut state = State {
             layers: Vec::new(),
+            found: Found::default(),
             held: Vec::new(),
             document,
             scope: Scope { escape, ..Scope::default() },
@@ -68,7 +78,10 @@ impl State {
         let env = image.config.config.env.iter().filter_map(split).collect();
         let scope = Scope { escape, env, ..Scope::default() };
         let made = image.config.created.clone();
-        let mut state = State { layers: image.layers.clone(), held: vec![Arc::new(lease)], document, scope, made, own_cmd: false };
+        let history = document.get("history").and_then(Value::as_array).map_or(0, Vec::len);
+        let found = Found { layers: image.layers.len(), history };
+        let (layers, held) = (image.layers.clone(), vec![Arc::new(lease) as Arc<_>]);
+        let mut state = State { layers, found, held, document, scope, made, own_cmd: false };
         if state.scope.get("PATH").is_none() {
             state.set_env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         }
@@ -160,6 +173,27 @@ impl State {
         NewImage::history(&mut self.document, entry);
     }
 
+    /// Puts one layer, or nothing, in place of those from `first` on, which the history's steps from `entry` on have made.
+    pub(super) fn squash(
+        &mut self,
+        first: usize,
+        entry: usize,
+        merged: Option<(Layer, Arc<dyn Any + Send + Sync>)>,
+        created: &str,
+    ) {
+        let count = self.layers.len() - first;
+        self.layers.truncate(first);
+        if let Some(Value::Array(entries)) = self.document.get_mut("history") {
+            for entry in entries.iter_mut().skip(entry).filter_map(Value::as_object_mut) {
+                entry.insert("empty_layer".to_owned(), json!(true));
+            }
+        }
+        let Some((layer, held)) = merged else { return };
+        self.push(layer, held);
+        self.made = Some(created.to_owned());
+        NewImage::history(&mut self.document, json!({"created": created, "comment": format!("merge of {count} layers")}));
+    }
+
     /// The files that the next step sees, as a part of its key.
     pub(super) fn files(&self, key: &mut Key) {
         key.parts(self.layers.iter().map(|layer| layer.diff_id.as_str()));
@@ -197,6 +231,35 @@ mod tests {
             (state.absolute("a").as_str(), state.absolute("/a/").as_str(), state.absolute("..").as_str()),
             ("/srv/a", "/a", "/")
         );
+    }
+
+    #[test]
+    fn a_squashed_history_has_one_more_entry() {
+        let layer = |text: &str| {
+            let digest = Digest::sha256(text.as_bytes());
+            Layer { diff_id: digest.clone(), digest, size: 1, media_type: String::new(), urls: Vec::new() }
+        };
+        let mut state = State::scratch(&Platform::host(), '\\');
+        state.found = Found { layers: 1, history: 2 };
+        for (by, empty) in [("base", false), ("CMD", true), ("RUN a", false), ("ENV", true), ("RUN b", false)] {
+            state.history("2026-01-02T03:04:05Z", by, empty);
+            if !empty {
+                state.push(layer(by), Arc::new(()));
+            }
+        }
+        let shape = |state: &State| -> Vec<String> {
+            let entries = state.document["history"].as_array().unwrap().iter();
+            entries.map(|entry| format!("{}{}", entry["created_by"].as_str().unwrap_or("-"), entry["empty_layer"])).collect()
+        };
+        let mut all = state.clone();
+        let new: Arc<dyn Any + Send + Sync> = Arc::new(());
+        state.squash(1, 2, Some((layer("one"), new.clone())), "now");
+        assert_eq!(shape(&state), ["basenull", "CMDtrue", "RUN atrue", "ENVtrue", "RUN btrue", "-null"]);
+        assert_eq!(state.layers, [layer("base"), layer("one")]);
+        assert_eq!((state.made.as_deref(), &state.document["history"][5]["comment"]), (Some("now"), &json!("merge of 2 layers")));
+        all.squash(0, 0, None, "now");
+        assert_eq!(shape(&all), ["basetrue", "CMDtrue", "RUN atrue", "ENVtrue", "RUN btrue"]);
+        assert!(all.layers.is_empty());
     }
 
     #[test]

@@ -118,7 +118,8 @@ pub(super) fn response(
         .status(status)
         .header("Api-Version", version(super::VERSION))
         .header("Ostype", "linux")
-        .header("Docker-Experimental", "false")
+        // Without it the docker command never asks for `build --squash`.
+        .header("Docker-Experimental", "true")
         .header("Server", concat!("rctr/", env!("CARGO_PKG_VERSION"), " (linux)"));
     if !kind.is_empty() {
         response = response.header("Content-Type", kind);

@@ -83,7 +83,7 @@ const SAME: [(&str, &str); 12] = [
 ];
 
 /// Parameters that cannot act.
-const REFUSED: [&str; 6] = ["remote", "squash", "cachefrom", "securityopt", "outputs", "isolation"];
+const REFUSED: [&str; 5] = ["remote", "cachefrom", "securityopt", "outputs", "isolation"];
 
 fn flags(query: &Query) -> Result<Vec<String>> {
     let mut words = Words::default();
@@ -97,7 +97,7 @@ fn flags(query: &Query) -> Result<Vec<String>> {
     query.all("t").filter(|name| !name.is_empty()).for_each(|name| words.flag("tag", name));
     let hosts = query.all("extrahosts").flat_map(|hosts| hosts.split(','));
     hosts.filter(|host| !host.is_empty()).for_each(|host| words.flag("add-host", host));
-    for (key, flag) in [("nocache", "no-cache"), ("pull", "pull")] {
+    for (key, flag) in [("nocache", "no-cache"), ("pull", "pull"), ("squash", "squash")] {
         if query.is(key) {
             words.switch(flag);
         }
@@ -159,7 +159,8 @@ mod tests {
         let expected = ["--file=D", "--tag=a:1", "--no-cache", "--build-arg=A=b", "--ulimit=core=0:0", "--", "-"];
         assert_eq!(flags(query).unwrap(), expected);
         assert!(Line::try_parse_from(expected).is_ok());
-        assert_eq!(flags("squash=1").unwrap_err(), "squash: it is not supported");
+        assert_eq!(flags("squash=1&nocache=0").unwrap(), ["--squash", "--", "-"]);
+        assert_eq!(flags("remote=http://a/b").unwrap_err(), "remote: it is not supported");
         assert!(flags("buildargs=x").is_err());
     }
 }

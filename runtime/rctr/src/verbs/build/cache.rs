@@ -58,6 +58,11 @@ impl Args {
         Ok(all)
     }
 
+    /// Something elsewhere is looked at, or written to.
+    pub(super) fn is_any(&self) -> bool {
+        !self.cache_from.is_empty() || !self.cache_to.is_empty()
+    }
+
     /// The image itself remembers its steps.
     pub(super) fn is_inline(&self) -> bool {
         self.cache_to.contains(&To::Inline)

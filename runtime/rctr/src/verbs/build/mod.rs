@@ -8,6 +8,7 @@ mod platforms;
 mod progress;
 mod running;
 mod screen;
+mod squash;
 mod values;
 
 pub(crate) use context::spooled;
@@ -102,6 +103,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
     #[command(flatten)]
+    squash: squash::Args,
+    #[command(flatten)]
     caches: cache::Args,
     #[command(flatten)]
     running: running::Args,
@@ -189,6 +192,7 @@ fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {
     if let Some(name) = args.tag.iter().find(|name| name.tag().is_none()) {
         bail!("-t {name}: a name with a digest cannot be given to a new image");
     }
+    args.squash.check(&args.caches)?;
     let mut values = BTreeMap::new();
     for arg in &args.build_arg {
         match arg.split_once('=') {
@@ -226,7 +230,9 @@ fn request(args: &Args, source: &context::Source) -> Result<BuildRequest> {
             ports: args.unsetexpose.concat(),
         },
         names: args.tag.clone(),
+        squash: args.squash.squash(),
         no_cache: args.no_cache,
+        forgetful: args.squash.is_forgetful(),
         no_cache_filter: args.no_cache_filter.clone(),
         caches: Vec::new(),
         inline_cache: false,

@@ -57,8 +57,6 @@ pub(crate) struct Refused {
     rm: Option<String>,
     #[arg(long, hide = true, num_args = 0, default_missing_value = "true", value_parser = gone)]
     force_rm: Option<String>,
-    #[arg(long, hide = true, num_args = 0, default_missing_value = "true", value_parser = squash)]
-    squash: Option<bool>,
 }
 
 fn attestation(text: &str) -> Result<String, String> {
@@ -80,8 +78,4 @@ fn gone(text: &str) -> Result<String, String> {
         "true" => Ok(text.to_owned()),
         _ => Err("containers of steps never stay".to_owned()),
     }
-}
-
-fn squash(_: &str) -> Result<bool, String> {
-    Err("layers are not put together into one: COPY --from an earlier stage leaves its layers out".to_owned())
 }
