@@ -308,6 +308,17 @@ fn mounted_from_somewhere_else() {
     t.rctr(["run", "--rm", "--network", "none", "-v", "owned:/bin", "busybox", "stat", "-c", "%u %g", "/bin"])
         .ok()
         .says("1234 77\n");
+    let of = |name: &str| {
+        let path = t.rctr(["volume", "inspect", "-f", "{{.Mountpoint}}", name]).ok().text().to_owned();
+        let stat = std::fs::metadata(path).expect("a folder");
+        (std::os::unix::fs::MetadataExt::uid(&stat), std::os::unix::fs::MetadataExt::gid(&stat))
+    };
+    t.rctr(["volume", "create", "--uid", "1234", "--gid", "78", "own"]).ok();
+    assert_eq!(of("own"), (1234, 78));
+    t.rctr(["volume", "create", "--uid", "5", "own"]).fails(125, &["own", "other options"]);
+    t.rctr(["volume", "create", "--uid", "5", "--ignore", "own"]).ok().says("own\n");
+    assert_eq!(of("own"), (1234, 78));
+    t.rctr(["volume", "rm", "own"]).ok();
     t.rctr(["volume", "create", "-o", "o=uid=me", "wrong"]).fails(125, &["uid=me", "no number"]);
     t.rctr(["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", "device=/nowhere/at/all", "gone"]).ok();
     t.rctr(sh(&["-v", "gone:/data"], "busybox", "true")).fails(125, &["volume gone", "/nowhere/at/all"]);
