@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::output::table::Table;
 use crate::output::template;
 
-/// Show what containers use, again every second
+/// Show what containers use, again and again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also those that do not run
@@ -26,6 +26,12 @@ pub(crate) struct Args {
     /// Print it once
     #[arg(long)]
     no_stream: bool,
+    /// Seconds between two readings
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    interval: u64,
+    /// Print each table below the last one, on a terminal too
+    #[arg(long)]
+    no_reset: bool,
     /// json, a Go template, or "table TEMPLATE"
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -33,9 +39,6 @@ pub(crate) struct Args {
     #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
 }
-
-/// Between two readings. Shares of processor time need two; more often they say little.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// When and what was read of each container.
 type Readings = BTreeMap<String, (Instant, Usage)>;
@@ -46,10 +49,12 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<i32> {
     // A name that nobody has is an error at once; one that goes later is left out.
     let given = args.containers.iter().map(|name| Ok(engine.container(name)?.record.id)).collect::<Result<Vec<_>>>()?;
     let mut last = Readings::new();
-    let in_place = !args.no_stream && io::stdout().is_terminal();
+    let in_place = !args.no_stream && !args.no_reset && io::stdout().is_terminal();
+    // Shares of processor time need two readings, and say little more often than every second.
+    let interval = Duration::from_secs(args.interval);
     let mut again = false;
     loop {
-        let due = Instant::now() + INTERVAL;
+        let due = Instant::now() + interval;
         let containers = watched(&engine, &given, args.all)?;
         let mut readings = Readings::new();
         for container in &containers {
