@@ -32,6 +32,9 @@ fn podman_itself() {
 /// Gives all lines to an engine and tells of all that are answered otherwise.
 fn run(engine: &impl Engine) {
     std::fs::write(engine.folder().join("env"), "FROM_FILE=a file\n").expect("a file");
+    std::fs::create_dir_all(engine.folder().join("squash")).expect("a folder");
+    let file = "FROM busybox\nRUN echo one > /a\nRUN rm /a; echo two > /b\n";
+    std::fs::write(engine.folder().join("squash/Dockerfile"), file).expect("a file");
     let (mut wrong, mut asked) = (String::new(), 0);
     for line in script::parse(include_str!("lines.txt")) {
         if line.not.iter().any(|(not, _)| not == engine.name()) {

@@ -1,5 +1,7 @@
 //! The list of verbs.
 
+mod near;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -185,7 +187,8 @@ impl Cli {
                 command.try_get_matches_from_mut(args)
             }
             _ => Err(error),
-        })?;
+        });
+        let matches = matches.map_err(|error| near::hinted(error, command, args))?;
         let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(command))?;
         if cli.global.context.is_some() {
             if matches.value_source("host") == Some(ValueSource::CommandLine) {
