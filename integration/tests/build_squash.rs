@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::process::Command;
 
 use integration::env::Env;
 use integration::output::Output;
@@ -17,6 +18,7 @@ integration::tests![
     only_the_result_is_squashed,
     the_same_wherever_it_is_done,
     nothing_is_kept_of_steps,
+    a_disk_that_is_full_by_then,
     flags_that_do_not_go_together,
 ];
 
@@ -326,6 +328,29 @@ fn nothing_is_kept_of_steps() {
         assert_eq!(stored(&t), base + 1, "{driver}");
         assert_eq!(fs::read_dir(t.root().join("images/cache")).map_or(0, Iterator::count), 0);
         assert_eq!(fs::read_dir(t.root().join("images/making")).expect("a folder").count(), 0);
+        t.nothing_left();
+    }
+}
+
+/// The steps have room, and what they become has not.
+fn a_disk_that_is_full_by_then() {
+    for driver in DRIVERS {
+        let t = Env::with_driver(driver);
+        fs::create_dir(t.root()).expect("a folder");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "none"]).arg(t.root()).status().expect("mount");
+        assert!(mount.success());
+        fs::create_dir_all(t.path("ctx")).expect("a folder");
+        let mut random = vec![0; 2 << 20];
+        fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).expect("bytes");
+        fs::write(t.path("ctx/random"), random).expect("a file");
+        let text = "FROM scratch\nCOPY random /a\nCOPY random /b\n";
+        build(&t, text, "plain", &[]).ok();
+        let (failed, stored, images) = (build(&t, text, "made", &["--squash"]), stored(&t), t.rctr(["images", "-q"]));
+        let making = fs::read_dir(t.root().join("images/making")).expect("a folder").count();
+        let umount = Command::new("umount").arg("-l").arg(t.root()).status().expect("umount");
+        failed.code(1).complains(&["no space"]);
+        assert!(umount.success() && images.ok().lines().len() == 1, "{driver}: {images}");
+        assert_eq!((stored, making), (2, 0), "{driver}");
         t.nothing_left();
     }
 }

@@ -95,6 +95,7 @@ fn main() -> ExitCode {
         apps::TESTS,
         build::TESTS,
         build_sources::TESTS,
+        build_squash::TESTS,
         build_cache::TESTS,
         platforms::TESTS,
         secrets::TESTS,

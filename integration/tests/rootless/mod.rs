@@ -54,6 +54,13 @@ fn a_users_story() {
     t.write("b/Dockerfile", BUILD);
     t.rctr(["build", "-q", "-t", "built", "b"]).ok();
     t.rctr(["run", "--rm", "built", "sh", "-c", "ls /d; ls /e; stat -c %u:%g /e/new"]).ok().says("kept\nnew\n33:34\n");
+    // The same as one layer on top of the base, and as one alone.
+    for (flag, count) in [("--squash", "2\n"), ("--squash-all", "1\n")] {
+        t.rctr(["build", "-q", flag, "-t", "squashed", "b"]).ok();
+        t.rctr(["run", "--rm", "squashed", "sh", "-c", "ls /d; ls /e; stat -c %u:%g /e/new"]).ok().says("kept\nnew\n33:34\n");
+        t.rctr(["inspect", "-f", "{{len .RootFS.Layers}}", "squashed"]).ok().says(count);
+    }
+    t.rctr(["rmi", "-f", "squashed"]).ok();
     t.rctr(["run", "--rm", "--user", "5:6", "built", "id", "-u"]).ok().says("5\n");
     t.rctr(["volume", "create", "vol"]).ok();
     t.rctr(["run", "--rm", "-v", "vol:/v", "busybox", "touch", "/v/x"]).ok();

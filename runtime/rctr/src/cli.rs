@@ -1,7 +1,9 @@
 //! The list of verbs.
 
 mod near;
+mod switches;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -176,19 +178,27 @@ impl Cli {
     pub(crate) fn read(args: &[OsString]) -> std::result::Result<Cli, clap::Error> {
         // Never dropped: it holds some hundred definitions, and the process is about to do its work and end.
         let command = Box::leak(Box::new(Cli::command()));
-        if args.len() < 2 || args.iter().any(|arg| ["help", "--help", "-h"].iter().any(|help| arg == help)) {
-            // The list of verbs needs what is deferred: a line of each.
+        // The list of verbs needs what is deferred: a line of each.
+        let mut built = args.len() < 2 || args.iter().any(|arg| ["help", "--help", "-h"].iter().any(|help| arg == help));
+        if built {
             command.build();
         }
-        let matches = command.try_get_matches_from_mut(args).or_else(|error| match error.kind() {
+        let mut args = Cow::Borrowed(args);
+        let matches = loop {
+            let error = match command.try_get_matches_from_mut(args.iter()) {
+                Ok(matches) => break matches,
+                Err(error) => error,
+            };
             // So does that of a verb that has verbs of its own, when none of them is given.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !built {
                 command.build();
-                command.try_get_matches_from_mut(args)
+                built = true;
+            } else if let Some(settled) = switches::settled(&error, &args) {
+                args = Cow::Owned(settled);
+            } else {
+                return Err(near::hinted(error, command, &args));
             }
-            _ => Err(error),
-        });
-        let matches = matches.map_err(|error| near::hinted(error, command, args))?;
+        };
         let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(command))?;
         if cli.global.context.is_some() {
             if matches.value_source("host") == Some(ValueSource::CommandLine) {

@@ -21,11 +21,11 @@ pub(super) fn squash(job: &Job<'_>, state: &mut State) -> Result<(), BuildError>
     if count < 2 {
         return Ok(());
     }
-    if job.is_stopped() {
-        return Err(BuildError::Canceled);
-    }
     let shown = job.shown(&format!("merging {count} layers"));
-    merge(job, state, (first, entry), &shown).inspect_err(|error| shown.failed(&error.to_string()))
+    merge(job, state, (first, entry), &shown).inspect_err(|error| match error {
+        BuildError::Canceled => shown.canceled(),
+        other => shown.failed(&other.to_string()),
+    })
 }
 
 fn merge(job: &Job<'_>, state: &mut State, (first, entry): (usize, usize), shown: &Shown<'_>) -> Result<(), BuildError> {
@@ -41,6 +41,10 @@ fn merge(job: &Job<'_>, state: &mut State, (first, entry): (usize, usize), shown
     }
     let (base, layers) = state.layers.split_at(first);
     let (made, created) = (images.merge(base, layers, &job.layer_options())?, job.created());
+    // It takes its time: whoever has ended the build meanwhile wants no image of it.
+    if job.is_stopped() {
+        return Err(BuildError::Canceled);
+    }
     if !job.request.forgetful {
         let what = format!("merge of {} layers", layers.len());
         images.remember(&key, made.as_ref().map(|made| &made.layer), &what, &created)?;

@@ -73,7 +73,7 @@ mod tests {
             ("rnu", &["run"][..]),
             ("biuld", &["build"]),
             ("imgaes", &["images"]),
-            ("sp", &["ps"]),
+            ("sp", &["cp", "ps"]),
             ("stat", &["start", "stats"]),
             ("buildre", &["builder"]),
             ("imeags", &["images"]),
@@ -97,7 +97,7 @@ mod tests {
             (&["image", "sl"], Some("'ls'")),
             (&["container", "rnu"], Some("'run'")),
             (&["volume", "lss"], Some("'ls'")),
-            (&["whatever"], None),
+            (&["zzzz"], None),
         ] {
             let args: Vec<OsString> = std::iter::once(&"rctr").chain(words).map(Into::into).collect();
             let error = Cli::read(&args).unwrap_err();
