@@ -29,6 +29,7 @@ integration::tests![
     an_interrupted_build,
     a_killed_build,
     with_images_as_layers,
+    a_layer_that_is_there_twice,
 ];
 
 /// A context with these files.
@@ -447,6 +448,23 @@ fn with_images_as_layers() {
         context(&t, &[("a", "1")]);
         build(&t, "FROM busybox\nRUN rm -r /home && mkdir /home && echo new > /home/x && echo >> /etc/passwd\nCOPY a /home/\nRUN cat /home/a /home/x\n", &[]).ok();
         assert_eq!(says(&t, "ls /home"), "a\nx", "{driver}");
+        t.nothing_left();
+    }
+}
+
+/// What was taken away and put there again, byte for byte.
+fn a_layer_that_is_there_twice() {
+    for driver in ["tree", "erofs"] {
+        let t = Env::with_driver(driver);
+        context(&t, &[("a", "again")]);
+        let text = "FROM busybox\nCOPY a /d/a\nRUN rm -r /d && mkdir /d && echo > /d/b\nCOPY a /d/a\nRUN cat /d/a /d/b\n";
+        build(&t, text, &["--build-arg", "SOURCE_DATE_EPOCH=1700000000"]).ok();
+        let layers = layers(&t);
+        assert_eq!(layers[layers.len() - 1], layers[layers.len() - 3], "{driver}");
+        assert_eq!(says(&t, "cat /d/a; ls /d"), "againa\nb", "{driver}");
+        let path = t.rctr(["image", "mount", "made"]).ok().text().to_owned();
+        assert_eq!(fs::read_to_string(format!("{path}/d/a")).expect("a file"), "again", "{driver}");
+        t.rctr(["image", "unmount", "made"]).ok();
         t.nothing_left();
     }
 }

@@ -1,5 +1,6 @@
 //! Layers: trees and images.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -101,7 +102,14 @@ impl Store {
     ///
     /// The root folder's attributes in a container are those of its upper folder: copy them from [`Store::root_folder`].
     pub fn lower(&self, image: &Image) -> Result<Vec<Lower>> {
-        image.layers.iter().rev().map(|layer| self.lower_of(&layer.digest)).collect()
+        self.stack(image.layers.iter().map(|layer| &layer.digest))
+    }
+
+    /// The same for layers by their digests, lowest first. One that is there twice is taken once, at its highest place: there it decides all
+    /// that it has, so that it shows nothing from a lower one, and overlayfs refuses the same folder twice (`ELOOP`).
+    pub fn stack<'a>(&self, layers: impl DoubleEndedIterator<Item = &'a Digest>) -> Result<Vec<Lower>> {
+        let mut taken = BTreeSet::new();
+        layers.rev().filter(|digest| taken.insert(*digest)).map(|digest| self.lower_of(digest)).collect()
     }
 
     /// One layer. If it is an image it is mounted: once for all, in a store that shares its layers (see `shared`).

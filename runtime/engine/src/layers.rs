@@ -31,7 +31,7 @@ impl Engine {
         mount: impl Fn(&[Lower]) -> Result<OwnedFd, Error>,
     ) -> Result<OwnedFd, Error> {
         let stack = || {
-            let mut lower = layers.iter().rev().map(|digest| self.images.lower_of(digest)).collect::<Result<Vec<_>, _>>()?;
+            let mut lower = self.images.stack(layers.iter())?;
             lower.push(Lower::Folder(bottom.to_owned()));
             mount(&lower)
         };
