@@ -76,7 +76,7 @@ mod tests {
             ("sp", &["cp", "ps"]),
             ("stat", &["start", "stats"]),
             ("buildre", &["builder"]),
-            ("imeags", &["images"]),
+            ("imeags", &["image", "images"]),
             ("r", &[]),
             ("compose", &[]),
             ("", &[]),
