@@ -88,7 +88,7 @@ fn serve(mut client: UnixStream, known: &Mutex<Known>, longest: Duration) {
         input.extend(&bytes[..length]);
         if !welcome && let Some(at) = input.windows(7).position(|part| part == b"BEGIN\r\n") {
             input.drain(..at + 7);
-            welcome = client.write_all(b"OK 1234\r\nAGREE_UNIX_FD\r\n").is_ok();
+            welcome = client.write_all(b"DATA\r\nOK 1234\r\nAGREE_UNIX_FD\r\n").is_ok();
         }
         while welcome && let Ok(Some(call)) = decode(&mut input) {
             if answer(&client, &call, known, longest).is_err() {
