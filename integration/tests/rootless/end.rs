@@ -175,6 +175,10 @@ fn reset_for_root() {
     t.rctr(["run", "--name", "b", "--network", "none", "busybox", "true"]).ok();
     fs::write(t.root().join("containers").join(t.inspect("b", "{{.Id}}")).join("config.json"), "{").expect("a file");
     t.rctr(["image", "mount", "busybox"]).ok();
+    // With the default bridge, its rules and its subnet.
+    t.rctr(["run", "--rm", "-p", "127.0.0.1::80", "busybox", "true"]).ok();
+    let bridge = format!("/sys/class/net/{}", t.bridge());
+    assert!(Path::new(&bridge).exists());
     t.rctr(["system", "reset"]).fails(125, &["nobody is there to ask"]);
     for _ in 0..2 {
         t.rctr(["system", "reset", "-f"]).ok();
@@ -183,7 +187,8 @@ fn reset_for_root() {
             assert_eq!(left.unwrap_or_default(), [""; 0], "{}", folder.display());
         }
     }
+    assert!(!Path::new(&bridge).exists());
     t.nothing_left();
-    t.rctr(["run", "--rm", "--network", "none", "busybox", "true"]).ok();
+    t.rctr(["run", "--rm", "busybox", "true"]).ok();
     t.nothing_left();
 }

@@ -59,6 +59,7 @@ mod home;
 mod joined;
 mod journal;
 mod layers;
+mod leave;
 mod lognotes;
 mod logs;
 mod measure;

@@ -25,8 +25,11 @@ pub use state::{EndpointState, NetworkState};
 pub(crate) use attach::{Network, check, recover};
 pub(crate) use firewalld::trust;
 
+use sys::Call;
+
 use crate::Error;
 use crate::config::Config;
+use crate::error::During;
 
 impl crate::Engine {
     /// Chooses the subnet of the default network, unless it is chosen already: containers have addresses in it. Answers the one that counts.
@@ -85,6 +88,21 @@ pub(crate) fn default(config: &Config) -> Result<net::Network, Error> {
     let choose = || net::default_network(&config.bridge, &file, &state).map_err(Error::Network);
     // Once chosen it depends on nothing.
     if file.exists() { choose() } else { config.inside(choose) }
+}
+
+/// Removes the default network's bridge and rules, and what was chosen for it.
+pub(crate) fn remove_default(config: &Config) -> Result<(), Error> {
+    let file = default_file(config);
+    if !file.exists() {
+        return Ok(());
+    }
+    let network = default(config)?;
+    config.inside(|| net::remove(&network).map_err(Error::Network))?;
+    if config.home.is_none() {
+        firewalld::forget(&network.bridge);
+    }
+    // Last: until then it can be removed once more.
+    std::fs::remove_file(&file).call(|| format!("unlink({file:?})")).during(|| "forget the default network")
 }
 
 /// The id of a network that is always there.

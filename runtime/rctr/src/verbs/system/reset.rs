@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<i32> {
     if code != 0 {
         return Ok(code);
     }
+    engine.leave_host()?;
     drop(engine);
     [(&root, &engine::Config::IN_ROOT[..]), (&run, &engine::Config::IN_RUN)]
         .into_iter()
