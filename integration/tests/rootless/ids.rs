@@ -6,7 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use super::BUILD;
 use super::user::User;
 
-integration::tests![who_asks_stays_who_it_is, layers_for_others, files_of_such_containers, others_of_the_users, what_cannot_be_had];
+integration::tests![
+    who_asks_stays_who_it_is,
+    who_asks_has_a_name,
+    layers_for_others,
+    files_of_such_containers,
+    others_of_the_users,
+    what_cannot_be_had
+];
 
 /// `rctr run` of a line, in a container that goes.
 fn run(t: &User, flags: &[&str], image: &str, line: &str) -> integration::output::Output {
@@ -41,6 +48,35 @@ fn who_asks_stays_who_it_is() {
     run(&t, &chosen, "busybox", "id -u; id -g; stat -c %u:%g /d/mine; touch /d/chosen").ok().says("33\n44\n33:44\n");
     assert_eq!(owner(&t, "d/chosen"), (id, id));
     run(&t, &["--userns", "keep-id", "--user", "5:6"], "busybox", "id -u; id -g").ok().says("5\n6\n");
+}
+
+/// As on the host, in an image that knows neither the name nor the number.
+fn who_asks_has_a_name() {
+    let t = User::new();
+    t.write("b/Dockerfile", &format!("{BUILD}RUN echo root:x:0:0::/root:/bin/sh > /etc/passwd && echo root:x:0: > /etc/group\n"));
+    t.rctr(["build", "-q", "--network", "none", "-t", "built", "b"]).ok();
+    let (id, name, home) = (t.uid, &t.name, t.path(""));
+    let home = home.to_str().expect("text").trim_end_matches('/');
+    let line = "whoami; id -gn; echo $HOME; tail -n +2 /etc/passwd; tail -n +2 /etc/group";
+    let whole = |home: &str| format!("{name}\n{name}\n{home}\n{name}:*:{id}:{id}::{home}:/bin/sh\n{name}:x:{id}:{name}\n");
+    run(&t, &["--userns", "keep-id", "-w", "/tmp"], "built", line).ok().says(&whole("/tmp"));
+    // Its home is what it is on the host where that can be seen.
+    run(&t, &["--userns", "keep-id", "-v", &format!("{home}:{home}")], "built", line).ok().says(&whole(home));
+    let chosen = ["--userns", "keep-id:uid=33,gid=44"];
+    run(&t, &chosen, "built", "whoami; tail -n +2 /etc/group").ok().says("33\n44:x:44:33\n");
+    // The image knows root, and its own files have stayed as they were.
+    run(&t, &["--userns", "keep-id", "-u", "0"], "built", "whoami").ok().says("root\n");
+    let mute = ["--userns", "keep-id", "--passwd=false"];
+    run(&t, &mute, "built", "wc -l < /etc/passwd; whoami 2>&1 | grep -c known").ok().says("1\n1\n");
+    // Again and again, and what is done to it in between stays.
+    let start = ["run", "-d", "--name", "a", "--userns", "keep-id", "--network", "none", "--stop-timeout", "0"];
+    t.rctr(start.iter().chain(&["built", "sleep", "1000"])).ok();
+    t.rctr(["exec", "-u", "0", "a", "sed", "-i", "s/:\\*:/:x:/", "/etc/passwd"]).ok();
+    t.rctr(["restart", "a"]).ok();
+    t.rctr(["exec", "a", "sh", "-c", "whoami; tail -n +2 /etc/passwd"])
+        .ok()
+        .says(&format!("{name}\n{name}:x:{id}:{id}::/:/bin/sh\n"));
+    t.rctr(["rm", "-f", "a"]).ok();
 }
 
 /// Each layer is copied once, whole, and goes with its image.

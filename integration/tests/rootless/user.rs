@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A user. Dropping it removes the user, its containers, its home and its folders.
 pub(super) struct User {
-    name: String,
+    pub(super) name: String,
     pub(super) uid: u32,
     folder: tempfile::TempDir,
     run: tempfile::TempDir,

@@ -49,6 +49,7 @@ mod config;
 mod create;
 mod dependents;
 mod described;
+mod environment;
 mod error;
 mod events;
 mod exec;

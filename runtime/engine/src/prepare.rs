@@ -14,6 +14,7 @@ use sys::fs::open_dir;
 
 use crate::ahead::{Ahead, Coming};
 use crate::error::During;
+use crate::files::append;
 use crate::network::Network;
 use crate::request::{HostsBase, LogConfig, NetworkMode};
 use crate::scope::{self, Holder};
@@ -143,7 +144,7 @@ impl Engine {
     fn local(&self, record: &Record, users: Option<&OwnedFd>) -> Result<Local, Error> {
         let host = self.config.host()?;
         let rootfs = self.rootfs(record, users)?;
-        let identity = user::identify(&rootfs, &record.user, &record.tuning)?;
+        let identity = Self::known(record, &rootfs)?;
         let resources = self.config.enforceable(record, &host, spec::resources(record)?)?;
         if record.tuning.cgroup_parent.is_some() {
             // Found again without the record, which may be damaged by then.
@@ -161,6 +162,28 @@ impl Engine {
             }
         };
         Ok(Local { rootfs, identity, host, cgroup, devices, holder })
+    }
+
+    /// Who its first process is; the container's files of users know it from then on, if they are to.
+    ///
+    /// Lines are added to the files themselves, and not to copies that are mounted on them: programs such as `useradd` put another file in
+    /// their place, which cannot be done to a mount. What the container does to them stays for its next start.
+    fn known(record: &Record, root: &OwnedFd) -> Result<user::Identity, Error> {
+        let identity = user::identify(root, &record.user, &record.tuning)?;
+        if record.tuning.entries.is_none() {
+            return Ok(identity);
+        }
+        let files = ["passwd", "group"];
+        let [passwd, group] = files.map(|name| user::text(root, &format!("etc/{name}")));
+        let missing = spec::missing_entries(record, &identity, [&passwd, &group]);
+        if missing.iter().all(String::is_empty) {
+            return Ok(identity);
+        }
+        for (name, lines) in files.iter().zip(&missing).filter(|(_, lines)| !lines.is_empty()) {
+            let added = append(root, name, record.namespaces.users.as_ref(), lines);
+            added.during(|| format!("name its user in /etc/{name} of container {}", record.name))?;
+        }
+        user::identify(root, &record.user, &record.tuning)
     }
 
     fn launch(

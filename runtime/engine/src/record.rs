@@ -7,6 +7,7 @@ use launch::Nanos;
 use monitor::{OnFailure, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::environment::{environment, merged};
 use crate::request::{
     CreateRequest, Dns, Endpoint, HealthRecord, Mount, Namespaces, NetworkMode, Port, Resources, RootFs, SecretUse, Security,
     Tuning, VolumesFrom,
@@ -125,9 +126,6 @@ pub(crate) struct Own {
     pub(crate) mounts: Vec<Mount>,
 }
 
-/// The search path of a process whose image names none.
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 impl Record {
     /// Merges a request with its image, by the rules of Docker: a new entrypoint drops the image's command, variables are
     /// replaced by key, labels are added.
@@ -167,7 +165,7 @@ impl Record {
             },
             entrypoint,
             cmd,
-            env: environment(&[&request.env_below[..], &config.env].concat(), &request.env),
+            env: environment(&merged([&request.env_below[..], &config.env].concat(), &request.env_merge)?, &request.env),
             workdir: non_empty(request.workdir.as_deref(), &config.working_dir, "/"),
             user: non_empty(request.user.as_deref(), &config.user, ""),
             tty: request.tty,
@@ -244,25 +242,6 @@ fn non_empty(asked: Option<&str>, image: &str, default: &str) -> String {
     choices.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
 }
 
-/// Variables of the image replaced and extended by those asked for.
-pub(crate) fn environment(base: &[String], asked: &[String]) -> Vec<String> {
-    let mut merged: Vec<String> = Vec::with_capacity(base.len() + asked.len() + 1);
-    for entry in base.iter().chain(asked) {
-        let key = entry.split_once('=').map_or(entry.as_str(), |(key, _)| key);
-        let same = |old: &String| old.split_once('=').is_some_and(|(old, _)| old == key);
-        match (merged.iter().position(same), entry.contains('=')) {
-            (Some(at), true) => merged[at].clone_from(entry),
-            (Some(at), false) => drop(merged.remove(at)),
-            (None, true) => merged.push(entry.clone()),
-            (None, false) => {}
-        }
-    }
-    if !merged.iter().any(|entry| entry.starts_with("PATH=")) {
-        merged.insert(0, DEFAULT_PATH.to_owned());
-    }
-    merged
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,13 +269,5 @@ mod tests {
     fn a_working_folder_is_absolute() {
         assert!(check_workdir(None).is_ok() && check_workdir(Some("/a")).is_ok());
         assert!(check_workdir(Some("a")).is_err() && check_workdir(Some("")).is_err());
-    }
-
-    #[test]
-    fn variables_are_replaced_by_key() {
-        assert_eq!(environment(&words("A=1 PATH=/x B=2"), &words("B=3 C= A")), words("PATH=/x B=3 C="));
-        assert_eq!(environment(&[], &words("A=1")), [DEFAULT_PATH, "A=1"]);
-        // The caller's below the image's.
-        assert_eq!(environment(&words("PATH=/c A=c B=c PATH=/i A=i"), &words("B")), words("PATH=/i A=i"));
     }
 }

@@ -6,7 +6,7 @@ use container::cgroup;
 use monitor::{Policy, Request};
 
 use crate::create::{Folder, RECORD, in_charge, store};
-use crate::record::environment;
+use crate::environment::environment;
 use crate::request::{Mount, Port, Protocol, Resources};
 use crate::{Engine, Error, Record, names, remount, scope, spec, state};
 

@@ -23,6 +23,8 @@ use crate::verbs::{
     sync, system, tag, top, unmount, unshare, update, version, volume, wait,
 };
 
+pub(crate) use switches::truth;
+
 /// Containers on this host, without a daemon.
 #[derive(Debug, Parser)]
 #[command(name = "rctr", version, subcommand_required = true, max_term_width = 100)]

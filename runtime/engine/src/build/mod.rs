@@ -46,6 +46,7 @@ mod watch;
 mod work;
 
 pub use dockerfile::duration;
+pub(crate) use dockerfile::expand;
 pub use failure::{BuildError, BuildFailed};
 pub use job::Built;
 pub use prune::BuildCache;

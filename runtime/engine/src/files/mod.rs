@@ -11,6 +11,7 @@
 //! CVE-2026-42306). No program and no library of the container is ever used (CVE-2019-14271, CVE-2026-41567).
 
 mod acting;
+mod append;
 mod archive;
 mod changes;
 mod commit;
@@ -24,6 +25,7 @@ mod volume;
 mod walk;
 mod write;
 
+pub(crate) use append::append;
 pub use changes::{Difference, DifferenceKind};
 pub use commit::CommitRequest;
 pub use copy::{CopyFrom, CopyOptions, CopyTo};

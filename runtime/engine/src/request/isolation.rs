@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use launch::IdRange;
 use serde::{Deserialize, Serialize};
 
+use super::entries::Entries;
+
 /// Where a namespace comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -101,6 +103,9 @@ pub struct Tuning {
     pub groups: Vec<String>,
     /// Which of the image's groups its user is in, too.
     pub group_policy: GroupPolicy,
+    /// What its files of users get, where they do not know its user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries: Option<Entries>,
     /// How soon its processes are killed when memory runs out, from -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// Permissions that its processes take from files that they make (umask(2)); the kernel's usual ones without it.

@@ -1,5 +1,6 @@
 //! What a caller asks for: absolute, parsed, resolved. Nothing below the command line sees what was typed.
 
+mod entries;
 mod exec;
 mod health;
 mod isolation;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use monitor::Policy;
 
+pub use entries::{Caller, Entries};
 pub use exec::ExecRequest;
 pub use health::{HealthRecord, HealthRequest};
 pub use isolation::{
@@ -41,6 +43,8 @@ pub struct CreateRequest {
     pub env: Vec<String>,
     /// `KEY=VALUE` of variables that neither the image nor `env` speaks of.
     pub env_below: Vec<String>,
+    /// `KEY=VALUE` of variables that `env` does not speak of. The value may name what else there is, such as `${PATH}`, as in a Dockerfile.
+    pub env_merge: Vec<String>,
     /// Working folder.
     pub workdir: Option<String>,
     /// `user[:group]`, each a name or a number.

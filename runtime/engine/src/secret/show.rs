@@ -7,8 +7,8 @@ use std::path::Path;
 use oci_spec::runtime::{Mount, Spec};
 use sys::Call;
 
+use crate::environment::environment;
 use crate::error::During;
-use crate::record::environment;
 use crate::request::{SecretPlace, SecretUse};
 use crate::{Engine, Error, Record, create};
 

@@ -14,8 +14,8 @@ use serde_json::Value;
 use sys::Call;
 
 use super::devices::rule;
+use crate::environment::environment;
 use crate::error::During;
-use crate::record::environment;
 use crate::{Error, Record};
 
 /// Where descriptions are. One in a later folder takes the place of those in earlier ones.

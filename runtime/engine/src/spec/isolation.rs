@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, PosixRlimit};
 
+use super::entries;
 use super::process::check_filter;
 use crate::joined::Joined;
 use crate::request::{CreateRequest, NetworkMode, Sharing, Ulimit, Users};
@@ -28,6 +29,7 @@ pub(crate) fn check(request: &CreateRequest) -> Result<(), Error> {
             return invalid(&what, "it needs to be the absolute path of a program on this host");
         }
     }
+    tuning.entries.as_ref().map_or(Ok(()), entries::check)?;
     if let (Some(file), false) = (request.resources.unified.keys().next(), unified_limits()) {
         return invalid(&format!("cgroup file {file}"), "this host has its limits in cgroup v1, which has no such files");
     }

@@ -2,6 +2,7 @@
 
 mod cdi;
 mod devices;
+mod entries;
 pub(crate) mod files;
 mod health;
 mod hidden;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
 pub(crate) use cdi::{hooks, shown as with_devices};
+pub(crate) use entries::missing as missing_entries;
 pub(crate) use health::health;
 pub use hidden::{masked_paths, readonly_paths};
 pub(crate) use isolation::check;
@@ -33,7 +35,7 @@ use crate::request::Sharing;
 use user::Identity;
 
 #[cfg(test)]
-pub(crate) use self::mounts::tests::record as plain_record;
+pub(crate) use self::mounts::tests::{bind as plain_bind, record as plain_record};
 
 /// What is known only when the container starts.
 pub(crate) struct Facts<'a> {

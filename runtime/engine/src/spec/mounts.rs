@@ -186,7 +186,7 @@ pub(super) mod tests {
             .collect()
     }
 
-    fn bind(target: &str, access: Access) -> Wanted {
+    pub(crate) fn bind(target: &str, access: Access) -> Wanted {
         let source = MountSource::Bind { path: "/host".into(), create: true, recursive: true, part: None };
         Wanted { target: target.into(), source, access, propagation: None, chown: false, idmap: None, mode: String::new() }
     }

@@ -10,7 +10,8 @@ use super::isolation::rlimit;
 use super::mounts::INIT;
 use super::seccomp;
 use super::user::Identity;
-use crate::record::{Record, environment};
+use crate::environment::environment;
+use crate::record::Record;
 use crate::request::{ExecRequest, Security};
 use crate::{Error, apparmor};
 

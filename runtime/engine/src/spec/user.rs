@@ -8,7 +8,7 @@ use crate::Error;
 use crate::request::{GroupPolicy, Tuning};
 
 /// Beyond this no file of users is read.
-const LIMIT: usize = 4 << 20;
+pub(crate) const LIMIT: usize = 4 << 20;
 /// Ids above this are negative numbers to some programs (CVE-2024-40635).
 const MAX_ID: u32 = i32::MAX as u32;
 
@@ -63,14 +63,14 @@ pub(crate) fn text(root: impl AsFd, path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-struct User<'a> {
-    name: &'a str,
-    uid: u32,
+pub(super) struct User<'a> {
+    pub(super) name: &'a str,
+    pub(super) uid: u32,
     gid: u32,
     home: &'a str,
 }
 
-fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
+pub(super) fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
     passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
@@ -79,7 +79,7 @@ fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
 }
 
 /// Name, id and members of each group.
-fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+pub(super) fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     group.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
@@ -88,7 +88,7 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
 }
 
 /// A decimal id. A number is never looked up as a name, though a line of the file may be called so (CVE-2016-3697).
-fn number(text: &str) -> Option<Result<u32, String>> {
+pub(super) fn number(text: &str) -> Option<Result<u32, String>> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let checked =
         || text.parse().ok().filter(|id| *id <= MAX_ID).ok_or_else(|| format!("{text} is above the largest id, {MAX_ID}"));

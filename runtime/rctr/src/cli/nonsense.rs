@@ -11,7 +11,10 @@ const NONSENSE: &str = "\u{1}?nonsense=,:/\\";
 /// Flags for which it makes sense, and why.
 const ANYTHING: [(&[&str], &str); 9] = [
     (&["format"], "a template may have any text"),
-    (&["label", "label-rm", "unsetlabel", "annotation", "description", "env", "build-arg"], "keys and values may be any text"),
+    (
+        &["label", "label-rm", "unsetlabel", "annotation", "description", "env", "env-merge", "build-arg"],
+        "keys and values may be any text",
+    ),
     (&["entrypoint", "health-cmd"], "what a program is called only its container knows"),
     (&["message", "author", "username", "password"], "people write what they like"),
     (&["arch", "os", "variant", "os-version", "os-features"], "platforms that are yet to come"),

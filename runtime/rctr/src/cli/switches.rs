@@ -29,7 +29,7 @@ pub(super) fn settled(error: &clap::Error, args: &[OsString]) -> Option<Vec<OsSt
 }
 
 /// As Go reads it (`strconv.ParseBool`).
-fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -49,6 +49,14 @@ pub(crate) fn variable(key: &str) -> Result<String, String> {
     }
 }
 
+/// A variable whose value is made of others'.
+pub(crate) fn merged_variable(text: &str) -> Result<String, String> {
+    match entry(text, &|_| None) {
+        Ok(Some(entry)) => Ok(entry),
+        _ => Err(format!("{text:?} is no variable: the form is KEY=VALUE")),
+    }
+}
+
 /// `KEY=VALUE`, or `KEY` for an empty value.
 pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -68,6 +76,14 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let all = [("A".into(), "1 = 2".into()), ("B".into(), OsString::from_vec(vec![0xff])), ("C".into(), "".into())];
         assert_eq!(callers(all.into_iter()), ["A=1 = 2", "C="]);
+    }
+
+    #[test]
+    fn one_that_is_made_of_others_has_a_value() {
+        assert_eq!(merged_variable("A=${B}:x"), Ok("A=${B}:x".to_owned()));
+        for bad in ["A", "=x", "", "A B=c"] {
+            assert!(merged_variable(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod users;
 mod words;
 
 pub(crate) use device::{Wanted, device, gpus};
-pub(crate) use env::{callers, environment, label, variable};
+pub(crate) use env::{callers, environment, label, merged_variable, variable};
 pub(crate) use isolation::{device_rule, ipc, own_or_host, sharing, sysctl, ulimit};
 pub(crate) use life::{duration, policy};
 pub(crate) use moment::moment;

@@ -169,3 +169,70 @@ fn volumes_are_shown_on_the_host() {
     let missing = host.rctr(&["volume", "mount", "bound"]);
     assert!(missing.code != 0 && missing.err.contains("bound"), "{missing:?}");
 }
+
+#[test]
+fn values_are_made_of_the_images() {
+    let Some(host) = Host::new() else { return };
+    let merged = ["--rm", "--network", "none", "--env-merge", "PATH=/own:${PATH}", "--env-merge", "FROM=$FROM-${NONE:-me}"];
+    let said = host.run(&[&merged[..], &["-e", "WIN=1", "--env-merge", "WIN=0", "busybox", "env"]].concat()).ok();
+    let has = |line: &str| said.lines().any(|other| other == line);
+    assert!(has("PATH=/own:/bin") && has("FROM=image-me") && has("WIN=1"), "{said}");
+    for (bad, why) in [("FROM", "KEY=VALUE"), ("FROM=${FROM", "--env-merge FROM=${FROM")] {
+        let refused = host.run(&["--rm", "--env-merge", bad, "busybox", "true"]);
+        assert!(refused.code == 125 && refused.err.contains(why), "{refused:?}");
+    }
+    host.nothing_left();
+}
+
+#[test]
+fn a_user_that_is_a_number_gets_a_name() {
+    let Some(host) = Host::new() else { return };
+    let user = ["--network", "none", "-u", "4242:4343", "-w", "/tmp"];
+    let files = ["busybox", "cat", "/etc/passwd", "/etc/group"];
+    let said = host.run(&[&["--rm", "--passwd"], &user[..], &files].concat()).ok();
+    assert_eq!(said, "4242:*:4242:4343:container user:/tmp:/bin/sh\n4343:x:4343:4242\n");
+    let home = host.run(&[&["--rm", "--passwd=true", "--read-only"], &user[..], &["busybox", "sh", "-c", "echo $HOME"]].concat());
+    assert_eq!(home.ok(), "/tmp\n");
+    let forms = ["--passwd-entry", "me:x:$UID:$GID:$NAME:/h:/x", "--group-entry", "us:x:$GID:$USERLIST"];
+    let said = host.run(&[&["--rm"], &forms[..], &user, &files].concat()).ok();
+    assert_eq!(said, "me:x:4242:4343:container user:/h:/x\nus:x:4343:4242\n");
+    // As with Docker, unless it is asked for.
+    for flags in [&["--rm"][..], &["--rm", "--passwd=false", "--userns", "keep-id"]] {
+        assert!(host.run(&[flags, &user, &files].concat()).code != 0, "{flags:?}");
+    }
+    // What the container makes of its files stays, and is not added to again.
+    let line = "cat /etc/passwd";
+    host.rctr(&["create", "--name", "app", "--passwd", "-u", "5:0", "--network", "none", "busybox", "sh", "-c", line]).ok();
+    let first = host.rctr(&["start", "-a", "app"]).out;
+    assert_eq!(first, "5:*:5:0:container user:/:/bin/sh\n");
+    let passwd = host.container("app").join("upper/etc/passwd");
+    fs::write(&passwd, "mine:x:5:0::/home:/x").unwrap();
+    assert_eq!(host.rctr(&["start", "-a", "app"]).out, "mine:x:5:0::/home:/x");
+    // Nothing outside is written to, whatever the container has in that place or the user mounts there.
+    let outside = host.path("outside");
+    fs::write(&outside, "kept").unwrap();
+    let path = outside.display().to_string();
+    for link in [path.clone(), format!("../../../../../../../../../../..{path}")] {
+        fs::remove_file(&passwd).unwrap();
+        std::os::unix::fs::symlink(&link, &passwd).unwrap();
+        host.rctr(&["start", "-a", "app"]);
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "kept", "{link}");
+    }
+    let bind = format!("{path}:/etc/passwd");
+    assert_eq!(
+        host.run(&[&["--rm", "--passwd", "-v", &bind], &user[..], &["busybox", "cat", "/etc/passwd"]].concat()).ok(),
+        "kept"
+    );
+    for (flags, why) in [
+        (["--passwd=maybe", "--rm"], "neither true nor false"),
+        (["--passwd-entry", "x:y"], "--passwd-entry"),
+        (["--group-entry", "x:y:z:a:b"], "--group-entry"),
+    ] {
+        let refused = host.run(&[&flags[..], &["busybox", "true"]].concat());
+        assert!(refused.code == 125 && refused.err.contains(why), "{refused:?}");
+    }
+    let refused = host.run(&["--passwd=false", "--passwd-entry", "a:b:1:2:c:d:e", "busybox", "true"]);
+    assert!(refused.code == 125 && refused.err.contains("--passwd=false"), "{refused:?}");
+    host.rctr(&["rm", "-f", "app"]).ok();
+    host.nothing_left();
+}

@@ -39,6 +39,7 @@ pub(crate) use mode::Mode;
 pub(crate) use mount::{MountKind, RunMount, Sharing};
 pub(crate) use scope::{Globals, PROXIES, Scope};
 pub(crate) use stages::{Base, Stages, find, shown};
+pub(crate) use words::expand;
 
 /// A Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! `rctr create`, and the flags that `run` shares with it: one file for each part of a container, which knows its flags and writes what
 //! they say into the request.
 
+mod entries;
 mod isolation;
 mod life;
 pub(crate) mod limits;
@@ -66,6 +67,8 @@ pub(crate) struct CreateArgs {
     pub(crate) isolation: isolation::Args,
     #[command(flatten)]
     pub(crate) users: users::Args,
+    #[command(flatten)]
+    pub(crate) entries: entries::Args,
     /// IMAGE is a folder of the host with a root file system, which the container writes into; FOLDER:O leaves it as it is
     #[arg(long, conflicts_with_all = ["pull", "platform"])]
     rootfs: bool,
@@ -177,6 +180,7 @@ pub(crate) fn request(engine: &Engine, args: CreateArgs) -> Result<CreateRequest
     args.limits.apply(&mut request);
     args.life.apply(&mut request);
     args.isolation.apply(&mut request)?;
+    args.entries.apply(engine, args.users.wish(), &mut request)?;
     args.users.apply(engine, &mut request)?;
     args.security.apply(&mut request)?;
     Ok(request)

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Read variables from a file, one per line
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Set a variable, in whose value those of the image may be named: KEY=VALUE, such as PATH=/own/bin:${PATH}
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse::merged_variable)]
+    env_merge: Vec<String>,
     /// Give it all variables of the caller that the image does not set
     #[arg(long)]
     env_host: bool,
@@ -66,6 +69,7 @@ impl Args {
         if self.env_host {
             request.env_below = parse::callers(std::env::vars_os());
         }
+        request.env_merge = self.env_merge;
         // What is set here stays.
         request.env = self.unsetenv;
         request.env.extend(parse::environment(&self.env_file, &self.env, |key| std::env::var(key).ok())?);

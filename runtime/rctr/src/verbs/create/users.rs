@@ -23,6 +23,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// What `--userns` says.
+    pub(super) fn wish(&self) -> Option<&parse::Wish> {
+        self.userns.as_ref()
+    }
+
     pub(super) fn apply(self, engine: &Engine, request: &mut CreateRequest) -> Result<()> {
         let ids = engine.config().ids();
         let maps = !self.uidmap.is_empty() || !self.gidmap.is_empty();

@@ -122,6 +122,9 @@ fn config(container: &Container) -> Value {
     if let Some(zone) = &record.tuning.timezone {
         value["Timezone"] = json!(zone.strip_prefix("/usr/share/zoneinfo").unwrap_or(zone));
     }
+    if record.tuning.entries.is_some() {
+        value["Passwd"] = json!(true);
+    }
     if let Some(health) = &record.health {
         value["Healthcheck"] = json!(health);
     }
