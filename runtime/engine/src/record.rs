@@ -140,10 +140,13 @@ impl Record {
             return Err(Error::NoCommand { image: request.image.clone() });
         }
         spec::check(request)?;
-        let restarts = request.restart != Policy::No || request.health.on_failure == OnFailure::Restart;
-        if request.remove && restarts {
+        let restarts = [
+            ("--restart", request.restart != Policy::No || request.health.on_failure == OnFailure::Restart),
+            ("--health-startup-retries", request.health.startup.retries.is_some_and(|retries| retries > 0)),
+        ];
+        if let Some((flag, _)) = restarts.iter().find(|(_, restarts)| request.remove && *restarts) {
             let why = "a container that is removed when it has ended cannot be started again".to_owned();
-            return Err(Error::Invalid { what: "--rm with --restart".to_owned(), why });
+            return Err(Error::Invalid { what: format!("--rm with {flag}"), why });
         }
         let mut labels = config.labels.clone();
         labels.extend(request.labels.clone());

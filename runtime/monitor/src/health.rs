@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use launch::{Health, HealthState, Nanos, Probe};
-use monitor::{Exec, HealthCheck, OnFailure, now};
+use launch::{Health, HealthState, Nanos, Probe, Process};
+use monitor::{Exec, HealthCheck, OnFailure, StartupCheck, now};
 
 use crate::session::Session;
 use crate::task::INIT;
@@ -18,10 +18,20 @@ const SIGKILL: i32 = 9;
 #[derive(Debug)]
 pub(crate) struct Checking {
     check: HealthCheck,
+    /// As long as it has not been seen to have started.
+    startup: Option<Startup>,
     pub(crate) found: Health,
     started: Instant,
     next: Instant,
     running: Option<Check>,
+}
+
+/// What is checked first, and what came of it so far.
+#[derive(Debug)]
+struct Startup {
+    check: StartupCheck,
+    failures: u32,
+    successes: u32,
 }
 
 /// A check that runs.
@@ -35,9 +45,10 @@ struct Check {
 }
 
 impl Checking {
-    pub(crate) fn new(check: HealthCheck) -> Self {
+    pub(crate) fn new(mut check: HealthCheck) -> Self {
         let started = Instant::now();
-        let mut all = Checking { check, found: Health::default(), started, next: started, running: None };
+        let startup = check.startup.take().map(|check| Startup { check, failures: 0, successes: 0 });
+        let mut all = Checking { check, startup, found: Health::default(), started, next: started, running: None };
         all.next = started + all.interval();
         all
     }
@@ -48,7 +59,19 @@ impl Checking {
     }
 
     fn interval(&self) -> Duration {
-        Duration::from_nanos(if self.is_starting() { self.check.start_interval } else { self.check.interval })
+        Duration::from_nanos(match &self.startup {
+            Some(startup) => startup.check.interval,
+            None if self.is_starting() => self.check.start_interval,
+            None => self.check.interval,
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_nanos(self.startup.as_ref().map_or(self.check.timeout, |startup| startup.check.timeout))
+    }
+
+    fn process(&self) -> &Process {
+        self.startup.as_ref().map_or(&self.check.process, |startup| &startup.check.process)
     }
 
     /// When there is something to do.
@@ -67,10 +90,21 @@ impl Checking {
         true
     }
 
-    /// Takes the result of a check. Answers whether the container is unhealthy from now on.
-    fn take(&mut self, probe: Probe) -> bool {
+    /// Takes the result of a check. Answers what is to be done about it.
+    fn take(&mut self, probe: Probe) -> Option<OnFailure> {
+        let well = probe.code == 0;
+        let todo = if self.startup.is_some() { self.take_startup(well) } else { self.take_usual(well) };
+        self.found.log.push(probe);
+        if self.found.log.len() > MAX_LOG {
+            self.found.log.remove(0);
+        }
+        self.next = Instant::now() + self.interval();
+        todo
+    }
+
+    fn take_usual(&mut self, well: bool) -> Option<OnFailure> {
         let before = self.found.state;
-        if probe.code == 0 {
+        if well {
             (self.found.state, self.found.failing) = (HealthState::Healthy, 0);
         } else if !self.is_starting() {
             self.found.failing += 1;
@@ -78,12 +112,23 @@ impl Checking {
                 self.found.state = HealthState::Unhealthy;
             }
         }
-        self.found.log.push(probe);
-        if self.found.log.len() > MAX_LOG {
-            self.found.log.remove(0);
+        (before != HealthState::Unhealthy && self.found.state == HealthState::Unhealthy).then_some(self.check.on_failure)
+    }
+
+    /// As with Podman, all results count, whatever came between them.
+    fn take_startup(&mut self, well: bool) -> Option<OnFailure> {
+        let Startup { check, failures, successes } = self.startup.as_mut()?;
+        if well {
+            *successes += 1;
+            if *successes >= check.successes {
+                self.startup = None;
+                self.found.state = HealthState::Healthy;
+            }
+            return None;
         }
-        self.next = Instant::now() + self.interval();
-        before != HealthState::Unhealthy && self.found.state == HealthState::Unhealthy
+        *failures += 1;
+        // Once: it may take its time to end.
+        (*failures == check.retries).then_some(OnFailure::Restart)
     }
 }
 
@@ -104,9 +149,9 @@ impl Session {
             }
             return;
         }
-        let until = Instant::now() + Duration::from_nanos(checking.check.timeout);
+        let until = Instant::now() + checking.timeout();
         checking.running = Some(Check { task: number, start: now(), until, late: false, output: Vec::new() });
-        let process = checking.check.process.clone();
+        let process = checking.process().clone();
         match self.executed(Exec { process, stdin: false, detach: false, id: String::new() }) {
             Ok((task, _)) => self.tasks.push(task),
             Err(failure) => {
@@ -124,13 +169,13 @@ impl Session {
         let Some(checking) = self.container.health.as_mut() else { return false };
         let Some(Check { start, late, output, .. }) = checking.running.take_if(|check| check.task == task) else { return false };
         let (code, output) = match late {
-            true => (-1, format!("Health check exceeded timeout ({:?})", Duration::from_nanos(checking.check.timeout))),
+            true => (-1, format!("Health check exceeded timeout ({:?})", checking.timeout())),
             false => (code, String::from_utf8_lossy(&output).into_owned()),
         };
         let before = checking.found.state;
-        let unhealthy = checking.take(Probe { start, end: now(), code, output });
+        let todo = checking.take(Probe { start, end: now(), code, output });
         let after = checking.found.state;
-        let HealthCheck { on_failure, stop_signal, stop_timeout, .. } = checking.check;
+        let HealthCheck { stop_signal, stop_timeout, .. } = checking.check;
         match after {
             state if state == before => {}
             HealthState::Healthy => self.container.tell("health_status: healthy", &[]),
@@ -139,7 +184,7 @@ impl Session {
         }
         // On a full disk the next check says it again.
         let _ = self.write_state();
-        if unhealthy {
+        if let Some(on_failure) = todo {
             self.unwell(on_failure, stop_signal, stop_timeout);
         }
         true
@@ -193,6 +238,7 @@ mod tests {
             start_interval: HOUR / 2,
             retries,
             on_failure: OnFailure::None,
+            startup: None,
             stop_signal: 15,
             stop_timeout: 0,
         })
@@ -205,12 +251,12 @@ mod tests {
     #[test]
     fn so_many_failures_in_a_row_are_unhealthy() {
         let mut all = checking(0, 2);
-        assert!(!all.take(probe(1)) && all.found.state == HealthState::Starting);
-        assert!(!all.take(probe(0)) && (all.found.state, all.found.failing) == (HealthState::Healthy, 0));
-        assert!(!all.take(probe(1)) && all.found.state == HealthState::Healthy);
-        assert!(all.take(probe(1)) && all.found.state == HealthState::Unhealthy);
-        assert!(!all.take(probe(1)) && all.found.failing == 3);
-        assert!(!all.take(probe(0)) && all.found.state == HealthState::Healthy);
+        assert!(all.take(probe(1)).is_none() && all.found.state == HealthState::Starting);
+        assert!(all.take(probe(0)).is_none() && (all.found.state, all.found.failing) == (HealthState::Healthy, 0));
+        assert!(all.take(probe(1)).is_none() && all.found.state == HealthState::Healthy);
+        assert!(all.take(probe(1)).is_some() && all.found.state == HealthState::Unhealthy);
+        assert!(all.take(probe(1)).is_none() && all.found.failing == 3);
+        assert!(all.take(probe(0)).is_none() && all.found.state == HealthState::Healthy);
         assert_eq!(all.found.log.iter().map(|probe| probe.code).collect::<Vec<_>>(), [0, 1, 1, 1, 0]);
     }
 
@@ -218,10 +264,35 @@ mod tests {
     fn failures_of_the_beginning_do_not_count() {
         let mut all = checking(HOUR, 1);
         assert_eq!(all.interval(), Duration::from_nanos(HOUR / 2));
-        assert!(!all.take(probe(1)) && (all.found.state, all.found.failing) == (HealthState::Starting, 0));
+        assert!(all.take(probe(1)).is_none() && (all.found.state, all.found.failing) == (HealthState::Starting, 0));
         all.take(probe(0));
         assert_eq!(all.interval(), Duration::from_nanos(HOUR));
-        assert!(all.take(probe(1)));
+        assert!(all.take(probe(1)).is_some());
+    }
+
+    #[test]
+    fn the_start_is_checked_first() {
+        let startup = |retries, successes| {
+            let process = launch::Process { cwd: "/startup".into(), ..launch::Process::default() };
+            let check = StartupCheck { process, interval: HOUR / 4, timeout: HOUR / 8, retries, successes };
+            Checking::new(HealthCheck { startup: Some(check), ..checking(0, 1).check })
+        };
+        let is_startup = |all: &Checking| all.process().cwd == Path::new("/startup");
+        let mut all = startup(3, 2);
+        assert_eq!((all.interval(), all.timeout()), (Duration::from_nanos(HOUR / 4), Duration::from_nanos(HOUR / 8)));
+        // Neither one failure nor one success decides, and what came before does not matter.
+        let codes = [(1, None), (1, None), (0, None), (1, Some(OnFailure::Restart)), (1, None)];
+        for (code, todo) in codes {
+            assert_eq!(all.take(probe(code)), todo);
+            assert_eq!((all.found.state, all.found.failing, is_startup(&all)), (HealthState::Starting, 0, true));
+        }
+        assert_eq!((all.take(probe(0)), all.found.state, is_startup(&all)), (None, HealthState::Healthy, false));
+        assert_eq!((all.interval(), all.timeout()), (Duration::from_nanos(HOUR), Duration::from_nanos(HOUR)));
+        assert_eq!(all.take(probe(1)), Some(OnFailure::None));
+        let mut patient = startup(0, 0);
+        assert!((0..9).all(|_| patient.take(probe(1)).is_none()));
+        patient.take(probe(0));
+        assert!(!is_startup(&patient));
     }
 
     #[test]

@@ -249,10 +249,27 @@ pub struct HealthCheck {
     pub retries: u32,
     /// What happens then.
     pub on_failure: OnFailure,
+    /// What is checked instead, until it has succeeded.
+    pub startup: Option<StartupCheck>,
     /// Signal that asks the container to end.
     pub stop_signal: i32,
     /// Nanoseconds from that to SIGKILL.
     pub stop_timeout: Nanos,
+}
+
+/// A check of whether a container has started. When it has, it is healthy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartupCheck {
+    /// What is executed in the container.
+    pub process: Process,
+    /// Nanoseconds between checks.
+    pub interval: Nanos,
+    /// Nanoseconds that one may take.
+    pub timeout: Nanos,
+    /// After so many failures the container is stopped and started again, whatever its policy; never with 0.
+    pub retries: u32,
+    /// So many successes are needed, one at least.
+    pub successes: u32,
 }
 
 /// What is done about an unhealthy container.

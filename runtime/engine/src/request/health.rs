@@ -4,11 +4,12 @@ use launch::Nanos;
 use monitor::OnFailure;
 use serde::{Deserialize, Serialize};
 
+use super::startup::{StartupRecord, StartupRequest};
 use crate::Error;
 
-const SECOND: Nanos = 1_000_000_000;
+pub(super) const SECOND: Nanos = 1_000_000_000;
 /// The least time between checks, as Docker has it.
-const LEAST: Nanos = 1_000_000;
+pub(super) const LEAST: Nanos = 1_000_000;
 
 /// A health check that is asked for: what is given replaces what the image says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct HealthRequest {
     pub retries: Option<u32>,
     /// What happens then.
     pub on_failure: OnFailure,
+    /// What is checked first.
+    pub startup: StartupRequest,
 }
 
 /// A container's health check, under the names of Docker's API. A 0 is the default.
@@ -51,6 +54,9 @@ pub struct HealthRecord {
     pub retries: u32,
     /// What happens then.
     pub on_failure: OnFailure,
+    /// What is checked first, until it has succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup: Option<StartupRecord>,
 }
 
 impl HealthRecord {
@@ -84,6 +90,7 @@ impl HealthRecord {
         }
         health.retries = asked.retries.unwrap_or(health.retries);
         health.on_failure = asked.on_failure;
+        health.startup = asked.startup.record()?;
         if health.test.is_empty() {
             return match *asked == HealthRequest::default() {
                 true => Ok(None),
@@ -98,12 +105,7 @@ impl HealthRecord {
 
     /// Program and arguments of the check; `None` for `NONE`.
     pub(crate) fn command(&self) -> Option<Vec<String>> {
-        let (kind, rest) = self.test.split_first()?;
-        match (kind.as_str(), rest) {
-            ("CMD", [_, ..]) => Some(rest.to_vec()),
-            ("CMD-SHELL", [line, ..]) => Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()]),
-            _ => None,
-        }
+        command(&self.test)
     }
 
     /// With its defaults filled in.
@@ -116,6 +118,16 @@ impl HealthRecord {
             retries: if self.retries == 0 { 3 } else { self.retries },
             ..self.clone()
         }
+    }
+}
+
+/// Program and arguments of a check as [`HealthRecord::test`] has it.
+pub(super) fn command(test: &[String]) -> Option<Vec<String>> {
+    let (kind, rest) = test.split_first()?;
+    match (kind.as_str(), rest) {
+        ("CMD", [_, ..]) => Some(rest.to_vec()),
+        ("CMD-SHELL", [line, ..]) => Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()]),
+        _ => None,
     }
 }
 
@@ -138,6 +150,10 @@ mod tests {
         let asked = HealthRequest { command: Some("own".into()), ..HealthRequest::default() };
         let own = HealthRecord::merge(&asked, Some(&image())).unwrap().unwrap();
         assert_eq!(own.command().unwrap(), ["/bin/sh", "-c", "own"]);
+        // What is checked at the start is not the image's to say.
+        let mut image = image();
+        image["Startup"] = serde_json::json!({ "Test": ["CMD", "x"], "Retries": 1 });
+        assert_eq!(HealthRecord::merge(&HealthRequest::default(), Some(&image)).unwrap().unwrap().startup, None);
     }
 
     #[test]
@@ -147,6 +163,10 @@ mod tests {
         assert_eq!(HealthRecord::merge(&HealthRequest::default(), None).unwrap(), None);
         let nothing = HealthRequest { retries: Some(1), ..HealthRequest::default() };
         assert!(HealthRecord::merge(&nothing, None).is_err());
+        let startup = StartupRequest { command: Some("up".into()), ..StartupRequest::default() };
+        let alone = HealthRequest { startup, ..HealthRequest::default() };
+        assert!(HealthRecord::merge(&alone, None).unwrap_err().to_string().contains("neither --health-cmd"));
+        assert!(HealthRecord::merge(&alone, Some(&image())).unwrap().unwrap().startup.is_some());
         let short = HealthRequest { command: Some("x".into()), interval: Some(1), ..HealthRequest::default() };
         assert!(HealthRecord::merge(&short, None).unwrap_err().to_string().contains("--health-interval"));
     }

@@ -10,6 +10,7 @@ mod network;
 mod rootfs;
 mod secret;
 mod security;
+mod startup;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub use network::{Dns, Endpoint, HostEntry, HostsBase, NetworkMode, Port, Protoc
 pub use rootfs::RootFs;
 pub use secret::{SecretPlace, SecretUse};
 pub use security::{Security, SystemPaths};
+pub use startup::{StartupRecord, StartupRequest};
 
 /// A container to make. `None` and empty mean: as the image says, or the default.
 #[derive(Debug, Clone, Default, PartialEq)]

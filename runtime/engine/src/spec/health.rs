@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use container::Host;
-use monitor::HealthCheck;
+use monitor::{HealthCheck, StartupCheck};
 
 use super::user::Identity;
 use super::{confine, exec};
-use crate::request::ExecRequest;
+use crate::request::{ExecRequest, StartupRecord};
 use crate::stop::grace;
 use crate::{Error, Record};
 
@@ -22,18 +22,28 @@ pub(crate) fn health(
 ) -> Result<Option<HealthCheck>, Error> {
     let Some(health) = record.health.as_ref().map(|health| health.filled()) else { return Ok(None) };
     let Some(cmd) = health.command() else { return Ok(None) };
-    let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity, secrets)?;
-    let mut process = container::compile_process(&process, host).map_err(Error::Container)?;
-    confine(&mut process, &record.security, host, run)?;
+    let process = |cmd| {
+        let process = exec(record, &ExecRequest { cmd, ..ExecRequest::default() }, identity, secrets.clone())?;
+        let mut process = container::compile_process(&process, host).map_err(Error::Container)?;
+        confine(&mut process, &record.security, host, run)?;
+        Ok::<_, Error>(process)
+    };
+    let startup = health.startup.as_ref().and_then(|startup| Some((startup, startup.command()?)));
+    let startup = startup.map(|(startup, cmd)| {
+        let process = process(cmd)?;
+        let &StartupRecord { interval, timeout, retries, successes, .. } = startup;
+        Ok::<_, Error>(StartupCheck { process, interval, timeout, retries, successes })
+    });
     let forever = 365 * 24 * 3600 * 1_000_000_000;
     Ok(Some(HealthCheck {
-        process,
+        process: process(cmd)?,
         interval: health.interval,
         timeout: health.timeout,
         start_period: health.start_period,
         start_interval: health.start_interval,
         retries: health.retries,
         on_failure: health.on_failure,
+        startup: startup.transpose()?,
         stop_signal: record.stop_signal,
         stop_timeout: grace(record).map_or(forever, |grace| grace.as_nanos() as u64),
     }))

@@ -15,7 +15,7 @@ const ANYTHING: [(&[&str], &str); 9] = [
         &["label", "label-rm", "unsetlabel", "annotation", "description", "env", "env-merge", "build-arg"],
         "keys and values may be any text",
     ),
-    (&["entrypoint", "health-cmd"], "what a program is called only its container knows"),
+    (&["entrypoint", "health-cmd", "health-startup-cmd"], "what a program is called only its container knows"),
     (&["message", "author", "username", "password"], "people write what they like"),
     (&["arch", "os", "variant", "os-version", "os-features"], "platforms that are yet to come"),
     (&["again"], "nobody but rctr itself gives it"),

@@ -6,8 +6,6 @@ use super::units::Making;
 use super::words;
 
 const SELINUX: &str = "containers get no SELinux labels from rctr";
-const STARTUP: &str =
-    "rctr has no health checks for the start alone: HealthStartPeriod= is the time in which failures do not count";
 const NOTES: &str = "rctr keeps the last five results of health checks in the container's state";
 const PODS: &str = "rctr has no pods; containers of one NAME.network find each other by name";
 
@@ -61,11 +59,11 @@ const TABLE: &[(&str, How)] = &[
     ("HealthStartPeriod", How::Last("--health-start-period")),
     ("HealthRetries", How::Last("--health-retries")),
     ("HealthOnFailure", How::Last("--health-on-failure")),
-    ("HealthStartupCmd", How::Never(STARTUP)),
-    ("HealthStartupInterval", How::Never(STARTUP)),
-    ("HealthStartupRetries", How::Never(STARTUP)),
-    ("HealthStartupSuccess", How::Never(STARTUP)),
-    ("HealthStartupTimeout", How::Never(STARTUP)),
+    ("HealthStartupCmd", How::Last("--health-startup-cmd")),
+    ("HealthStartupInterval", How::Last("--health-startup-interval")),
+    ("HealthStartupTimeout", How::Last("--health-startup-timeout")),
+    ("HealthStartupRetries", How::Last("--health-startup-retries")),
+    ("HealthStartupSuccess", How::Last("--health-startup-success")),
     ("HealthLogDestination", How::Never(NOTES)),
     ("HealthMaxLogCount", How::Never(NOTES)),
     ("HealthMaxLogSize", How::Never(NOTES)),

@@ -77,6 +77,48 @@ fn what_is_to_be_done_about_an_unwell_container_is_done() {
 }
 
 #[test]
+fn the_start_is_checked_first() {
+    let Some(host) = Host::new() else { return };
+    let folder = host.path("shared");
+    fs::create_dir(&folder).unwrap();
+    let bind = format!("{}:/shared", folder.display());
+    // The usual check would be unhealthy at once.
+    let usual = ["-v", &bind, "--health-cmd", "echo usual; test -e /shared/well", "--health-retries", "1"];
+    let startup = ["--health-startup-cmd", "echo startup; test -e /shared/up", "--health-startup-interval", "50ms"];
+    check(&host, &[&usual[..], &startup, &["--health-startup-success", "2", "busybox", "sleep", "1000"]].concat());
+    let record = inspect(&host, "{{.Config.StartupHealthCheck.Test}} {{.Config.StartupHealthCheck.Successes}}");
+    assert_eq!(record, "[CMD-SHELL echo startup; test -e /shared/up] 2");
+    assert!(!inspect(&host, "{{json .Config.Healthcheck}}").contains("tartup"));
+    let said = || inspect(&host, "{{range .State.Health.Log}}{{.Output}}{{end}}");
+    soon(|| said().matches("startup").count() >= 3);
+    assert!(
+        inspect(&host, "{{.State.Health.Status}} {{.State.Health.FailingStreak}}") == "starting 0" && !said().contains("usual")
+    );
+    fs::write(folder.join("up"), "").unwrap();
+    // From then on the other one is asked, and it alone.
+    host.rctr(&["wait", "--condition", "unhealthy", "app"]).ok();
+    soon(|| said().matches("usual").count() == 5);
+    fs::write(folder.join("well"), "").unwrap();
+    host.rctr(&["wait", "--condition", "healthy", "app"]).ok();
+    host.rctr(&["rm", "-f", "app"]).ok();
+    // What does not start is started again, and is checked as before.
+    let never = ["--health-cmd", "true", "--health-startup-cmd", "exit 1", "--health-startup-interval", "50ms"];
+    let restarts = ["--health-startup-retries", "2", "--stop-timeout", "0", "busybox", "sleep", "1000"];
+    check(&host, &[&never[..], &restarts].concat());
+    soon(|| inspect(&host, "{{.RestartCount}}").parse::<u32>().unwrap() >= 2);
+    host.rctr(&["rm", "-f", "app"]).ok();
+    host.nothing_left();
+}
+
+fn soon(mut is_so: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed().as_secs() < 100, "it did not come to that");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn nonsense_names_its_flag() {
     let Some(host) = Host::new() else { return };
     for (flags, why) in [
@@ -86,6 +128,11 @@ fn nonsense_names_its_flag() {
         (&["--health-on-failure", "weep"], "none, kill, restart and stop"),
         (&["--health-timeout", "1s"], "neither --health-cmd nor the image"),
         (&["--no-healthcheck", "--health-cmd", "x"], "--no-healthcheck"),
+        (&["--no-healthcheck", "--health-startup-cmd", "x"], "--no-healthcheck"),
+        (&["--health-startup-retries", "1"], "--health-startup-cmd"),
+        (&["--health-startup-cmd", "x"], "neither --health-cmd nor the image"),
+        (&["--health-cmd", "x", "--health-startup-cmd", "x", "--health-startup-timeout", "1us"], "--health-startup-timeout"),
+        (&["--rm", "--health-cmd", "x", "--health-startup-cmd", "x", "--health-startup-retries", "1"], "--health-startup-retries"),
     ] {
         let refused = host.run(&[flags, &["busybox", "true"]].concat());
         assert!(refused.code == 125 && refused.err.contains(why), "{flags:?} {refused:?}");

@@ -1,6 +1,6 @@
 //! How the container lives: what happens at its end, and how it is known to be well.
 
-use engine::{CreateRequest, HealthRequest, Nanos, OnFailure, Policy};
+use engine::{CreateRequest, HealthRequest, Nanos, OnFailure, Policy, StartupRequest};
 
 use crate::parse;
 
@@ -34,9 +34,24 @@ pub(crate) struct Args {
     /// What happens then: none, kill, restart or stop
     #[arg(long, value_name = "ACTION", default_value = "none", value_parser = on_failure)]
     health_on_failure: OnFailure,
+    /// Command that ends with 0 when the container has started: until then nothing else is checked
+    #[arg(long, value_name = "COMMAND")]
+    health_startup_cmd: Option<String>,
+    /// Time between checks of the start
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "health_startup_cmd")]
+    health_startup_interval: Option<Nanos>,
+    /// Time that a check of the start may take
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "health_startup_cmd")]
+    health_startup_timeout: Option<Nanos>,
+    /// After so many failures of the start it is stopped and started again; never with 0
+    #[arg(long, value_name = "NUMBER", requires = "health_startup_cmd")]
+    health_startup_retries: Option<u32>,
+    /// So many successes are needed; 0 is one
+    #[arg(long, value_name = "NUMBER", requires = "health_startup_cmd")]
+    health_startup_success: Option<u32>,
     /// No health check, whatever the image says
     #[arg(long, conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_start_period",
-          "health_start_interval", "health_retries"])]
+          "health_start_interval", "health_retries", "health_startup_cmd"])]
     no_healthcheck: bool,
 }
 
@@ -54,6 +69,13 @@ impl Args {
             start_interval: self.health_start_interval,
             retries: self.health_retries,
             on_failure: self.health_on_failure,
+            startup: StartupRequest {
+                command: self.health_startup_cmd,
+                interval: self.health_startup_interval,
+                timeout: self.health_startup_timeout,
+                retries: self.health_startup_retries,
+                successes: self.health_startup_success,
+            },
         };
     }
 }

@@ -126,7 +126,12 @@ fn config(container: &Container) -> Value {
         value["Passwd"] = json!(true);
     }
     if let Some(health) = &record.health {
-        value["Healthcheck"] = json!(health);
+        let mut health = json!(health);
+        // Podman has the two beside each other.
+        if let Some(startup) = health.as_object_mut().and_then(|health| health.remove("Startup")) {
+            value["StartupHealthCheck"] = startup;
+        }
+        value["Healthcheck"] = health;
     }
     value
 }
