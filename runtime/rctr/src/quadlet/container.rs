@@ -62,7 +62,10 @@ const TABLE: &[(&str, How)] = &[
     ("HealthStartupCmd", How::Last("--health-startup-cmd")),
     ("HealthStartupInterval", How::Last("--health-startup-interval")),
     ("HealthStartupTimeout", How::Last("--health-startup-timeout")),
-    ("HealthStartupRetries", How::Last("--health-startup-retries")),
+    (
+        "HealthStartupRetries",
+        How::Only("0", "a unit's container goes at its end; Notify=healthy, TimeoutStartSec= and Restart= start another"),
+    ),
     ("HealthStartupSuccess", How::Last("--health-startup-success")),
     ("HealthLogDestination", How::Never(NOTES)),
     ("HealthMaxLogCount", How::Never(NOTES)),

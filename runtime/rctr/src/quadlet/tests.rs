@@ -179,6 +179,8 @@ fn templates_and_their_instances() {
 #[test]
 fn how_a_container_is_told_to_be_ready_stopped_and_reloaded() {
     let unit = |more: &str| text(&[("a.container", &format!("[Container]\nImage=x\n{more}\n"))]);
+    let startup = unit("HealthCmd=well\nHealthStartupCmd=up\nHealthStartupSuccess=2\nHealthStartupRetries=0");
+    assert!(startup.contains(" --health-cmd well --health-startup-cmd up --health-startup-success 2 "), "{startup}");
     assert!(unit("Notify=healthy").contains(" --sdnotify healthy ") && unit("Notify=yes").contains(" --sdnotify container "));
     assert!(unit("ReloadSignal=HUP").contains("\nExecReload=/usr/bin/rctr kill --signal HUP systemd-a\n"));
     // All commands of a unit are about the same containers.

@@ -173,7 +173,7 @@ fn volumes_are_shown_on_the_host() {
 #[test]
 fn values_are_made_of_the_images() {
     let Some(host) = Host::new() else { return };
-    let merged = ["--rm", "--network", "none", "--env-merge", "PATH=/own:${PATH}", "--env-merge", "FROM=$FROM-${NONE:-me}"];
+    let merged = ["--rm", "--env-merge", "PATH=/own:${PATH}", "--env-merge", "FROM=$FROM-${NONE:-me}"];
     let said = host.run(&[&merged[..], &["-e", "WIN=1", "--env-merge", "WIN=0", "busybox", "env"]].concat()).ok();
     let has = |line: &str| said.lines().any(|other| other == line);
     assert!(has("PATH=/own:/bin") && has("FROM=image-me") && has("WIN=1"), "{said}");
@@ -187,7 +187,7 @@ fn values_are_made_of_the_images() {
 #[test]
 fn a_user_that_is_a_number_gets_a_name() {
     let Some(host) = Host::new() else { return };
-    let user = ["--network", "none", "-u", "4242:4343", "-w", "/tmp"];
+    let user = ["-u", "4242:4343", "-w", "/tmp"];
     let files = ["busybox", "cat", "/etc/passwd", "/etc/group"];
     let said = host.run(&[&["--rm", "--passwd"], &user[..], &files].concat()).ok();
     assert_eq!(said, "4242:*:4242:4343:container user:/tmp:/bin/sh\n4343:x:4343:4242\n");
