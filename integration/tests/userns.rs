@@ -12,6 +12,7 @@ integration::tests![
     what_is_mounted,
     with_networks_of_others,
     chosen_ones_are_nobody_elses,
+    who_has_no_name_gets_one,
     what_cannot_be_mapped,
 ];
 
@@ -270,6 +271,21 @@ fn chosen_ones_are_nobody_elses() {
     if others {
         t.rctr(["create", "--userns", "auto", "busybox"]).fails(125, &["--userns auto", "/etc/subuid"]);
     }
+    t.nothing_left();
+}
+
+/// In files that belong to the container's root, also where they have to be made.
+fn who_has_no_name_gets_one() {
+    let t = Env::new();
+    start(&t, "a", &[&MAPS[..], &["--network", "none", "-u", "4242:4343", "--passwd"]].concat());
+    let named = |t: &Env| sh(t, "a", "whoami; stat -c %u:%g /etc/passwd /etc/group; tail -n 1 /etc/group");
+    assert_eq!(named(&t), "4242\n0:0\n0:0\n4343:x:4343:4242");
+    assert_eq!(upper(&t, "a", "etc/passwd"), (300_000, 400_000));
+    t.rctr(["exec", "-u", "0", "a", "rm", "/etc/passwd", "/etc/group"]).ok();
+    t.rctr(["restart", "a"]).ok();
+    assert_eq!(named(&t), "4242\n0:0\n0:0\n4343:x:4343:4242");
+    assert_eq!(upper(&t, "a", "etc/passwd"), (300_000, 400_000));
+    t.rctr(["rm", "-f", "a"]).ok();
     t.nothing_left();
 }
 
