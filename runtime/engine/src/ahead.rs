@@ -66,7 +66,7 @@ impl Ahead {
             // The network first, which is asked for first. Root of a home would not find back from there.
             let back = sys::ns::is_first_of_users();
             let came_back =
-                if back { sys::ns::coming_back(&make_network).during(|| "come back from a new network") } else { Ok(()) };
+                if back { sys::ns::coming_back(make_network).during(|| "come back from a new network") } else { Ok(()) };
             let made = came_back.and_then(|()| spawn(&config, &named, sibling));
             let (made, mount) = made.map_or_else(|error| (Err(error), None), |(made, mount)| (Ok(made), mount));
             let _ = monitor.send(made);
