@@ -225,6 +225,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const HOUR: Nanos = 3_600_000_000_000;
