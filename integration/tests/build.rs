@@ -388,6 +388,8 @@ fn mistakes() {
         ("FROM busybox\nEXPOSE 70000", "a port is a number"),
         ("FROM busybox\nRUN --network=other true", "default, none or host"),
         ("FROM busybox\nRUN --security=insecure true", "--allow security.insecure"),
+        ("FROM busybox\nRUN --device=a.com/b=c true", "--allow device"),
+        ("FROM busybox\nRUN --device=required true", "a name is missing"),
         ("FROM busybox\nCOPY a /bin", "a folder is there"),
         ("FROM busybox\nCOPY a /etc/passwd/x", "no folder"),
     ] {

@@ -106,6 +106,21 @@ fn devices_by_name() {
     // it is what it is when the container starts
     t.rctr(["create", "--name", "d", "--network", "none", "--device", &device, "busybox", "true"]).ok();
     assert_eq!(t.inspect("d", "{{(index .HostConfig.DeviceRequests 0).DeviceIDs}}"), format!("[{device}]"));
+    // A step of a build has it, the next one does not, and nothing of it is in the image.
+    let text = format!(
+        "FROM busybox\nRUN --device={device},required (: < /dev/fast) && cat /opt/lib/driver > /seen\n\
+         RUN --device={kind}=other test ! -e /opt -a ! -e /dev/fast"
+    );
+    let build = |text: &str| {
+        fs::create_dir_all(t.path("build")).expect("a folder");
+        fs::write(t.path("build/Dockerfile"), text).expect("a file");
+        t.rctr(["build", "--network", "none", "--allow", "device", "-t", "with", &t.path("build").display().to_string()])
+    };
+    build(&text).ok();
+    t.rctr(["run", "--rm", "--network", "none", "with", "sh", "-c", "cat /seen; ls -d /opt 2>/dev/null"])
+        .code(1)
+        .says("the driver");
+    build(&format!("FROM busybox\nRUN --device={kind}=other,required true")).code(1).complains(&["/etc/cdi"]);
     drop(described);
     t.rctr(["start", "d"]).fails(125, &[&device, "/etc/cdi"]);
     t.rctr(["rm", "d"]).ok();

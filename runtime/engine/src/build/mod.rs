@@ -26,6 +26,7 @@
 
 mod cache;
 mod copying;
+mod device;
 pub mod dockerfile;
 mod emulator;
 mod failure;

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use sys::Call;
 
 use super::copying::Copied;
+use super::device::Device;
 use super::dockerfile::{Command, MountKind, PROXIES, Run, RunMount, Sharing};
 use super::emulator;
 use super::failure::{BuildError, For};
@@ -42,6 +43,8 @@ pub(super) struct RunStep {
     user: String,
     network: NetworkMode,
     insecure: bool,
+    /// Names of devices.
+    devices: Vec<String>,
     mounts: Vec<RunMount>,
     /// As the history shows it.
     pub(super) created_by: String,
@@ -73,6 +76,17 @@ impl RunStep {
             }
             Some(other) => return Err(invalid(format!("--security {other:?}: it is sandbox or insecure"))),
         };
+        let mut devices = Vec::new();
+        for text in &run.devices {
+            let text = state.scope.expand(text).map_err(invalid)?;
+            let device = Device::parse(&text).map_err(|problem| invalid(format!("--device: {problem}")))?;
+            if !allowed("device") {
+                return Err(invalid(format!("--device={} is not allowed: build with --allow device", device.name)));
+            }
+            if device.required || crate::spec::is_described(&device.name)? {
+                devices.push(device.name);
+            }
+        }
         let mut mounts = Vec::new();
         for text in &run.mounts {
             let text = state.scope.expand(text).map_err(invalid)?;
@@ -96,7 +110,7 @@ impl RunStep {
             format!("RUN |{} {} {shown}", all.len(), all.join(" "))
         };
         let (workdir, user) = (state.workdir(), state.user());
-        Ok(RunStep { argv, script, env, proxies, workdir, user, network, insecure, mounts, created_by })
+        Ok(RunStep { argv, script, env, proxies, workdir, user, network, insecure, devices, mounts, created_by })
     }
 
     /// What its result depends on, but for the content of what is mounted.
@@ -108,6 +122,9 @@ impl RunStep {
         key.parts(&self.env);
         key.parts([&self.workdir, &self.user]);
         key.part(format!("{:?} {}", self.network, self.insecure));
+        if !self.devices.is_empty() {
+            key.parts(&self.devices);
+        }
         // How much it may use does not change what it makes.
         let running = &job.request.running;
         key.part(format!("{:?} {:?} {:?}", running.hosts, running.ulimits, running.shm_size));
@@ -141,7 +158,8 @@ impl RunStep {
             let path = mounted.file(job, "script", script.as_bytes(), 0o755, (0, 0))?;
             mounted.bind(path, SCRIPT.into(), true);
         }
-        let targets: Vec<PathBuf> = mounted.targets();
+        let mut targets: Vec<PathBuf> = mounted.targets();
+        targets.extend(crate::spec::places(&self.devices)?);
         let missing = missing(state, job, &targets)?;
         let running = &job.request.running;
         let request = CreateRequest {
@@ -161,7 +179,12 @@ impl RunStep {
             shm_size: running.shm_size,
             resources: running.resources.clone(),
             dns: Dns { hosts: running.hosts.clone(), ..Dns::default() },
-            tuning: Tuning { ulimits: running.ulimits.clone(), cgroup_parent: running.cgroup_parent.clone(), ..Tuning::default() },
+            tuning: Tuning {
+                ulimits: running.ulimits.clone(),
+                cgroup_parent: running.cgroup_parent.clone(),
+                cdi: self.devices.clone(),
+                ..Tuning::default()
+            },
             ..CreateRequest::default()
         };
         let ahead = engine.ahead(&request.network)?;

@@ -95,6 +95,24 @@ pub(super) fn check(names: &[String]) -> Result<(), Error> {
     if names.is_empty() { Ok(()) } else { wanted(names).map(drop) }
 }
 
+/// Whether a file of this host describes the device. One that cannot be read may.
+pub(crate) fn is_described(name: &str) -> Result<bool, Error> {
+    let (kind, own) = name.split_once('=').unwrap_or((name, ""));
+    let describes = |file: Described| file.kind == kind && file.devices.iter().any(|device| device.name == own);
+    for folder in FOLDERS {
+        if described(Path::new(folder))?.iter().any(|(path, text)| read(path, text).map_or(true, describes)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where in a container something of devices is mounted.
+pub(crate) fn places(names: &[String]) -> Result<Vec<PathBuf>, Error> {
+    let all = if names.is_empty() { Vec::new() } else { wanted(names)? };
+    Ok(all.into_iter().flat_map(|(_, edits)| edits.mounts).map(|mount| mount.container_path).collect())
+}
+
 /// The nodes that devices have, as they are on the host now, and the rules that allow their use.
 pub(super) fn nodes(names: &[String]) -> Result<(Vec<LinuxDevice>, Vec<LinuxDeviceCgroup>), Error> {
     let (mut nodes, mut rules) = (Vec::new(), Vec::new());

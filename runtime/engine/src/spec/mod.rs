@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxIdMappingBuilder, Root, Spec};
 
-pub(crate) use cdi::{hooks, shown as with_devices};
+pub(crate) use cdi::{hooks, is_described, places, shown as with_devices};
 pub(crate) use entries::missing as missing_entries;
 pub(crate) use health::health;
 pub use hidden::{masked_paths, readonly_paths};

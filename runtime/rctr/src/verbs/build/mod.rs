@@ -69,8 +69,8 @@ pub(crate) struct Args {
     /// Show an agent to RUN --mount=type=ssh: default, or ID=SOCKET
     #[arg(long, value_name = "AGENT")]
     ssh: Vec<String>,
-    /// Allow more to RUN: network.host, security.insecure
-    #[arg(long, value_name = "WHAT", value_parser = ["network.host", "security.insecure"])]
+    /// Allow more to RUN: network.host, security.insecure, device
+    #[arg(long, value_name = "WHAT", value_parser = ["network.host", "security.insecure", "device"])]
     allow: Vec<String>,
     /// Do every step anew
     #[arg(long)]

@@ -63,7 +63,8 @@ fn kind(text: &str, heredocs: &[Heredoc], escape: char) -> Result<Kind, Wrong> {
         "RUN" => {
             some()?;
             let (network, security, mounts) = (flags.text("network")?, flags.text("security")?, flags.texts("mount")?);
-            Kind::Run(Run { command: command(&rest), heredocs: heredocs.to_vec(), mounts, network, security })
+            let devices = flags.texts("device")?;
+            Kind::Run(Run { command: command(&rest), heredocs: heredocs.to_vec(), mounts, network, security, devices })
         }
         "COPY" => Kind::Copy(copy(&rest, heredocs, &mut flags, escape)?),
         "ADD" => Kind::Add(copy(&rest, heredocs, &mut flags, escape)?),

@@ -89,6 +89,8 @@ pub struct Run {
     pub network: Option<String>,
     /// `--security`
     pub security: Option<String>,
+    /// `--device`, as they were typed.
+    pub devices: Vec<String>,
 }
 
 /// `COPY` and `ADD`.
